@@ -1,0 +1,22 @@
+# Compiler, linker and cache. Everything here is optional speed except the warnings, which are errors for our own code.
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(selvage_warnings INTERFACE)
+target_compile_options(selvage_warnings INTERFACE -Wall -Wextra -Werror -Wnon-virtual-dtor -Wshadow=local)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(selvage_warnings INTERFACE -Wthread-safety)
+endif()
+
+# Comma-separated list for -fsanitize, set by the presets.
+set(SELVAGE_SANITIZE "" CACHE STRING "Sanitizers to build with, for example address,undefined")
+if(SELVAGE_SANITIZE)
+  add_compile_options(-fsanitize=${SELVAGE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SELVAGE_SANITIZE})
+endif()

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/storage/kv_store.h"
+
+namespace selvage {
+
+/// One change that a writer brings to the committer: an append, a trim, a fence, a control document.
+class CommitTask {
+ public:
+  virtual ~CommitTask() = default;
+  /// Bytes this task keeps in memory while it waits; counted against the queue and the group.
+  virtual size_t ByteSize() const = 0;
+  /// Checks the preconditions against what earlier tasks staged and adds the change to `batch`. An error means that
+  /// nothing was added. Called once, by the committer, in queue order.
+  virtual absl::Status Stage(WriteBatch& batch) = 0;
+  /// The outcome: OK after the sync that made the change durable; else the error of Stage or of the write. Publishes
+  /// to readers and acknowledges. Called once, by the committer, in queue order; must not block or throw.
+  virtual void Finish(const absl::Status& status) = 0;
+};
+
+/// Group commit: everything waiting is staged into one WriteBatch, written once and synced once; acknowledgement and
+/// visibility follow the sync. The queue is also the fence: tasks take effect in the order they were submitted.
+///
+/// A failed write is final: the store may or may not hold the group, so nothing after it may be acknowledged. Every
+/// waiting and later task fails with the same error and `on_failure` runs once (the node stops and opens again).
+///
+/// CommitOnce is single-threaded and deterministic, for a simulator; CommitterThread drives it in the daemons.
+/// Submit may be called from any thread.
+class Committer {
+ public:
+  struct Options {
+    size_t group_bytes_max = 8u << 20;   ///< a group closes when it holds this much; one larger task still fits alone
+    size_t queue_bytes_max = 32u << 20;  ///< waiting bytes beyond which Submit refuses
+    std::function<void(const absl::Status&)> on_failure;
+  };
+
+  /// `store` must outlive the committer.
+  Committer(KvStore& store, Options options);
+  /// Fails what still waits.
+  ~Committer();
+
+  /// Queues the task. When the queue is full, refuses with kResourceExhausted ("overloaded", a retry helps) and
+  /// neither Stage nor Finish is called; likewise after a failure or Close. A task larger than the queue fits alone.
+  absl::Status Submit(std::unique_ptr<CommitTask> task);
+
+  /// Commits one group if anything waits; false when nothing did.
+  bool CommitOnce();
+  /// Blocks until something waits (true) or Close was called and nothing waits any more (false).
+  bool WaitForWork();
+  /// No task is accepted from here on; what waits is still committed.
+  void Close();
+
+  /// Bytes waiting.
+  size_t QueuedBytes() const;
+  struct Stats {
+    uint64_t groups = 0;      ///< writes with a sync
+    uint64_t tasks = 0;       ///< tasks made durable
+    uint64_t bytes = 0;       ///< bytes written in groups
+    double sync_seconds = 0;  ///< time spent in writes, in total
+  };
+  Stats stats() const;
+
+ private:
+  bool WorkWaiting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty() || closed_; }
+
+  KvStore& store_;
+  const Options options_;
+  std::unique_ptr<WriteBatch> batch_;
+
+  mutable absl::Mutex mutex_;
+  std::deque<std::unique_ptr<CommitTask>> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  Stats stats_ ABSL_GUARDED_BY(mutex_);
+};
+
+/// The committer's thread. Stop() commits what waits, then joins.
+class CommitterThread {
+ public:
+  explicit CommitterThread(Committer& committer);
+  ~CommitterThread();
+  void Stop();
+
+ private:
+  Committer& committer_;
+  std::thread thread_;
+};
+
+}  // namespace selvage
