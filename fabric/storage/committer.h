@@ -1,14 +1,18 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "fabric/base/clock.h"
 #include "fabric/storage/kv_store.h"
 
 namespace selvage {
@@ -17,30 +21,35 @@ namespace selvage {
 class CommitTask {
  public:
   virtual ~CommitTask() = default;
-  /// Bytes this task keeps in memory while it waits; counted against the queue and the group.
+  /// Bytes this task keeps in memory while it waits; counted against the queue and the group. Never changes.
   virtual size_t ByteSize() const = 0;
-  /// Checks the preconditions against what earlier tasks staged and adds the change to `batch`. An error means that
-  /// nothing was added. Called once, by the committer, in queue order.
+  /// Checks the preconditions against what earlier tasks staged and adds the change to `batch`. An error
+  /// means that nothing was added. Called once, by the committer, in queue order.
   virtual absl::Status Stage(WriteBatch& batch) = 0;
-  /// The outcome: OK after the sync that made the change durable; else the error of Stage or of the write. Publishes
-  /// to readers and acknowledges. Called once, by the committer, in queue order; must not block or throw.
+  /// The outcome: OK after the sync that made the change durable; else the error of Stage or of the write.
+  /// Publishes to readers and acknowledges. Called once, by the committer, in queue order; must not block or
+  /// throw.
   virtual void Finish(const absl::Status& status) = 0;
 };
 
-/// Group commit: everything waiting is staged into one WriteBatch, written once and synced once; acknowledgement and
-/// visibility follow the sync. The queue is also the fence: tasks take effect in the order they were submitted.
+/// Group commit: everything waiting is staged into one WriteBatch, written once and synced once;
+/// acknowledgement and visibility follow the sync. The queue is also the fence: tasks take effect in the
+/// order they were submitted.
 ///
-/// A failed write is final: the store may or may not hold the group, so nothing after it may be acknowledged. Every
-/// waiting and later task fails with the same error and `on_failure` runs once (the node stops and opens again).
+/// A failed write is final: the store may or may not hold the group, so nothing after it may be acknowledged.
+/// Every waiting and later task fails with the same error and `on_failure` runs once (the node stops and
+/// opens again).
 ///
-/// CommitOnce is single-threaded and deterministic, for a simulator; CommitterThread drives it in the daemons.
-/// Submit may be called from any thread.
+/// CommitOnce is single-threaded and deterministic, for a simulator; CommitterThread drives it in the
+/// daemons. Submit may be called from any thread.
 class Committer {
  public:
   struct Options {
-    size_t group_bytes_max = 8u << 20;   ///< a group closes when it holds this much; one larger task still fits alone
+    size_t group_bytes_max =
+        8u << 20;  ///< a group closes when it holds this much; one larger task still fits alone
     size_t queue_bytes_max = 32u << 20;  ///< waiting bytes beyond which Submit refuses
     std::function<void(const absl::Status&)> on_failure;
+    Clock* clock = &SystemClock();  ///< measures `sync_seconds`; must outlive the committer
   };
 
   /// `store` must outlive the committer.
@@ -48,8 +57,9 @@ class Committer {
   /// Fails what still waits.
   ~Committer();
 
-  /// Queues the task. When the queue is full, refuses with kResourceExhausted ("overloaded", a retry helps) and
-  /// neither Stage nor Finish is called; likewise after a failure or Close. A task larger than the queue fits alone.
+  /// Queues the task. When the queue is full, refuses with kResourceExhausted ("overloaded", a retry helps)
+  /// and neither Stage nor Finish is called; likewise after a failure or Close. A task larger than the queue
+  /// fits alone.
   absl::Status Submit(std::unique_ptr<CommitTask> task);
 
   /// Commits one group if anything waits; false when nothing did.
@@ -58,6 +68,9 @@ class Committer {
   bool WaitForWork();
   /// No task is accepted from here on; what waits is still committed.
   void Close();
+
+  /// True while a CommitterThread calls CommitOnce; else whoever waits for a task does (storage/commit.h).
+  bool driven_by_thread() const { return driven_by_thread_; }
 
   /// Bytes waiting.
   size_t QueuedBytes() const;
@@ -70,11 +83,23 @@ class Committer {
   Stats stats() const;
 
  private:
+  friend class CommitterThread;
+  using Tasks = std::vector<std::unique_ptr<CommitTask>>;
+  /// Takes the tasks of the next group out of the queue.
+  Tasks TakeGroup();
+  /// Stages the group into `batch_`; the outcome of each task so far.
+  std::vector<absl::Status> StageGroup(const Tasks& group);
+  /// Writes and syncs `batch_`, which holds the changes of so many tasks, and counts it.
+  absl::Status WriteGroup(size_t tasks);
+  /// From here on every Submit fails with `error`; takes what still waits.
+  Tasks CloseWith(const absl::Status& error);
+
   bool WorkWaiting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty() || closed_; }
 
   KvStore& store_;
   const Options options_;
   std::unique_ptr<WriteBatch> batch_;
+  std::atomic<bool> driven_by_thread_{false};
 
   mutable absl::Mutex mutex_;
   std::deque<std::unique_ptr<CommitTask>> queue_ ABSL_GUARDED_BY(mutex_);

@@ -36,8 +36,9 @@ class WriteBatch {
   virtual void Clear() = 0;
 };
 
-/// Walks keys in order over a snapshot taken when the cursor was made. For use by one thread at a time; must not
-/// outlive its store. Check `status` when Valid() turns false: an I/O or checksum error must not look like an end.
+/// Walks keys in order over a snapshot taken when the cursor was made. For use by one thread at a time; must
+/// not outlive its store. Check `status` when Valid() turns false: an I/O or checksum error must not look
+/// like an end.
 class Cursor {
  public:
   virtual ~Cursor() = default;
@@ -54,10 +55,12 @@ class Cursor {
   virtual absl::Status status() const = 0;
 };
 
-/// A durable ordered map: the one thing the fabric asks of a storage engine. Safe to use from several threads.
+/// A durable ordered map: the one thing the fabric asks of a storage engine. Safe to use from several
+/// threads.
 ///
-/// Errors: kDataLoss for damaged bytes (only the touched entry is in doubt), kInternal or kResourceExhausted for what
-/// the engine cannot recover from; after such an error of Write every later Write fails too, and the node must stop.
+/// Errors: kDataLoss for damaged bytes (only the touched entry is in doubt), kInternal or kResourceExhausted
+/// for what the engine cannot recover from; after such an error of Write every later Write fails too, and the
+/// node must stop.
 class KvStore {
  public:
   virtual ~KvStore() = default;

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "fabric/security/tls_files.h"
+#include "selvage/v1/admin.grpc.pb.h"
+
+namespace selvage::ctl {
+
+/// Where to connect and as whom, as the global options say.
+struct ConnectionOptions {
+  std::string address = "127.0.0.1:7443";
+  std::string identity;  ///< DIR/NAME, short for DIR/NAME.crt, DIR/NAME.key and DIR/ca.crt
+  std::string cert, key, ca;  ///< each takes precedence over `identity`
+  absl::Duration timeout = absl::Seconds(10);  ///< of one call
+};
+
+/// The files that the options name. Error: "no_identity" when one of the three is not named at all.
+absl::StatusOr<TlsFiles> TlsFilesOf(const ConnectionOptions& options);
+
+/// Makes a channel; does not wait for its connection.
+using ChannelFactory = std::function<absl::StatusOr<std::shared_ptr<grpc::Channel>>(const ConnectionOptions&)>;
+
+/// Mutual TLS to a core or an edge of the trust domain of our own certificate. The errors of CheckTlsFiles, and
+/// "bad_value" for an address that is none.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenTlsChannel(const ConnectionOptions& options);
+
+/// Settings of our channels: message sizes for whole batches, quick reconnection, no proxy to this machine itself.
+grpc::ChannelArguments ChannelSettings(const std::string& address);
+
+/// Calls to one node's admin service. Safe to use from several threads.
+class Client {
+ public:
+  using Stub = v1::Admin::StubInterface;
+  template <class Request, class Response>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+
+  Client(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options)
+      : channel_(std::move(channel)), stub_(v1::Admin::NewStub(channel_)), options_(std::move(options)) {}
+
+  /// One call, with the configured timeout and `longer` on top of it; its errors explained as by Explain.
+  template <class Request, class Response>
+  absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
+                                absl::Duration longer = absl::ZeroDuration()) const {
+    grpc::ClientContext context;
+    Prepare(context, longer);
+    Response response;
+    grpc::Status status = ((*stub_).*method)(&context, request, &response);
+    if (!status.ok()) return Explain(status, context);
+    return response;
+  }
+
+  /// Sets the deadline of a call made with `stub`.
+  void Prepare(grpc::ClientContext& context, absl::Duration longer = absl::ZeroDuration()) const;
+
+  /// The error of a finished call for an operator: what the node said; else "unreachable" or "timeout" with the
+  /// address and the likely cause, or "not_offered".
+  absl::Status Explain(const grpc::Status& status, const grpc::ClientContext& context) const;
+
+  Stub& stub() const { return *stub_; }
+  grpc::Channel& channel() const { return *channel_; }
+  const ConnectionOptions& options() const { return options_; }
+
+ private:
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<Stub> stub_;
+  ConnectionOptions options_;
+};
+
+}  // namespace selvage::ctl

@@ -1,0 +1,53 @@
+#include "ctl/stream_options.h"
+
+#include "ctl/options.h"
+
+namespace selvage::ctl {
+
+void StreamSettingsOptions::AddTo(CLI::App& app) {
+  auto add = [this](const char* field, CLI::Option* option) { options_.emplace_back(field, option->group("Settings")); };
+  add("retention_ms", AddParsed(app, "--retention", retention_, ParseDurationOrNone,
+                                "How long a copy keeps records, for example 7d; none: no limit (default 7d)"));
+  add("retention_bytes", AddParsed(app, "--retention-bytes", retention_bytes_, ParseSizeOrNone,
+                                   "How much a partition keeps, for example 10GiB; none: no limit (default none)"));
+  add("on_full", AddChoice<v1::OnFull>(
+                     app, "--on-full", on_full_, {{"reject", v1::REJECT}, {"drop-oldest", v1::DROP_OLDEST}},
+                     "When the disk budget is used up: refuse writes, or drop the oldest (default reject)"));
+  add("priority", app.add_option("--priority", priority_, "0 to 9; higher overtakes on the link (default 5)")
+                      ->check(CLI::Range(0, 9)));
+  add("weight", app.add_option("--weight", weight_, "Share within one priority, 1 to 1000 (default 100)")
+                    ->check(CLI::Range(1, 1000)));
+  add("link_compression",
+      AddChoice<v1::LinkCompression>(app, "--link-compression", link_compression_,
+                                     {{"zstd", v1::ZSTD}, {"none", v1::NONE}},
+                                     "For batches that their producer did not compress (default zstd)"));
+  add("keep_after_ack", app.add_flag("--keep-after-ack,!--no-keep-after-ack", keep_after_ack_,
+                                     "Whether an edge keeps acknowledged data as retention says (default), or drops "
+                                     "them at once"));
+  add("start_at", AddChoice<v1::StartAt>(app, "--start-at", start_at_,
+                                         {{"earliest", v1::EARLIEST}, {"latest", v1::LATEST}},
+                                         "Where a new edge starts in a down-shared stream (default earliest)"));
+}
+
+v1::StreamSettings StreamSettingsOptions::settings() const {
+  v1::StreamSettings settings;
+  settings.set_retention_ms(absl::ToInt64Milliseconds(retention_));
+  settings.set_retention_bytes(static_cast<int64_t>(retention_bytes_));
+  settings.set_on_full(on_full_);
+  settings.set_priority(priority_);
+  settings.set_weight(weight_);
+  settings.set_link_compression(link_compression_);
+  settings.set_keep_after_ack(keep_after_ack_);
+  settings.set_start_at(start_at_);
+  return settings;
+}
+
+std::vector<std::string> StreamSettingsOptions::given() const {
+  std::vector<std::string> fields;
+  for (const auto& [field, option] : options_) {
+    if (option->count() > 0) fields.push_back(field);
+  }
+  return fields;
+}
+
+}  // namespace selvage::ctl

@@ -1,0 +1,168 @@
+#include "fabric/replication/receiver.h"
+
+#include <fmt/format.h>
+#include <zstd.h>
+
+#include "fabric/base/error.h"
+
+namespace selvage::replication {
+namespace {
+
+absl::Status ProtocolError(std::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", what);
+}
+
+}  // namespace
+
+Message Receiver::Accept(FlowSink& sink) {
+  sink_ = &sink;
+  LogPosition position = sink.position();
+  expected_ = position.offset;
+  Message message;
+  message.frame.mutable_flow_accept()->set_flow(number_.value());
+  *message.frame.mutable_flow_accept()->mutable_position() = ToProto(position);
+  return message;
+}
+
+Message Receiver::Refuse(const absl::Status& why, absl::Duration retry_after) {
+  sink_ = nullptr;
+  refused_ = true;
+  ack_due_ = false;
+  DropPartial();
+  Message message;
+  v1::FlowRefuse& refuse = *message.frame.mutable_flow_refuse();
+  refuse.set_flow(number_.value());
+  *refuse.mutable_problem() = ToProblem(why);
+  if (retry_after != absl::InfiniteDuration()) {
+    refuse.set_retry_after_ms(std::max<int64_t>(1, absl::ToInt64Milliseconds(retry_after)));
+  }
+  return message;
+}
+
+absl::Status Receiver::StartEntry(const v1::Data& data, size_t entry_max) {
+  if (data.position() != 0) return ProtocolError("an entry does not begin with its first fragment");
+  if (data.to() <= data.from() || data.from() < 0) return ProtocolError("an entry covers no offsets");
+  if (data.entry_size() == 0 || data.entry_size() > entry_max || data.wire_size() == 0 ||
+      data.wire_size() > data.entry_size()) {
+    return ProtocolError(fmt::format("an entry of {} bytes in {} is outside of the limits", data.entry_size(),
+                                     data.wire_size()));
+  }
+  assembling_ = true;
+  current_ = data;
+  received_ = 0;
+  skipping_ = Offset(data.to()) <= expected_;
+  buffer_ = std::string();
+  if (!skipping_) buffer_.reserve(data.wire_size());
+  return absl::OkStatus();
+}
+
+absl::Status Receiver::CheckStart(const v1::Data& data) const {
+  if (skipping_) return absl::OkStatus();
+  if (Offset(data.from()) != expected_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
+                     fmt::format("an entry from offset {} does not follow {}", data.from(), expected_.value()),
+                     "the flow resumes at the replica's end", Retry::kYes);
+  }
+  bool known = (data.kind() == v1::BATCH || data.kind() == v1::GAP) &&
+               (data.encoding() == v1::RAW || data.encoding() == v1::ENCODING_ZSTD);
+  if (known) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnimplemented, "unknown_encoding",
+                   fmt::format("an entry of kind {} in encoding {} is not known here", static_cast<int>(data.kind()),
+                               static_cast<int>(data.encoding())),
+                   "the peer runs a newer version: upgrade this end");
+}
+
+Receiver::Outcome Receiver::OnData(const v1::Data& data, std::string_view payload, size_t entry_max) {
+  Outcome outcome;
+  if (waiting()) {
+    outcome.fatal = ProtocolError("data before the flow was accepted");
+    return outcome;
+  }
+  if (!assembling_) {
+    outcome.fatal = StartEntry(data, entry_max);
+    if (!outcome.fatal.ok()) return outcome;
+    outcome.entry_started = data.entry_size();
+    outcome.refuse = CheckStart(data);
+    if (!outcome.refuse.ok()) {
+      outcome.released = data.entry_size();
+      DropPartial();
+      return outcome;
+    }
+  } else if (data.from() != current_.from() || data.position() != received_) {
+    outcome.fatal = ProtocolError("a fragment does not follow the one before it");
+    return outcome;
+  }
+  if (payload.empty() || received_ + payload.size() > current_.wire_size()) {
+    outcome.fatal = ProtocolError("a fragment is empty or too long");
+    return outcome;
+  }
+  received_ += payload.size();
+  if (!skipping_) buffer_.append(payload);
+  if (received_ < current_.wire_size()) return outcome;
+
+  if (skipping_) {
+    outcome.released = current_.entry_size();
+    DropPartial();
+    return outcome;
+  }
+  auto entry = FinishEntry();
+  if (entry.ok()) {
+    outcome.complete = *std::move(entry);
+  } else {
+    outcome.released = current_.entry_size();
+    outcome.refuse = entry.status();
+  }
+  DropPartial();
+  return outcome;
+}
+
+absl::StatusOr<ReceivedEntry> Receiver::FinishEntry() {
+  ReceivedEntry entry;
+  entry.kind = current_.kind() == v1::BATCH ? EntryKind::kBatch : EntryKind::kGap;
+  entry.from = Offset(current_.from());
+  entry.to = Offset(current_.to());
+  if (current_.encoding() == v1::ENCODING_ZSTD) {
+    entry.body.resize(current_.entry_size());
+    size_t size = ZSTD_decompress(entry.body.data(), entry.body.size(), buffer_.data(), buffer_.size());
+    if (ZSTD_isError(size) || size != entry.body.size()) {
+      return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "an entry did not decompress to its size",
+                       "it is sent again", Retry::kYes);
+    }
+  } else {
+    entry.body = std::move(buffer_);
+    if (entry.body.size() != current_.entry_size()) {
+      return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "an entry has another size than announced",
+                       "it is sent again", Retry::kYes);
+    }
+  }
+  SELVAGE_RETURN_IF_ERROR(sink_->Check(entry));
+  expected_ = entry.to;
+  return entry;
+}
+
+void Receiver::OnPersisted(const LogPosition& durable) {
+  durable_ = durable;
+  ack_due_ = true;
+}
+
+std::optional<Message> Receiver::TakeAck() {
+  if (!ack_due_ || !open()) return std::nullopt;
+  ack_due_ = false;
+  Message message;
+  message.frame.mutable_ack()->set_flow(number_.value());
+  *message.frame.mutable_ack()->mutable_durable() = ToProto(*durable_);
+  return message;
+}
+
+Message Receiver::OnProbe(Offset offset) {
+  Message message;
+  v1::ProbeReply& reply = *message.frame.mutable_probe_reply();
+  reply.set_flow(number_.value());
+  reply.set_offset(offset.value());
+  std::optional<ChainHash> hash = sink_ == nullptr ? std::nullopt : sink_->HashAt(offset);
+  reply.set_known(hash.has_value());
+  if (hash) reply.set_hash(hash->value());
+  return message;
+}
+
+}  // namespace selvage::replication

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "fabric/replication/flow.h"
+#include "fabric/replication/message.h"
+
+namespace selvage::replication {
+
+/// One incoming flow: where resume is decided. Puts fragments together, recognises what it already has, refuses what
+/// does not follow, and acknowledges only what is durable. Pure; driven by Session.
+class Receiver {
+ public:
+  explicit Receiver(FlowNumber number) : number_(number) {}
+
+  FlowNumber number() const { return number_; }
+  bool open() const { return sink_ != nullptr; }
+  bool refused() const { return refused_; }
+  /// Offered and not answered yet.
+  bool waiting() const { return sink_ == nullptr && !refused_; }
+  /// Size of the entry that is being put together; what its credit holds.
+  size_t partial_bytes() const { return assembling_ ? current_.entry_size() : 0; }
+
+  /// Starts at the sink's durable end. `sink` must outlive the receiver or be taken back with Refuse.
+  Message Accept(FlowSink& sink);
+  Message Refuse(const absl::Status& why, absl::Duration retry_after);
+
+  /// What came of a fragment.
+  struct Outcome {
+    size_t entry_started = 0;  ///< size of an entry that began with this fragment
+    size_t released = 0;       ///< bytes of entries that need no memory any more (repeated or given up)
+    std::optional<ReceivedEntry> complete;
+    absl::Status refuse;  ///< the flow must be refused for this
+    absl::Status fatal;   ///< the peer broke the protocol: the link must close
+  };
+  /// Only for a flow that is not refused.
+  Outcome OnData(const v1::Data& data, std::string_view payload, size_t entry_max);
+  /// The entry that ends at `durable` is on stable storage.
+  void OnPersisted(const LogPosition& durable);
+  /// An acknowledgement for what became durable since the last call.
+  std::optional<Message> TakeAck();
+  Message OnProbe(Offset offset);
+
+ private:
+  absl::Status StartEntry(const v1::Data& data, size_t entry_max);
+  absl::Status CheckStart(const v1::Data& data) const;
+  absl::StatusOr<ReceivedEntry> FinishEntry();
+  void DropPartial() {
+    assembling_ = false;
+    buffer_ = std::string();
+  }
+
+  const FlowNumber number_;
+  FlowSink* sink_ = nullptr;
+  bool refused_ = false;
+  Offset expected_;  // end of what was handed on to be persisted
+
+  bool assembling_ = false;
+  bool skipping_ = false;  // the entry under way is a repeat
+  v1::Data current_;       // its first fragment's fields
+  std::string buffer_;     // bytes of it so far, as they travelled
+  size_t received_ = 0;
+
+  std::optional<LogPosition> durable_;
+  bool ack_due_ = false;
+};
+
+}  // namespace selvage::replication

@@ -1,0 +1,161 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "fabric/replication/flow.h"
+#include "fabric/replication/message.h"
+#include "fabric/replication/pacer.h"
+#include "fabric/replication/receiver.h"
+#include "fabric/replication/scheduler.h"
+#include "fabric/replication/sender.h"
+
+namespace selvage::replication {
+
+/// One link session, either end: handshake, flows both ways, credit, heartbeats. A pure state machine: whoever drives
+/// it calls a method for each thing that happened, then TakeReady, and obeys: persist what is to be persisted, report
+/// it with Persisted, send the messages in their order. An acknowledgement appears in a Ready only after Persisted.
+/// Times are readings of one monotonic clock. Not thread-safe.
+class Session {
+ public:
+  struct Options {
+    bool is_edge = true;
+    absl::Duration heartbeat = absl::Seconds(10);  ///< something is sent at least this often
+    absl::Duration timeout = absl::Seconds(30);    ///< silence of the peer after which the link is given up
+    uint64_t receive_window = 4 << 20;  ///< bytes of entries the peer may have under way here
+    size_t entry_max = 17 << 20;        ///< a larger entry is a protocol error
+    uint64_t max_rate = 0;              ///< bytes per second of payload; 0: unlimited
+    size_t read_ahead = 256 << 10;      ///< bytes a flow reads at once
+  };
+
+  /// An entry to append durably, in this order within a flow. Then call Persisted.
+  struct Persist {
+    FlowNumber flow;
+    ReceivedEntry entry;
+    size_t bytes = 0;  ///< what Persisted releases
+  };
+
+  /// Something the owner decides or wants to know.
+  struct Event {
+    enum class Kind {
+      kHello,        ///< at the core: answer with SendWelcome or Close
+      kWelcome,      ///< at the edge: offer flows from here on
+      kFlowOffered,  ///< answer with Accept or Refuse; `flow`, `open`
+      kFlowForked,   ///< an outgoing flow's history differs from `position` on; `flow`
+      kFlowHeld,     ///< an outgoing flow was refused or failed; `flow`, `status`
+      kFlowEnded,    ///< the peer ended an incoming flow, or it was refused; `flow`
+      kSpec,
+      kStatus,
+      kPeerClosed,   ///< the peer said why; `status`, `retry_after`
+    };
+    Kind kind;
+    FlowNumber flow{};
+    v1::FlowOpen open{};
+    v1::Hello hello{};
+    v1::Welcome welcome{};
+    v1::EdgeSpec spec{};
+    v1::EdgeStatus edge_status{};
+    LogPosition position{};
+    absl::Status status{};
+    absl::Duration retry_after{};
+  };
+
+  struct Ready {
+    std::vector<Event> events;
+    std::vector<Persist> persist;
+    std::vector<Message> messages;
+    absl::Duration wake_at = absl::InfiniteDuration();  ///< call TakeReady again at this time at the latest
+    bool more = false;    ///< data could be sent beyond the budget: call again when it was written
+    bool closed = false;  ///< end the link after sending `messages`; `reason` says why
+    absl::Status reason;
+  };
+
+  Session(Options options, absl::Duration now);
+
+  // Handshake.
+  void SendHello(v1::Hello hello);
+  void SendWelcome(v1::Welcome welcome);
+
+  // What happened.
+  void Step(const Message& message, absl::Duration now);
+  /// The outcome of a Persist, in order within its flow.
+  void Persisted(FlowNumber flow, size_t bytes, const absl::StatusOr<LogPosition>& durable);
+
+  // Flows out.
+  /// `source` must outlive the session or be taken back with Withdraw.
+  FlowNumber Offer(FlowSource& source);
+  void Withdraw(FlowNumber flow);
+
+  // Flows in.
+  /// `sink` must outlive the session.
+  void Accept(FlowNumber flow, FlowSink& sink);
+  void Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after);
+
+  void SendSpec(const v1::EdgeSpec& spec);
+  void SendStatus(const v1::EdgeStatus& status);
+  void set_max_rate(uint64_t bytes_per_second);
+  /// Tells the peer and ends the link. With `retry_after` 0 the peer decides itself when to try again.
+  void Close(const absl::Status& why, absl::Duration retry_after = absl::ZeroDuration());
+
+  /// Everything that is due, with at most about `data_budget` bytes of entries.
+  Ready TakeReady(absl::Duration now, size_t data_budget);
+
+  bool established() const { return established_; }
+  /// Outgoing flows, for status.
+  const std::map<FlowNumber, std::unique_ptr<Sender>>& senders() const { return senders_; }
+  const Pacer& pacer() const { return pacer_; }
+
+ private:
+  void Fail(absl::Status why);
+  void Queue(Message message) { outbox_.push_back(std::move(message)); }
+  bool StepHandshake(const v1::Frame& frame);
+  void StepSource(const v1::Frame& frame, absl::Duration now);
+  void StepSink(const Message& message);
+  void OnData(const Message& message);
+  void OnCredit(const v1::Credit& credit, absl::Duration now);
+  Receiver* FindReceiver(uint32_t flow);
+  Sender* FindSender(uint32_t flow);
+  void RefuseReceiver(Receiver& receiver, const absl::Status& why);
+  void ReportSender(Sender& sender);
+  void RetryHeld(absl::Duration now);
+  void QueueCredit();
+  void QueueData(absl::Duration now, size_t budget, Ready& ready);
+  bool MayStart(size_t entry_bytes, uint32_t priority, uint32_t highest) const;
+
+  const Options options_;
+  bool established_ = false;
+  bool hello_seen_ = false;
+  bool closing_ = false;
+  absl::Status close_reason_;
+  absl::Duration last_sent_;
+  absl::Duration last_heard_;
+  absl::Duration now_;
+
+  std::vector<Message> outbox_;
+  std::vector<Event> events_;
+  std::vector<Persist> persist_;
+
+  std::map<FlowNumber, std::unique_ptr<Sender>> senders_;
+  uint32_t next_flow_ = 1;
+  Scheduler scheduler_;
+  Pacer pacer_;
+  uint64_t started_out_ = 0;   // bytes of entries begun
+  uint64_t credit_limit_ = 0;  // that the peer allows
+  uint64_t peer_window_ = 0;
+
+  std::map<FlowNumber, std::unique_ptr<Receiver>> receivers_;
+  uint32_t highest_peer_flow_ = 0;
+  uint64_t received_in_ = 0;    // bytes of payload
+  uint64_t started_in_ = 0;     // bytes of entries begun
+  uint64_t released_in_ = 0;    // bytes of entries that need no memory any more
+  uint64_t credit_received_sent_ = 0;
+  uint64_t credit_limit_sent_ = 0;
+};
+
+}  // namespace selvage::replication

@@ -1,0 +1,100 @@
+#include "fabric/security/credentials.h"
+
+#include <fmt/format.h>
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "fabric/base/error.h"
+
+namespace selvage {
+namespace {
+
+namespace tls = grpc::experimental;
+
+std::string Text(const grpc::string_ref& text) {
+  return std::string(text.data(), text.size());
+}
+
+absl::Status CheckServer(const ExpectedPeer& expected, const std::vector<grpc::string_ref>& uris) {
+  std::string wanted = fmt::format("spiffe://{}/{}/{}", expected.trust_domain,
+                                   expected.role ? RoleName(*expected.role) : "<core or edge>",
+                                   expected.id.empty() ? "<any>" : expected.id);
+  if (uris.size() != 1) {
+    return absl::UnauthenticatedError(
+        fmt::format("expected the server to be {}, but its certificate holds {} URIs", wanted, uris.size()));
+  }
+  SELVAGE_ASSIGN_OR_RETURN(Identity server, ParseSpiffeUri(Text(uris.front())));
+  bool serves = expected.role ? server.role == *expected.role : server.role != Role::kOperator;
+  bool same = server.trust_domain == expected.trust_domain && serves &&
+              (expected.id.empty() || server.id == expected.id);
+  if (same) return absl::OkStatus();
+  return absl::UnauthenticatedError(
+      fmt::format("expected the server to be {}, but it is {}", wanted, SpiffeUri(server)));
+}
+
+/// Runs in gRPC's threads, several at a time; immutable.
+class ServerIdentityVerifier final : public tls::ExternalCertificateVerifier {
+ public:
+  explicit ServerIdentityVerifier(ExpectedPeer expected) : expected_(std::move(expected)) {}
+
+  bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
+              grpc::Status* sync_status) override {
+    absl::Status status = CheckServer(expected_, request->uri_names());
+    if (!status.ok())
+      *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, std::string(status.message()));
+    return true;
+  }
+  void Cancel(tls::TlsCustomVerificationCheckRequest*) override {}
+
+ private:
+  const ExpectedPeer expected_;
+};
+
+std::shared_ptr<tls::CertificateProviderInterface> Provider(const TlsFiles& files, absl::Duration reload) {
+  int64_t seconds = std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(reload, absl::Seconds(1))));
+  return std::make_shared<tls::FileWatcherCertificateProvider>(files.key, files.cert, files.ca,
+                                                               static_cast<unsigned int>(seconds));
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const TlsFiles& files, absl::Duration reload) {
+  tls::TlsServerCredentialsOptions options(Provider(files, reload));
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  return tls::TlsServerCredentials(options);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const TlsFiles& files,
+                                                             const ExpectedPeer& server,
+                                                             absl::Duration reload) {
+  tls::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(Provider(files, reload));
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_verify_server_certs(true);
+  options.set_check_call_host(false);  // the verifier below takes the place of the host name
+  options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<ServerIdentityVerifier>(server));
+  return tls::TlsCredentials(options);
+}
+
+absl::StatusOr<Identity> PeerIdentity(const grpc::AuthContext& context) {
+  std::vector<grpc::string_ref> uris = context.FindPropertyValues(GRPC_PEER_SPIFFE_ID_PROPERTY_NAME);
+  if (!context.IsPeerAuthenticated() || uris.size() != 1) {
+    return MakeError(
+        absl::StatusCode::kUnauthenticated, "unauthenticated",
+        "the peer shows no certificate with exactly one SPIFFE URI",
+        "issue a certificate whose only URI is spiffe://<trust domain>/<edge, core or operator>/<id>");
+  }
+  return ParseSpiffeUri(Text(uris.front()));
+}
+
+}  // namespace selvage

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "fabric/storage/committer.h"
+
+namespace selvage {
+
+/// Submits the task and waits for its outcome. Where no thread drives the committer (a simulation), the
+/// caller does. Never call it from the committer's own thread.
+absl::Status CommitAndWait(Committer& committer, std::unique_ptr<CommitTask> task);
+
+/// The same for a small change made by functions: `stage` as in CommitTask::Stage, `finish` as in
+/// CommitTask::Finish.
+absl::Status Commit(Committer& committer, std::function<absl::Status(WriteBatch&)> stage,
+                    std::function<void(const absl::Status&)> finish = nullptr);
+
+}  // namespace selvage

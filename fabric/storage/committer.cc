@@ -1,0 +1,148 @@
+#include "fabric/storage/committer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "fabric/base/check.h"
+#include "fabric/base/error.h"
+
+namespace selvage {
+
+Committer::Committer(KvStore& store, Options options)
+    : store_(store), options_(std::move(options)), batch_(store.NewBatch()) {}
+
+Committer::~Committer() {
+  const absl::Status stopping =
+      MakeError(absl::StatusCode::kUnavailable, "stopping", "the node stops", "", Retry::kYes);
+  for (const auto& task : CloseWith(stopping)) task->Finish(stopping);
+}
+
+absl::Status Committer::Submit(std::unique_ptr<CommitTask> task) {
+  const size_t bytes = task->ByteSize();
+  absl::MutexLock lock(&mutex_);
+  if (!failure_.ok()) return failure_;
+  if (closed_) {
+    return MakeError(absl::StatusCode::kUnavailable, "stopping", "the node stops and takes no more writes",
+                     "", Retry::kYes);
+  }
+  if (queued_bytes_ > 0 && queued_bytes_ + bytes > options_.queue_bytes_max) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, "overloaded",
+        fmt::format("{} bytes wait to be written; the limit is {}", queued_bytes_, options_.queue_bytes_max),
+        "the disk is slower than the writers: write less or wait", Retry::kYes);
+  }
+  queued_bytes_ += bytes;
+  queue_.push_back(std::move(task));
+  return absl::OkStatus();
+}
+
+bool Committer::CommitOnce() {
+  const Tasks group = TakeGroup();
+  if (group.empty()) return false;
+  const std::vector<absl::Status> staged = StageGroup(group);
+  const size_t ready =
+      std::count_if(staged.begin(), staged.end(), [](const auto& status) { return status.ok(); });
+  // Nothing to make durable when every task was refused or changed nothing: all they saw is synced already.
+  const absl::Status written = batch_->Empty() ? absl::OkStatus() : WriteGroup(ready);
+  batch_->Clear();
+
+  // Before anybody hears of the failure, so that no task slips in behind it.
+  const Tasks waiting = written.ok() ? Tasks() : CloseWith(written);
+  for (size_t i = 0; i < group.size(); ++i) group[i]->Finish(staged[i].ok() ? written : staged[i]);
+  for (const auto& task : waiting) task->Finish(written);
+  if (!written.ok() && options_.on_failure) options_.on_failure(written);
+  return true;
+}
+
+Committer::Tasks Committer::TakeGroup() {
+  absl::MutexLock lock(&mutex_);
+  Tasks group;
+  size_t group_bytes = 0;
+  while (!queue_.empty()) {
+    const size_t bytes = queue_.front()->ByteSize();
+    if (!group.empty() && group_bytes + bytes > options_.group_bytes_max) break;
+    SELVAGE_CHECK(bytes <= queued_bytes_);
+    queued_bytes_ -= bytes;
+    group_bytes += bytes;
+    group.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return group;
+}
+
+std::vector<absl::Status> Committer::StageGroup(const Tasks& group) {
+  std::vector<absl::Status> outcomes;
+  outcomes.reserve(group.size());
+  for (const auto& task : group) {
+    const size_t before = batch_->ByteSize();
+    outcomes.push_back(task->Stage(*batch_));
+    SELVAGE_CHECK(outcomes.back().ok() || batch_->ByteSize() == before);
+  }
+  return outcomes;
+}
+
+absl::Status Committer::WriteGroup(size_t tasks) {
+  const absl::Duration start = options_.clock->Monotonic();
+  const absl::Status written = store_.Write(*batch_, /*sync=*/true);
+  const absl::Duration took = options_.clock->Monotonic() - start;
+
+  absl::MutexLock lock(&mutex_);
+  stats_.sync_seconds += absl::ToDoubleSeconds(took);
+  if (written.ok()) {
+    ++stats_.groups;
+    stats_.tasks += tasks;
+    stats_.bytes += batch_->ByteSize();
+  }
+  return written;
+}
+
+Committer::Tasks Committer::CloseWith(const absl::Status& error) {
+  absl::MutexLock lock(&mutex_);
+  failure_ = error;
+  Tasks waiting(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+  queue_.clear();
+  queued_bytes_ = 0;
+  return waiting;
+}
+
+bool Committer::WaitForWork() {
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &Committer::WorkWaiting));
+  return !queue_.empty();
+}
+
+void Committer::Close() {
+  absl::MutexLock lock(&mutex_);
+  closed_ = true;
+}
+
+size_t Committer::QueuedBytes() const {
+  absl::MutexLock lock(&mutex_);
+  return queued_bytes_;
+}
+
+Committer::Stats Committer::stats() const {
+  absl::MutexLock lock(&mutex_);
+  return stats_;
+}
+
+CommitterThread::CommitterThread(Committer& committer) : committer_(committer) {
+  committer_.driven_by_thread_ = true;
+  thread_ = std::thread([&committer] {
+    while (committer.WaitForWork()) committer.CommitOnce();
+  });
+}
+
+CommitterThread::~CommitterThread() {
+  Stop();
+}
+
+void CommitterThread::Stop() {
+  committer_.Close();
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace selvage

@@ -1,0 +1,15 @@
+#include "fabric/storage/kv_store.h"
+
+namespace selvage {
+
+std::string_view FamilyName(Family family) {
+  switch (family) {
+    case Family::kMeta:
+      return "meta";
+    case Family::kLog:
+      return "log";
+  }
+  return "unknown";
+}
+
+}  // namespace selvage

@@ -1,0 +1,51 @@
+#include "fabric/storage/rocksdb_internal.h"
+
+#include <fmt/format.h>
+
+#include "fabric/base/error.h"
+
+namespace selvage::internal {
+
+absl::Status ToError(const rocksdb::Status& status, std::string_view what) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = fmt::format("{}: {}", what, status.ToString());
+  if (status.IsCorruption()) {
+    return MakeError(absl::StatusCode::kDataLoss, "data_damaged", message,
+                     "the disk returned other bytes than were written: check it");
+  }
+  if (status.IsNoSpace() || status.IsSpaceLimit()) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "disk_full", message,
+                     "free space on the volume, then start again");
+  }
+  if (status.IsManualCompactionPaused() || status.IsShutdownInProgress()) {
+    return MakeError(absl::StatusCode::kCancelled, "cancelled", message, "", Retry::kYes);
+  }
+  return MakeError(absl::StatusCode::kInternal, "io_error", message, "check the volume and the rights on it");
+}
+
+absl::Status FailStop::status() const {
+  if (!failed_.load(std::memory_order_acquire)) return absl::OkStatus();
+  absl::MutexLock lock(&mutex_);
+  return failure_;
+}
+
+absl::Status FailStop::Fail(const absl::Status& error) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!failure_.ok()) return failure_;
+    failure_ = error;
+    failed_.store(true, std::memory_order_release);
+  }
+  if (on_failure_) on_failure_(error);
+  return error;
+}
+
+void FailStop::OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) {
+  if (tolerate_damage_ && reason == rocksdb::BackgroundErrorReason::kCompaction && error->IsCorruption()) {
+    *error = rocksdb::Status::OK();
+    return;
+  }
+  Fail(ToError(*error, "the storage engine stopped"));
+}
+
+}  // namespace selvage::internal

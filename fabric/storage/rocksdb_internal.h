@@ -1,0 +1,56 @@
+#pragma once
+
+#include <rocksdb/listener.h>
+#include <rocksdb/slice.h>
+#include <rocksdb/status.h>
+
+#include <atomic>
+#include <functional>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+
+/// What the parts of the RocksDB store share. Private to it.
+namespace selvage::internal {
+
+inline rocksdb::Slice ToSlice(std::string_view view) {
+  return {view.data(), view.size()};
+}
+inline std::string_view ToView(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+/// Corruption is kDataLoss, a full disk kResourceExhausted, a cancelled job kCancelled, all else kInternal.
+absl::Status ToError(const rocksdb::Status& status, std::string_view what);
+
+/// Remembers the first error that the store cannot go on from and turns off RocksDB's own attempts to
+/// recover.
+class FailStop : public rocksdb::EventListener {
+ public:
+  explicit FailStop(std::function<void(const absl::Status&)> on_failure)
+      : on_failure_(std::move(on_failure)) {}
+
+  /// OK while the store is well; safe to ask often.
+  absl::Status status() const;
+  /// Keeps the first error, runs the callback for it, and returns it.
+  absl::Status Fail(const absl::Status& error);
+  /// While set, damage that a compaction finds fails that compaction alone. Only for compactions that may as
+  /// well not happen: RocksDB keeps the files it read from.
+  void TolerateDamage(bool tolerate) { tolerate_damage_ = tolerate; }
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override;
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+
+ private:
+  const std::function<void(const absl::Status&)> on_failure_;
+  std::atomic<bool> tolerate_damage_{false};
+  std::atomic<bool> failed_{false};
+  mutable absl::Mutex mutex_;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace selvage::internal

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <rocksdb/options.h>
+
+#include <string>
+
+#include "fabric/storage/kv_store.h"
+#include "fabric/storage/rocksdb_store.h"
+
+/// How RocksDB is set up, with the reason for each choice. Private to the RocksDB store.
+namespace selvage::internal {
+
+/// The column family that holds `family`. RocksDB always has a family called "default": the meta family lives
+/// there.
+std::string ColumnFamilyName(Family family);
+
+rocksdb::DBOptions MakeDbOptions(const RocksDbOptions& options);
+/// `cache` is shared by the families.
+rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksDbOptions& options,
+                                               const std::shared_ptr<rocksdb::Cache>& cache);
+
+}  // namespace selvage::internal

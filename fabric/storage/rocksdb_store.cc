@@ -1,0 +1,329 @@
+#include "fabric/storage/rocksdb_store.h"
+
+#include <fmt/format.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+#include <rocksdb/write_batch.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "fabric/base/check.h"
+#include "fabric/base/error.h"
+#include "fabric/storage/blob_collector.h"
+#include "fabric/storage/rocksdb_internal.h"
+#include "fabric/storage/rocksdb_options.h"
+
+namespace selvage {
+
+using internal::FailStop;
+using internal::ToError;
+using internal::ToSlice;
+using internal::ToView;
+
+namespace {
+
+class Batch : public WriteBatch {
+ public:
+  using Handles = std::array<rocksdb::ColumnFamilyHandle*, std::size(kAllFamilies)>;
+  explicit Batch(const Handles& handles) : handles_(handles) {}
+
+  void Put(Family family, std::string_view key, std::initializer_list<std::string_view> parts) override {
+    std::vector<rocksdb::Slice> slices;
+    slices.reserve(parts.size());
+    for (std::string_view part : parts) slices.push_back(ToSlice(part));
+    const rocksdb::Slice key_slice = ToSlice(key);
+    Check(batch_.Put(Handle(family), rocksdb::SliceParts(&key_slice, 1),
+                     rocksdb::SliceParts(slices.data(), static_cast<int>(slices.size()))));
+  }
+  void Delete(Family family, std::string_view key) override {
+    Check(batch_.Delete(Handle(family), ToSlice(key)));
+  }
+  void DeleteRange(Family family, std::string_view from, std::string_view to) override {
+    if (from >= to) return;  // RocksDB would refuse the whole batch
+    Check(batch_.DeleteRange(Handle(family), ToSlice(from), ToSlice(to)));
+  }
+  size_t ByteSize() const override { return batch_.GetDataSize(); }
+  bool Empty() const override { return batch_.Count() == 0; }
+  void Clear() override {
+    // The memory is kept for the next group, unless one huge value made it huge.
+    if (batch_.GetDataSize() > kKeptBytes) {
+      batch_ = rocksdb::WriteBatch();
+    } else {
+      batch_.Clear();
+    }
+  }
+
+  rocksdb::WriteBatch& rep() { return batch_; }
+
+ private:
+  static constexpr size_t kKeptBytes = 16u << 20;
+
+  rocksdb::ColumnFamilyHandle* Handle(Family family) const { return handles_[static_cast<size_t>(family)]; }
+  /// A batch in memory refuses only keys or values of 4 GiB and more.
+  static void Check(const rocksdb::Status& status) { SELVAGE_CHECK(status.ok()); }
+
+  const Handles handles_;
+  rocksdb::WriteBatch batch_;
+};
+
+class RocksDbCursor : public Cursor {
+ public:
+  RocksDbCursor(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, std::string_view from,
+                std::string_view to)
+      : from_(from), to_(to), from_slice_(from_), to_slice_(to_) {
+    rocksdb::ReadOptions options;
+    options.iterate_lower_bound = &from_slice_;
+    options.iterate_upper_bound = &to_slice_;
+    it_.reset(db.NewIterator(options, family));
+  }
+
+  void Seek(std::string_view key) override { it_->Seek(ToSlice(key)); }
+  void SeekForPrev(std::string_view key) override { it_->SeekForPrev(ToSlice(key)); }
+  void Next() override {
+    SELVAGE_CHECK(it_->Valid());
+    it_->Next();
+  }
+  void Prev() override {
+    SELVAGE_CHECK(it_->Valid());
+    it_->Prev();
+  }
+  bool Valid() const override { return it_->Valid(); }
+  std::string_view key() const override {
+    SELVAGE_CHECK(it_->Valid());
+    return ToView(it_->key());
+  }
+  std::string_view value() const override {
+    SELVAGE_CHECK(it_->Valid());
+    return ToView(it_->value());
+  }
+  absl::Status status() const override { return ToError(it_->status(), "reading the store"); }
+
+ private:
+  // The iterator refers to the bounds.
+  const std::string from_;
+  const std::string to_;
+  const rocksdb::Slice from_slice_;
+  const rocksdb::Slice to_slice_;
+  std::unique_ptr<rocksdb::Iterator> it_;
+};
+
+/// Files that a creation cut short leaves behind, and what a fresh volume holds.
+bool MayLieInNewStore(std::string_view name) {
+  static constexpr std::string_view kNames[] = {".", "..", "LOCK", "IDENTITY", "lost+found"};
+  static constexpr std::string_view kPrefixes[] = {"LOG", "MANIFEST-", "OPTIONS-"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames) ||
+         std::any_of(std::begin(kPrefixes), std::end(kPrefixes),
+                     [&](std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; }) ||
+         (name.size() > 6 && name.substr(name.size() - 6) == ".dbtmp");
+}
+
+/// RocksDB would make a database in any directory, and delete there what it takes for its own leftovers.
+absl::Status PrepareNewStore(rocksdb::Env& env, const std::filesystem::path& path, bool create_if_missing) {
+  if (!create_if_missing) {
+    return MakeError(absl::StatusCode::kNotFound, "store_missing",
+                     fmt::format("there is no store in {}", path.string()),
+                     "check the path of the data directory");
+  }
+  std::vector<std::string> children;
+  const rocksdb::Status listed = env.GetChildren(path.string(), &children);
+  if (listed.ok()) {
+    const auto foreign = std::find_if_not(children.begin(), children.end(), MayLieInNewStore);
+    if (foreign == children.end()) return absl::OkStatus();
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "not_a_store",
+        fmt::format("{} is not a store, but holds other files (such as {})", path.string(), *foreign),
+        "give the node a directory of its own; if this one held a store, its file CURRENT is lost");
+  }
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    return MakeError(absl::StatusCode::kInternal, "io_error",
+                     fmt::format("cannot create {}: {}", path.string(), error.message()),
+                     "check the path of the data directory and the rights on it");
+  }
+  // The new directory's own entry must survive a power cut too.
+  std::unique_ptr<rocksdb::Directory> parent;
+  rocksdb::Status synced = env.NewDirectory(std::filesystem::absolute(path).parent_path().string(), &parent);
+  if (synced.ok()) synced = parent->Fsync();
+  return ToError(synced, "creating the data directory");
+}
+
+absl::Status FormatError(const std::filesystem::path& path, std::string_view what) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "store_format_newer",
+      fmt::format("the store in {} has a format this program does not know: {}", path.string(), what),
+      "start the newer version of Selvage that wrote this store");
+}
+
+/// A family that this program does not know was made by a newer one.
+absl::Status CheckFamilies(const rocksdb::DBOptions& db, const std::filesystem::path& path) {
+  std::vector<std::string> names;
+  const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db, path.string(), &names);
+  if (!listed.ok()) return absl::OkStatus();  // opening meets the same error and tells it better
+  for (const std::string& name : names) {
+    const bool known = std::any_of(std::begin(kAllFamilies), std::end(kAllFamilies),
+                                   [&](Family family) { return name == internal::ColumnFamilyName(family); });
+    if (!known) return FormatError(path, fmt::format("table \"{}\"", name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OpenError(const rocksdb::Status& status, const std::filesystem::path& path) {
+  const std::string text = status.ToString();
+  if (status.IsIOError() && text.find("/LOCK") != std::string::npos) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "store_locked",
+        fmt::format("the store in {} is in use by another process, or its lock cannot be taken: {}",
+                    path.string(), text),
+        "stop the other process, or give this node a directory of its own", Retry::kYes);
+  }
+  if (status.IsCorruption()) {
+    return MakeError(
+        absl::StatusCode::kDataLoss, "store_damaged",
+        fmt::format("the store in {} is damaged: {}", path.string(), text),
+        "check the disk; restore the store from a backup, or start empty and let the replica fill it");
+  }
+  if (status.IsNotSupported() || status.IsInvalidArgument()) return FormatError(path, text);
+  return Annotate(ToError(status, "opening"), fmt::format("the store in {}", path.string()));
+}
+
+}  // namespace
+
+RocksDbStore::RocksDbStore(RocksDbOptions options)
+    : options_(std::move(options)),
+      own_env_(options_.file_system ? rocksdb::NewCompositeEnv(options_.file_system) : nullptr),
+      fail_stop_(std::make_shared<FailStop>(options_.on_background_error)) {}
+
+rocksdb::Env& RocksDbStore::env() const {
+  return own_env_ ? *own_env_ : *rocksdb::Env::Default();
+}
+
+absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(RocksDbOptions options) {
+  std::unique_ptr<RocksDbStore> store(new RocksDbStore(std::move(options)));
+  SELVAGE_RETURN_IF_ERROR(store->OpenDatabase());
+  return store;
+}
+
+absl::Status RocksDbStore::OpenDatabase() {
+  const std::filesystem::path& path = options_.path;
+  rocksdb::DBOptions db_options = internal::MakeDbOptions(options_);
+  db_options.env = &env();
+  db_options.listeners.push_back(fail_stop_);
+  if (env().FileExists((path / "CURRENT").string()).IsNotFound()) {
+    SELVAGE_RETURN_IF_ERROR(PrepareNewStore(env(), path, options_.create_if_missing));
+  } else {
+    SELVAGE_RETURN_IF_ERROR(CheckFamilies(db_options, path));
+  }
+
+  // One shard: at this size, shards would be too small for the index blocks they hold.
+  auto cache = rocksdb::NewLRUCache(options_.block_cache_bytes, /*num_shard_bits=*/0);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (Family family : kAllFamilies) {
+    families.emplace_back(internal::ColumnFamilyName(family),
+                          internal::MakeFamilyOptions(family, options_, cache));
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status opened = rocksdb::DB::Open(db_options, path.string(), families, &handles, &db);
+  if (!opened.ok()) return OpenError(opened, path);
+  db_.reset(db);
+  std::copy(handles.begin(), handles.end(), handles_.begin());
+  return fail_stop_->status();
+}
+
+RocksDbStore::~RocksDbStore() {
+  if (db_ == nullptr) return;
+  for (auto* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
+  db_->Close();
+}
+
+std::unique_ptr<WriteBatch> RocksDbStore::NewBatch() {
+  return std::make_unique<Batch>(handles_);
+}
+
+absl::Status RocksDbStore::Write(WriteBatch& batch, bool sync) {
+  auto* ours = dynamic_cast<Batch*>(&batch);
+  SELVAGE_CHECK(ours != nullptr);
+  SELVAGE_RETURN_IF_ERROR(fail_stop_->status());
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  const rocksdb::Status written = db_->Write(options, &ours->rep());
+  if (!written.ok()) return fail_stop_->Fail(ToError(written, "writing to the store"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<std::string>> RocksDbStore::Get(Family family, std::string_view key) {
+  std::string value;
+  const rocksdb::Status got = db_->Get(rocksdb::ReadOptions(), Handle(family), ToSlice(key), &value);
+  if (got.IsNotFound()) return std::optional<std::string>();
+  if (!got.ok()) return ToError(got, "reading the store");
+  return std::optional<std::string>(std::move(value));
+}
+
+std::unique_ptr<Cursor> RocksDbStore::Scan(Family family, std::string_view from, std::string_view to) {
+  return std::make_unique<RocksDbCursor>(*db_, Handle(family), from, to);
+}
+
+absl::Status RocksDbStore::Reclaim(Family family, std::string_view from, std::string_view to) {
+  if (from >= to) return absl::OkStatus();
+  absl::MutexLock lock(&reclaim_mutex_);
+  // Compaction drops the deleted keys and counts their values as garbage of the blob files; files that are
+  // garbage as a whole go with it. The tables hold keys and references only, so this is cheap.
+  // DeleteFilesInRange is not used before it: it drops tables without counting, and may drop a tombstone
+  // while a key it covers lives on in a table that reaches beyond the range.
+  rocksdb::CompactRangeOptions compact;
+  compact.exclusive_manual_compaction = false;
+  compact.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kDisable;
+  compact.canceled = &reclaim_cancelled_;
+  const rocksdb::Slice first = ToSlice(from);
+  const rocksdb::Slice last = ToSlice(to);
+  const rocksdb::Status compacted = db_->CompactRange(compact, Handle(family), &first, &last);
+  if (!compacted.ok()) return ToError(compacted, "compacting a trimmed range");
+  if (family != Family::kLog) return absl::OkStatus();
+
+  fail_stop_->TolerateDamage(true);
+  const absl::Status collected =
+      internal::CollectBlobs(*db_, Handle(family), reclaim_cancelled_, [this] { return FreeBytes(); });
+  fail_stop_->TolerateDamage(false);
+  return collected;
+}
+
+void RocksDbStore::CancelReclaim() {
+  reclaim_cancelled_ = true;
+}
+
+absl::StatusOr<uint64_t> RocksDbStore::FileBytes() {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(options_.path, error), end; !error && it != end;
+       it.increment(error)) {
+    struct stat info;
+    // Files come and go meanwhile.
+    if (::lstat(it->path().c_str(), &info) == 0) bytes += static_cast<uint64_t>(info.st_blocks) * 512;
+  }
+  if (error) {
+    return MakeError(absl::StatusCode::kInternal, "io_error",
+                     fmt::format("cannot list {}: {}", options_.path.string(), error.message()));
+  }
+  return bytes;
+}
+
+absl::StatusOr<uint64_t> RocksDbStore::FreeBytes() {
+  struct statvfs volume;
+  if (::statvfs(options_.path.c_str(), &volume) != 0) {
+    return MakeError(absl::StatusCode::kInternal, "io_error",
+                     fmt::format("cannot tell the space left in {}: {}", options_.path.string(),
+                                 std::generic_category().message(errno)));
+  }
+  return uint64_t{volume.f_bavail} * volume.f_frsize;
+}
+
+}  // namespace selvage

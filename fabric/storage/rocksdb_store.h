@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/storage/kv_store.h"
+
+namespace rocksdb {
+class ColumnFamilyHandle;
+class DB;
+class Env;
+class FileSystem;
+}  // namespace rocksdb
+
+namespace selvage {
+
+namespace internal {
+class FailStop;
+}
+
+struct RocksDbOptions {
+  std::filesystem::path path;  ///< directory of the database, its own: nothing else may lie there
+  bool create_if_missing = true;
+  /// Memory that gathers writes before they go to a file. Up to two are held, and each grows by at most one
+  /// batch beyond it; the meta family adds at most 2 MiB.
+  size_t write_buffer_bytes = 8u << 20;
+  size_t block_cache_bytes =
+      8u << 20;  ///< blocks, indexes and filters of tables; not the large values of logs
+  uint64_t max_wal_bytes = 32u << 20;  ///< write-ahead log kept, and so replayed at open, at most
+  int max_open_files = 256;
+  /// Where files are read and written; the operating system's when absent.
+  std::shared_ptr<rocksdb::FileSystem> file_system;
+  /// Runs once, with the first error after which the store takes no more writes: the node must stop. Called
+  /// on a thread of the engine or of the writer; must not block or call the store.
+  std::function<void(const absl::Status&)> on_background_error;
+};
+
+/// The store of the daemons: RocksDB, set up for logs of large values in little memory.
+///
+/// A failed write, sync, flush or compaction is final (fail-stop): nothing is retried and every later Write
+/// fails with the same error, since what a failed sync left on the disk is unknown. Reads still work.
+class RocksDbStore : public KvStore {
+ public:
+  /// Errors: kNotFound "store_missing"; kFailedPrecondition "not_a_store" (other files lie there),
+  /// "store_locked" (a retry helps), "store_format_newer"; kDataLoss "store_damaged"; kResourceExhausted
+  /// "disk_full"; kInternal.
+  static absl::StatusOr<std::unique_ptr<RocksDbStore>> Open(RocksDbOptions options);
+  /// No call may be running; call CancelReclaim first.
+  ~RocksDbStore() override;
+
+  std::unique_ptr<WriteBatch> NewBatch() override;
+  absl::Status Write(WriteBatch& batch, bool sync) override;
+  absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) override;
+  std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override;
+  /// One at a time; others wait. Writers go on meanwhile. Blob files that are garbage as a whole go at once;
+  /// of the others, the old ones are rewritten where that frees at least half of what it copies. kDataLoss
+  /// when a damaged value is in the way: nothing is lost by that, and the store goes on. kCancelled after
+  /// CancelReclaim.
+  absl::Status Reclaim(Family family, std::string_view from, std::string_view to) override;
+  /// Blocks allocated to the files, not their lengths: the write-ahead log is allocated ahead of its length,
+  /// and that space is as gone from the volume as any.
+  absl::StatusOr<uint64_t> FileBytes() override;
+  absl::StatusOr<uint64_t> FreeBytes() override;
+
+  /// Ends a running Reclaim soon, and every later one at once: for a clean stop. Any thread.
+  void CancelReclaim();
+
+ private:
+  explicit RocksDbStore(RocksDbOptions options);
+  absl::Status OpenDatabase();
+  rocksdb::Env& env() const;
+  rocksdb::ColumnFamilyHandle* Handle(Family family) const { return handles_[static_cast<size_t>(family)]; }
+
+  const RocksDbOptions options_;
+  const std::unique_ptr<rocksdb::Env> own_env_;  ///< over options_.file_system, when there is one
+  const std::shared_ptr<internal::FailStop> fail_stop_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::array<rocksdb::ColumnFamilyHandle*, std::size(kAllFamilies)> handles_{};
+  absl::Mutex reclaim_mutex_;
+  std::atomic<bool> reclaim_cancelled_{false};
+};
+
+}  // namespace selvage

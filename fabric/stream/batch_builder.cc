@@ -1,0 +1,134 @@
+#include <zstd.h>
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "fabric/base/check.h"
+#include "fabric/base/endian.h"
+#include "fabric/stream/record_batch.h"
+#include "fabric/stream/record_format.h"
+
+namespace selvage {
+namespace {
+
+using namespace record_format;
+
+constexpr int kZstdLevel = 3;
+constexpr size_t kMaxBatchSize = std::numeric_limits<int32_t>::max();
+
+uint64_t ZigZag(int64_t value) {
+  return (static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63);
+}
+
+size_t VarintSize(int64_t value) {
+  return (static_cast<size_t>(std::bit_width(ZigZag(value) | 1)) + 6) / 7;
+}
+
+void AppendVarint(std::string& out, int64_t value) {
+  uint64_t rest = ZigZag(value);
+  for (; rest >= 0x80; rest >>= 7) out.push_back(static_cast<char>(rest | 0x80));
+  out.push_back(static_cast<char>(rest));
+}
+
+size_t SizedBytes(std::string_view bytes) {
+  return VarintSize(static_cast<int64_t>(bytes.size())) + bytes.size();
+}
+size_t SizedBytes(const std::optional<std::string>& bytes) {
+  return bytes.has_value() ? SizedBytes(std::string_view(*bytes)) : VarintSize(-1);
+}
+
+void AppendBytes(std::string& out, std::string_view bytes) {
+  AppendVarint(out, static_cast<int64_t>(bytes.size()));
+  out.append(bytes);
+}
+void AppendBytes(std::string& out, const std::optional<std::string>& bytes) {
+  if (bytes.has_value()) {
+    AppendBytes(out, std::string_view(*bytes));
+  } else {
+    AppendVarint(out, -1);
+  }
+}
+
+/// Bytes of a record after its length field.
+size_t BodySize(const Record& record, int64_t timestamp_delta, int32_t offset_delta) {
+  size_t size = 1 + VarintSize(timestamp_delta) + VarintSize(offset_delta) + SizedBytes(record.key) +
+                SizedBytes(record.value) + VarintSize(static_cast<int64_t>(record.headers.size()));
+  for (const RecordHeader& header : record.headers) {
+    size += SizedBytes(std::string_view(header.key)) + SizedBytes(header.value);
+  }
+  return size;
+}
+
+void AppendCompressed(std::string& out, std::string_view records) {
+  const size_t start = out.size();
+  out.resize(start + ZSTD_compressBound(records.size()));
+  const size_t size =
+      ZSTD_compress(out.data() + start, out.size() - start, records.data(), records.size(), kZstdLevel);
+  SELVAGE_CHECK(!ZSTD_isError(size));
+  out.resize(start + size);
+}
+
+}  // namespace
+
+BatchBuilder::BatchBuilder(Codec codec) : codec_(codec) {
+  SELVAGE_CHECK(codec == Codec::kNone || codec == Codec::kZstd);
+}
+
+void BatchBuilder::Add(const Record& record) {
+  if (empty()) base_timestamp_ = max_timestamp_ = record.timestamp;
+  max_timestamp_ = std::max(max_timestamp_, record.timestamp);
+  // Unsigned, since any two timestamps must have a difference; readers add it back the same way.
+  const auto timestamp_delta =
+      static_cast<int64_t>(static_cast<uint64_t>(record.timestamp) - static_cast<uint64_t>(base_timestamp_));
+
+  const size_t body_size = BodySize(record, timestamp_delta, count_);
+  SELVAGE_CHECK(body_size <= kMaxBatchSize && EstimatedSize() + body_size <= kMaxBatchSize);
+  AppendVarint(records_, static_cast<int64_t>(body_size));
+  records_.push_back(0);  // attributes
+  AppendVarint(records_, timestamp_delta);
+  AppendVarint(records_, count_);
+  AppendBytes(records_, record.key);
+  AppendBytes(records_, record.value);
+  AppendVarint(records_, static_cast<int64_t>(record.headers.size()));
+  for (const RecordHeader& header : record.headers) {
+    AppendBytes(records_, std::string_view(header.key));
+    AppendBytes(records_, header.value);
+  }
+  ++count_;
+}
+
+std::string BatchBuilder::Build() {
+  SELVAGE_CHECK(!empty());
+  std::string batch;
+  batch.reserve(kBatchHeaderSize +
+                (codec_ == Codec::kZstd ? ZSTD_compressBound(records_.size()) : records_.size()));
+  const BatchHeader unset;
+  AppendBig<int64_t>(batch, 0);  // base offset
+  AppendBig<int32_t>(batch, 0);  // batch length, below
+  AppendBig<int32_t>(batch, unset.leader_epoch.value());
+  AppendBig<int8_t>(batch, kMagic);
+  AppendBig<uint32_t>(batch, 0);  // CRC, below
+  AppendBig<int16_t>(batch, static_cast<int16_t>(codec_));
+  AppendBig<int32_t>(batch, count_ - 1);
+  AppendBig<int64_t>(batch, base_timestamp_);
+  AppendBig<int64_t>(batch, max_timestamp_);
+  AppendBig<int64_t>(batch, unset.producer_id);
+  AppendBig<int16_t>(batch, unset.producer_epoch);
+  AppendBig<int32_t>(batch, unset.base_sequence);
+  AppendBig<int32_t>(batch, count_);
+  if (codec_ == Codec::kZstd) {
+    AppendCompressed(batch, records_);
+  } else {
+    batch.append(records_);
+  }
+  SELVAGE_CHECK(batch.size() <= kMaxBatchSize);
+  StoreBig<int32_t>(batch.data() + kBatchLengthAt, static_cast<int32_t>(batch.size() - kBatchLogOverhead));
+  StoreBig<uint32_t>(batch.data() + kCrcAt, Crc32c(std::string_view(batch).substr(kAttributesAt)));
+
+  records_.clear();
+  count_ = 0;
+  return batch;
+}
+
+}  // namespace selvage

@@ -1,0 +1,231 @@
+#include "fabric/stream/embedded_log_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "fabric/base/check.h"
+#include "fabric/base/endian.h"
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+#include "fabric/stream/meta_keys.h"
+
+namespace selvage {
+namespace {
+
+absl::Status DamagedMeta(std::string_view what) {
+  return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", fmt::format("the store's {} is damaged", what),
+                   "restore the store, or start this node with an empty data directory: it adopts its place again");
+}
+
+LogState StateOf(const v1::StoredLog& document) {
+  LogState state;
+  state.id = LogId::FromBytes(document.log_id()).value_or(LogId());
+  state.base = Offset(document.base());
+  state.base_hash = ChainHash(document.base_hash());
+  state.start = Offset(document.start());
+  state.end = Offset(document.end());
+  state.hash = ChainHash(document.end_hash());
+  state.bytes_before_start = document.bytes_before_start();
+  state.log_bytes = document.bytes_at_end();
+  state.max_timestamp = document.max_timestamp();
+  state.append_ms = document.append_ms();
+  for (const auto& epoch : document.leader_epochs()) {
+    state.leader_epochs.emplace_back(LeaderEpoch(epoch.epoch()), Offset(epoch.start()));
+  }
+  return state;
+}
+
+void TakeEnd(LogState& state, const Entry& last) {
+  if (last.to <= state.end) return;
+  state.end = last.to;
+  state.hash = last.hash_after;
+  state.log_bytes = last.log_bytes;
+  state.max_timestamp = last.max_timestamp;
+  state.append_ms = last.append_ms;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Open(
+    const std::map<LogNumber, Offset>& acknowledged_ends) {
+  std::vector<OpenProblem> problems;
+  SELVAGE_ASSIGN_OR_RETURN(auto next, env_.store.Get(Family::kMeta, kNextLogKey));
+  if (next) {
+    if (next->size() != 4) return DamagedMeta("next log number");
+    absl::MutexLock lock(&mutex_);
+    next_number_ = LoadBig<uint32_t>(next->data());
+  }
+  auto cursor = env_.store.Scan(Family::kMeta, kLogDocumentPrefix, PrefixEnd(kLogDocumentPrefix));
+  for (cursor->Seek(kLogDocumentPrefix); cursor->Valid(); cursor->Next()) {
+    v1::StoredLog document;
+    if (!document.ParseFromString(std::string(cursor->value()))) return DamagedMeta("log document");
+    SELVAGE_RETURN_IF_ERROR(OpenLog(document, acknowledged_ends, problems));
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return problems;
+}
+
+absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
+                                       const std::map<LogNumber, Offset>& acknowledged_ends,
+                                       std::vector<OpenProblem>& problems) {
+  LogNumber number(document.number());
+  LogState state = StateOf(document);
+  if (state.id.none()) return DamagedMeta("log document");
+  absl::Status problem;
+  auto cursor = env_.store.Scan(Family::kLog, LogKey(number, Offset(0)), LogKey(number, Offset(INT64_MAX)));
+  cursor->SeekForPrev(LogKey(number, Offset(INT64_MAX)));
+  if (!cursor->status().ok()) problem = cursor->status();
+  if (cursor->Valid()) {
+    auto last = DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
+    if (last.ok()) {
+      TakeEnd(state, *last);
+    } else {
+      problem = last.status();
+    }
+  }
+  auto acknowledged_end = acknowledged_ends.find(number);
+  Offset expected = acknowledged_end == acknowledged_ends.end() ? Offset(0) : acknowledged_end->second;
+  LogOrigin origin{document.edge(), Slot(document.slot()), document.stream(), PartitionId(document.partition())};
+  if (problem.ok() && state.end < expected) {
+    problem = MakeError(absl::StatusCode::kDataLoss, "recovered_less_than_acknowledged",
+                        fmt::format("{}: the store recovered up to offset {}, but had acknowledged up to {}",
+                                    ToString(origin), state.end.value(), expected.value()),
+                        "look at the disk, then resolve the alarm: what is lost becomes a recorded gap");
+  }
+  std::optional<Offset> acknowledged;
+  if (document.acked() >= 0) acknowledged = Offset(document.acked());
+  absl::MutexLock lock(&mutex_);
+  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, number, origin, std::move(state), acknowledged,
+                                                       document.superseded()));
+  if (!problem.ok()) {
+    log->Hold(problem);
+    problems.push_back({log, problem, expected});
+  }
+  return absl::OkStatus();
+}
+
+EmbeddedLog* EmbeddedLogStore::Add(std::unique_ptr<EmbeddedLog> log) {
+  EmbeddedLog* added = log.get();
+  added->set_make_room(make_room_);
+  logs_.push_back(std::move(log));
+  if (!added->superseded()) current_[added->origin()] = added;
+  return added;
+}
+
+absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
+  absl::MutexLock create_lock(&create_mutex_);
+  EmbeddedLog* former = Find(create.origin);
+  LogState state;
+  state.id = create.id;
+  state.base = state.start = state.end = create.base;
+  state.base_hash = state.hash = create.base_hash;
+  state.leader_epochs.emplace_back(create.leader_epoch, create.base);
+  uint32_t number = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    number = next_number_++;
+  }
+  auto log = std::make_unique<EmbeddedLog>(env_, LogNumber(number), create.origin, state, std::nullopt, false);
+  SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
+    std::string next;
+    AppendBig<uint32_t>(next, number + 1);
+    batch.Put(Family::kMeta, kNextLogKey, {next});
+    batch.Put(Family::kMeta, LogDocumentKey(log->number()), {log->Document().SerializeAsString()});
+    if (former != nullptr) {
+      former->set_superseded();
+      batch.Put(Family::kMeta, LogDocumentKey(former->number()), {former->Document().SerializeAsString()});
+    }
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  return Add(std::move(log));
+}
+
+EmbeddedLog* EmbeddedLogStore::Find(const LogOrigin& origin) {
+  absl::MutexLock lock(&mutex_);
+  auto it = current_.find(origin);
+  return it == current_.end() ? nullptr : it->second;
+}
+
+std::vector<EmbeddedLog*> EmbeddedLogStore::Logs() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<EmbeddedLog*> logs;
+  logs.reserve(logs_.size());
+  for (const auto& log : logs_) logs.push_back(log.get());
+  return logs;
+}
+
+std::vector<Log*> EmbeddedLogStore::All() {
+  std::vector<EmbeddedLog*> logs = Logs();
+  return std::vector<Log*>(logs.begin(), logs.end());
+}
+
+absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
+  absl::MutexLock create_lock(&create_mutex_);
+  std::vector<EmbeddedLog*> logs = Logs();
+  std::erase_if(logs, [&](EmbeddedLog* log) { return log->origin().stream != stream; });
+  absl::Status deleted = MakeError(absl::StatusCode::kNotFound, "unknown_stream",
+                                   fmt::format("stream {} was deleted", stream), "create it again");
+  for (EmbeddedLog* log : logs) log->Hold(deleted);
+  SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
+    for (EmbeddedLog* log : logs) {
+      batch.DeleteRange(Family::kLog, LogKey(log->number(), Offset(0)), LogKey(log->number() + 1, Offset(0)));
+      batch.DeleteRange(Family::kMeta, GapIndexKey(log->number(), Offset(0)), GapIndexKey(log->number() + 1, Offset(0)));
+      batch.Delete(Family::kMeta, LogDocumentKey(log->number()));
+    }
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  for (auto& log : logs_) {
+    if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
+    env_.cache.Forget(log->number());
+    auto it = current_.find(log->origin());
+    if (it != current_.end() && it->second == log.get()) current_.erase(it);
+    deleted_.push_back(std::move(log));
+  }
+  std::erase(logs_, nullptr);
+  return static_cast<int>(logs.size());
+}
+
+absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
+  std::map<LogNumber, LogOrigin> origins;
+  for (EmbeddedLog* log : Logs()) origins.emplace(log->number(), log->origin());
+  std::vector<LostRange> losses;
+  auto cursor = env_.store.Scan(Family::kMeta, kGapIndexPrefix, PrefixEnd(kGapIndexPrefix));
+  for (cursor->Seek(kGapIndexPrefix); cursor->Valid(); cursor->Next()) {
+    if (cursor->key().size() != kGapIndexPrefix.size() + kLogKeySize) return DamagedMeta("index of gaps");
+    LogNumber number(LoadBig<uint32_t>(cursor->key().data() + kGapIndexPrefix.size()));
+    SELVAGE_ASSIGN_OR_RETURN(Gap gap, DecodeGap(cursor->value()));
+    auto origin = origins.find(number);
+    if (origin != origins.end()) losses.push_back({origin->second, gap});
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return losses;
+}
+
+std::map<LogNumber, Offset> EmbeddedLogStore::Ends() {
+  std::map<LogNumber, Offset> ends;
+  for (EmbeddedLog* log : Logs()) ends[log->number()] = log->state().end;
+  return ends;
+}
+
+absl::Status EmbeddedLogStore::FlushAcknowledged() {
+  return Commit(env_.committer, [&](WriteBatch& batch) {
+    for (EmbeddedLog* log : Logs()) log->StageAcknowledged(batch);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status EmbeddedLogStore::AcceptLoss(EmbeddedLog& log, Offset acknowledged_end) {
+  log.Release();
+  if (!log.origin().edge.empty()) return absl::OkStatus();
+  LogState state = log.state();
+  SELVAGE_RETURN_IF_ERROR(log.StartLeaderEpoch(state.leader_epoch() + 1));
+  if (acknowledged_end <= state.end) return absl::OkStatus();
+  SELVAGE_RETURN_IF_ERROR(log.AppendGap(acknowledged_end, GapReason::kLostWithDisk, [](const auto&) {}));
+  return Commit(env_.committer, [](WriteBatch&) { return absl::OkStatus(); });  // waits for what was queued before
+}
+
+}  // namespace selvage

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/stream/embedded_log.h"
+#include "fabric/stream/log_store.h"
+
+namespace selvage {
+
+/// The logs of a node in its own store. Opening reads the document and the last entry of each log, so it does not
+/// depend on how much they hold.
+class EmbeddedLogStore : public LogStore {
+ public:
+  /// A log that cannot be served as it is; it stays held until an operator decides.
+  struct OpenProblem {
+    EmbeddedLog* log;
+    absl::Status what;
+    Offset acknowledged_end;
+  };
+
+  explicit EmbeddedLogStore(LogEnvironment env) : env_(env) {}
+
+  /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log that holds
+  /// less is held with a problem, never served as if it were whole. Call once, before anything else.
+  absl::StatusOr<std::vector<OpenProblem>> Open(const std::map<LogNumber, Offset>& acknowledged_ends);
+
+  absl::StatusOr<Log*> Create(const CreateLog& create) override;
+  EmbeddedLog* Find(const LogOrigin& origin) override;
+  std::vector<Log*> All() override;
+  absl::StatusOr<int> DeleteStream(const std::string& stream) override;
+  absl::StatusOr<std::vector<LostRange>> Losses() override;
+
+  std::vector<EmbeddedLog*> Logs();
+  /// The synced end of every log: what to write as acknowledged ends.
+  std::map<LogNumber, Offset> Ends();
+  /// Stores what peers acknowledged since the last call.
+  absl::Status FlushAcknowledged();
+  /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
+  void set_make_room(std::function<bool(EmbeddedLog&, size_t)> make_room) { make_room_ = std::move(make_room); }
+  /// The log ends its hold: as the source, what was acknowledged and lost becomes a gap and a new leader epoch
+  /// begins; a replica goes on at its end and gets the rest again from its source.
+  absl::Status AcceptLoss(EmbeddedLog& log, Offset acknowledged_end);
+
+ private:
+  absl::Status OpenLog(const v1::StoredLog& document, const std::map<LogNumber, Offset>& acknowledged_ends,
+                       std::vector<OpenProblem>& problems);
+  EmbeddedLog* Add(std::unique_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const LogEnvironment env_;
+  std::function<bool(EmbeddedLog&, size_t)> make_room_;
+  absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_
+  absl::Mutex mutex_;
+  std::vector<std::unique_ptr<EmbeddedLog>> logs_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<EmbeddedLog>> deleted_ ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
+  std::map<LogOrigin, EmbeddedLog*> current_ ABSL_GUARDED_BY(mutex_);
+  uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace selvage

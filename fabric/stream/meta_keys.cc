@@ -1,0 +1,28 @@
+#include "fabric/stream/meta_keys.h"
+
+#include "fabric/base/check.h"
+#include "fabric/base/endian.h"
+
+namespace selvage {
+
+std::string LogDocumentKey(LogNumber log) {
+  std::string key(kLogDocumentPrefix);
+  AppendBig<uint32_t>(key, log.value());
+  return key;
+}
+
+std::string GapIndexKey(LogNumber log, Offset offset) {
+  std::string key(kGapIndexPrefix);
+  AppendBig<uint32_t>(key, log.value());
+  AppendBig<uint64_t>(key, static_cast<uint64_t>(offset.value()));
+  return key;
+}
+
+std::string PrefixEnd(std::string_view prefix) {
+  SELVAGE_CHECK(!prefix.empty() && static_cast<unsigned char>(prefix.back()) < 0xff);
+  std::string end(prefix);
+  ++end.back();
+  return end;
+}
+
+}  // namespace selvage

@@ -1,0 +1,128 @@
+#include "fabric/stream/stream_catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "fabric/base/error.h"
+#include "fabric/base/names.h"
+#include "fabric/storage/commit.h"
+#include "fabric/stream/meta_keys.h"
+
+namespace selvage {
+namespace {
+
+constexpr int32_t kPartitionsMax = 1024;
+
+absl::Status Invalid(std::string_view what, std::string_view hint) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_stream", what, hint);
+}
+
+}  // namespace
+
+absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition) {
+  if (!IsStreamName(definition.name())) {
+    return Invalid(fmt::format("'{}' is not a stream name", definition.name()),
+                   "use 1 to 200 of a-z, A-Z, 0-9, '_' and '-'");
+  }
+  if (!v1::Direction_IsValid(definition.direction()) || definition.direction() == v1::DIRECTION_UNSPECIFIED) {
+    return Invalid(fmt::format("stream {} has no direction", definition.name()), "one of up, down, down-shared, local");
+  }
+  if (definition.partitions() == 0) definition.set_partitions(1);
+  if (definition.partitions() < 0 || definition.partitions() > kPartitionsMax) {
+    return Invalid(fmt::format("stream {} with {} partitions", definition.name(), definition.partitions()),
+                   fmt::format("1 to {} partitions", kPartitionsMax));
+  }
+  v1::StreamSettings& settings = *definition.mutable_settings();
+  if (settings.on_full() == v1::ON_FULL_UNSPECIFIED) settings.set_on_full(v1::REJECT);
+  if (settings.weight() == 0) settings.set_weight(1);
+  if (settings.link_compression() == v1::LINK_COMPRESSION_UNSPECIFIED) settings.set_link_compression(v1::ZSTD);
+  if (settings.start_at() == v1::START_AT_UNSPECIFIED) settings.set_start_at(v1::EARLIEST);
+  if (settings.priority() > 9) return Invalid(fmt::format("priority {}", settings.priority()), "0 to 9");
+  if (settings.weight() > 1000) return Invalid(fmt::format("weight {}", settings.weight()), "1 to 1000");
+  if (settings.retention_ms() < 0 || settings.retention_bytes() < 0) {
+    return Invalid("a negative retention", "0 for no limit, or a positive age or size");
+  }
+  return definition;
+}
+
+absl::Status CheckSameShape(const v1::StreamDefinition& have, const v1::StreamDefinition& other) {
+  if (have.direction() == other.direction() && have.partitions() == other.partitions()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "definition_mismatch",
+                   fmt::format("stream {} is {} with {} partitions here and {} with {} there", have.name(),
+                               v1::Direction_Name(have.direction()), have.partitions(),
+                               v1::Direction_Name(other.direction()), other.partitions()),
+                   "direction and partition count are immutable: delete one of the two streams, or rename it");
+}
+
+absl::Status MergeSettings(const v1::StreamSettings& from, const std::vector<std::string>& fields,
+                           v1::StreamSettings& into) {
+  const auto* descriptor = v1::StreamSettings::descriptor();
+  const auto* reflection = v1::StreamSettings::GetReflection();
+  v1::StreamSettings unnamed = into;
+  for (const std::string& name : fields) {
+    const auto* field = descriptor->FindFieldByName(name);
+    if (field == nullptr) return Invalid(fmt::format("unknown setting {}", name), "see selvagectl stream set --help");
+    reflection->ClearField(&unnamed, field);
+  }
+  v1::StreamSettings named = from;
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const auto* field = descriptor->field(i);
+    if (std::find(fields.begin(), fields.end(), field->name()) == fields.end()) reflection->ClearField(&named, field);
+  }
+  unnamed.MergeFrom(named);
+  into = unnamed;
+  return absl::OkStatus();
+}
+
+absl::Status StreamCatalog::Open() {
+  auto cursor = store_.Scan(Family::kMeta, kStreamPrefix, PrefixEnd(kStreamPrefix));
+  absl::MutexLock lock(&mutex_);
+  for (cursor->Seek(kStreamPrefix); cursor->Valid(); cursor->Next()) {
+    v1::StreamDefinition definition;
+    if (!definition.ParseFromString(std::string(cursor->value()))) {
+      return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", "the store's stream catalog is damaged");
+    }
+    streams_[definition.name()] = definition;
+  }
+  return cursor->status();
+}
+
+std::optional<v1::StreamDefinition> StreamCatalog::Find(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  auto it = streams_.find(name);
+  if (it == streams_.end()) return std::nullopt;
+  return it->second;
+}
+
+std::vector<v1::StreamDefinition> StreamCatalog::All() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<v1::StreamDefinition> all;
+  for (const auto& [name, definition] : streams_) all.push_back(definition);
+  return all;
+}
+
+absl::Status StreamCatalog::Put(const v1::StreamDefinition& definition, std::function<void(WriteBatch&)> also) {
+  SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
+    batch.Put(Family::kMeta, std::string(kStreamPrefix) + definition.name(), {definition.SerializeAsString()});
+    also(batch);
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  streams_[definition.name()] = definition;
+  return absl::OkStatus();
+}
+
+absl::Status StreamCatalog::Remove(const std::string& name, std::function<void(WriteBatch&)> also) {
+  SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
+    batch.Delete(Family::kMeta, std::string(kStreamPrefix) + name);
+    also(batch);
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  streams_.erase(name);
+  return absl::OkStatus();
+}
+
+}  // namespace selvage

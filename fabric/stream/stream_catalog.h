@@ -1,0 +1,52 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/storage/committer.h"
+#include "fabric/storage/kv_store.h"
+#include "selvage/v1/stream.pb.h"
+
+namespace selvage {
+
+/// Fills in what a definition leaves open and checks it: name, direction, partitions (1 to 1024), settings. Errors:
+/// "invalid_stream" with what is allowed.
+absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition);
+
+/// Whether two definitions may be of one stream: direction and partition count are immutable. Error:
+/// "definition_mismatch".
+absl::Status CheckSameShape(const v1::StreamDefinition& have, const v1::StreamDefinition& other);
+
+/// Copies the named fields of `from` into `into`. Error: "invalid_stream" for an unknown field.
+absl::Status MergeSettings(const v1::StreamSettings& from, const std::vector<std::string>& fields,
+                           v1::StreamSettings& into);
+
+/// The streams a node knows, durable. Safe to use from several threads; changes wait for the sync.
+class StreamCatalog {
+ public:
+  StreamCatalog(KvStore& store, Committer& committer) : store_(store), committer_(committer) {}
+
+  /// Reads the catalog. Call once, first.
+  absl::Status Open();
+  std::optional<v1::StreamDefinition> Find(const std::string& name) const;
+  std::vector<v1::StreamDefinition> All() const;
+
+  /// Adds or replaces a complete definition; `also` is staged in the same batch.
+  absl::Status Put(const v1::StreamDefinition& definition,
+                   std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
+  absl::Status Remove(const std::string& name, std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
+
+ private:
+  KvStore& store_;
+  Committer& committer_;
+  mutable absl::Mutex mutex_;
+  std::map<std::string, v1::StreamDefinition> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace selvage
