@@ -26,31 +26,25 @@ void Print(Session& session, const v1::GetStatusResponse& status) {
   PrintFlows(session.out(), status.flows());
 }
 
-absl::Status Once(Session& session, const Client& client, const std::string& edge, bool redraw) {
+absl::Status Once(Session& session, const Client& client, const std::string& edge, bool watching) {
   v1::GetStatusRequest request;
   request.set_edge(edge);
   absl::StatusOr<v1::GetStatusResponse> status = client.Call(&Client::Stub::GetStatus, request);
-  if (redraw) session.out() << kClearScreen;
   if (!status.ok()) return status.status();
   if (session.json()) {
-    session.out() << JsonText(ToJson(*status), !redraw) << '\n';
-  } else {
-    Print(session, *status);
+    session.out() << JsonText(ToJson(*status), !watching) << '\n';
+    return absl::OkStatus();
   }
+  if (watching && session.world.out_is_terminal) session.out() << kClearScreen;
+  Print(session, *status);
+  if (watching && !session.world.out_is_terminal) session.out() << '\n';
   return absl::OkStatus();
 }
 
 // Errors are shown and the watch goes on: it is there to see a node come back.
 absl::Status Watch(Session& session, const Client& client, const std::string& edge, absl::Duration every) {
-  const bool redraw = session.world.out_is_terminal && !session.json();
   do {
-    absl::Status status = Once(session, client, edge, redraw);
-    if (!status.ok()) {
-      session.out().flush();
-      PrintError(session.err(), status);
-    } else if (!redraw && !session.json()) {
-      session.out() << '\n';
-    }
+    if (absl::Status status = Once(session, client, edge, true); !status.ok()) PrintError(session.err(), status);
     session.out().flush();
   } while (session.out() && session.world.pause(every));
   return absl::OkStatus();

@@ -57,7 +57,7 @@ void CheckEdgeConfig(const EdgeConfig& config, ConfigProblems& problems) {
   CheckDaemonConfig(config, problems);
   CheckLinkTimes(link.heartbeat, link.timeout, problems);
   problems.Require(link.backoff_max >= link.backoff_min, {"link.backoff_max", "link.backoff_min"},
-                   fmt::format("must be at least link.backoff_min ({})", FormatDuration(link.backoff_min)));
+                   fmt::format("must be at least link.backoff_min ({})", SpellDuration(link.backoff_min)));
 }
 
 }  // namespace

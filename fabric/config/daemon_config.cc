@@ -170,11 +170,11 @@ void CheckDaemonConfig(const DaemonConfig& config, ConfigProblems& problems) {
       "has no authentication and is not a loopback address; set http.allow_remote: true if that is meant");
   problems.Require(storage.budget == 0 || storage.reserve < storage.budget,
                    {"storage.reserve", "storage.budget"},
-                   fmt::format("must be less than storage.budget ({})", FormatSize(storage.budget)));
+                   fmt::format("must be less than storage.budget ({})", SpellSize(storage.budget)));
   problems.Require(
       storage.commit_queue_max >= storage.commit_group_max,
       {"storage.commit_queue_max", "storage.commit_group_max"},
-      fmt::format("must be at least storage.commit_group_max ({})", FormatSize(storage.commit_group_max)));
+      fmt::format("must be at least storage.commit_group_max ({})", SpellSize(storage.commit_group_max)));
   std::set<std::string> names;
   for (size_t i = 0; i < config.streams.size(); ++i) {
     const std::string& name = config.streams[i].name;
@@ -186,7 +186,7 @@ void CheckDaemonConfig(const DaemonConfig& config, ConfigProblems& problems) {
 
 void CheckLinkTimes(absl::Duration heartbeat, absl::Duration timeout, ConfigProblems& problems) {
   problems.Require(timeout >= 2 * heartbeat, {"link.timeout", "link.heartbeat"},
-                   fmt::format("must be at least twice link.heartbeat ({})", FormatDuration(heartbeat)));
+                   fmt::format("must be at least twice link.heartbeat ({})", SpellDuration(heartbeat)));
 }
 
 }  // namespace selvage

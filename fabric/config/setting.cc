@@ -99,16 +99,16 @@ Setting BoolSetting(std::string path, bool* target) {
 }
 
 Setting SizeSetting(std::string path, uint64_t* target, Limits<uint64_t> limits) {
-  return Limited<uint64_t>(std::move(path), "size", target, std::move(limits), ParseSize, FormatSize);
+  return Limited<uint64_t>(std::move(path), "size", target, std::move(limits), ParseSize, SpellSize);
 }
 
 Setting RateSetting(std::string path, uint64_t* target, Limits<uint64_t> limits) {
-  return Limited<uint64_t>(std::move(path), "rate", target, std::move(limits), ParseRate, FormatRate);
+  return Limited<uint64_t>(std::move(path), "rate", target, std::move(limits), ParseRate, SpellRate);
 }
 
 Setting DurationSetting(std::string path, absl::Duration* target, Limits<absl::Duration> limits) {
   return Limited<absl::Duration>(std::move(path), "duration", target, std::move(limits), ParseDuration,
-                                 FormatDuration);
+                                 SpellDuration);
 }
 
 Setting IntegerSetting(std::string path, uint32_t* target, Limits<uint32_t> limits) {

@@ -104,7 +104,7 @@ absl::StatusOr<uint64_t> ParseSize(std::string_view text) {
       text, "is not a size: write a whole number with B, KiB, MiB, GiB, kB, MB or GB, for example 64MiB");
 }
 
-std::string FormatSize(uint64_t bytes) {
+std::string SpellSize(uint64_t bytes) {
   for (const Unit& unit : kSizeUnits) {
     if (unit.amount > 1 && bytes != 0 && bytes % unit.amount == 0)
       return fmt::format("{}{}", bytes / unit.amount, unit.name);
@@ -119,7 +119,7 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text) {
   return BadValue(text, "is not a duration: write a whole number with ms, s, m, h or d, for example 30s");
 }
 
-std::string FormatDuration(absl::Duration duration) {
+std::string SpellDuration(absl::Duration duration) {
   const auto ms = static_cast<uint64_t>(absl::ToInt64Milliseconds(duration));
   for (const Unit& unit : kDurationUnits) {
     if (ms != 0 && ms % unit.amount == 0) return fmt::format("{}{}", ms / unit.amount, unit.name);
@@ -136,7 +136,7 @@ absl::StatusOr<uint64_t> ParseRate(std::string_view text) {
       "kB/s, MB/s or GB/s, for example 64kbit/s");
 }
 
-std::string FormatRate(uint64_t bytes_per_second) {
+std::string SpellRate(uint64_t bytes_per_second) {
   if (bytes_per_second == 0) return "0";
   const uint64_t bits = bytes_per_second * 8;
   const Unit* shortest = nullptr;

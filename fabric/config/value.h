@@ -18,18 +18,18 @@ inline constexpr uint64_t kGiB = uint64_t{1} << 30;
 /// A whole number of bytes: "64MiB", "10GB", "1048588". Units: B, KiB, MiB, GiB (powers of 1024), kB, MB, GB.
 absl::StatusOr<uint64_t> ParseSize(std::string_view text);
 /// An exact spelling, in the largest unit that gives a whole number: "64MiB", "1048588".
-std::string FormatSize(uint64_t bytes);
+std::string SpellSize(uint64_t bytes);
 
 /// A whole number of one unit: "250ms", "30s", "5m", "12h", "7d"; "0" needs none.
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 /// The same for a duration of whole milliseconds, not negative: "30s", "7d", "0".
-std::string FormatDuration(absl::Duration duration);
+std::string SpellDuration(absl::Duration duration);
 
 /// Bytes per second, from "64kbit/s", "2MiB/s" and the like; "0" needs no unit. Less than a whole byte is cut
 /// off.
 absl::StatusOr<uint64_t> ParseRate(std::string_view text);
 /// The shortest exact spelling of so many bytes per second: "64kbit/s", "2MiB/s", "0".
-std::string FormatRate(uint64_t bytes_per_second);
+std::string SpellRate(uint64_t bytes_per_second);
 
 absl::StatusOr<int64_t> ParseInteger(std::string_view text);
 absl::StatusOr<bool> ParseBool(std::string_view text);

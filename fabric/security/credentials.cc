@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "fabric/base/error.h"
+#include "fabric/security/x509.h"
 
 namespace selvage {
 namespace {
@@ -20,6 +22,10 @@ namespace tls = grpc::experimental;
 
 std::string Text(const grpc::string_ref& text) {
   return std::string(text.data(), text.size());
+}
+
+absl::Status Unauthenticated(std::string_view message, std::string_view hint) {
+  return MakeError(absl::StatusCode::kUnauthenticated, "unauthenticated", message, hint);
 }
 
 absl::Status CheckServer(const ExpectedPeer& expected, const std::vector<grpc::string_ref>& uris) {
@@ -86,15 +92,22 @@ std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const TlsFiles& fil
   return tls::TlsCredentials(options);
 }
 
-absl::StatusOr<Identity> PeerIdentity(const grpc::AuthContext& context) {
+absl::StatusOr<Identity> PeerIdentity(const grpc::AuthContext& context, absl::Time now) {
   std::vector<grpc::string_ref> uris = context.FindPropertyValues(GRPC_PEER_SPIFFE_ID_PROPERTY_NAME);
-  if (!context.IsPeerAuthenticated() || uris.size() != 1) {
-    return MakeError(
-        absl::StatusCode::kUnauthenticated, "unauthenticated",
-        "the peer shows no certificate with exactly one SPIFFE URI",
-        "issue a certificate whose only URI is spiffe://<trust domain>/<edge, core or operator>/<id>");
+  std::vector<grpc::string_ref> pems = context.FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  if (!context.IsPeerAuthenticated() || uris.size() != 1 || pems.size() != 1) {
+    return Unauthenticated("the peer shows no certificate with exactly one SPIFFE URI",
+                           "issue a certificate whose only URI is spiffe://<trust domain>/<edge, core or "
+                           "operator>/<id>");
   }
-  return ParseSpiffeUri(Text(uris.front()));
+  SELVAGE_ASSIGN_OR_RETURN(Identity identity, ParseSpiffeUri(Text(uris.front())));
+  SELVAGE_ASSIGN_OR_RETURN(std::vector<X509Ptr> chain,
+                           ParseCertificates(Text(pems.front()), SpiffeUri(identity)));
+  absl::Time until = NotAfter(*chain.front());
+  if (now <= until) return identity;
+  return Unauthenticated(fmt::format("the certificate of {} expired at {}", SpiffeUri(identity),
+                                     absl::FormatTime(absl::RFC3339_sec, until, absl::UTCTimeZone())),
+                         "renew it; a running process takes the new one up by itself");
 }
 
 }  // namespace selvage

@@ -10,20 +10,22 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "fabric/base/clock.h"
 #include "fabric/security/identity.h"
 #include "fabric/security/tls_files.h"
 
 namespace selvage {
 
 /// Mutual TLS for gRPC: both ends show a certificate, and identities are SPIFFE URIs, never host names.
-/// TLS 1.3 between any two of our own ends; TLS 1.2 with an AEAD cipher is the floor for others.
+/// TLS 1.3 between any two of our own ends; TLS 1.2 with ECDHE and AES-GCM is the floor for others.
 ///
-/// The files are looked at again every `reload` (rounded up to whole seconds) and serve new connections;
-/// connections that stand are left alone. For the moment in which a new certificate stands beside an old key,
-/// new handshakes fail and the next look heals it. Files that are missing at the start make handshakes wait
-/// for them: call CheckTlsFiles first for a clear error.
+/// One thread for each credentials object looks at the files every `reload` (rounded up to whole seconds),
+/// and new connections use what it finds; connections that stand are left alone. A key that does not belong
+/// to its certificate, as for the moment in which only one of them was replaced, fails new handshakes until a
+/// look finds both. Files that are missing make handshakes wait or fail without a clear reason: call
+/// CheckTlsFiles first.
 ///
-/// Both functions hold in any thread, and the credentials may be used by several channels or servers.
+/// Credentials may be made in any thread and shared by several channels or servers.
 inline constexpr absl::Duration kTlsReload = absl::Seconds(10);
 
 /// Credentials of a server that takes only clients with a certificate from the authorities in `files.ca`. Who
@@ -46,7 +48,10 @@ std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const TlsFiles& fil
                                                              absl::Duration reload = kTlsReload);
 
 /// The identity in the peer's verified certificate. "unauthenticated" when there is no certificate, or not
-/// exactly one URI in it, or one that ParseSpiffeUri refuses.
-absl::StatusOr<Identity> PeerIdentity(const grpc::AuthContext& context);
+/// exactly one URI in it, or one that ParseSpiffeUri refuses, or when the certificate has expired at `now`.
+/// That last check is not idle: a client that resumes an earlier TLS session is let in without a look at the
+/// dates of its certificate. Call it again now and then for a connection that stays open.
+absl::StatusOr<Identity> PeerIdentity(const grpc::AuthContext& context,
+                                      absl::Time now = SystemClock().Wall());
 
 }  // namespace selvage

@@ -20,7 +20,7 @@ BioPtr ReaderOf(const std::string& text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-absl::Status Invalid(const std::string& path, std::string_view what) {
+absl::Status Invalid(std::string_view path, std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "certificate_invalid",
                    fmt::format("{} holds no {} that can be used: {}", path, what, OpensslError()),
                    fmt::format("it must hold a {} in PEM", what));
@@ -46,17 +46,21 @@ std::string OpensslError() {
   return text;
 }
 
-absl::StatusOr<std::vector<X509Ptr>> ReadCertificates(const std::string& path) {
-  SELVAGE_ASSIGN_OR_RETURN(std::string text, ReadCredentialFile(path));
-  BioPtr reader = ReaderOf(text);
+absl::StatusOr<std::vector<X509Ptr>> ParseCertificates(const std::string& pem, std::string_view origin) {
+  BioPtr reader = ReaderOf(pem);
   std::vector<X509Ptr> certificates;
   while (X509* certificate = PEM_read_bio_X509(reader.get(), nullptr, NoPassphrase, nullptr)) {
     certificates.emplace_back(certificate);
   }
   bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  if (certificates.empty() || !at_end) return Invalid(path, "certificate");
+  if (certificates.empty() || !at_end) return Invalid(origin, "certificate");
   ERR_clear_error();
   return certificates;
+}
+
+absl::StatusOr<std::vector<X509Ptr>> ReadCertificates(const std::string& path) {
+  SELVAGE_ASSIGN_OR_RETURN(std::string text, ReadCredentialFile(path));
+  return ParseCertificates(text, path);
 }
 
 absl::StatusOr<KeyPtr> ReadKey(const std::string& path) {

@@ -23,8 +23,11 @@ struct OpensslFree {
 using X509Ptr = std::unique_ptr<X509, OpensslFree<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree<EVP_PKEY_free>>;
 
-/// All certificates of a PEM file in their order, at least one. Errors: those of ReadCredentialFile, and
-/// "certificate_invalid" when it holds none or one that does not parse.
+/// All certificates in a PEM text in their order, at least one; `origin` names the text in the error, which
+/// is "certificate_invalid" when it holds none or one that does not parse.
+absl::StatusOr<std::vector<X509Ptr>> ParseCertificates(const std::string& pem, std::string_view origin);
+
+/// The same of a file. Errors: those of ReadCredentialFile and of ParseCertificates.
 absl::StatusOr<std::vector<X509Ptr>> ReadCertificates(const std::string& path);
 
 /// The private key of a PEM file. Never asks for a passphrase: an encrypted key is "certificate_invalid".

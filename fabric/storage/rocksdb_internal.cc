@@ -13,7 +13,7 @@ absl::Status ToError(const rocksdb::Status& status, std::string_view what) {
     return MakeError(absl::StatusCode::kDataLoss, "data_damaged", message,
                      "the disk returned other bytes than were written: check it");
   }
-  if (status.IsNoSpace() || status.IsSpaceLimit()) {
+  if (status.IsNoSpace()) {
     return MakeError(absl::StatusCode::kResourceExhausted, "disk_full", message,
                      "free space on the volume, then start again");
   }
@@ -45,7 +45,7 @@ void FailStop::OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb:
     *error = rocksdb::Status::OK();
     return;
   }
-  Fail(ToError(*error, "the storage engine stopped"));
+  (void)Fail(ToError(*error, "the storage engine stopped"));
 }
 
 }  // namespace selvage::internal

@@ -32,7 +32,7 @@ class HttpEndpoint {
     std::string host = "127.0.0.1";  ///< an IP address, or "localhost"
     uint16_t port = 0;               ///< 0: one that the system chooses
     /// By path. Other paths get 404, other methods than GET 405.
-    std::map<std::string, HttpHandler> handlers;
+    std::map<std::string, HttpHandler> handlers = {};
     size_t connections_max = 64;
     size_t header_bytes_max = 8u << 10;
     absl::Duration timeout = absl::Seconds(10);  ///< for a request to arrive and for a reply to leave

@@ -32,13 +32,15 @@ using testing::HasSubstr;
 /// Answers any call with the caller's identity as trailing metadata, or with the error of PeerIdentity.
 class WhoAmI final : public grpc::CallbackGenericService {
  public:
+  /// `ahead`: how far in the future the service looks at certificates.
+  explicit WhoAmI(absl::Duration ahead) : ahead_(ahead) {}
   int calls() const { return calls_; }
 
  private:
   class Reactor final : public grpc::ServerGenericBidiReactor {
    public:
-    explicit Reactor(grpc::GenericCallbackServerContext* context) {
-      auto identity = PeerIdentity(*context->auth_context());
+    Reactor(grpc::GenericCallbackServerContext* context, absl::Duration ahead) {
+      auto identity = PeerIdentity(*context->auth_context(), SystemClock().Wall() + ahead);
       if (!identity.ok()) {
         Finish(grpc::Status(grpc::StatusCode::UNAUTHENTICATED, std::string(identity.status().message())));
         return;
@@ -55,15 +57,18 @@ class WhoAmI final : public grpc::CallbackGenericService {
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
     ++calls_;
-    return new Reactor(context);
+    return new Reactor(context, ahead_);
   }
 
+  const absl::Duration ahead_;
   std::atomic<int> calls_{0};
 };
 
 class Server {
  public:
-  explicit Server(std::shared_ptr<grpc::ServerCredentials> credentials) {
+  explicit Server(std::shared_ptr<grpc::ServerCredentials> credentials,
+                  absl::Duration ahead = absl::ZeroDuration())
+      : service_(ahead) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", std::move(credentials), &port_);
     builder.RegisterCallbackGenericService(&service_);
@@ -189,6 +194,16 @@ TEST_F(CredentialsTest, RefusesAnExpiredClient) {
   Server server(ServerCredentials(core_));
   EXPECT_EQ(Call(server, Client(old)).status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(server.calls(), 0);
+}
+
+TEST_F(CredentialsTest, AnIdentityEndsWithItsCertificate) {
+  Server in_time(ServerCredentials(core_), absl::Hours(23));
+  EXPECT_EQ(Call(in_time, Client(edge_)).identity, "spiffe://fleet/edge/rig-7");
+  Server too_late(ServerCredentials(core_), absl::Hours(25));
+  Answer answer = Call(too_late, Client(edge_));
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(answer.status.error_message(),
+              HasSubstr("the certificate of spiffe://fleet/edge/rig-7 expired at"));
 }
 
 TEST_F(CredentialsTest, AClientNeedsExactlyOneSpiffeUri) {

@@ -1,0 +1,277 @@
+#include "ctl/producer.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include "absl/synchronization/mutex.h"
+#include "fabric/base/check.h"
+#include "fabric/base/clock.h"
+#include "fabric/base/error.h"
+#include "fabric/config/value.h"
+
+namespace selvage::ctl {
+namespace {
+
+constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
+constexpr absl::Duration kLongestBackoff = absl::Seconds(2);
+constexpr absl::Duration kConnectionLook = absl::Milliseconds(50);
+constexpr absl::Duration kProgressEvery = absl::Milliseconds(200);
+
+// Refusals that come before anything was stored and pass with time.
+bool PassesWithoutTrace(const absl::Status& error) {
+  std::string kind = ErrorKind(error);
+  return kind == "overloaded" || kind == "disk_full" || kind == "corrupt_batch";
+}
+
+// What a node answers to a request that it did not carry out. Everything else, from a broken connection to a node that
+// stops in the middle of a commit, leaves it open.
+bool NothingStored(const absl::Status& error) {
+  switch (error.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kResourceExhausted:
+      return true;
+    default:
+      return PassesWithoutTrace(error);
+  }
+}
+
+}  // namespace
+
+/// One Produce call. Finishes on a thread of gRPC, which then writes to the eventfd.
+class Producer::Call {
+ public:
+  Call(const Client& client, const v1::LogAddress& address, const std::string& batch, int answered) {
+    *request_.mutable_address() = address;
+    request_.set_batch(batch);
+    client.Prepare(context_);
+    client.stub().async()->Produce(&context_, &request_, &response_, [this, answered](grpc::Status status) {
+      absl::MutexLock lock(&mutex_);
+      status_ = std::move(status);
+      eventfd_write(answered, 1);  // cannot fail: its counter is far from full
+    });
+  }
+  ~Call() {
+    context_.TryCancel();
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &Call::finished));
+  }
+
+  bool IsFinished() {
+    absl::MutexLock lock(&mutex_);
+    return finished();
+  }
+  /// Once it is finished.
+  absl::StatusOr<v1::ProduceResponse> Answer(const Client& client) {
+    absl::MutexLock lock(&mutex_);
+    if (!status_->ok()) return client.Explain(*status_, context_);
+    return response_;
+  }
+
+ private:
+  bool finished() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return status_.has_value(); }
+
+  v1::ProduceRequest request_;
+  v1::ProduceResponse response_;
+  grpc::ClientContext context_;
+  absl::Mutex mutex_;
+  std::optional<grpc::Status> status_ ABSL_GUARDED_BY(mutex_);
+};
+
+Producer::Producer(const Client& client, LineInput& input, Options options)
+    : client_(client),
+      input_(input),
+      options_(std::move(options)),
+      batcher_(options_.batch),
+      answered_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  SELVAGE_CHECK(answered_ >= 0);
+  outcome_.lines = options_.skip_lines;
+}
+
+Producer::~Producer() {
+  call_.reset();  // waits for the callback, which writes to answered_
+  close(answered_);
+}
+
+absl::Status Producer::Run() {
+  started_ = progress_at_ = now_ = SystemClock().Monotonic();
+  while (true) {
+    if (options_.interrupted && options_.interrupted()) outcome_.interrupted = no_more_lines_ = true;
+    SELVAGE_RETURN_IF_ERROR(HandleAnswer());
+    absl::Status taken = TakeLines();
+    // What was taken before a line that cannot be a record is still written.
+    if (!taken.ok()) no_more_lines_ = true;
+    SELVAGE_RETURN_IF_ERROR(SendIfReady());
+    while (!taken.ok() && batch_) {
+      SELVAGE_RETURN_IF_ERROR(Wait());
+      SELVAGE_RETURN_IF_ERROR(HandleAnswer());
+      SELVAGE_RETURN_IF_ERROR(SendIfReady());
+    }
+    if (!taken.ok()) return taken;
+    if (no_more_lines_ && !batch_ && batcher_.empty()) return absl::OkStatus();
+    SELVAGE_RETURN_IF_ERROR(Wait());
+    ReportProgress();
+  }
+}
+
+absl::Duration Producer::NextLineAt() const {
+  if (options_.lines_per_second <= 0) return started_;
+  return started_ + absl::Seconds(static_cast<double>(lines_taken_) / options_.lines_per_second);
+}
+
+bool Producer::MayTakeLine() const { return !no_more_lines_ && !batcher_.full(); }
+
+absl::Status Producer::TakeLines() {
+  while (MayTakeLine()) {
+    if (lines_skipped_ == options_.skip_lines && NextLineAt() > now_) return absl::OkStatus();
+    std::optional<std::string_view> line = input_.Next();
+    if (!line) {
+      if (input_.at_end()) no_more_lines_ = true;
+      return absl::OkStatus();
+    }
+    if (lines_skipped_ < options_.skip_lines) {
+      ++lines_skipped_;
+      continue;
+    }
+    if (absl::Status added = batcher_.Add(*line, SystemClock().Wall(), now_); !added.ok()) {
+      return Annotate(added, fmt::format("line {}", options_.skip_lines + lines_taken_ + 1));
+    }
+    ++lines_taken_;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Producer::SendIfReady() {
+  if (!batch_) {
+    bool ready = !batcher_.empty() && (batcher_.full() || no_more_lines_ || *batcher_.due() <= now_);
+    if (!ready) return absl::OkStatus();
+    batch_ = batcher_.Take();
+    first_try_ = send_at_ = now_;
+    backoff_ = kFirstBackoff;
+    in_doubt_ = noticed_ = false;
+  }
+  if (call_ != nullptr || send_at_ > now_) return absl::OkStatus();
+  if (client_.channel().GetState(true) == GRPC_CHANNEL_READY) {
+    call_ = std::make_unique<Call>(client_, options_.address, batch_->bytes, answered_);
+    return absl::OkStatus();
+  }
+  absl::Status away = MakeError(absl::StatusCode::kUnavailable, "unreachable",
+                                fmt::format("no connection to {}", client_.options().address),
+                                "the node is down or cannot be reached", Retry::kYes);
+  SELVAGE_RETURN_IF_ERROR(TryAgain(away));
+  send_at_ = now_ + kConnectionLook;
+  return absl::OkStatus();
+}
+
+absl::Status Producer::HandleAnswer() {
+  if (call_ == nullptr || !call_->IsFinished()) return absl::OkStatus();
+  absl::StatusOr<v1::ProduceResponse> answer = call_->Answer(client_);
+  call_.reset();
+  return answer.ok() ? Acknowledge(*answer) : HandleFailure(answer.status());
+}
+
+absl::Status Producer::Acknowledge(const v1::ProduceResponse& response) {
+  if (response.next_offset() - response.base_offset() != batch_->records() || response.base_offset() < 0) {
+    outcome_.lines_in_doubt = batch_->records();
+    return MakeError(absl::StatusCode::kInternal, "unexpected_answer",
+                     fmt::format("{} records were sent, but offsets {} to {} were acknowledged", batch_->records(),
+                                 response.base_offset(), response.next_offset()),
+                     "is the node of this version?");
+  }
+  if (options_.acks != nullptr) {
+    int64_t offset = response.base_offset();
+    for (uint64_t hash : batch_->value_hashes) {
+      *options_.acks << fmt::format("{} {} {:016x}\n", options_.address.partition(), offset++, hash);
+    }
+    options_.acks->flush();
+    if (!*options_.acks) {
+      return MakeError(absl::StatusCode::kUnavailable, "file_write_failed", "the file of --acks-file cannot be written");
+    }
+  }
+  if (outcome_.records == 0) outcome_.first_offset = response.base_offset();
+  if (outcome_.records > 0 && response.base_offset() != outcome_.last_offset + 1) outcome_.contiguous = false;
+  outcome_.last_offset = response.next_offset() - 1;
+  outcome_.records += batch_->records();
+  outcome_.lines += batch_->records();
+  outcome_.bytes += batch_->value_bytes;
+  batch_.reset();
+  return absl::OkStatus();
+}
+
+absl::Status Producer::HandleFailure(const absl::Status& error) {
+  if (PassesWithoutTrace(error)) return TryAgain(error);
+  if (!NothingStored(error)) {
+    in_doubt_ = true;
+    if (options_.retry_in_doubt) {
+      SELVAGE_RETURN_IF_ERROR(TryAgain(error));
+      ++outcome_.batches_sent_again;
+      return absl::OkStatus();
+    }
+  }
+  if (in_doubt_) outcome_.lines_in_doubt = batch_->records();
+  return error;
+}
+
+// Plans the next try of the batch, or gives the error back when it was tried for long enough.
+absl::Status Producer::TryAgain(const absl::Status& why) {
+  if (now_ - first_try_ >= options_.retry_for) {
+    if (in_doubt_) outcome_.lines_in_doubt = batch_->records();
+    return Annotate(why, fmt::format("given up after {}", FormatDuration(options_.retry_for)));
+  }
+  if (options_.notice && !std::exchange(noticed_, true)) {
+    options_.notice(fmt::format("waiting: {}; trying again for up to {}",
+                                std::string_view(why.message().data(), why.message().size()),
+                                FormatDuration(options_.retry_for)));
+  }
+  send_at_ = now_ + backoff_;
+  backoff_ = std::min(backoff_ * 2, kLongestBackoff);
+  return absl::OkStatus();
+}
+
+// Until there is something to do: input, an answer, or a time that was planned.
+absl::Status Producer::Wait() {
+  bool want_input = MayTakeLine() && NextLineAt() <= now_;
+  absl::Duration until = options_.progress ? progress_at_ + kProgressEvery : absl::InfiniteDuration();
+  if (MayTakeLine() && !want_input) until = std::min(until, NextLineAt());
+  if (batch_ && call_ == nullptr) until = std::min(until, send_at_);
+  if (!batch_ && !batcher_.empty()) until = std::min(until, *batcher_.due());
+  int timeout_ms = -1;
+  if (until != absl::InfiniteDuration()) {
+    timeout_ms = static_cast<int>(absl::ToInt64Milliseconds(
+        absl::Ceil(std::clamp(until - now_, absl::ZeroDuration(), absl::Hours(1)), absl::Milliseconds(1))));
+  }
+  std::array<pollfd, 2> fds{{{answered_, POLLIN, 0}, {want_input ? input_.fd() : -1, POLLIN, 0}}};
+  int ready = poll(fds.data(), fds.size(), timeout_ms);
+  now_ = SystemClock().Monotonic();
+  if (ready < 0 && errno != EINTR) {
+    return MakeError(absl::StatusCode::kUnavailable, "input_unreadable", "the input cannot be waited for");
+  }
+  if (ready > 0 && fds[0].revents != 0) {
+    eventfd_t count;
+    eventfd_read(answered_, &count);
+  }
+  if (ready > 0 && fds[1].revents != 0) return input_.ReadSome();
+  return absl::OkStatus();
+}
+
+void Producer::ReportProgress() {
+  if (!options_.progress || now_ < progress_at_ + kProgressEvery) return;
+  progress_at_ = now_;
+  options_.progress(outcome_);
+}
+
+}  // namespace selvage::ctl
