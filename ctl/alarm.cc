@@ -32,9 +32,10 @@ absl::Status List(Session& session, bool all) {
                {"last"},
                {"what"}});
   for (const v1::AlarmDocument& alarm : response.alarms()) {
-    table.Add({std::to_string(alarm.id()), StateText(alarm), alarm.kind(), alarm.subject(), alarm.origin(),
-               std::to_string(alarm.count()), HumanTimeMs(alarm.first_ms()), HumanTimeMs(alarm.last_ms()),
-               alarm.hint().empty() ? alarm.message() : fmt::format("{}; {}", alarm.message(), alarm.hint())});
+    table.Add(
+        {std::to_string(alarm.id()), StateText(alarm), alarm.kind(), alarm.subject(), alarm.origin(),
+         std::to_string(alarm.count()), HumanTimeMs(alarm.first_ms()), HumanTimeMs(alarm.last_ms()),
+         alarm.hint().empty() ? alarm.message() : fmt::format("{}; {}", alarm.message(), alarm.hint())});
   }
   table.Print(session.out());
   return absl::OkStatus();
@@ -69,7 +70,8 @@ void AddAlarm(CLI::App& app, Session& session) {
   CLI::App* resolve = noun->add_subcommand("resolve", "Settle an alarm; what it held goes on");
   auto options = std::make_shared<ResolveOptions>();
   resolve->add_option("id", options->id)->required();
-  resolve->add_option("--action", options->action, "The operator's word, where the alarm's hint asks for one");
+  resolve->add_option("--action", options->action,
+                      "The operator's word, where the alarm's hint asks for one");
   resolve->callback([&session, options] {
     v1::ResolveAlarmRequest request;
     request.set_id(options->id);

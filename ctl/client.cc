@@ -26,7 +26,8 @@ std::string LikelyCause(const ConnectionOptions& options) {
       return hint.empty() ? what : fmt::format("{} ({})", what, hint);
     }
   }
-  return "is the daemon running and listening there, and is its certificate from the same authority as yours?";
+  return "is the daemon running and listening there, and is its certificate from the same authority as "
+         "yours?";
 }
 
 }  // namespace
@@ -42,10 +43,11 @@ absl::StatusOr<TlsFiles> TlsFilesOf(const ConnectionOptions& options) {
   }
   if (!files.cert.empty() && !files.key.empty() && !files.ca.empty()) return files;
   std::string missing = files.cert.empty() ? "--cert" : files.key.empty() ? "--key" : "--ca";
-  return MakeError(absl::StatusCode::kInvalidArgument, "no_identity",
-                   fmt::format("no certificate to show to {}: {} is not given", options.address, missing),
-                   "give --identity DIR/NAME (or SELVAGE_IDENTITY) as `selvagectl pki issue` printed it, or --cert, "
-                   "--key and --ca");
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "no_identity",
+      fmt::format("no certificate to show to {}: {} is not given", options.address, missing),
+      "give --identity DIR/NAME (or SELVAGE_IDENTITY) as `selvagectl pki issue` printed it, or --cert, "
+      "--key and --ca");
 }
 
 grpc::ChannelArguments ChannelSettings(const std::string& address) {
@@ -71,7 +73,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenTlsChannel(const ConnectionOp
 }
 
 void Client::Prepare(grpc::ClientContext& context, absl::Duration longer) const {
-  context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(options_.timeout + longer));
+  context.set_deadline(std::chrono::system_clock::now() +
+                       absl::ToChronoMilliseconds(options_.timeout + longer));
 }
 
 absl::Status Client::Explain(const grpc::Status& status, const grpc::ClientContext& context) const {

@@ -17,7 +17,7 @@ namespace selvage::ctl {
 /// Where to connect and as whom, as the global options say.
 struct ConnectionOptions {
   std::string address = "127.0.0.1:7443";
-  std::string identity;  ///< DIR/NAME, short for DIR/NAME.crt, DIR/NAME.key and DIR/ca.crt
+  std::string identity;       ///< DIR/NAME, short for DIR/NAME.crt, DIR/NAME.key and DIR/ca.crt
   std::string cert, key, ca;  ///< each takes precedence over `identity`
   absl::Duration timeout = absl::Seconds(10);  ///< of one call
 };
@@ -26,13 +26,15 @@ struct ConnectionOptions {
 absl::StatusOr<TlsFiles> TlsFilesOf(const ConnectionOptions& options);
 
 /// Makes a channel; does not wait for its connection.
-using ChannelFactory = std::function<absl::StatusOr<std::shared_ptr<grpc::Channel>>(const ConnectionOptions&)>;
+using ChannelFactory =
+    std::function<absl::StatusOr<std::shared_ptr<grpc::Channel>>(const ConnectionOptions&)>;
 
-/// Mutual TLS to a core or an edge of the trust domain of our own certificate. The errors of CheckTlsFiles, and
-/// "bad_value" for an address that is none.
+/// Mutual TLS to a core or an edge of the trust domain of our own certificate. The errors of CheckTlsFiles,
+/// and "bad_value" for an address that is none.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenTlsChannel(const ConnectionOptions& options);
 
-/// Settings of our channels: message sizes for whole batches, quick reconnection, no proxy to this machine itself.
+/// Settings of our channels: message sizes for whole batches, quick reconnection, no proxy to this machine
+/// itself.
 grpc::ChannelArguments ChannelSettings(const std::string& address);
 
 /// Calls to one node's admin service. Safe to use from several threads.
@@ -60,8 +62,8 @@ class Client {
   /// Sets the deadline of a call made with `stub`.
   void Prepare(grpc::ClientContext& context, absl::Duration longer = absl::ZeroDuration()) const;
 
-  /// The error of a finished call for an operator: what the node said; else "unreachable" or "timeout" with the
-  /// address and the likely cause, or "not_offered".
+  /// The error of a finished call for an operator: what the node said; else "unreachable" or "timeout" with
+  /// the address and the likely cause, or "not_offered".
   absl::Status Explain(const grpc::Status& status, const grpc::ClientContext& context) const;
 
   Stub& stub() const { return *stub_; }

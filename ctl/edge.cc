@@ -31,21 +31,21 @@ void PrintEdge(Session& session, const v1::EdgeSummary& edge) {
   std::string former;
   for (uint32_t slot : edge.former_slots()) former += fmt::format("{}{}", former.empty() ? "" : ", ", slot);
   const v1::EdgeStatus& status = edge.status();
-  PrintFields(session.out(),
-              {{"edge", edge.edge()},
-               {"state", StateText(edge)},
-               {"slot", std::to_string(edge.slot())},
-               {"former slots", former},
-               {"labels", LabelText(edge.labels())},
-               {"max rate", MaxRateText(edge)},
-               {"last seen", HumanTimeMs(edge.last_seen_ms())},
-               {"session epoch", std::to_string(edge.session_epoch())},
-               {"spec generation", fmt::format("{} (the edge has {})", edge.spec_generation(), status.spec_generation())},
-               {"store id", Hex(edge.store_id())},
-               {"version", status.version()},
-               {"store", StoreText(status.store_bytes(), status.store_budget())},
-               {"volume free", HumanBytes(static_cast<double>(status.volume_free()))},
-               {"reported", HumanTimeMs(status.time_ms())}});
+  PrintFields(session.out(), {{"edge", edge.edge()},
+                              {"state", StateText(edge)},
+                              {"slot", std::to_string(edge.slot())},
+                              {"former slots", former},
+                              {"labels", LabelText(edge.labels())},
+                              {"max rate", MaxRateText(edge)},
+                              {"last seen", HumanTimeMs(edge.last_seen_ms())},
+                              {"session epoch", std::to_string(edge.session_epoch())},
+                              {"spec generation", fmt::format("{} (the edge has {})", edge.spec_generation(),
+                                                              status.spec_generation())},
+                              {"store id", Hex(edge.store_id())},
+                              {"version", status.version()},
+                              {"store", StoreText(status.store_bytes(), status.store_budget())},
+                              {"volume free", HumanBytes(static_cast<double>(status.volume_free()))},
+                              {"reported", HumanTimeMs(status.time_ms())}});
   if (status.flows().empty()) return;
   session.out() << '\n';
   PrintFlows(session.out(), status.flows());
@@ -70,8 +70,8 @@ absl::Status List(Session& session, const v1::ListEdgesRequest& request) {
   for (const v1::EdgeSummary& edge : response.edges()) {
     table.Add({edge.edge(), StateText(edge), std::to_string(edge.slot()), HumanTimeMs(edge.last_seen_ms()),
                edge.status().version(), StoreText(edge.status().store_bytes(), edge.status().store_budget()),
-               fmt::format("{}/{}", edge.status().spec_generation(), edge.spec_generation()), MaxRateText(edge),
-               LabelText(edge.labels())});
+               fmt::format("{}/{}", edge.status().spec_generation(), edge.spec_generation()),
+               MaxRateText(edge), LabelText(edge.labels())});
   }
   table.Print(session.out());
   return absl::OkStatus();

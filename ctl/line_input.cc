@@ -31,7 +31,8 @@ absl::Status LineInput::ReadSome() {
   begin_ = 0;
   if (buffer_.size() > max_line_ && searched_ == buffer_.size()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "line_too_long",
-                     fmt::format("a line is longer than {}", FormatSize(max_line_)), "every line becomes one record");
+                     fmt::format("a line is longer than {}", FormatSize(max_line_)),
+                     "every line becomes one record");
   }
   size_t held = buffer_.size();
   buffer_.resize(held + kRead);

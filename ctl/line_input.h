@@ -8,8 +8,8 @@
 
 namespace selvage::ctl {
 
-/// Lines from a file descriptor, without ever waiting where poll() said there is something. A line ends with '\n', which
-/// is not part of it; the last one may lack it. Not thread-safe.
+/// Lines from a file descriptor, without ever waiting where poll() said there is something. A line ends with
+/// '\n', which is not part of it; the last one may lack it. Not thread-safe.
 class LineInput {
  public:
   /// `fd` stays the caller's. A line longer than `max_line` is an error.

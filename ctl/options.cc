@@ -51,7 +51,8 @@ absl::StatusOr<LabelChanges> ParseLabelChanges(const std::vector<std::string>& t
       continue;
     }
     absl::StatusOr<std::pair<std::string, std::string>> label = ParseLabel(text);
-    if (!label.ok()) return BadValue(QuoteValue(text) + " is not a label: write key=value, or key- to remove it");
+    if (!label.ok())
+      return BadValue(QuoteValue(text) + " is not a label: write key=value, or key- to remove it");
     changes.set.insert_or_assign(label->first, label->second);
   }
   return changes;

@@ -11,8 +11,8 @@
 #include "absl/time/time.h"
 #include "fabric/config/value.h"
 
-/// Options of the command line that are parsed by our own parsers, with their errors. CLI11 reports wrong usage with
-/// exceptions; they stay between these functions and Run.
+/// Options of the command line that are parsed by our own parsers, with their errors. CLI11 reports wrong
+/// usage with exceptions; they stay between these functions and Run.
 namespace selvage::ctl {
 
 /// `parse` gives the value or an error whose message names what is allowed.
@@ -31,8 +31,8 @@ CLI::Option* AddParsed(CLI::App& app, const std::string& name, T& target,
 
 /// One word of several.
 template <class T>
-CLI::Option* AddChoice(CLI::App& app, const std::string& name, T& target, const std::map<std::string, T>& choices,
-                       const std::string& help) {
+CLI::Option* AddChoice(CLI::App& app, const std::string& name, T& target,
+                       const std::map<std::string, T>& choices, const std::string& help) {
   std::string words;
   for (const auto& [word, value] : choices) words += (words.empty() ? "" : "|") + word;
   return app

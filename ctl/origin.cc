@@ -8,7 +8,8 @@ namespace selvage::ctl {
 namespace {
 
 absl::Status List(Session& session, const v1::ListOriginsRequest& request) {
-  SELVAGE_ASSIGN_OR_RETURN(v1::ListOriginsResponse response, session.Ask(&Client::Stub::ListOrigins, request));
+  SELVAGE_ASSIGN_OR_RETURN(v1::ListOriginsResponse response,
+                           session.Ask(&Client::Stub::ListOrigins, request));
   if (session.json()) {
     PrintJson(session.out(), response);
   } else {

@@ -25,8 +25,8 @@ using google::protobuf::Reflection;
 
 // Characters, not bytes: good enough for alignment, as wide characters are rare in names.
 size_t Width(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 // `index` is -1 for a field that is not repeated.
@@ -164,7 +164,8 @@ void PrintFields(std::ostream& out, const std::vector<std::pair<std::string, std
   size_t widest = 0;
   for (const auto& [name, value] : fields) widest = std::max(widest, Width(name));
   for (const auto& [name, value] : fields) {
-    out << name << ": " << std::string(widest - Width(name), ' ') << (value.empty() ? "-" : Printable(value)) << '\n';
+    out << name << ": " << std::string(widest - Width(name), ' ') << (value.empty() ? "-" : Printable(value))
+        << '\n';
   }
 }
 
@@ -186,9 +187,13 @@ std::string JsonText(const json::value& value, bool indent) {
   return out;
 }
 
-void PrintJson(std::ostream& out, const json::value& value) { out << JsonText(value, true) << '\n'; }
+void PrintJson(std::ostream& out, const json::value& value) {
+  out << JsonText(value, true) << '\n';
+}
 
-void PrintJson(std::ostream& out, const Message& message) { PrintJson(out, ToJson(message)); }
+void PrintJson(std::ostream& out, const Message& message) {
+  PrintJson(out, ToJson(message));
+}
 
 std::string EnumWord(std::string_view enumerator) {
   if (enumerator.ends_with("_UNSPECIFIED")) return "unspecified";
@@ -203,7 +208,21 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
-std::string Hex(std::string_view bytes) { return absl::BytesToHexString(std::string(bytes)); }
+bool IsUtf8(std::string_view bytes) {
+  // Escaping puts a replacement character in the place of every byte that is not UTF-8.
+  auto replacements = [](std::string_view text) {
+    size_t count = 0;
+    for (size_t at = 0; (at = text.find("\xEF\xBF\xBD", at)) != std::string_view::npos; at += 3) ++count;
+    return count;
+  };
+  std::string escaped;
+  internal::AppendJsonEscaped(escaped, bytes);
+  return replacements(escaped) == replacements(bytes);
+}
+
+std::string Hex(std::string_view bytes) {
+  return absl::BytesToHexString(std::string(bytes));
+}
 
 json::value ErrorJson(const absl::Status& status) {
   if (status.ok()) return nullptr;

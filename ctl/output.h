@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 
-/// What selvagectl prints: tables for people, JSON for programs. Tables show human units and no control characters
-/// (names and messages come from other nodes); JSON holds raw numbers.
+/// What selvagectl prints: tables for people, JSON for programs. Tables show human units and no control
+/// characters (names and messages come from other nodes); JSON holds raw numbers.
 namespace selvage::ctl {
 
 enum class Format { kTable, kJson };
@@ -38,8 +38,8 @@ class Table {
 /// "name: value" lines with the values aligned.
 void PrintFields(std::ostream& out, const std::vector<std::pair<std::string, std::string>>& fields);
 
-/// A message as a tree: every field, with its name in the .proto file; enums as EnumWord, bytes in hexadecimal,
-/// maps as objects, absent messages as null.
+/// A message as a tree: every field, with its name in the .proto file; enums as EnumWord, bytes in
+/// hexadecimal, maps as objects, absent messages as null.
 boost::json::value ToJson(const google::protobuf::Message& message);
 
 /// JSON text. `indent` makes it a document over several lines; without it, one line. No newline at the end.
@@ -54,6 +54,9 @@ std::string EnumWord(std::string_view enumerator);
 
 /// The text on one line and harmless to a terminal.
 std::string Printable(std::string_view text);
+
+/// True when the bytes are text that JSON can carry as it is.
+bool IsUtf8(std::string_view bytes);
 
 /// 16 bytes and the like, in hexadecimal.
 std::string Hex(std::string_view bytes);

@@ -1,3 +1,5 @@
+#include "fabric/security/pki.h"
+
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
@@ -7,7 +9,6 @@
 #include "ctl/session.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
-#include "fabric/security/pki.h"
 
 namespace selvage::ctl {
 namespace {
@@ -23,8 +24,8 @@ struct InitOptions {
 };
 
 absl::Status Init(Session& session, const InitOptions& options) {
-  SELVAGE_RETURN_IF_ERROR(InitAuthority(options.dir, options.trust_domain, absl::Hours(24) * options.days,
-                                        SystemClock().Wall()));
+  SELVAGE_RETURN_IF_ERROR(
+      InitAuthority(options.dir, options.trust_domain, absl::Hours(24) * options.days, SystemClock().Wall()));
   if (session.json()) {
     PrintJson(session.out(), {{"dir", options.dir}, {"trust_domain", options.trust_domain}});
   } else {
@@ -60,11 +61,13 @@ absl::Status IssueOne(Session& session, const IssueOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(TlsFiles files, Issue(options.dir, request, out, SystemClock().Wall()));
   std::string identity = files.cert.substr(0, files.cert.rfind(".crt"));
   if (session.json()) {
-    PrintJson(session.out(), {{"identity", identity}, {"cert", files.cert}, {"key", files.key}, {"ca", files.ca}});
+    PrintJson(session.out(),
+              {{"identity", identity}, {"cert", files.cert}, {"key", files.key}, {"ca", files.ca}});
   } else {
-    session.out() << fmt::format("{} {}: {}, {}, {}\n", RoleName(options.role), options.id, files.cert, files.key,
-                                 files.ca);
-    if (options.role == Role::kOperator) session.out() << fmt::format("use it with --identity {}\n", identity);
+    session.out() << fmt::format("{} {}: {}, {}, {}\n", RoleName(options.role), options.id, files.cert,
+                                 files.key, files.ca);
+    if (options.role == Role::kOperator)
+      session.out() << fmt::format("use it with --identity {}\n", identity);
   }
   return absl::OkStatus();
 }
@@ -82,17 +85,20 @@ void AddInit(CLI::App& noun, Session& session) {
 
 void AddIssue(CLI::App& noun, Session& session) {
   auto options = std::make_shared<IssueOptions>();
-  CLI::App* verb = noun.add_subcommand("issue", "Make a key and a certificate for one edge, core or operator");
+  CLI::App* verb =
+      noun.add_subcommand("issue", "Make a key and a certificate for one edge, core or operator");
   verb->add_option("--dir", options->dir, "Folder of the authority")->required();
   AddChoice<Role>(*verb, "--role", options->role,
-                  {{"edge", Role::kEdge}, {"core", Role::kCore}, {"operator", Role::kOperator}}, "What it is for")
+                  {{"edge", Role::kEdge}, {"core", Role::kCore}, {"operator", Role::kOperator}},
+                  "What it is for")
       ->required();
   verb->add_option("--id", options->id, "Name of the edge, core or operator: a DNS label")->required();
   verb->add_option("--days", options->days, "Validity; must outlast the longest time without a renewal")
       ->check(CLI::Range(1, kDaysMax))
       ->capture_default_str();
   verb->add_option("--out", options->out, "Folder for the files (default: the authority's)");
-  verb->add_option("--san", options->san, "Host name or IP address for clients that check it; may be repeated");
+  verb->add_option("--san", options->san,
+                   "Host name or IP address for clients that check it; may be repeated");
   verb->callback([&session, options] { session.Finish(IssueOne(session, *options)); });
 }
 

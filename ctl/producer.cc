@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -25,14 +26,14 @@ constexpr absl::Duration kLongestBackoff = absl::Seconds(2);
 constexpr absl::Duration kConnectionLook = absl::Milliseconds(50);
 constexpr absl::Duration kProgressEvery = absl::Milliseconds(200);
 
-// Refusals that come before anything was stored and pass with time.
-bool PassesWithoutTrace(const absl::Status& error) {
+// Refusals that come before anything was stored, whatever their code.
+bool RefusedAtTheDoor(const absl::Status& error) {
   std::string kind = ErrorKind(error);
   return kind == "overloaded" || kind == "disk_full" || kind == "corrupt_batch";
 }
 
-// What a node answers to a request that it did not carry out. Everything else, from a broken connection to a node that
-// stops in the middle of a commit, leaves it open.
+// What a node answers to a request that it did not carry out. Everything else, from a broken connection to a
+// node that stops in the middle of a commit, leaves it open.
 bool NothingStored(const absl::Status& error) {
   switch (error.code()) {
     case absl::StatusCode::kInvalidArgument:
@@ -46,7 +47,7 @@ bool NothingStored(const absl::Status& error) {
     case absl::StatusCode::kResourceExhausted:
       return true;
     default:
-      return PassesWithoutTrace(error);
+      return RefusedAtTheDoor(error);
   }
 }
 
@@ -112,17 +113,9 @@ absl::Status Producer::Run() {
   while (true) {
     if (options_.interrupted && options_.interrupted()) outcome_.interrupted = no_more_lines_ = true;
     SELVAGE_RETURN_IF_ERROR(HandleAnswer());
-    absl::Status taken = TakeLines();
-    // What was taken before a line that cannot be a record is still written.
-    if (!taken.ok()) no_more_lines_ = true;
+    TakeLines();
     SELVAGE_RETURN_IF_ERROR(SendIfReady());
-    while (!taken.ok() && batch_) {
-      SELVAGE_RETURN_IF_ERROR(Wait());
-      SELVAGE_RETURN_IF_ERROR(HandleAnswer());
-      SELVAGE_RETURN_IF_ERROR(SendIfReady());
-    }
-    if (!taken.ok()) return taken;
-    if (no_more_lines_ && !batch_ && batcher_.empty()) return absl::OkStatus();
+    if (no_more_lines_ && !batch_ && batcher_.empty()) return input_error_;
     SELVAGE_RETURN_IF_ERROR(Wait());
     ReportProgress();
   }
@@ -130,29 +123,27 @@ absl::Status Producer::Run() {
 
 absl::Duration Producer::NextLineAt() const {
   if (options_.lines_per_second <= 0) return started_;
-  return started_ + absl::Seconds(static_cast<double>(lines_taken_) / options_.lines_per_second);
+  double taken = static_cast<double>(std::max<int64_t>(0, outcome_.lines_read - options_.skip_lines));
+  return started_ + absl::Seconds(taken / options_.lines_per_second);
 }
 
-bool Producer::MayTakeLine() const { return !no_more_lines_ && !batcher_.full(); }
+void Producer::EndInput(absl::Status why) {
+  no_more_lines_ = true;
+  input_error_ = std::move(why);
+}
 
-absl::Status Producer::TakeLines() {
-  while (MayTakeLine()) {
-    if (lines_skipped_ == options_.skip_lines && NextLineAt() > now_) return absl::OkStatus();
+void Producer::TakeLines() {
+  while (!no_more_lines_ && !batcher_.full() && NextLineAt() <= now_) {
     std::optional<std::string_view> line = input_.Next();
+    input_is_empty_ = !line.has_value();
     if (!line) {
       if (input_.at_end()) no_more_lines_ = true;
-      return absl::OkStatus();
+      return;
     }
-    if (lines_skipped_ < options_.skip_lines) {
-      ++lines_skipped_;
-      continue;
-    }
-    if (absl::Status added = batcher_.Add(*line, SystemClock().Wall(), now_); !added.ok()) {
-      return Annotate(added, fmt::format("line {}", options_.skip_lines + lines_taken_ + 1));
-    }
-    ++lines_taken_;
+    if (++outcome_.lines_read <= options_.skip_lines) continue;
+    absl::Status added = batcher_.Add(*line, SystemClock().Wall(), now_);
+    if (!added.ok()) EndInput(Annotate(added, fmt::format("line {}", outcome_.lines_read)));
   }
-  return absl::OkStatus();
 }
 
 absl::Status Producer::SendIfReady() {
@@ -188,8 +179,8 @@ absl::Status Producer::Acknowledge(const v1::ProduceResponse& response) {
   if (response.next_offset() - response.base_offset() != batch_->records() || response.base_offset() < 0) {
     outcome_.lines_in_doubt = batch_->records();
     return MakeError(absl::StatusCode::kInternal, "unexpected_answer",
-                     fmt::format("{} records were sent, but offsets {} to {} were acknowledged", batch_->records(),
-                                 response.base_offset(), response.next_offset()),
+                     fmt::format("{} records were sent, but offsets {} to {} were acknowledged",
+                                 batch_->records(), response.base_offset(), response.next_offset()),
                      "is the node of this version?");
   }
   if (options_.acks != nullptr) {
@@ -199,7 +190,8 @@ absl::Status Producer::Acknowledge(const v1::ProduceResponse& response) {
     }
     options_.acks->flush();
     if (!*options_.acks) {
-      return MakeError(absl::StatusCode::kUnavailable, "file_write_failed", "the file of --acks-file cannot be written");
+      return MakeError(absl::StatusCode::kUnavailable, "file_write_failed",
+                       "the file of --acks-file cannot be written");
     }
   }
   if (outcome_.records == 0) outcome_.first_offset = response.base_offset();
@@ -213,7 +205,7 @@ absl::Status Producer::Acknowledge(const v1::ProduceResponse& response) {
 }
 
 absl::Status Producer::HandleFailure(const absl::Status& error) {
-  if (PassesWithoutTrace(error)) return TryAgain(error);
+  if (RefusedAtTheDoor(error) && IsRetryable(error)) return TryAgain(error);
   if (!NothingStored(error)) {
     in_doubt_ = true;
     if (options_.retry_in_doubt) {
@@ -242,29 +234,36 @@ absl::Status Producer::TryAgain(const absl::Status& why) {
   return absl::OkStatus();
 }
 
-// Until there is something to do: input, an answer, or a time that was planned.
-absl::Status Producer::Wait() {
-  bool want_input = MayTakeLine() && NextLineAt() <= now_;
+// Until the next time that was planned; -1: only an answer or input can bring something to do.
+int Producer::TimeoutMs(bool may_take, bool want_input) const {
   absl::Duration until = options_.progress ? progress_at_ + kProgressEvery : absl::InfiniteDuration();
-  if (MayTakeLine() && !want_input) until = std::min(until, NextLineAt());
+  if (may_take && !want_input) until = std::min(until, NextLineAt());
   if (batch_ && call_ == nullptr) until = std::min(until, send_at_);
   if (!batch_ && !batcher_.empty()) until = std::min(until, *batcher_.due());
-  int timeout_ms = -1;
-  if (until != absl::InfiniteDuration()) {
-    timeout_ms = static_cast<int>(absl::ToInt64Milliseconds(
-        absl::Ceil(std::clamp(until - now_, absl::ZeroDuration(), absl::Hours(1)), absl::Milliseconds(1))));
-  }
+  if (until == absl::InfiniteDuration()) return -1;
+  absl::Duration left = std::clamp(until - now_, absl::ZeroDuration(), absl::Hours(1));
+  return static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))));
+}
+
+// Until there is something to do: input, an answer, or a time that was planned.
+absl::Status Producer::Wait() {
+  bool may_take = !no_more_lines_ && !batcher_.full();
+  bool want_input = may_take && input_is_empty_ && NextLineAt() <= now_;
   std::array<pollfd, 2> fds{{{answered_, POLLIN, 0}, {want_input ? input_.fd() : -1, POLLIN, 0}}};
-  int ready = poll(fds.data(), fds.size(), timeout_ms);
+  int ready = poll(fds.data(), fds.size(), TimeoutMs(may_take, want_input));
+  int error = errno;
   now_ = SystemClock().Monotonic();
-  if (ready < 0 && errno != EINTR) {
-    return MakeError(absl::StatusCode::kUnavailable, "input_unreadable", "the input cannot be waited for");
+  if (ready < 0 && error != EINTR) {
+    return MakeError(absl::StatusCode::kInternal, "input_unreadable",
+                     fmt::format("the input cannot be waited for: {}", std::strerror(error)));
   }
   if (ready > 0 && fds[0].revents != 0) {
     eventfd_t count;
     eventfd_read(answered_, &count);
   }
-  if (ready > 0 && fds[1].revents != 0) return input_.ReadSome();
+  if (ready > 0 && fds[1].revents != 0) {
+    if (absl::Status read = input_.ReadSome(); !read.ok()) EndInput(std::move(read));
+  }
   return absl::OkStatus();
 }
 

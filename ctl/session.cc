@@ -74,7 +74,8 @@ int Run(std::vector<std::string> arguments, World world) {
     return app.exit(error, session.out(), session.err()) == 0 ? kDone : kUsage;
   }
   session.out().flush();
-  if (!session.out() && session.exit_code == kDone) return kFailed;  // for example a full disk behind the output
+  if (!session.out() && session.exit_code == kDone)
+    return kFailed;  // for example a full disk behind the output
   return session.exit_code;
 }
 

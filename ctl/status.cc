@@ -14,15 +14,17 @@ namespace {
 constexpr char kClearScreen[] = "\x1b[H\x1b[2J\x1b[3J";
 
 void Print(Session& session, const v1::GetStatusResponse& status) {
-  std::string link = status.role() == "core" ? fmt::format("{} {} connected", status.links(),
-                                                           status.links() == 1 ? "edge" : "edges")
-                                             : fmt::format("{} {}", status.links() > 0 ? "up:" : "down:",
-                                                           Printable(status.link_detail()));
-  session.out() << fmt::format(
-      "{} {} ({}), up {}; store {}, {} free on its volume; link {}; {} open {}\n\n", Printable(status.role()),
-      Printable(status.node()), Printable(status.version()), HumanSeconds(static_cast<double>(status.uptime_ms()) / 1e3),
-      StoreText(status.store_bytes(), status.store_budget()), HumanBytes(static_cast<double>(status.volume_free())),
-      link, status.open_alarms(), status.open_alarms() == 1 ? "alarm" : "alarms");
+  std::string link =
+      status.role() == "core"
+          ? fmt::format("{} {} connected", status.links(), status.links() == 1 ? "edge" : "edges")
+          : fmt::format("{} {}", status.links() > 0 ? "up:" : "down:", Printable(status.link_detail()));
+  session.out() << fmt::format("{} {} ({}), up {}; store {}, {} free on its volume; link {}; {} open {}\n\n",
+                               Printable(status.role()), Printable(status.node()),
+                               Printable(status.version()),
+                               HumanSeconds(static_cast<double>(status.uptime_ms()) / 1e3),
+                               StoreText(status.store_bytes(), status.store_budget()),
+                               HumanBytes(static_cast<double>(status.volume_free())), link,
+                               status.open_alarms(), status.open_alarms() == 1 ? "alarm" : "alarms");
   PrintFlows(session.out(), status.flows());
 }
 
@@ -44,7 +46,8 @@ absl::Status Once(Session& session, const Client& client, const std::string& edg
 // Errors are shown and the watch goes on: it is there to see a node come back.
 absl::Status Watch(Session& session, const Client& client, const std::string& edge, absl::Duration every) {
   do {
-    if (absl::Status status = Once(session, client, edge, true); !status.ok()) PrintError(session.err(), status);
+    if (absl::Status status = Once(session, client, edge, true); !status.ok())
+      PrintError(session.err(), status);
     session.out().flush();
   } while (session.out() && session.world.pause(every));
   return absl::OkStatus();

@@ -17,9 +17,11 @@ namespace {
 using Stub = Client::Stub;
 
 std::string RetentionText(const v1::StreamSettings& settings) {
-  std::string age = settings.retention_ms() == 0 ? "none" : FormatDuration(absl::Milliseconds(settings.retention_ms()));
-  std::string bytes =
-      settings.retention_bytes() == 0 ? "" : ", " + FormatSize(static_cast<uint64_t>(settings.retention_bytes()));
+  std::string age =
+      settings.retention_ms() == 0 ? "none" : FormatDuration(absl::Milliseconds(settings.retention_ms()));
+  std::string bytes = settings.retention_bytes() == 0
+                          ? ""
+                          : ", " + FormatSize(static_cast<uint64_t>(settings.retention_bytes()));
   return age + bytes;
 }
 
@@ -33,17 +35,18 @@ std::string GenerationText(const v1::StreamDefinition& stream) {
 
 void PrintDefinition(Session& session, const v1::StreamDefinition& stream) {
   const v1::StreamSettings& settings = stream.settings();
-  PrintFields(session.out(), {{"stream", stream.name()},
-                              {"direction", DirectionText(stream)},
-                              {"partitions", std::to_string(stream.partitions())},
-                              {"generation", GenerationText(stream)},
-                              {"retention", RetentionText(settings)},
-                              {"on full", EnumWord(v1::OnFull_Name(settings.on_full()))},
-                              {"priority", std::to_string(settings.priority())},
-                              {"weight", std::to_string(settings.weight())},
-                              {"link compression", EnumWord(v1::LinkCompression_Name(settings.link_compression()))},
-                              {"keep after ack", settings.keep_after_ack() ? "yes" : "no"},
-                              {"start at", EnumWord(v1::StartAt_Name(settings.start_at()))}});
+  PrintFields(session.out(),
+              {{"stream", stream.name()},
+               {"direction", DirectionText(stream)},
+               {"partitions", std::to_string(stream.partitions())},
+               {"generation", GenerationText(stream)},
+               {"retention", RetentionText(settings)},
+               {"on full", EnumWord(v1::OnFull_Name(settings.on_full()))},
+               {"priority", std::to_string(settings.priority())},
+               {"weight", std::to_string(settings.weight())},
+               {"link compression", EnumWord(v1::LinkCompression_Name(settings.link_compression()))},
+               {"keep after ack", settings.keep_after_ack() ? "yes" : "no"},
+               {"start at", EnumWord(v1::StartAt_Name(settings.start_at()))}});
 }
 
 struct CreateOptions {
@@ -80,7 +83,9 @@ void AddCreate(CLI::App& noun, Session& session) {
       {{"up", v1::UP}, {"down", v1::DOWN}, {"down-shared", v1::DOWN_SHARED}, {"local", v1::LOCAL}},
       "Where its records go: from each edge to the core, to one edge each, to all edges, or nowhere")
       ->required();
-  verb->add_option("--partitions", options->partitions, "At one edge")->required()->check(CLI::PositiveNumber);
+  verb->add_option("--partitions", options->partitions, "At one edge")
+      ->required()
+      ->check(CLI::PositiveNumber);
   options->settings.AddTo(*verb);
   verb->callback([&session, options] { session.Finish(Create(session, *options)); });
 }
@@ -132,8 +137,8 @@ absl::Status Delete(Session& session, const std::string& name) {
   if (session.json()) {
     PrintJson(session.out(), response);
   } else {
-    session.out() << fmt::format("stream {} deleted, with {} {} on this node\n", Printable(name), response.logs(),
-                                 response.logs() == 1 ? "log" : "logs");
+    session.out() << fmt::format("stream {} deleted, with {} {} on this node\n", Printable(name),
+                                 response.logs(), response.logs() == 1 ? "log" : "logs");
   }
   return absl::OkStatus();
 }
@@ -165,7 +170,8 @@ absl::Status Set(Session& session, const SetOptions& options) {
 
 void AddSet(CLI::App& noun, Session& session) {
   auto options = std::make_shared<SetOptions>();
-  CLI::App* verb = noun.add_subcommand("set", "Change settings, at every edge; those that are not given stay");
+  CLI::App* verb =
+      noun.add_subcommand("set", "Change settings, at every edge; those that are not given stay");
   verb->add_option("name", options->name)->required();
   verb->add_option("--if-generation", options->if_generation,
                    "Only if the stream still has this generation (see describe)")
@@ -189,7 +195,9 @@ void AddStream(CLI::App& app, Session& session) {
   CLI::App* noun = app.add_subcommand("stream", "Streams: define them, write to them, read them");
   noun->require_subcommand(1);
   AddCreate(*noun, session);
-  noun->add_subcommand("list", "All streams of this node")->callback([&session] { session.Finish(List(session)); });
+  noun->add_subcommand("list", "All streams of this node")->callback([&session] {
+    session.Finish(List(session));
+  });
   AddNamed(*noun, session, "describe", "Definition, settings and logs of a stream", DescribeOne);
   AddSet(*noun, session);
   AddNamed(*noun, session, "delete", "Delete a stream with all its records", Delete);

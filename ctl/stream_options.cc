@@ -5,11 +5,15 @@
 namespace selvage::ctl {
 
 void StreamSettingsOptions::AddTo(CLI::App& app) {
-  auto add = [this](const char* field, CLI::Option* option) { options_.emplace_back(field, option->group("Settings")); };
-  add("retention_ms", AddParsed(app, "--retention", retention_, ParseDurationOrNone,
-                                "How long a copy keeps records, for example 7d; none: no limit (default 7d)"));
-  add("retention_bytes", AddParsed(app, "--retention-bytes", retention_bytes_, ParseSizeOrNone,
-                                   "How much a partition keeps, for example 10GiB; none: no limit (default none)"));
+  auto add = [this](const char* field, CLI::Option* option) {
+    options_.emplace_back(field, option->group("Settings"));
+  };
+  add("retention_ms",
+      AddParsed(app, "--retention", retention_, ParseDurationOrNone,
+                "How long a copy keeps records, for example 7d; none: no limit (default 7d)"));
+  add("retention_bytes",
+      AddParsed(app, "--retention-bytes", retention_bytes_, ParseSizeOrNone,
+                "How much a partition keeps, for example 10GiB; none: no limit (default none)"));
   add("on_full", AddChoice<v1::OnFull>(
                      app, "--on-full", on_full_, {{"reject", v1::REJECT}, {"drop-oldest", v1::DROP_OLDEST}},
                      "When the disk budget is used up: refuse writes, or drop the oldest (default reject)"));
@@ -21,12 +25,13 @@ void StreamSettingsOptions::AddTo(CLI::App& app) {
       AddChoice<v1::LinkCompression>(app, "--link-compression", link_compression_,
                                      {{"zstd", v1::ZSTD}, {"none", v1::NONE}},
                                      "For batches that their producer did not compress (default zstd)"));
-  add("keep_after_ack", app.add_flag("--keep-after-ack,!--no-keep-after-ack", keep_after_ack_,
-                                     "Whether an edge keeps acknowledged data as retention says (default), or drops "
-                                     "them at once"));
-  add("start_at", AddChoice<v1::StartAt>(app, "--start-at", start_at_,
-                                         {{"earliest", v1::EARLIEST}, {"latest", v1::LATEST}},
-                                         "Where a new edge starts in a down-shared stream (default earliest)"));
+  add("keep_after_ack",
+      app.add_flag("--keep-after-ack,!--no-keep-after-ack", keep_after_ack_,
+                   "Whether an edge keeps acknowledged data as retention says (default), or drops "
+                   "them at once"));
+  add("start_at", AddChoice<v1::StartAt>(
+                      app, "--start-at", start_at_, {{"earliest", v1::EARLIEST}, {"latest", v1::LATEST}},
+                      "Where a new edge starts in a down-shared stream (default earliest)"));
 }
 
 v1::StreamSettings StreamSettingsOptions::settings() const {

@@ -10,7 +10,8 @@
 
 namespace selvage::ctl {
 
-/// The settings of a stream as options: `create` takes them with their defaults, `set` only those that are given.
+/// The settings of a stream as options: `create` takes them with their defaults, `set` only those that are
+/// given.
 class StreamSettingsOptions {
  public:
   StreamSettingsOptions() = default;

@@ -10,7 +10,9 @@
 namespace selvage::ctl {
 namespace {
 
-std::string OffsetText(int64_t offset) { return offset < 0 ? "-" : std::to_string(offset); }
+std::string OffsetText(int64_t offset) {
+  return offset < 0 ? "-" : std::to_string(offset);
+}
 
 std::string LagText(const v1::FlowStatus& flow) {
   if (flow.source_end() < 0 || flow.replica_end() < 0) return "-";
@@ -35,9 +37,9 @@ void PrintLogs(std::ostream& out, const google::protobuf::RepeatedPtrField<v1::L
                {"note"}});
   for (const v1::LogSummary& log : logs) {
     table.Add({log.edge(), log.edge().empty() ? "" : std::to_string(log.slot()), log.stream(),
-               std::to_string(log.partition()), std::to_string(log.topic_partition()), OffsetText(log.start()),
-               OffsetText(log.end()), HumanBytes(static_cast<double>(log.bytes())), OffsetText(log.acked()),
-               std::to_string(log.leader_epoch()), Hex(log.log_id()).substr(0, 8),
+               std::to_string(log.partition()), std::to_string(log.topic_partition()),
+               OffsetText(log.start()), OffsetText(log.end()), HumanBytes(static_cast<double>(log.bytes())),
+               OffsetText(log.acked()), std::to_string(log.leader_epoch()), Hex(log.log_id()).substr(0, 8),
                log.superseded() ? "superseded" : ""});
   }
   table.Print(out);
@@ -60,8 +62,9 @@ void PrintFlows(std::ostream& out, const google::protobuf::RepeatedPtrField<v1::
   for (const v1::FlowStatus& flow : flows) {
     table.Add({flow.edge(), flow.stream(), std::to_string(flow.partition()),
                EnumWord(v1::Direction_Name(flow.direction())), OffsetText(flow.source_end()),
-               OffsetText(flow.replica_end()), LagText(flow), HumanBytes(static_cast<double>(flow.lag_bytes())),
-               HumanSeconds(flow.lag_seconds()), HumanRate(flow.rate_bytes()), HumanSeconds(flow.catch_up_seconds()),
+               OffsetText(flow.replica_end()), LagText(flow),
+               HumanBytes(static_cast<double>(flow.lag_bytes())), HumanSeconds(flow.lag_seconds()),
+               HumanRate(flow.rate_bytes()), HumanSeconds(flow.catch_up_seconds()),
                flow.detail().empty() ? flow.state() : fmt::format("{}: {}", flow.state(), flow.detail())});
   }
   table.Print(out);

@@ -18,10 +18,11 @@ absl::StatusOr<int64_t> ParseTimestampMs(std::string_view text) {
   if (error == std::errc() && end == text.data() + text.size() && ms >= 0) return ms;
   absl::Time time;
   std::string ignored;
-  if (absl::ParseTime(absl::RFC3339_full, std::string(text), &time, &ignored)) return absl::ToUnixMillis(time);
-  return MakeError(
-      absl::StatusCode::kInvalidArgument, "bad_value",
-      fmt::format("{} is not a time: write 2026-03-01T12:00:00Z or milliseconds since 1970", QuoteValue(text)));
+  if (absl::ParseTime(absl::RFC3339_full, std::string(text), &time, &ignored))
+    return absl::ToUnixMillis(time);
+  return MakeError(absl::StatusCode::kInvalidArgument, "bad_value",
+                   fmt::format("{} is not a time: write 2026-03-01T12:00:00Z or milliseconds since 1970",
+                               QuoteValue(text)));
 }
 
 std::string HumanBytes(double bytes) {
@@ -35,7 +36,9 @@ std::string HumanBytes(double bytes) {
   return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, kNames[unit]);
 }
 
-std::string HumanRate(double bytes_per_second) { return HumanBytes(bytes_per_second) + "/s"; }
+std::string HumanRate(double bytes_per_second) {
+  return HumanBytes(bytes_per_second) + "/s";
+}
 
 std::string HumanSeconds(double seconds) {
   constexpr double kShownMax = 1e12;

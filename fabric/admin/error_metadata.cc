@@ -8,7 +8,8 @@
 namespace selvage {
 namespace {
 
-// Peers commonly allow 8 KiB of headers in all, and a message of any bytes triples when it is percent-encoded.
+// Peers commonly allow 8 KiB of headers in all, and a message of any bytes triples when it is
+// percent-encoded.
 constexpr size_t kTextMax = 1024;
 
 std::string Trailer(const grpc::ClientContext& context, const char* name) {

@@ -11,7 +11,6 @@
 namespace selvage {
 namespace {
 
-constexpr uint64_t kTiB = 1024 * kGiB;
 constexpr absl::Duration kDay = absl::Hours(24);
 
 absl::StatusOr<std::string> ParseStreamName(std::string_view text) {

@@ -14,6 +14,7 @@
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/config/suggest.h"
+#include "fabric/telemetry/text_escape.h"
 
 namespace selvage {
 namespace {
@@ -27,7 +28,14 @@ Place PlaceOf(const YAML::Mark& mark) {
 }
 
 std::string Joined(std::string_view prefix, std::string_view key) {
-  return prefix.empty() ? std::string(key) : fmt::format("{}.{}", prefix, key);
+  return fmt::format("{}{}{}", prefix, prefix.empty() || key.empty() ? "" : ".", key);
+}
+
+/// Keys and the parser's messages may hold anything that the file holds.
+std::string Harmless(std::string_view text) {
+  std::string out;
+  internal::AppendTextEscaped(out, text, false);
+  return out;
 }
 
 std::string_view Kind(const YAML::Node& node) {
@@ -205,9 +213,10 @@ absl::Status ConfigProblems::ToStatus() const {
   std::vector<std::string> lines;
   for (const Problem& problem : sorted) {
     const Place at = problem.place;
-    lines.push_back(fmt::format(
-        "{}{}: {}{}{}", file_, at.line > 0 ? fmt::format(":{}:{}", at.line, at.column) : "", problem.path,
-        problem.path.empty() ? "" : (problem.text.front() == '"' ? ": " : " "), problem.text));
+    lines.push_back(
+        fmt::format("{}{}: {}{}{}", file_, at.line > 0 ? fmt::format(":{}:{}", at.line, at.column) : "",
+                    Harmless(problem.path),
+                    problem.path.empty() ? "" : (problem.text.front() == '"' ? ": " : " "), problem.text));
   }
   std::string message =
       lines.size() == 1 ? lines.front()
@@ -237,7 +246,7 @@ void ReadSettings(std::string_view yaml, const std::vector<Setting>& settings, C
     }
     MapReader(settings, "", problems).Read(root, {1, 1});
   } catch (const YAML::Exception& e) {
-    problems.AddAt(PlaceOf(e.mark), "", fmt::format("not valid YAML: {}", e.msg));
+    problems.AddAt(PlaceOf(e.mark), "", fmt::format("not valid YAML: {}", Harmless(e.msg)));
   }
 }
 

@@ -20,7 +20,7 @@ How values are written:
 
 | Type | Written as |
 | --- | --- |
-| size | a whole number with `B`, `KiB`, `MiB`, `GiB` (powers of 1024), `kB`, `MB` or `GB`; bytes without a unit |
+| size | a whole number with `B`, `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024), `kB`, `MB`, `GB` or `TB`; bytes without a unit |
 | duration | a whole number with `ms`, `s`, `m`, `h` or `d` |
 | rate | a whole number with `bit/s`, `kbit/s`, `Mbit/s`, `Gbit/s`, `B/s`, `KiB/s`, `MiB/s`, `GiB/s`, `kB/s`, `MB/s` or `GB/s` |
 | host:port | a name or an IP address and a port; an IPv6 address in brackets, `[2001:db8::1]:7443` |

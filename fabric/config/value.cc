@@ -23,8 +23,9 @@ struct Unit {
 };
 
 // Binary units first: the first that divides a size is the one it is shown in.
-constexpr Unit kSizeUnits[] = {{"GiB", kGiB}, {"MiB", kMiB},      {"KiB", kKiB},   {"B", 1},
-                               {"", 1},       {"GB", 1000000000}, {"MB", 1000000}, {"kB", 1000}};
+constexpr Unit kSizeUnits[] = {{"TiB", kTiB},   {"GiB", kGiB}, {"MiB", kMiB},         {"KiB", kKiB},
+                               {"B", 1},        {"", 1},       {"TB", 1000000000000}, {"GB", 1000000000},
+                               {"MB", 1000000}, {"kB", 1000}};
 // In milliseconds.
 constexpr Unit kDurationUnits[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 // In bits per second.
@@ -101,7 +102,8 @@ absl::StatusOr<uint64_t> ParseSize(std::string_view text) {
   constexpr uint64_t kMax = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   if (auto bytes = ParseQuantity(text, kSizeUnits, kMax)) return *bytes;
   return BadValue(
-      text, "is not a size: write a whole number with B, KiB, MiB, GiB, kB, MB or GB, for example 64MiB");
+      text,
+      "is not a size: write a whole number with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB, for example 64MiB");
 }
 
 std::string SpellSize(uint64_t bytes) {

@@ -14,8 +14,10 @@ namespace selvage {
 inline constexpr uint64_t kKiB = uint64_t{1} << 10;
 inline constexpr uint64_t kMiB = uint64_t{1} << 20;
 inline constexpr uint64_t kGiB = uint64_t{1} << 30;
+inline constexpr uint64_t kTiB = uint64_t{1} << 40;
 
-/// A whole number of bytes: "64MiB", "10GB", "1048588". Units: B, KiB, MiB, GiB (powers of 1024), kB, MB, GB.
+/// A whole number of bytes: "64MiB", "10GB", "1048588". Units: B, KiB, MiB, GiB, TiB (powers of 1024), kB,
+/// MB, GB, TB.
 absl::StatusOr<uint64_t> ParseSize(std::string_view text);
 /// An exact spelling, in the largest unit that gives a whole number: "64MiB", "1048588".
 std::string SpellSize(uint64_t bytes);

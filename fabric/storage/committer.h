@@ -48,7 +48,7 @@ class Committer {
     size_t group_bytes_max =
         8u << 20;  ///< a group closes when it holds this much; one larger task still fits alone
     size_t queue_bytes_max = 32u << 20;  ///< waiting bytes beyond which Submit refuses
-    std::function<void(const absl::Status&)> on_failure;
+    std::function<void(const absl::Status&)> on_failure = nullptr;
     Clock* clock = &SystemClock();  ///< measures `sync_seconds`; must outlive the committer
   };
 

@@ -1,6 +1,7 @@
 #include "fabric/storage/rocksdb_options.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/db.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>

@@ -31,7 +31,7 @@ class FailStop;
 }
 
 struct RocksDbOptions {
-  std::filesystem::path path;  ///< directory of the database, its own: nothing else may lie there
+  std::filesystem::path path = {};  ///< directory of the database, its own: nothing else may lie there
   bool create_if_missing = true;
   /// Memory that gathers writes before they go to a file. Up to two are held, and each grows by at most one
   /// batch beyond it; the meta family adds at most 2 MiB.
@@ -41,10 +41,10 @@ struct RocksDbOptions {
   uint64_t max_wal_bytes = 32u << 20;  ///< write-ahead log kept, and so replayed at open, at most
   int max_open_files = 256;
   /// Where files are read and written; the operating system's when absent.
-  std::shared_ptr<rocksdb::FileSystem> file_system;
+  std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
   /// Runs once, with the first error after which the store takes no more writes: the node must stop. Called
   /// on a thread of the engine or of the writer; must not block or call the store.
-  std::function<void(const absl::Status&)> on_background_error;
+  std::function<void(const absl::Status&)> on_background_error = nullptr;
 };
 
 /// The store of the daemons: RocksDB, set up for logs of large values in little memory.

@@ -56,12 +56,16 @@ absl::StatusOr<StoreIdentity> OpenStoreIdentity(KvStore& store, Random& random) 
                      "give the node a directory of its own");
   }
   const StoreIdentity identity{StoreId::Mint(random), kStoreFormat, /*created=*/true};
-  std::string format;
-  AppendBig(format, identity.format);
   auto batch = store.NewBatch();
-  batch->Put(Family::kMeta, kKey, {format, identity.store_id.bytes()});
+  StageStoreId(*batch, identity.store_id);
   SELVAGE_RETURN_IF_ERROR(store.Write(*batch, /*sync=*/true));
   return identity;
+}
+
+void StageStoreId(WriteBatch& batch, StoreId id) {
+  std::string format;
+  AppendBig(format, kStoreFormat);
+  batch.Put(Family::kMeta, kKey, {format, id.bytes()});
 }
 
 }  // namespace selvage

@@ -24,4 +24,7 @@ struct StoreIdentity {
 /// one that holds data but no identity; kDataLoss for a damaged identity; those of the store.
 absl::StatusOr<StoreIdentity> OpenStoreIdentity(KvStore& store, Random& random);
 
+/// Gives the store another id with `batch`: after a fork it is not the store any more that its peer knows.
+void StageStoreId(WriteBatch& batch, StoreId id);
+
 }  // namespace selvage

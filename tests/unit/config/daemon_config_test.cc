@@ -123,9 +123,9 @@ TEST(EdgeConfig, SettingsThatDoNotGoTogetherAreRefused) {
   EXPECT_EQ(EdgeRefusal(EdgeYaml("", "storage: {commit_group_max: 32MiB}")),
             "edge.yaml: storage.commit_queue_max must be at least storage.commit_group_max (32MiB)");
   EXPECT_EQ(EdgeRefusal(EdgeYaml(", timeout: 15s")),
-            "edge.yaml:5:40: link.timeout must be at least twice link.heartbeat (10s)");
+            "edge.yaml:5:41: link.timeout must be at least twice link.heartbeat (10s)");
   EXPECT_EQ(EdgeRefusal(EdgeYaml(", backoff_max: 100ms")),
-            "edge.yaml:5:44: link.backoff_max must be at least link.backoff_min (500ms)");
+            "edge.yaml:5:45: link.backoff_max must be at least link.backoff_min (500ms)");
   EXPECT_EQ(EdgeRefusal(EdgeYaml("", "streams: [{name: a}, {name: a}]")),
             "edge.yaml:6:29: streams[1].name: \"a\" is already the name of another stream");
 }

@@ -112,8 +112,7 @@ TEST(Reader, TypicalMistakesGetExactlyOneClearLine) {
   const Case cases[] = {
       {"storage: {budget: 10XB}",
        "edge.yaml:3:19: storage.budget: \"10XB\" is not a size: write a whole number with B, KiB, MiB, GiB, "
-       "kB, MB or "
-       "GB, for example 64MiB"},
+       "TiB, kB, MB, GB or TB, for example 64MiB"},
       {"storage:\n  budget: 2GiB",
        "edge.yaml:4:11: storage.budget: \"2GiB\" is out of range: write 1MiB to 1GiB, or 0 for no limit"},
       {"storage:\n  bugdet: 2MiB",
@@ -141,8 +140,10 @@ TEST(Reader, TypicalMistakesGetExactlyOneClearLine) {
       {"streams:\n  - {name: a, partitions: -1}",
        "edge.yaml:4:27: streams[0].partitions: \"-1\" is out of range"},
       {"streams:\n  - {name: ''}", "edge.yaml:4:12: streams[0].name must not be empty"},
+      {"\"a\\eb\": 1",
+       "edge.yaml:3:1: a\\x1bb is not a setting; allowed here: node, link, storage, http, log, streams"},
       {"? [a]\n: b", "edge.yaml:3:3: a key must be a word"},
-      {"log:\n  format: \"text", "edge.yaml:4:11: not valid YAML: illegal EOF in scalar"},
+      {"log:\n  format: \"text", "edge.yaml:4:16: not valid YAML: illegal EOF in scalar"},
       {"---\nlog: {}", "edge.yaml:4:1: a second YAML document; only one is allowed"},
   };
   for (const Case& c : cases) EXPECT_EQ(Refusal(c.yaml), c.error) << c.yaml;

@@ -24,6 +24,7 @@ TEST(Value, Sizes) {
   EXPECT_EQ(ParseSize("1KiB").value(), 1024u);
   EXPECT_EQ(ParseSize("64 MiB").value(), 64 * kMiB);
   EXPECT_EQ(ParseSize("10GiB").value(), 10 * kGiB);
+  EXPECT_EQ(ParseSize("2TiB").value(), 2 * kTiB);
   EXPECT_EQ(ParseSize("2kB").value(), 2000u);
   EXPECT_EQ(ParseSize("3MB").value(), 3000000u);
   EXPECT_EQ(ParseSize("4GB").value(), 4000000000u);
@@ -33,9 +34,9 @@ TEST(Value, Sizes) {
         "99999999999GiB", "18446744073709551617", "1MiB ", " 1MiB"}) {
     EXPECT_FALSE(ParseSize(bad).ok()) << bad;
   }
-  EXPECT_EQ(
-      ErrorOf(ParseSize("10XB")),
-      "\"10XB\" is not a size: write a whole number with B, KiB, MiB, GiB, kB, MB or GB, for example 64MiB");
+  EXPECT_EQ(ErrorOf(ParseSize("10XB")),
+            "\"10XB\" is not a size: write a whole number with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB, for "
+            "example 64MiB");
 }
 
 TEST(Value, Durations) {

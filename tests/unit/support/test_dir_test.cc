@@ -1,10 +1,11 @@
 #include "tests/support/test_dir.h"
 
-#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include "tests/support/process.h"
 
 namespace selvage::test {
 namespace {
@@ -20,6 +21,27 @@ TEST(TestDirTest, IsRemovedWithAllItHolds) {
     EXPECT_EQ(ReadFile(dir.File("inner/file")), "text");
   }
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+// Not a test of its own: the one below runs it in another process.
+TEST(FailingTest, DISABLED_WithADirectory) {
+  TestDir dir;
+  std::ofstream(dir.File("evidence")) << "text";
+  FAIL();
+}
+
+TEST(TestDirTest, IsKeptAndNamedWhenTheTestFails) {
+  const TestDir dir;
+  const auto failed = RunProgram(
+      {.args = {"/proc/self/exe", "--gtest_also_run_disabled_tests", "--gtest_filter=FailingTest.*"},
+       .environment = {{"TMPDIR", dir.path()}}});
+  ASSERT_TRUE(failed.ok()) << failed.status();
+  EXPECT_EQ(failed->exit.code, 1);
+  const std::filesystem::directory_iterator entries(dir.path());
+  ASSERT_NE(entries, std::filesystem::directory_iterator());
+  const std::string kept = entries->path().string();
+  EXPECT_EQ(ReadFile(kept + "/evidence"), "text");
+  EXPECT_NE(failed->err.find(kept), std::string::npos) << failed->err;
 }
 
 TEST(TestDirTest, TwoNeverShareAPlace) {

@@ -90,8 +90,7 @@ TEST(Metrics, OneBlockForEachNameWhoeverGaveTheSeries) {
                                         "# TYPE selvage_flow_lag_bytes gauge\n"
                                         "selvage_flow_lag_bytes{flow=\"a\"} 1\n"
                                         "selvage_flow_lag_bytes{flow=\"b\"} 2\n"
-                                        "selvage_flow_lag_bytes{flow=\"c\"} 3\n"
-                                        "# HELP "));
+                                        "selvage_flow_lag_bytes{flow=\"c\"} 3\n"));
 }
 
 TEST(Metrics, LabelValuesAreEscaped) {

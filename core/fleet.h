@@ -1,0 +1,114 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/control/node_state.h"
+#include "selvage/v1/admin.pb.h"
+#include "selvage/v1/control.pb.h"
+#include "selvage/v1/link.pb.h"
+#include "selvage/v1/store.pb.h"
+
+namespace selvage {
+
+/// What the core knows of its edges and decides about them: slots, who may link, adoption, clones, specs, the streams
+/// of the fleet. Durable; safe to use from several threads.
+class Fleet {
+ public:
+  Fleet(NodeState& node, std::string version) : node_(node), version_(std::move(version)) {}
+
+  /// Reads what is stored; a new store founds a cluster. Call once, after the node state is open.
+  absl::Status Open(const std::vector<v1::StreamDefinition>& configured);
+  /// After the store was restored from a backup: a new lineage, so that edges know.
+  absl::Status StartLineage();
+
+  NodeState& node() { return node_; }
+  const std::string& version() const { return version_; }
+  uint64_t generation() const;
+
+  // Links.
+  /// What an admitted edge goes on with.
+  struct Admission {
+    v1::Welcome welcome;
+    Fence fence;
+    Slot slot;
+  };
+  /// Decides on a hello (DESIGN section 6) and fences every earlier session of this edge; durable when it returns.
+  /// Errors: "edge_retired", "edge_held" (an operator must decide), "clone", "foreign_cluster",
+  /// "unsupported_protocol".
+  absl::StatusOr<Admission> Admit(const v1::Hello& hello);
+  /// The link that counts from here on; `close` ends it when another takes its place. Returns a number for Unlinked.
+  uint64_t Linked(const std::string& edge, std::function<void()> close, std::function<void()> wake);
+  void Unlinked(const std::string& edge, uint64_t link);
+  bool IsLinked(const std::string& edge, uint64_t link) const;
+  int links() const;
+  /// Has every link look at what changed (specs, new down streams).
+  void WakeAll();
+
+  // Logs of an edge.
+  /// The log that an edge's offer goes into, made if need be. Errors: "definition_mismatch", "wrong_partition",
+  /// "protocol_error".
+  absl::StatusOr<Log*> LogForOffer(const std::string& edge, Slot slot, const v1::FlowOpen& open);
+  /// The logs to send to an edge: its own of each per-edge down stream, and the shared ones.
+  struct DownLog {
+    EmbeddedLog* log;
+    v1::StreamDefinition definition;
+  };
+  absl::StatusOr<std::vector<DownLog>> DownLogs(const std::string& edge);
+
+  // Control.
+  absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
+  absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request);
+  absl::StatusOr<int> DeleteStream(const std::string& name);
+  v1::EdgeSpec SpecFor(const std::string& edge) const;
+  void TakeStatus(const std::string& edge, const v1::EdgeStatus& status);
+  /// Stores what links and statuses changed since; about once in ten seconds and at the end.
+  absl::Status Flush();
+  std::vector<v1::EdgeSummary> Summaries() const;
+  absl::StatusOr<v1::EdgeSummary> Summary(const std::string& edge) const;
+  absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request);
+  absl::StatusOr<v1::EdgeSummary> Retire(const std::string& edge);
+  /// The slot an edge writes to now.
+  std::optional<Slot> SlotOf(const std::string& edge) const;
+  /// One row for each flow of each edge (or of one), as the core sees it.
+  std::vector<v1::FlowStatus> FlowStatuses(const std::string& edge) const;
+
+ private:
+  struct Link {
+    uint64_t number;
+    std::function<void()> close;
+    std::function<void()> wake;
+  };
+  absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) const;
+  absl::Status TakeTenure(const v1::Hello& hello, v1::StoredEdge& edge, bool& adopts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint32_t GiveSlot(std::optional<uint32_t> claimed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SlotTaken(uint32_t slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome);
+  absl::Status HoldEdge(const std::string& edge, std::string_view kind, std::string message);
+  absl::Status StoreEdge(const v1::StoredEdge& edge);
+  void StageCore(WriteBatch& batch, const v1::StoredCore& core);
+  v1::StoredCore NextGeneration() const;
+  absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change, bool new_generation);
+  v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::Status CreateSharedLogs(const v1::StreamDefinition& definition);
+
+  NodeState& node_;
+  const std::string version_;
+  absl::Mutex change_mutex_;  // one admission or control change at a time; taken before mutex_
+  mutable absl::Mutex mutex_;
+  v1::StoredCore core_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, v1::StoredEdge> edges_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, bool> dirty_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Link> links_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_link_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace selvage

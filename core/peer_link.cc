@@ -1,0 +1,159 @@
+#include "core/peer_link.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "fabric/base/error.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+
+using replication::FlowNumber;
+using replication::Session;
+
+namespace {
+
+constexpr int64_t kSkewAlarmMs = 60'000;
+
+}  // namespace
+
+PeerLink::PeerLink(Fleet& fleet, std::string edge, std::function<void()> wake)
+    : fleet_(fleet), edge_(std::move(edge)), wake_(std::move(wake)) {}
+
+PeerLink::~PeerLink() {
+  for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
+}
+
+void PeerLink::Handle(Session& session, const Session::Event& event) {
+  switch (event.kind) {
+    case Session::Event::Kind::kHello:
+      OnHello(session, event.hello);
+      break;
+    case Session::Event::Kind::kFlowOffered:
+      OnFlowOffered(session, event.flow, event.open);
+      break;
+    case Session::Event::Kind::kFlowEnded:
+      if (!event.status.ok()) {
+        LogWarning("an edge's flow is held", {{"edge", edge_}, {"error", Describe(event.status)}});
+      }
+      break;
+    case Session::Event::Kind::kStatus:
+      fleet_.TakeStatus(edge_, event.edge_status);
+      break;
+    case Session::Event::Kind::kFlowForked:
+    case Session::Event::Kind::kFlowHeld:
+      fleet_.node().alarms().Report({"flow_held", fmt::format("{}, flow {} down", edge_, event.flow.value()),
+                                     std::string(event.status.message()), ErrorHint(event.status), false});
+      break;
+    default:
+      break;
+  }
+}
+
+void PeerLink::OnHello(Session& session, const v1::Hello& hello) {
+  if (hello.edge() != edge_) {
+    return session.Close(MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
+                                   fmt::format("the certificate is of edge {}, the hello of {}", edge_, hello.edge()),
+                                   "node.id must be the id in the certificate"));
+  }
+  auto admission = fleet_.Admit(hello);
+  if (!admission.ok()) {
+    LogWarning("an edge is refused", {{"edge", edge_}, {"error", Describe(admission.status())}});
+    return session.Close(admission.status(), absl::Seconds(30));
+  }
+  slot_ = admission->slot;
+  fence_ = admission->fence;
+  link_ = fleet_.Linked(
+      edge_, [signal = signal_, wake = wake_] { signal->close = true; wake(); }, wake_);
+  int64_t skew_ms = hello.wall_ms() - fleet_.node().wall_ms();
+  if (std::abs(skew_ms) > kSkewAlarmMs) {
+    fleet_.node().alarms().Report({"clock_skew", edge_, fmt::format("the edge's clock is {} s away from the core's", skew_ms / 1000),
+                                   "set the clock that is wrong; streams are not affected", false});
+  } else {
+    fleet_.node().alarms().Clear("clock_skew", edge_);
+  }
+  LogInfo("edge linked", {{"edge", edge_}, {"slot", slot_}, {"session_epoch", fence_.epoch}});
+  session.SendWelcome(admission->welcome);
+  FollowSpec(session);
+}
+
+void PeerLink::FollowSpec(Session& session) {
+  if (spec_sent_ == fleet_.generation()) return;
+  v1::EdgeSpec spec = fleet_.SpecFor(edge_);
+  spec_sent_ = spec.generation();
+  session.SendSpec(spec);
+  OfferDown(session);
+}
+
+void PeerLink::OfferDown(Session& session) {
+  auto down = fleet_.DownLogs(edge_);
+  if (!down.ok()) {
+    LogWarning("down streams cannot be offered", {{"edge", edge_}, {"error", Describe(down.status())}});
+    return;
+  }
+  std::set<LogNumber> current;
+  for (Fleet::DownLog& log : *down) {
+    LogNumber number = log.log->number();
+    current.insert(number);
+    auto it = offered_.find(number);
+    if (it != offered_.end()) {
+      it->second.source->set_settings(log.definition.settings());
+      continue;
+    }
+    Offered offered;
+    offered.source = std::make_unique<LogFlowSource>(*log.log, log.definition);
+    offered.flow = session.Offer(*offered.source);
+    offered.watch = log.log->Watch(wake_);
+    offered_.emplace(number, std::move(offered));
+  }
+  for (auto it = offered_.begin(); it != offered_.end();) {
+    if (current.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    it->second.source->log().Unwatch(it->second.watch);
+    session.Withdraw(*it->second.source);
+    it = offered_.erase(it);
+  }
+}
+
+void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
+  auto log = fleet_.LogForOffer(edge_, slot_, open);
+  if (!log.ok()) {
+    std::string subject = fmt::format("{}/{}/{}", edge_, open.name().substr(0, 200), open.partition());
+    fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()), ErrorHint(log.status()), true});
+    LogWarning("an edge's flow is refused", {{"edge", edge_}, {"error", Describe(log.status())}});
+    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    return;
+  }
+  auto sink = std::make_unique<LogFlowSink>(**log, fleet_.node().options().batch_max);
+  session.Accept(flow, *sink);
+  sinks_[flow] = std::move(sink);
+}
+
+void PeerLink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
+  auto sink = sinks_.find(persist.flow);
+  ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
+  absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
+  if (!queued.ok()) done(queued);
+}
+
+void PeerLink::Tick(Session& session) {
+  if (signal_->close) {
+    return session.Close(MakeError(absl::StatusCode::kAborted, "superseded",
+                                   fmt::format("another link of edge {} took this one's place, or an operator ended it", edge_), "",
+                                   Retry::kYes));
+  }
+  if (session.established()) FollowSpec(session);
+}
+
+void PeerLink::Closed(const absl::Status& reason, absl::Duration) {
+  for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
+  offered_.clear();
+  if (link_ == 0) return;
+  fleet_.Unlinked(edge_, link_);
+  LogInfo("edge unlinked", {{"edge", edge_}, {"reason", Describe(reason)}});
+}
+
+}  // namespace selvage

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/fleet.h"
+#include "fabric/replication/link_handler.h"
+#include "fabric/stream/log_flow.h"
+
+namespace selvage {
+
+/// The core's side of one edge's link: admits it, takes its up streams, offers its down streams, keeps its spec up to
+/// date. Called by the link's driver, one call at a time.
+class PeerLink : public replication::LinkHandler {
+ public:
+  /// `edge` as the certificate says. `fleet` must outlive it. `wake` may be called from any thread.
+  PeerLink(Fleet& fleet, std::string edge, std::function<void()> wake);
+  ~PeerLink() override;
+
+  void Opened(replication::Session&) override {}
+  void Handle(replication::Session& session, const replication::Session::Event& event) override;
+  void Persist(replication::Session::Persist persist,
+               std::function<void(const absl::StatusOr<LogPosition>&)> done) override;
+  void Tick(replication::Session& session) override;
+  void Closed(const absl::Status& reason, absl::Duration retry_after) override;
+
+ private:
+  struct Offered {
+    std::unique_ptr<LogFlowSource> source;
+    replication::FlowNumber flow;
+    int watch;
+  };
+  /// Set from other threads; outlives the link in the fleet's hands.
+  struct Signal {
+    std::atomic<bool> close{false};
+  };
+  void OnHello(replication::Session& session, const v1::Hello& hello);
+  void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
+  void FollowSpec(replication::Session& session);
+  void OfferDown(replication::Session& session);
+
+  Fleet& fleet_;
+  const std::string edge_;
+  const std::function<void()> wake_;
+  std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
+  uint64_t link_ = 0;
+  Slot slot_;
+  Fence fence_;
+  uint64_t spec_sent_ = 0;
+  std::map<LogNumber, Offered> offered_;
+  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
+};
+
+}  // namespace selvage

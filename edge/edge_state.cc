@@ -1,0 +1,310 @@
+#include "edge/edge_state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+#include "fabric/stream/meta_keys.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+namespace {
+
+template <class Document>
+absl::Status ReadDocument(KvStore& store, std::string_view key, Document& document) {
+  SELVAGE_ASSIGN_OR_RETURN(auto stored, store.Get(Family::kMeta, key));
+  if (stored && !document.ParseFromString(*stored)) {
+    return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", fmt::format("the store's {} is damaged", key));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status EdgeState::Open(const std::vector<v1::StreamDefinition>& configured) {
+  {
+    absl::MutexLock lock(&mutex_);
+    SELVAGE_RETURN_IF_ERROR(ReadDocument(node_.store(), kMembershipKey, membership_));
+    SELVAGE_RETURN_IF_ERROR(ReadDocument(node_.store(), kSpecKey, spec_));
+  }
+  for (const v1::StreamDefinition& definition : configured) {
+    auto known = node_.catalog().Find(definition.name());
+    if (!known) {
+      SELVAGE_RETURN_IF_ERROR(CreateStream(definition).status());
+    } else if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
+      return Annotate(same, "the configuration and the store disagree");
+    }
+  }
+  // A crash may have come between a stream's definition and its logs.
+  for (const v1::StreamDefinition& definition : node_.catalog().All()) {
+    if (definition.direction() == v1::UP || definition.direction() == v1::LOCAL) {
+      SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
+    }
+  }
+  return absl::OkStatus();
+}
+
+v1::StoredMembership EdgeState::membership() const {
+  absl::MutexLock lock(&mutex_);
+  return membership_;
+}
+
+v1::EdgeSpec EdgeState::spec() const {
+  absl::MutexLock lock(&mutex_);
+  return spec_;
+}
+
+absl::Status EdgeState::StoreMembership(const v1::StoredMembership& membership) {
+  SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
+    batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  membership_ = membership;
+  return absl::OkStatus();
+}
+
+v1::Hello EdgeState::MakeHello() {
+  v1::StoredMembership membership = this->membership();
+  v1::Hello hello;
+  hello.set_protocol(1);
+  hello.set_edge(node_.node());
+  hello.set_store_id(node_.store_id().bytes());
+  hello.set_boot_id(node_.boot_id().bytes());
+  bool empty = !membership.has_slot();
+  for (EmbeddedLog* log : node_.logs().Logs()) {
+    if (log->origin().edge.empty() && !log->never_written()) empty = false;
+  }
+  hello.set_empty(empty);
+  hello.set_cluster_id(membership.cluster_id());
+  hello.set_lineage_id(membership.lineage_id());
+  hello.set_has_slot(membership.has_slot());
+  hello.set_slot(membership.slot());
+  hello.set_session_epoch(membership.session_epoch());
+  hello.set_forked_from(membership.forked_from());
+  hello.set_wall_ms(node_.wall_ms());
+  hello.set_spec_generation(spec().generation());
+  hello.set_version(version_);
+  return hello;
+}
+
+absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
+  v1::StoredMembership membership = this->membership();
+  if (!membership.cluster_id().empty() && membership.cluster_id() != welcome.cluster_id()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "foreign_cluster",
+                     fmt::format("core {} belongs to another cluster than this edge's store", welcome.core()),
+                     "point link.addresses at the edge's own core, or start the edge with an empty data directory");
+  }
+  if (!membership.lineage_id().empty() && membership.lineage_id() != welcome.lineage_id()) {
+    node_.alarms().Report({"core_restored", welcome.core(), "the core's store is not the one this edge knew: it was restored or replaced",
+                           "nothing to do here: what the core lacks is sent again as far as it is still held", false});
+  }
+  for (const v1::Adoption& adoption : welcome.adoptions()) SELVAGE_RETURN_IF_ERROR(Adopt(adoption));
+  bool new_lineage = membership.lineage_id() != welcome.lineage_id();
+  membership.set_cluster_id(welcome.cluster_id());
+  membership.set_lineage_id(welcome.lineage_id());
+  membership.set_has_slot(true);
+  membership.set_slot(welcome.slot());
+  membership.set_session_epoch(welcome.session_epoch());
+  membership.clear_forked_from();
+  if (new_lineage) {
+    // Another core counts its generations anew.
+    absl::MutexLock lock(&mutex_);
+    spec_.set_generation(0);
+  }
+  return StoreMembership(membership);
+}
+
+absl::Status EdgeState::Adopt(const v1::Adoption& adoption) {
+  LogPosition position = replication::FromProto(adoption.position());
+  if (position.log.none()) return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an adoption without a log");
+  LogOrigin origin{"", Slot(0), adoption.stream(), PartitionId(adoption.partition())};
+  LogInfo("adopting a replaced edge's place", {{"log", ToString(origin)}, {"offset", position.offset}});
+  if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
+    return log->Adopt(position, LeaderEpoch(adoption.leader_epoch()));
+  }
+  CreateLog create{.origin = origin, .id = position.log, .base = position.offset, .base_hash = position.hash,
+                   .leader_epoch = LeaderEpoch(adoption.leader_epoch())};
+  return node_.logs().Create(create).status();
+}
+
+absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
+  if (spec.generation() <= this->spec().generation()) return false;
+  std::set<std::string> wanted;
+  for (const v1::StreamDefinition& definition : spec.streams()) {
+    wanted.insert(definition.name());
+    auto known = node_.catalog().Find(definition.name());
+    if (known) {
+      if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
+        node_.alarms().Report({"definition_mismatch", definition.name(), std::string(same.message()), ErrorHint(same), true});
+        continue;
+      }
+      if (known->SerializeAsString() == definition.SerializeAsString()) continue;
+    }
+    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+    if (definition.direction() == v1::UP) SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
+    absl::MutexLock lock(&mutex_);
+    for (auto& [number, source] : sources_) {
+      if (source->log().origin().stream == definition.name()) source->set_settings(definition.settings());
+    }
+  }
+  for (const v1::StreamDefinition& known : node_.catalog().All()) {
+    bool the_cores = known.generation() > 0 && known.direction() != v1::LOCAL;
+    if (!the_cores || wanted.contains(known.name())) continue;
+    LogInfo("deleting a stream that the core deleted", {{"stream", known.name()}});
+    SELVAGE_RETURN_IF_ERROR(node_.catalog().Remove(known.name()));
+    SELVAGE_RETURN_IF_ERROR(node_.logs().DeleteStream(known.name()).status());
+  }
+  SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
+    batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  spec_ = spec;
+  return true;
+}
+
+absl::StatusOr<v1::StreamDefinition> EdgeState::CreateStream(v1::StreamDefinition definition) {
+  SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
+  if (definition.direction() != v1::UP && definition.direction() != v1::LOCAL) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
+                     fmt::format("stream {} would be written at the core", definition.name()),
+                     "create down streams at the core");
+  }
+  if (node_.catalog().Find(definition.name())) {
+    return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
+                     fmt::format("stream {} exists", definition.name()), "selvagectl stream describe shows it");
+  }
+  definition.set_generation(0);
+  SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+  SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
+  return definition;
+}
+
+absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks) {
+  v1::StoredMembership membership = this->membership();
+  StoreId id = StoreId::Mint(node_.random());
+  membership.set_forked_from(node_.store_id().bytes());
+  membership.set_has_slot(false);
+  SELVAGE_RETURN_IF_ERROR(node_.logs().BranchAll(forks, [&](WriteBatch& batch) {
+    StageStoreId(batch, id);
+    batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
+  }));
+  node_.set_store_id(id);
+  absl::MutexLock lock(&mutex_);
+  membership_ = membership;
+  return absl::OkStatus();
+}
+
+std::vector<LogFlowSource*> EdgeState::UpFlows() {
+  std::vector<LogFlowSource*> flows;
+  for (EmbeddedLog* log : node_.logs().Logs()) {
+    if (!log->origin().edge.empty() || log->superseded()) continue;
+    auto definition = node_.catalog().Find(log->origin().stream);
+    if (!definition || definition->direction() != v1::UP) continue;
+    absl::MutexLock lock(&mutex_);
+    auto& source = sources_[log->number()];
+    if (source == nullptr) source = std::make_unique<LogFlowSource>(*log, *definition);
+    flows.push_back(source.get());
+  }
+  return flows;
+}
+
+void EdgeState::SetFlowStates(std::map<LogNumber, FlowState> states) {
+  absl::MutexLock lock(&mutex_);
+  flow_states_ = std::move(states);
+}
+
+void EdgeState::MeasureRates() {
+  absl::Duration now = node_.clock().Monotonic();
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [number, source] : sources_) {
+    Meter& meter = meters_[number];
+    uint64_t bytes = source->acknowledged_bytes();
+    double seconds = absl::ToDoubleSeconds(now - meter.at);
+    if (meter.at == absl::ZeroDuration() || bytes < meter.bytes) {
+      meter = {bytes, now, 0};
+    } else if (seconds >= 0.5) {
+      double rate = static_cast<double>(bytes - meter.bytes) / seconds;
+      meter = {bytes, now, meter.rate == 0 ? rate : meter.rate * 0.7 + rate * 0.3};
+      if (meter.rate < 1) meter.rate = 0;
+    }
+  }
+}
+
+v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
+  Log& log = source.log();
+  LogState state = log.state();
+  Offset acknowledged = log.acknowledged().value_or(state.base);
+  v1::FlowStatus flow;
+  flow.set_edge(node_.node());
+  flow.set_stream(log.origin().stream);
+  flow.set_partition(log.origin().partition.value());
+  flow.set_direction(v1::UP);
+  flow.set_source_start(state.start.value());
+  flow.set_source_end(state.end.value());
+  flow.set_replica_end(acknowledged.value());
+  flow.set_lag_bytes(source.lag_bytes());
+  if (acknowledged < state.end) {
+    auto oldest = log.Read(std::max(acknowledged, state.start), 1);
+    if (oldest.ok() && !oldest->empty()) {
+      flow.set_lag_seconds(static_cast<double>(std::max<int64_t>(0, node_.wall_ms() - oldest->front().append_ms)) / 1e3);
+    }
+  }
+  absl::MutexLock lock(&mutex_);
+  auto known = flow_states_.find(log.number());
+  flow.set_state(known == flow_states_.end() ? "offline" : known->second.state);
+  flow.set_detail(known == flow_states_.end() ? "" : known->second.detail);
+  if (flow.state() == "streaming" && acknowledged >= state.end) flow.set_state("caught_up");
+  flow.set_rate_bytes(meters_[log.number()].rate);
+  bool estimable = flow.rate_bytes() > 0 && known != flow_states_.end();
+  flow.set_catch_up_seconds(flow.lag_bytes() == 0 ? 0
+                            : estimable ? static_cast<double>(flow.lag_bytes()) / flow.rate_bytes() : -1);
+  return flow;
+}
+
+v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
+  LogState state = log.state();
+  v1::FlowStatus flow;
+  flow.set_edge(node_.node());
+  flow.set_stream(log.origin().stream);
+  flow.set_partition(log.origin().partition.value());
+  auto definition = node_.catalog().Find(log.origin().stream);
+  flow.set_direction(definition ? definition->direction() : v1::DOWN);
+  flow.set_replica_end(state.end.value());
+  absl::MutexLock lock(&mutex_);
+  auto known = flow_states_.find(log.number());
+  flow.set_state(known == flow_states_.end() ? "offline" : known->second.state);
+  // What the source has beyond this is known at the core.
+  flow.set_source_end(state.end.value());
+  return flow;
+}
+
+std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
+  std::vector<v1::FlowStatus> statuses;
+  for (LogFlowSource* source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
+  for (EmbeddedLog* log : node_.logs().Logs()) {
+    if (log->origin().edge == kCoreOrigin && !log->superseded()) statuses.push_back(DownFlowStatus(*log));
+  }
+  return statuses;
+}
+
+v1::EdgeStatus EdgeState::MakeStatus() {
+  v1::EdgeStatus status;
+  status.set_spec_generation(spec().generation());
+  status.set_version(version_);
+  status.set_store_id(node_.store_id().bytes());
+  status.set_boot_id(node_.boot_id().bytes());
+  status.set_store_bytes(node_.budget().file_bytes());
+  status.set_store_budget(node_.budget().budget());
+  status.set_volume_free(node_.budget().free_bytes());
+  for (v1::FlowStatus& flow : FlowStatuses()) *status.add_flows() = std::move(flow);
+  for (v1::AlarmDocument& alarm : node_.alarms().All(false)) *status.add_alarms() = std::move(alarm);
+  status.set_time_ms(node_.wall_ms());
+  return status;
+}
+
+}  // namespace selvage

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/control/node_state.h"
+#include "fabric/stream/log_flow.h"
+#include "selvage/v1/control.pb.h"
+#include "selvage/v1/link.pb.h"
+#include "selvage/v1/store.pb.h"
+
+namespace selvage {
+
+/// What an edge is beyond its store: its membership in a cluster, the spec the core gave it, the flows it offers.
+/// Outlives the links. Safe to use from several threads.
+class EdgeState {
+ public:
+  EdgeState(NodeState& node, std::string version) : node_(node), version_(std::move(version)) {}
+
+  /// Reads membership and spec, and makes the streams of the configuration that are not there yet (provisional until
+  /// the core knows them). Call once, after the node state is open.
+  absl::Status Open(const std::vector<v1::StreamDefinition>& configured);
+
+  NodeState& node() { return node_; }
+  const std::string& version() const { return version_; }
+  v1::StoredMembership membership() const;
+  v1::EdgeSpec spec() const;
+
+  v1::Hello MakeHello();
+  /// Takes the core's answer: remembers the membership and adopts what an empty store is given. Errors:
+  /// "foreign_cluster"; "not_empty" when a record was written before an adoption.
+  absl::Status TakeWelcome(const v1::Welcome& welcome);
+  /// Makes the streams what the core wants. False when the spec is not newer than what is there.
+  absl::StatusOr<bool> ApplySpec(const v1::EdgeSpec& spec);
+  /// A stream made here, provisional until the core knows it. Errors: "stream_exists", those of CompleteDefinition.
+  absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
+  /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and the slot is
+  /// given up, all in one batch.
+  absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks);
+
+  /// What is offered to the core: a source for each own log of an up stream. They live as long as this.
+  std::vector<LogFlowSource*> UpFlows();
+  /// For status: how each flow stands on the link. Cleared when the link ends.
+  struct FlowState {
+    std::string state;
+    std::string detail;
+  };
+  void SetFlowStates(std::map<LogNumber, FlowState> states);
+  /// Measures rates; about once a second.
+  void MeasureRates();
+  std::vector<v1::FlowStatus> FlowStatuses();
+  v1::EdgeStatus MakeStatus();
+
+ private:
+  struct Meter {
+    uint64_t bytes = 0;
+    absl::Duration at;
+    double rate = 0;
+  };
+  absl::Status StoreMembership(const v1::StoredMembership& membership);
+  absl::Status Adopt(const v1::Adoption& adoption);
+  v1::FlowStatus UpFlowStatus(LogFlowSource& source);
+  v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
+
+  NodeState& node_;
+  const std::string version_;
+  mutable absl::Mutex mutex_;
+  v1::StoredMembership membership_ ABSL_GUARDED_BY(mutex_);
+  v1::EdgeSpec spec_ ABSL_GUARDED_BY(mutex_);
+  std::map<LogNumber, std::unique_ptr<LogFlowSource>> sources_ ABSL_GUARDED_BY(mutex_);
+  std::map<LogNumber, Meter> meters_ ABSL_GUARDED_BY(mutex_);
+  std::map<LogNumber, FlowState> flow_states_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace selvage

@@ -1,0 +1,249 @@
+#include "edge/uplink.h"
+
+#include <fmt/format.h>
+
+#include "fabric/base/error.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+
+using replication::FlowNumber;
+using replication::Sender;
+using replication::Session;
+
+namespace {
+
+constexpr absl::Duration kStatusEvery = absl::Seconds(2);
+constexpr int64_t kSkewAlarmMs = 60'000;
+
+std::string_view StateName(Sender::State state) {
+  switch (state) {
+    case Sender::State::kOpening: return "opening";
+    case Sender::State::kProbing: return "comparing";
+    case Sender::State::kStreaming: return "streaming";
+    case Sender::State::kHeld: return "held";
+    case Sender::State::kForked: return "forked";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake)
+    : state_(state), node_(state.node()), max_rate_(max_rate), wake_(std::move(wake)) {}
+
+Uplink::~Uplink() { Unwatch(); }
+
+void Uplink::Unwatch() {
+  for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
+  offered_.clear();
+}
+
+void Uplink::Opened(Session& session) {
+  // Sessions of one process follow one another, so this process's own clock tells them apart.
+  fence_ = Fence{std::string(kCoreOrigin),
+                 SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(node_.clock().Monotonic())))};
+  absl::Status fenced = node_.RaiseFence(fence_, [](WriteBatch&) { return absl::OkStatus(); });
+  if (!fenced.ok()) return session.Close(fenced);
+  session.SendHello(state_.MakeHello());
+}
+
+void Uplink::Handle(Session& session, const Session::Event& event) {
+  switch (event.kind) {
+    case Session::Event::Kind::kWelcome:
+      OnWelcome(session, event.welcome);
+      break;
+    case Session::Event::Kind::kSpec:
+      OnSpec(session, event.spec);
+      break;
+    case Session::Event::Kind::kFlowOffered:
+      OnFlowOffered(session, event.flow, event.open);
+      break;
+    case Session::Event::Kind::kFlowForked:
+      if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
+        forks_[source->log().number()] = event.position;
+        LogWarning("the core holds another history of a log",
+                   {{"log", ToString(source->log().origin())}, {"common_up_to", event.position.offset}});
+      }
+      RebirthIfForked(session);
+      break;
+    case Session::Event::Kind::kFlowHeld:
+      if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
+        std::string subject = ToString(source->log().origin());
+        held_subjects_.insert(subject);
+        node_.alarms().Report({"flow_held", subject, std::string(event.status.message()), ErrorHint(event.status),
+                               !IsRetryable(event.status)});
+      }
+      break;
+    case Session::Event::Kind::kPeerClosed:
+      LogWarning("the core closed the link", {{"reason", Describe(event.status)}});
+      if (!IsRetryable(event.status)) {
+        node_.alarms().Report({"link_refused", ErrorKind(event.status), std::string(event.status.message()),
+                               ErrorHint(event.status), false});
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
+  absl::Status taken = state_.TakeWelcome(welcome);
+  if (!taken.ok()) {
+    node_.alarms().Report({ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken), true});
+    return session.Close(taken);
+  }
+  int64_t skew_ms = welcome.wall_ms() - node_.wall_ms();
+  if (std::abs(skew_ms) > kSkewAlarmMs) {
+    node_.alarms().Report({"clock_skew", welcome.core(), fmt::format("the core's clock is {} s away from this node's", skew_ms / 1000),
+                           "set the clock that is wrong; streams are not affected", false});
+  } else {
+    node_.alarms().Clear("clock_skew", welcome.core());
+  }
+  LogInfo("link up", {{"core", welcome.core()}, {"slot", welcome.slot()}, {"session_epoch", welcome.session_epoch()}});
+  uint64_t spec_rate = state_.spec().max_rate();
+  session.set_max_rate(spec_rate > 0 ? spec_rate : max_rate_);
+  OfferNew(session);
+}
+
+void Uplink::OfferNew(Session& session) {
+  for (LogFlowSource* source : state_.UpFlows()) {
+    LogNumber number = source->log().number();
+    if (offered_.contains(number)) continue;
+    session.Offer(*source);
+    offered_[number] = {source, source->log().Watch(wake_)};
+  }
+}
+
+void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
+  auto applied = state_.ApplySpec(spec);
+  if (!applied.ok()) {
+    node_.alarms().Report({"spec_refused", node_.node(), std::string(applied.status().message()),
+                           ErrorHint(applied.status()), true});
+    return;
+  }
+  if (!*applied) return;
+  LogInfo("spec applied", {{"generation", spec.generation()}, {"streams", spec.streams_size()}});
+  session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
+  std::set<LogNumber> current;
+  for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
+  for (const auto& [number, sender] : session.senders()) {
+    auto& source = static_cast<LogFlowSource&>(sender->source());
+    if (current.contains(source.log().number())) continue;
+    auto offered = offered_.find(source.log().number());
+    if (offered != offered_.end()) {
+      source.log().Unwatch(offered->second.watch);
+      offered_.erase(offered);
+    }
+    session.Withdraw(number);
+    break;  // the others at the next spec or tick: withdrawing changes the map
+  }
+  OfferNew(session);
+  next_status_ = absl::ZeroDuration();
+}
+
+absl::StatusOr<Log*> Uplink::FindOrCreateReplica(const v1::FlowOpen& open) {
+  auto id = LogId::FromBytes(open.log_id());
+  if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an offer without a log, or of an unknown kind");
+  }
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, CompleteDefinition(open.definition()));
+  if (definition.name() != open.name() || open.partition() < 0 || open.partition() >= definition.partitions()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition", "an offer of a partition the stream does not have");
+  }
+  if (definition.direction() != v1::DOWN && definition.direction() != v1::DOWN_SHARED) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "definition_mismatch",
+                     fmt::format("stream {} does not flow down", definition.name()));
+  }
+  auto known = node_.catalog().Find(definition.name());
+  if (known) SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, definition));
+  if (!known || known->generation() < definition.generation()) SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+  LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
+  EmbeddedLog* log = node_.logs().Find(origin);
+  if (log != nullptr && log->state().id == *id) return log;
+  if (log != nullptr) {
+    node_.alarms().Report({"log_replaced", ToString(origin), "the core made this stream again: a new log takes the place of the one held here",
+                           "the former log is kept until the stream is deleted", false});
+  }
+  return node_.logs().Create({.origin = origin, .id = *id, .base = Offset(open.base()),
+                              .base_hash = ChainHash(open.base_hash()), .leader_epoch = LeaderEpoch(0)});
+}
+
+void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
+  auto log = FindOrCreateReplica(open);
+  if (!log.ok()) {
+    LogWarning("a flow from the core is refused", {{"stream", open.name()}, {"error", Describe(log.status())}});
+    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    return;
+  }
+  auto sink = std::make_unique<LogFlowSink>(**log, node_.options().batch_max);
+  session.Accept(flow, *sink);
+  sinks_[flow] = std::move(sink);
+}
+
+void Uplink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
+  auto sink = sinks_.find(persist.flow);
+  ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
+  absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
+  if (!queued.ok()) done(queued);
+}
+
+LogFlowSource* Uplink::SourceOf(const Session& session, FlowNumber flow) {
+  auto it = session.senders().find(flow);
+  return it == session.senders().end() ? nullptr : &static_cast<LogFlowSource&>(it->second->source());
+}
+
+void Uplink::RebirthIfForked(Session& session) {
+  if (forks_.empty()) return;
+  std::vector<EmbeddedLogStore::Branching> branchings;
+  for (const auto& [number, sender] : session.senders()) {
+    if (sender->state() == Sender::State::kOpening || sender->state() == Sender::State::kProbing) return;  // not all known yet
+    auto& log = static_cast<EmbeddedLog&>(static_cast<LogFlowSource&>(sender->source()).log());
+    std::optional<LogPosition> from = sender->state() == Sender::State::kForked ? sender->fork() : sender->acknowledged();
+    if (from) branchings.push_back({&log, LogId::Mint(node_.random()), *from});
+  }
+  absl::Status reborn = state_.Rebirth(std::move(branchings));
+  if (!reborn.ok()) return session.Close(reborn);
+  node_.alarms().Report({"fork", node_.node(),
+                         "this store's history is not what the core received from it before: it was restored from a backup or copied",
+                         "its data since the fork go into new partitions at the core; nothing there was overwritten", false});
+  forks_.clear();
+  session.Close(MakeError(absl::StatusCode::kAborted, "fork", "the edge's history forked; it comes back as a new store", "",
+                          Retry::kYes));
+}
+
+void Uplink::PublishFlowStates(const Session& session) {
+  std::map<LogNumber, EdgeState::FlowState> states;
+  for (const auto& [number, sender] : session.senders()) {
+    Log& log = static_cast<LogFlowSource&>(sender->source()).log();
+    bool held = sender->state() == Sender::State::kHeld;
+    states[log.number()] = {std::string(StateName(sender->state())),
+                            held ? std::string(sender->problem().message()) : std::string()};
+    std::string subject = ToString(log.origin());
+    if (sender->state() == Sender::State::kStreaming && held_subjects_.erase(subject) > 0) {
+      node_.alarms().Clear("flow_held", subject);
+    }
+  }
+  for (const auto& [number, sink] : sinks_) states[sink->log().number()] = {"streaming", ""};
+  state_.SetFlowStates(std::move(states));
+}
+
+void Uplink::Tick(Session& session) {
+  if (!session.established()) return;
+  RebirthIfForked(session);
+  state_.MeasureRates();
+  PublishFlowStates(session);
+  OfferNew(session);
+  absl::Duration now = node_.clock().Monotonic();
+  if (now < next_status_) return;
+  next_status_ = now + kStatusEvery;
+  session.SendStatus(state_.MakeStatus());
+}
+
+void Uplink::Closed(const absl::Status& reason, absl::Duration) {
+  LogInfo("link down", {{"reason", Describe(reason)}});
+  Unwatch();
+  state_.SetFlowStates({});
+}
+
+}  // namespace selvage

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "edge/edge_state.h"
+#include "fabric/replication/link_handler.h"
+
+namespace selvage {
+
+/// The edge's side of one link: says hello, offers the up streams, takes the down streams and the spec, reports the
+/// status. Called by the link's driver, one call at a time.
+class Uplink : public replication::LinkHandler {
+ public:
+  /// `state` must outlive it. `wake` may be called from any thread to have the session looked at. `max_rate` is what
+  /// the configuration says, for when the spec says nothing.
+  Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake);
+  ~Uplink() override;
+
+  void Opened(replication::Session& session) override;
+  void Handle(replication::Session& session, const replication::Session::Event& event) override;
+  void Persist(replication::Session::Persist persist,
+               std::function<void(const absl::StatusOr<LogPosition>&)> done) override;
+  void Tick(replication::Session& session) override;
+  void Closed(const absl::Status& reason, absl::Duration retry_after) override;
+
+ private:
+  struct Offered {
+    LogFlowSource* source;
+    int watch;
+  };
+  void OnWelcome(replication::Session& session, const v1::Welcome& welcome);
+  void OnSpec(replication::Session& session, const v1::EdgeSpec& spec);
+  void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
+  absl::StatusOr<Log*> FindOrCreateReplica(const v1::FlowOpen& open);
+  void OfferNew(replication::Session& session);
+  void NoteHeld(replication::FlowNumber flow, const absl::Status& why);
+  void RebirthIfForked(replication::Session& session);
+  void PublishFlowStates(const replication::Session& session);
+  LogFlowSource* SourceOf(const replication::Session& session, replication::FlowNumber flow);
+  void Unwatch();
+
+  EdgeState& state_;
+  NodeState& node_;
+  const uint64_t max_rate_;
+  const std::function<void()> wake_;
+  Fence fence_;
+  absl::Duration next_status_;
+  std::map<LogNumber, Offered> offered_;
+  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
+  std::map<LogNumber, LogPosition> forks_;
+  std::set<std::string> held_subjects_;
+};
+
+}  // namespace selvage

@@ -1,0 +1,74 @@
+#include "fabric/control/node_state.h"
+
+#include <fmt/format.h>
+
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+
+namespace selvage {
+
+NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& random)
+    : options_(std::move(options)),
+      store_(store),
+      clock_(clock),
+      random_(random),
+      boot_id_(BootId::Mint(random)),
+      committer_(store, options_.commit),
+      cache_(options_.tail_cache_bytes),
+      budget_(options_.disk),
+      logs_(LogEnvironment{store, committer_, clock, cache_, budget_, fences_}),
+      catalog_(store, committer_),
+      alarms_(store, committer_, clock),
+      maintenance_(store, logs_, catalog_, budget_, clock,
+                   [this](const LogOrigin& origin, const v1::StreamDefinition& definition) {
+                     return ReplicatedFromHere(origin, definition);
+                   }) {
+  alarms_.set_origin(options_.node);
+  logs_.set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
+}
+
+absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_ends) {
+  SELVAGE_ASSIGN_OR_RETURN(StoreIdentity identity, OpenStoreIdentity(store_, random_));
+  store_id_ = identity.store_id;
+  SELVAGE_RETURN_IF_ERROR(alarms_.Open());
+  SELVAGE_RETURN_IF_ERROR(catalog_.Open());
+  SELVAGE_ASSIGN_OR_RETURN(auto problems, logs_.Open(acknowledged_ends));
+  alarms_.OnResolve("log_held", [this, problems](const v1::AlarmDocument& alarm, const std::string&) {
+    for (const auto& problem : problems) {
+      if (ToString(problem.log->origin()) == alarm.subject()) return logs_.AcceptLoss(*problem.log, problem.acknowledged_end);
+    }
+    return absl::OkStatus();  // of an earlier start: the log is whole now
+  });
+  for (const auto& problem : problems) {
+    alarms_.Report({"log_held", ToString(problem.log->origin()), std::string(problem.what.message()),
+                    "look at the disk first; resolving accepts the loss, which is then a recorded gap", true});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NodeState::RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also) {
+  return Commit(committer_, [&](WriteBatch& batch) {
+    SELVAGE_RETURN_IF_ERROR(also(batch));
+    fences_.Raise(fence);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status NodeState::CreateOwnLogs(const v1::StreamDefinition& definition) {
+  for (int32_t p = 0; p < definition.partitions(); ++p) {
+    LogOrigin origin{"", Slot(0), definition.name(), PartitionId(p)};
+    if (logs_.Find(origin) != nullptr) continue;
+    CreateLog create{.origin = origin, .id = LogId::Mint(random_), .base = Offset(0), .base_hash = ChainHash(0),
+                     .leader_epoch = LeaderEpoch(0)};
+    SELVAGE_RETURN_IF_ERROR(logs_.Create(create).status());
+  }
+  return absl::OkStatus();
+}
+
+bool NodeState::ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const {
+  if (options_.is_edge) return origin.edge.empty() && definition.direction() == v1::UP;
+  // A shared stream is kept as its retention says, whoever has read it.
+  return definition.direction() == v1::DOWN;
+}
+
+}  // namespace selvage

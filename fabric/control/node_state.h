@@ -1,0 +1,89 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "fabric/base/clock.h"
+#include "fabric/base/id128.h"
+#include "fabric/base/random.h"
+#include "fabric/control/alarm_book.h"
+#include "fabric/storage/committer.h"
+#include "fabric/storage/kv_store.h"
+#include "fabric/storage/store_identity.h"
+#include "fabric/stream/disk_budget.h"
+#include "fabric/stream/embedded_log_store.h"
+#include "fabric/stream/fence_table.h"
+#include "fabric/stream/maintenance.h"
+#include "fabric/stream/stream_catalog.h"
+#include "fabric/stream/tail_cache.h"
+
+namespace selvage {
+
+/// The peer's name in fences and origins at an edge: what came from the core. Not a DNS label, so no edge has it.
+inline constexpr std::string_view kCoreOrigin = "@core";
+
+/// Everything a node keeps in its store, edge or core, without threads or files of its own: the daemons put RocksDB
+/// and a committer thread under it, a simulator a memory store.
+class NodeState {
+ public:
+  struct Options {
+    std::string node;  ///< id of this node
+    bool is_edge = true;
+    size_t tail_cache_bytes = 8u << 20;
+    size_t batch_max = 1'048'588;
+    DiskBudget::Limits disk;
+    Committer::Options commit;
+  };
+
+  /// The parameters must outlive the state.
+  NodeState(Options options, KvStore& store, Clock& clock, Random& random);
+
+  /// Opens everything; logs that recovered less than `acknowledged_ends` are held, with an alarm. Needs a committer
+  /// that runs.
+  absl::Status Open(const std::map<LogNumber, Offset>& acknowledged_ends);
+
+  const Options& options() const { return options_; }
+  const std::string& node() const { return options_.node; }
+  StoreId store_id() const { return store_id_; }
+  void set_store_id(StoreId id) { store_id_ = id; }
+  BootId boot_id() const { return boot_id_; }
+  KvStore& store() { return store_; }
+  Clock& clock() { return clock_; }
+  Random& random() { return random_; }
+  Committer& committer() { return committer_; }
+  FenceTable& fences() { return fences_; }
+  EmbeddedLogStore& logs() { return logs_; }
+  StreamCatalog& catalog() { return catalog_; }
+  AlarmBook& alarms() { return alarms_; }
+  DiskBudget& budget() { return budget_; }
+  Maintenance& maintenance() { return maintenance_; }
+
+  int64_t wall_ms() { return absl::ToUnixMillis(clock_.Wall()); }
+  /// Raises the peer's fence through the committer's queue; `also` is staged in the same batch.
+  absl::Status RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also);
+  /// Creates the logs of a stream that this node is the source of and that do not exist yet.
+  absl::Status CreateOwnLogs(const v1::StreamDefinition& definition);
+  /// True when this node is the source of a log and somebody replicates it from here.
+  bool ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const;
+
+ private:
+  const Options options_;
+  KvStore& store_;
+  Clock& clock_;
+  Random& random_;
+  StoreId store_id_;
+  const BootId boot_id_;
+  Committer committer_;
+  TailCache cache_;
+  DiskBudget budget_;
+  FenceTable fences_;
+  EmbeddedLogStore logs_;
+  StreamCatalog catalog_;
+  AlarmBook alarms_;
+  Maintenance maintenance_;
+};
+
+}  // namespace selvage

@@ -1,0 +1,97 @@
+#include "fabric/control/node_store.h"
+
+#include <system_error>
+
+#include "absl/time/time.h"
+#include "fabric/base/error.h"
+#include "fabric/storage/acked_ends.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+namespace {
+
+constexpr absl::Duration kUpkeepEvery = absl::Seconds(1);
+constexpr char kAckedEndsFile[] = "acked-ends";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<NodeStore>> NodeStore::Open(Options options) {
+  auto store = std::unique_ptr<NodeStore>(new NodeStore(std::move(options)));
+  SELVAGE_RETURN_IF_ERROR(store->Start());
+  return store;
+}
+
+void NodeStore::Fail(const absl::Status& why) {
+  if (failed_.exchange(true)) return;
+  options_.on_failure(why);
+}
+
+absl::Status NodeStore::Start() {
+  std::error_code error;
+  std::filesystem::create_directories(options_.data_dir, error);
+  if (error) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "data_dir_unusable",
+                     "cannot make " + options_.data_dir.string() + ": " + error.message(),
+                     "set data_dir to a directory this user may write");
+  }
+  RocksDbOptions engine_options;
+  engine_options.path = options_.data_dir / "store";
+  engine_options.write_buffer_bytes = options_.write_buffer_bytes;
+  engine_options.block_cache_bytes = options_.block_cache_bytes;
+  engine_options.on_background_error = [this](const absl::Status& why) { Fail(why); };
+  SELVAGE_ASSIGN_OR_RETURN(engine_, RocksDbStore::Open(std::move(engine_options)));
+  SELVAGE_ASSIGN_OR_RETURN(written_ends_, ReadAckedEnds(options_.data_dir / kAckedEndsFile));
+
+  NodeState::Options state_options = options_.state;
+  state_options.commit.on_failure = [this](const absl::Status& why) { Fail(why); };
+  state_ = std::make_unique<NodeState>(std::move(state_options), *engine_, SystemClock(), SystemRandom());
+  committer_thread_ = std::make_unique<CommitterThread>(state_->committer());
+  SELVAGE_RETURN_IF_ERROR(state_->Open(written_ends_));
+  upkeep_ = std::thread([this] { RunUpkeep(); });
+  reclaim_ = std::thread([this] { RunReclaim(); });
+  return absl::OkStatus();
+}
+
+void NodeStore::RunUpkeep() {
+  do {
+    if (absl::Status status = state_->maintenance().RunOnce(); !status.ok() && !failed_) {
+      LogWarning("upkeep of the store met an error", {{"error", Describe(status)}});
+    }
+    WriteAckedEndsIfChanged();
+  } while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery));
+}
+
+void NodeStore::RunReclaim() {
+  while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery)) {
+    absl::Status status = state_->maintenance().MaybeReclaim();
+    if (!status.ok() && !absl::IsCancelled(status) && !failed_) {
+      LogWarning("giving back space met an error", {{"error", Describe(status)}});
+    }
+  }
+}
+
+void NodeStore::WriteAckedEndsIfChanged() {
+  std::map<LogNumber, Offset> ends = state_->logs().Ends();
+  // A held log keeps what it had acknowledged, until an operator accepts the loss.
+  for (EmbeddedLog* log : state_->logs().Logs()) {
+    auto before = written_ends_.find(log->number());
+    if (!log->held().ok() && before != written_ends_.end()) ends[log->number()] = before->second;
+  }
+  if (ends == written_ends_) return;
+  if (absl::Status status = WriteAckedEnds(options_.data_dir / kAckedEndsFile, ends); !status.ok()) {
+    LogWarning("the file of acknowledged ends could not be written", {{"error", Describe(status)}});
+    return;
+  }
+  written_ends_ = std::move(ends);
+}
+
+NodeStore::~NodeStore() {
+  stopping_.Notify();
+  if (engine_) engine_->CancelReclaim();
+  if (upkeep_.joinable()) upkeep_.join();
+  if (reclaim_.joinable()) reclaim_.join();
+  if (committer_thread_) committer_thread_->Stop();
+  if (state_ && upkeep_.get_id() == std::thread::id() && !failed_) WriteAckedEndsIfChanged();
+}
+
+}  // namespace selvage

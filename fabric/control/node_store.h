@@ -1,0 +1,56 @@
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "fabric/control/node_state.h"
+#include "fabric/storage/rocksdb_store.h"
+
+namespace selvage {
+
+/// A NodeState on RocksDB with its threads: the committer, one for upkeep (retention, measuring the disk, the file of
+/// acknowledged ends) and one for giving back space.
+class NodeStore {
+ public:
+  struct Options {
+    std::filesystem::path data_dir;
+    NodeState::Options state;
+    size_t write_buffer_bytes = 8u << 20;
+    size_t block_cache_bytes = 8u << 20;
+    /// The store failed and takes no more writes: the node must stop. Called once, on any thread.
+    std::function<void(const absl::Status&)> on_failure;
+  };
+
+  static absl::StatusOr<std::unique_ptr<NodeStore>> Open(Options options);
+  /// Commits what waits and stops the threads. No other call may be running.
+  ~NodeStore();
+
+  NodeState& state() { return *state_; }
+
+ private:
+  explicit NodeStore(Options options) : options_(std::move(options)) {}
+  absl::Status Start();
+  void Fail(const absl::Status& why);
+  void RunUpkeep();
+  void RunReclaim();
+  void WriteAckedEndsIfChanged();
+
+  const Options options_;
+  std::unique_ptr<RocksDbStore> engine_;
+  std::unique_ptr<NodeState> state_;
+  std::unique_ptr<CommitterThread> committer_thread_;
+  std::map<LogNumber, Offset> written_ends_;
+  absl::Notification stopping_;
+  std::atomic<bool> failed_{false};
+  std::thread upkeep_;
+  std::thread reclaim_;
+};
+
+}  // namespace selvage
