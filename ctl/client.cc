@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "ctl/units.h"
 #include "fabric/admin/error_metadata.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
@@ -86,10 +87,10 @@ absl::Status Client::Explain(const grpc::Status& status, const grpc::ClientConte
                        fmt::format("no connection to {}: {}", options_.address, status.error_message()),
                        LikelyCause(options_), Retry::kYes);
     case absl::StatusCode::kDeadlineExceeded:
-      return MakeError(
-          error.code(), "timeout",
-          fmt::format("no answer from {} within {}", options_.address, FormatDuration(options_.timeout)),
-          LikelyCause(options_) + " A longer --timeout helps on a slow link.", Retry::kYes);
+      return MakeError(error.code(), "timeout",
+                       fmt::format("no answer from {} within {}", options_.address,
+                                   HumanSeconds(absl::ToDoubleSeconds(options_.timeout))),
+                       LikelyCause(options_) + " A longer --timeout helps on a slow link.", Retry::kYes);
     case absl::StatusCode::kUnimplemented:
       return MakeError(error.code(), "not_offered", fmt::format("{} does not offer this", options_.address),
                        "is it a Selvage node, and of this version?");

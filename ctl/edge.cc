@@ -20,7 +20,7 @@ std::string StateText(const v1::EdgeSummary& edge) {
 }
 
 std::string MaxRateText(const v1::EdgeSummary& edge) {
-  return edge.max_rate() == 0 ? "" : FormatRate(edge.max_rate());
+  return edge.max_rate() == 0 ? "" : HumanBitRate(static_cast<double>(edge.max_rate()));
 }
 
 void PrintEdge(Session& session, const v1::EdgeSummary& edge) {

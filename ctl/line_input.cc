@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "ctl/units.h"
 #include "fabric/base/error.h"
-#include "fabric/config/value.h"
 
 namespace selvage::ctl {
 
@@ -31,7 +31,7 @@ absl::Status LineInput::ReadSome() {
   begin_ = 0;
   if (buffer_.size() > max_line_ && searched_ == buffer_.size()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "line_too_long",
-                     fmt::format("a line is longer than {}", FormatSize(max_line_)),
+                     fmt::format("a line is longer than {}", HumanBytes(static_cast<double>(max_line_))),
                      "every line becomes one record");
   }
   size_t held = buffer_.size();

@@ -34,6 +34,7 @@ class InputFile {
  public:
   explicit InputFile(int fd) : fd_(fd) {}
   InputFile(InputFile&& other) noexcept : fd_(other.fd_), owned_(std::exchange(other.owned_, false)) {}
+  InputFile& operator=(InputFile&&) = delete;
   ~InputFile() {
     if (owned_) close(fd_);
   }
@@ -128,8 +129,8 @@ void Report(Session& session, const Options& options, const ProduceOutcome& outc
 }
 
 absl::Status Produce(Session& session, const Options& options) {
-  absl::StatusOr<InputFile> input = InputFile(session.world.in);
-  if (!options.file.empty() && options.file != "-") input = InputFile::Open(options.file);
+  const bool from_file = !options.file.empty() && options.file != "-";
+  absl::StatusOr<InputFile> input = from_file ? InputFile::Open(options.file) : InputFile(session.world.in);
   if (!input.ok()) return input.status();
   SELVAGE_ASSIGN_OR_RETURN(Client client, session.Connect());
   SELVAGE_RETURN_IF_ERROR(CheckTarget(client, options.producer.address));

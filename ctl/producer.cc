@@ -13,10 +13,10 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "ctl/units.h"
 #include "fabric/base/check.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
-#include "fabric/config/value.h"
 
 namespace selvage::ctl {
 namespace {
@@ -222,12 +222,13 @@ absl::Status Producer::HandleFailure(const absl::Status& error) {
 absl::Status Producer::TryAgain(const absl::Status& why) {
   if (now_ - first_try_ >= options_.retry_for) {
     if (in_doubt_) outcome_.lines_in_doubt = batch_->records();
-    return Annotate(why, fmt::format("given up after {}", FormatDuration(options_.retry_for)));
+    return Annotate(
+        why, fmt::format("given up after {}", HumanSeconds(absl::ToDoubleSeconds(options_.retry_for))));
   }
   if (options_.notice && !std::exchange(noticed_, true)) {
     options_.notice(fmt::format("waiting: {}; trying again for up to {}",
                                 std::string_view(why.message().data(), why.message().size()),
-                                FormatDuration(options_.retry_for)));
+                                HumanSeconds(absl::ToDoubleSeconds(options_.retry_for))));
   }
   send_at_ = now_ + backoff_;
   backoff_ = std::min(backoff_ * 2, kLongestBackoff);

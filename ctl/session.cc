@@ -56,7 +56,7 @@ int Run(std::vector<std::string> arguments, World world) {
   CLI::App app("Operates Selvage: streams, edges, alarms, identities, verification.", "selvagectl");
   app.require_subcommand(1);
   app.fallthrough();
-  app.set_version_flag("--version", std::string(Version()));
+  app.set_version_flag("--version", VersionLine("selvagectl"));
   app.footer(kFooter);
   AddGlobalOptions(app, session);
   AddPki(app, session);

@@ -17,12 +17,12 @@ namespace {
 using Stub = Client::Stub;
 
 std::string RetentionText(const v1::StreamSettings& settings) {
+  if (settings.retention_ms() == 0 && settings.retention_bytes() == 0) return "none";
   std::string age =
-      settings.retention_ms() == 0 ? "none" : FormatDuration(absl::Milliseconds(settings.retention_ms()));
-  std::string bytes = settings.retention_bytes() == 0
-                          ? ""
-                          : ", " + FormatSize(static_cast<uint64_t>(settings.retention_bytes()));
-  return age + bytes;
+      settings.retention_ms() == 0 ? "" : HumanSeconds(static_cast<double>(settings.retention_ms()) / 1e3);
+  if (settings.retention_bytes() == 0) return age;
+  return fmt::format("{}{}{}", age, age.empty() ? "" : ", ",
+                     HumanBytes(static_cast<double>(settings.retention_bytes())));
 }
 
 std::string DirectionText(const v1::StreamDefinition& stream) {

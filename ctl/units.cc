@@ -11,6 +11,14 @@
 #include "fabric/config/value.h"
 
 namespace selvage::ctl {
+namespace {
+
+std::string TwoUnits(int64_t large, const char* large_unit, int64_t small, const char* small_unit) {
+  std::string text = fmt::format("{}{}", large, large_unit);
+  return small == 0 ? text : fmt::format("{} {}{}", text, small, small_unit);
+}
+
+}  // namespace
 
 absl::StatusOr<int64_t> ParseTimestampMs(std::string_view text) {
   int64_t ms = 0;
@@ -40,15 +48,20 @@ std::string HumanRate(double bytes_per_second) {
   return HumanBytes(bytes_per_second) + "/s";
 }
 
+std::string HumanBitRate(double bytes_per_second) {
+  double kbit = bytes_per_second * 8 / 1000;
+  return kbit < 1000 ? fmt::format("{:.4g} kbit/s", kbit) : fmt::format("{:.4g} Mbit/s", kbit / 1000);
+}
+
 std::string HumanSeconds(double seconds) {
   constexpr double kShownMax = 1e12;
   if (!(seconds >= 0) || seconds > kShownMax) return "-";
   if (seconds < 9.995) return fmt::format("{:.2f}s", seconds);
   int64_t whole = std::llround(seconds);
   if (whole < 60) return fmt::format("{}s", whole);
-  if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
-  if (whole < 86400) return fmt::format("{}h {}m", whole / 3600, whole % 3600 / 60);
-  return fmt::format("{}d {}h", whole / 86400, whole % 86400 / 3600);
+  if (whole < 3600) return TwoUnits(whole / 60, "m", whole % 60, "s");
+  if (whole < 86400) return TwoUnits(whole / 3600, "h", whole % 3600 / 60, "m");
+  return TwoUnits(whole / 86400, "d", whole % 86400 / 3600, "h");
 }
 
 std::string HumanTimeMs(int64_t ms) {

@@ -5,106 +5,181 @@
 namespace selvage::replication {
 namespace {
 
-constexpr size_t kWindowMin = 4 << 10;
-constexpr size_t kWindowMax = 16 << 20;
 constexpr size_t kFrameMin = 1 << 10;
-constexpr size_t kFrameMax = 256 << 10;
+// A frame cannot be interrupted. Should the link suddenly fall to 64 kbit/s, one of this size still arrives before
+// the peer gives the link up.
+constexpr size_t kFrameMax = 128 << 10;
 constexpr absl::Duration kFrameTime = absl::Milliseconds(250);
-constexpr absl::Duration kQueueTarget = absl::Milliseconds(120);
-constexpr absl::Duration kQueueTooLong = absl::Milliseconds(250);
-// The smallest delay seen is forgotten after one to two of these: routes change.
-constexpr absl::Duration kBaseInterval = absl::Seconds(60);
+// Several frames fit the window, so that arrivals come often.
+constexpr size_t kFramesInWindow = 4;
+
+constexpr size_t kFirstWindow = 8 << 10;
+constexpr size_t kWindowMin = 2 << 10;
+// What may queue beyond what the link itself holds. The time covers late arrivals (radio, busy machines); the bytes
+// allow a frame to be sent while another one is, on the slowest links; the most bounds what is caught in a queue when
+// a fast link falls.
+constexpr absl::Duration kSlackTime = absl::Milliseconds(50);
+constexpr double kSlackOfBase = 0.25;
+constexpr double kSlackBytes = 2 << 10;
+constexpr double kSlackMax = 2 << 20;
+
+// The rate has stopped growing when it grew by less than this in each of so many rounds.
+constexpr double kStartGrowth = 1.25;
+constexpr int kStartFlatRounds = 3;
+constexpr double kStartGain = 2;
+
+// The largest rate is forgotten after one to two of these, or so many base delays when that is longer.
+constexpr absl::Duration kRateInterval = absl::Seconds(1);
+constexpr int kRateRounds = 6;
+constexpr absl::Duration kBaseInterval = absl::Seconds(15);
+constexpr absl::Duration kPeakInterval = absl::Seconds(10);
+// Arrivals that are heard of at once say little about the rate.
+constexpr absl::Duration kMeasureMin = absl::Microseconds(50);
 
 }  // namespace
 
+double Pacer::rate() const { return std::max(rate_, last_rate_); }
+
+size_t Pacer::FrameBytes() const {
+  auto frame = static_cast<double>(window_ / kFramesInWindow);
+  if (rate() > 0) frame = std::min(frame, rate() * absl::ToDoubleSeconds(kFrameTime));
+  if (max_rate_ > 0) frame = std::min(frame, static_cast<double>(max_rate_) * absl::ToDoubleSeconds(kFrameTime));
+  return std::clamp(static_cast<size_t>(frame), kFrameMin, kFrameMax);
+}
+
+double Pacer::Burst() const {
+  return std::max<double>(kFrameMin, static_cast<double>(max_rate_) * absl::ToDoubleSeconds(kFrameTime));
+}
+
 void Pacer::Refill(absl::Duration now) {
   if (tokens_at_ == -absl::InfiniteDuration()) tokens_at_ = now;
-  double burst = std::max<double>(kFrameMin, static_cast<double>(max_rate_) * absl::ToDoubleSeconds(kFrameTime));
-  tokens_ = std::min(burst, tokens_ + static_cast<double>(max_rate_) * absl::ToDoubleSeconds(now - tokens_at_));
+  tokens_ += static_cast<double>(max_rate_) * absl::ToDoubleSeconds(now - tokens_at_);
+  tokens_ = std::min(tokens_, Burst());
   tokens_at_ = now;
 }
 
-size_t Pacer::Allowance(absl::Duration now) {
-  if (in_flight() >= window_) {
-    window_limited_ = true;
-    return 0;
-  }
-  size_t allowance = window_ - in_flight();
+size_t Pacer::NextFrame(size_t rest, absl::Duration now) {
+  if (!window_open()) return 0;
+  size_t room = window_ - in_flight();
   if (max_rate_ > 0) {
     Refill(now);
-    if (tokens_ < 1) return 0;
-    allowance = std::min(allowance, static_cast<size_t>(tokens_));
+    room = std::min(room, static_cast<size_t>(tokens_));
   }
-  return allowance;
+  size_t frame = FrameBytes();
+  if (room >= std::min(frame, rest)) return std::min(frame, rest);
+  return room >= frame / 2 ? room : 0;
 }
 
-absl::Duration Pacer::NextAllowanceAt(absl::Duration now) const {
-  if (max_rate_ == 0 || in_flight() >= window_) return absl::InfiniteDuration();
-  // Wait for a frame's worth: trickling out single bytes would waste the link on frame headers.
-  double wanted = std::min<double>(static_cast<double>(FrameBytes()), static_cast<double>(max_rate_) * 0.05 + 1);
-  if (tokens_ >= wanted) return now;
-  return now + absl::Seconds((wanted - tokens_) / static_cast<double>(max_rate_));
+absl::Duration Pacer::NextFrameAt(size_t rest, absl::Duration now) const {
+  size_t wanted = std::min(rest, FrameBytes() / 2);
+  if (max_rate_ == 0 || in_flight() + wanted > window_) return absl::InfiniteDuration();
+  double missing = static_cast<double>(wanted) - tokens_;
+  if (missing <= 0) return now;
+  // A little more than what is missing, lest rounding leave it short by a fraction again and again.
+  return now + absl::Seconds(missing / static_cast<double>(max_rate_)) + absl::Microseconds(1);
 }
 
 void Pacer::Sent(size_t bytes, absl::Duration now) {
+  if (in_flight() == 0) arrived_at_ = arrived_sent_at_ = now;
+  bool idle = sent_ < idle_until_;
   sent_ += bytes;
-  marks_.push_back({sent_, now});
+  marks_.push_back({sent_, now, received_, arrived_at_, arrived_sent_at_, idle});
   if (max_rate_ > 0) tokens_ -= static_cast<double>(bytes);
+  NotePeak(now);
 }
+
+void Pacer::Idle() { idle_until_ = sent_ + 1; }
 
 bool Pacer::Received(uint64_t total, absl::Duration now) {
   if (total > sent_) return false;
   if (total <= received_) return true;
-  uint64_t arrived = total - received_;
   received_ = total;
-  absl::Duration sent_at = now;
   bool whole_frame = false;
-  while (!marks_.empty() && marks_.front().total <= total) {
-    sent_at = marks_.front().at;
+  Mark last{};
+  while (!marks_.empty() && marks_.front().end <= total) {
+    last = marks_.front();
     whole_frame = true;
     marks_.pop_front();
   }
-  if (whole_frame) UpdateWindow(arrived, now - sent_at, now);
+  if (!whole_frame) return true;
+  arrived_at_ = now;
+  arrived_sent_at_ = last.sent_at;
+  MeasureRate(last, now);
+  if (last.end > round_end_) EndRound(last);
+  MeasureDelay(now - last.sent_at, now);
+  window_ = Window();
   return true;
 }
 
-void Pacer::UpdateWindow(uint64_t arrived, absl::Duration delay, absl::Duration now) {
-  if (now >= base_interval_end_) {
-    base_delay_ = std::min(next_base_delay_, delay);
-    next_base_delay_ = delay;
-    base_interval_end_ = now + kBaseInterval;
+void Pacer::MeasureRate(const Mark& mark, absl::Duration now) {
+  // Bytes may be sent, or heard of, in a burst: the slower of the two is what the link did.
+  absl::Duration took = std::max({mark.sent_at - mark.arrived_sent_at, now - mark.arrived_at, kMeasureMin});
+  double rate = static_cast<double>(received_ - mark.arrived) / absl::ToDoubleSeconds(took);
+  // With little to send the link may be faster than what was seen; it is not slower.
+  if (mark.idle && rate < this->rate()) return;
+  if (now >= rate_until_) {
+    last_rate_ = rate_;
+    rate_ = 0;
+    absl::Duration rounds = base_delay_ == absl::InfiniteDuration() ? absl::ZeroDuration() : base_delay_ * kRateRounds;
+    rate_until_ = now + std::max(kRateInterval, rounds);
   }
-  next_base_delay_ = std::min(next_base_delay_, delay);
+  rate_ = std::max(rate_, rate);
+}
+
+void Pacer::EndRound(const Mark& mark) {
+  round_end_ = sent_;
+  if (!starting_ || mark.idle) return;
+  if (rate() >= grown_to_ * kStartGrowth) {
+    grown_to_ = rate();
+    flat_rounds_ = 0;
+  } else if (++flat_rounds_ >= kStartFlatRounds) {
+    starting_ = false;
+  }
+}
+
+void Pacer::MeasureDelay(absl::Duration delay, absl::Duration now) {
   base_delay_ = std::min(base_delay_, delay);
-  smoothed_delay_ = smoothed_delay_ == absl::ZeroDuration() ? delay : smoothed_delay_ * 0.875 + delay * 0.125;
-
-  absl::Duration queueing = delay - base_delay_;
-  if (queueing > kQueueTooLong) {
-    starting_ = false;
-    if (now - last_shrink_ > smoothed_delay_) {
-      window_ = std::max(kWindowMin, window_ * 3 / 4);
-      last_shrink_ = now;
-    }
-  } else if (queueing > kQueueTarget) {
-    starting_ = false;
-  } else if (window_limited_) {
-    window_ = std::min<size_t>(kWindowMax, window_ + (starting_ ? arrived : arrived / 8 + 1));
+  next_base_delay_ = std::min(next_base_delay_, delay);
+  switch (drain_) {
+    case Drain::kNo:
+      if (base_until_ == -absl::InfiniteDuration()) base_until_ = now + kBaseInterval;
+      if (now >= base_until_) drain_ = Drain::kEmptying;
+      break;
+    case Drain::kEmptying:
+      if (in_flight() <= window_) {
+        drain_ = Drain::kMeasuring;
+        drained_at_ = sent_;
+      }
+      break;
+    case Drain::kMeasuring:
+      if (received_ <= drained_at_) break;
+      // What was seen before the interval is forgotten: routes change.
+      base_delay_ = next_base_delay_;
+      next_base_delay_ = absl::InfiniteDuration();
+      base_until_ = now + kBaseInterval;
+      drain_ = Drain::kNo;
+      break;
   }
-  window_limited_ = false;
 }
 
-double Pacer::rate() const {
-  if (smoothed_delay_ == absl::ZeroDuration()) return 0;
-  double seconds = std::max(absl::ToDoubleSeconds(smoothed_delay_), 1e-4);
-  double measured = static_cast<double>(window_) / seconds;
-  return max_rate_ > 0 ? std::min(measured, static_cast<double>(max_rate_)) : measured;
+void Pacer::NotePeak(absl::Duration now) {
+  if (now >= peak_until_) {
+    last_peak_ = peak_;
+    peak_ = 0;
+    peak_until_ = now + kPeakInterval;
+  }
+  peak_ = std::max<size_t>(peak_, in_flight());
 }
 
-size_t Pacer::FrameBytes() const {
-  double rate = this->rate();
-  if (rate == 0) return max_rate_ > 0 ? std::clamp<size_t>(max_rate_ / 4, kFrameMin, 4 * kFrameMin) : 4 * kFrameMin;
-  auto bytes = static_cast<size_t>(std::min(rate * absl::ToDoubleSeconds(kFrameTime), 1e9));
-  return std::clamp(bytes, kFrameMin, kFrameMax);
+size_t Pacer::Window() const {
+  if (rate() == 0) return kFirstWindow;
+  double base = absl::ToDoubleSeconds(base_delay_);
+  double holds = rate() * base;
+  if (drain_ != Drain::kNo) return std::max(kWindowMin, static_cast<size_t>(holds / 2));
+  double slack = std::min(kSlackBytes + rate() * (absl::ToDoubleSeconds(kSlackTime) + base * kSlackOfBase), kSlackMax);
+  auto window = static_cast<size_t>(holds * (starting_ ? kStartGain : 1) + slack);
+  // What the link could do when it was last used fully may be long ago: it is approached from what is under way.
+  return std::clamp(window, kWindowMin, kFirstWindow + 2 * std::max(peak_, last_peak_));
 }
 
 }  // namespace selvage::replication

@@ -7,53 +7,91 @@
 
 namespace selvage::replication {
 
-/// How much may be under way on the link, and how large one frame may be. Keeps the queue in front of an urgent frame
-/// short: it watches the time from sending a byte to hearing that it arrived, and holds the part that is queueing near
-/// a target (the idea of LEDBAT, RFC 6817), so that neither the kernel's send buffer nor a modem's fills with bulk
-/// data. Also the token bucket of link.max_rate. Pure: time is a parameter.
+/// How much may be under way on the link, and how large one frame may be: enough to fill the link, and little more,
+/// so that the queue in front of an urgent frame stays short wherever it forms (send buffers, a modem). Also the token
+/// bucket of link.max_rate. Pure: time is a parameter.
+///
+/// It models the link as BBR does: the rate is the largest at which bytes arrived lately, the base delay the smallest
+/// time lately from sending a byte to hearing that it arrived. The window is what the link itself holds (rate × base
+/// delay) and some slack; it grows twofold each round until the rate stops growing. A queue of our own would hide the
+/// base delay, so every 15 s the link is drained for one round to measure it.
 class Pacer {
  public:
   /// `max_rate` in bytes per second; 0: unlimited.
   explicit Pacer(uint64_t max_rate) : max_rate_(max_rate) {}
 
   void set_max_rate(uint64_t bytes_per_second) { max_rate_ = bytes_per_second; }
-  /// Bytes of payload that may be sent now; 0 when the window or the rate is used up.
-  size_t Allowance(absl::Duration now);
+  /// Size of the next frame of an entry of which `rest` bytes remain to be sent; 0: wait. A frame that does not end
+  /// its entry is never small, since headers would waste the link.
+  size_t NextFrame(size_t rest, absl::Duration now);
+  /// When the rate limit lets the frame pass that NextFrame refused; infinite when it waits for arrivals instead.
+  absl::Duration NextFrameAt(size_t rest, absl::Duration now) const;
+  /// False when NextFrame refuses any frame until more has arrived.
+  bool window_open() const { return in_flight() < window_; }
   void Sent(size_t bytes, absl::Duration now);
-  /// The peer has received this many bytes of payload since the link began. A number beyond what was sent is false.
+  /// There was nothing more to send, or the peer had no memory for it: until what is under way has arrived, the rate
+  /// measured is not the link's.
+  void Idle();
+  /// The peer has received this many bytes of payload since the link began. False for more than was sent.
   bool Received(uint64_t total, absl::Duration now);
-  /// Bytes that pass in about 250 ms at the measured rate: the largest fragment to send.
-  size_t FrameBytes() const;
-  /// When the rate limit allows the next frame; infinite when the rate is not what holds it up.
-  absl::Duration NextAllowanceAt(absl::Duration now) const;
 
+  /// Bytes that pass in about 250 ms at the measured rate, at least 1 KiB: the largest frame.
+  size_t FrameBytes() const;
   uint64_t in_flight() const { return sent_ - received_; }
   size_t window() const { return window_; }
-  /// Measured bytes per second; 0 before the first measurement.
+  /// The link's measured bytes per second; 0 before the first measurement.
   double rate() const;
+  /// The smallest delay seen lately; infinite before the first measurement.
+  absl::Duration base_delay() const { return base_delay_; }
 
  private:
+  /// A frame under way, and the state of arrivals when it was sent, from which the rate is measured.
   struct Mark {
-    uint64_t total;
-    absl::Duration at;
+    uint64_t end;  // bytes sent, up to this frame's end
+    absl::Duration sent_at;
+    uint64_t arrived;                 // bytes that had arrived
+    absl::Duration arrived_at;        // when the last of them was heard of
+    absl::Duration arrived_sent_at;   // when the last of them had been sent
+    bool idle;
   };
-  void UpdateWindow(uint64_t arrived, absl::Duration delay, absl::Duration now);
-  void Refill(absl::Duration now);
+  enum class Drain { kNo, kEmptying, kMeasuring };
 
-  uint64_t max_rate_;
+  void MeasureRate(const Mark& mark, absl::Duration now);
+  void MeasureDelay(absl::Duration delay, absl::Duration now);
+  void EndRound(const Mark& mark);
+  void NotePeak(absl::Duration now);
+  size_t Window() const;
+  void Refill(absl::Duration now);
+  double Burst() const;
+
   uint64_t sent_ = 0;
   uint64_t received_ = 0;
-  std::deque<Mark> marks_;  // what was sent and has not arrived
+  std::deque<Mark> marks_;
+  absl::Duration arrived_at_;       // when received_ last grew
+  absl::Duration arrived_sent_at_;  // when its last byte had been sent
+  uint64_t idle_until_ = 0;         // frames that begin before this byte do not show the link's rate
 
   size_t window_ = 8 << 10;
-  bool starting_ = true;        // window still grows by what arrives
-  bool window_limited_ = false; // the window, not the application, held sending up since the last arrival
-  absl::Duration smoothed_delay_ = absl::ZeroDuration();
-  absl::Duration base_delay_ = absl::InfiniteDuration();
-  absl::Duration next_base_delay_ = absl::InfiniteDuration();  // of the running interval
-  absl::Duration base_interval_end_ = absl::ZeroDuration();
-  absl::Duration last_shrink_ = -absl::InfiniteDuration();
+  size_t peak_ = 0;       // most that was under way, this interval
+  size_t last_peak_ = 0;  // and the one before
+  absl::Duration peak_until_;
 
+  double rate_ = 0;       // largest of this interval
+  double last_rate_ = 0;  // and of the one before
+  absl::Duration rate_until_;
+
+  bool starting_ = true;
+  int flat_rounds_ = 0;  // rounds in a row in which the rate did not grow
+  double grown_to_ = 0;
+  uint64_t round_end_ = 0;
+
+  absl::Duration base_delay_ = absl::InfiniteDuration();
+  absl::Duration next_base_delay_ = absl::InfiniteDuration();  // smallest of this interval
+  absl::Duration base_until_ = -absl::InfiniteDuration();
+  Drain drain_ = Drain::kNo;
+  uint64_t drained_at_ = 0;  // bytes sent when the link was drained
+
+  uint64_t max_rate_;
   double tokens_ = 0;
   absl::Duration tokens_at_ = -absl::InfiniteDuration();
 };

@@ -2,39 +2,59 @@
 
 #include <algorithm>
 
-#include "fabric/base/check.h"
-
 namespace selvage::replication {
 
-FlowNumber Scheduler::Pick(const std::vector<Candidate>& candidates) {
-  SELVAGE_CHECK(!candidates.empty());
-  uint32_t highest = 0;
-  for (const Candidate& c : candidates) highest = std::max(highest, c.priority);
-  bool overtakes = std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& c) { return c.priority < highest; });
-  bool lower_turn = overtakes && turns_over_others_ >= kTurnsOverOthers;
-  turns_over_others_ = overtakes && !lower_turn ? turns_over_others_ + 1 : 0;
+double Scheduler::StartOf(const Candidate& flow) const {
+  // A flow that had nothing to send does not collect a claim on the past.
+  double now = levels_[LevelOf(flow)].virtual_time;
+  auto it = served_.find(flow.flow);
+  return it == served_.end() ? now : std::max(it->second, now);
+}
 
-  const Candidate* best = nullptr;
-  double best_start = 0;
+std::optional<Scheduler::Turn> Scheduler::Pick(const std::vector<Candidate>& candidates) {
+  std::array<bool, kPriorities> ready{};
+  uint32_t lowest = kPriorities;
+  std::optional<uint32_t> highest;
   for (const Candidate& c : candidates) {
-    if ((c.priority < highest) != lower_turn) continue;
-    auto it = served_.find(c.flow);
-    // A flow that had nothing to send does not collect a claim on the past.
-    double start = it == served_.end() ? virtual_time_ : std::max(it->second, virtual_time_);
-    if (best == nullptr || start < best_start) {
-      best = &c;
-      best_start = start;
+    lowest = std::min(lowest, LevelOf(c));
+    if (!c.ready) continue;
+    ready[LevelOf(c)] = true;
+    highest = std::max(highest.value_or(0), LevelOf(c));
+  }
+  if (!highest) return std::nullopt;
+  uint32_t level = *highest;
+  if (turns_over_others_ >= kTurnsOverOthers) {
+    for (uint32_t lower = 0; lower < *highest; ++lower) {
+      if (!ready[lower]) continue;
+      if (level == *highest || levels_[lower].last_turn < levels_[level].last_turn) level = lower;
     }
   }
-  SELVAGE_CHECK(best != nullptr);
-  return best->flow;
+  picked_given_way_ = level < *highest;
+  picked_overtakes_ = lowest < level && !picked_given_way_;
+
+  std::optional<size_t> best;
+  double best_start = 0;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (!candidates[i].ready || LevelOf(candidates[i]) != level) continue;
+    double start = StartOf(candidates[i]);
+    if (best && start >= best_start) continue;
+    best = i;
+    best_start = start;
+  }
+  return Turn{.index = *best, .given_way = picked_given_way_};
 }
 
 void Scheduler::Sent(const Candidate& flow, size_t bytes) {
-  double& served = served_[flow.flow];
-  double start = std::max(served, virtual_time_);
-  served = start + static_cast<double>(bytes) / std::max<uint32_t>(1, flow.weight);
-  virtual_time_ = start;
+  Level& level = levels_[LevelOf(flow)];
+  double start = StartOf(flow);
+  served_[flow.flow] = start + static_cast<double>(bytes) / std::max<uint32_t>(1, flow.weight);
+  level.virtual_time = start;
+  level.last_turn = ++turn_;
+  if (picked_given_way_) {
+    turns_over_others_ = 0;
+  } else if (picked_overtakes_) {
+    turns_over_others_ = std::min(turns_over_others_ + 1, kTurnsOverOthers);
+  }
 }
 
 }  // namespace selvage::replication

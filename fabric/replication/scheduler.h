@@ -1,34 +1,54 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "fabric/replication/flow.h"
 
 namespace selvage::replication {
 
-/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by weight.
-/// Nothing starves: after kTurnsOverOthers frames in a row that overtook somebody, the lower ones get one. Pure.
+/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by weight
+/// (start-time fair queueing). Nothing starves: after kTurnsOverOthers frames that overtook somebody, one of the
+/// lower ones gets a turn, the priorities below taking it in rotation. Who waits for credit is overtaken as well, and
+/// keeps the claim to a turn. Pure.
 class Scheduler {
  public:
   struct Candidate {
     FlowNumber flow;
     uint32_t priority = 0;
     uint32_t weight = 1;
+    bool ready = true;  ///< false: has something to send, but may not now
+  };
+  struct Turn {
+    size_t index = 0;        ///< in the candidates
+    bool given_way = false;  ///< a higher priority waits: the turn that keeps the lower ones from starving
   };
   static constexpr int kTurnsOverOthers = 15;
+  static constexpr uint32_t kPriorities = 10;
 
-  /// Picks among `candidates` (not empty).
-  FlowNumber Pick(const std::vector<Candidate>& candidates);
-  /// The picked flow sent this much.
+  /// Picks a ready one; nothing when there is none. The pick counts only when Sent follows.
+  std::optional<Turn> Pick(const std::vector<Candidate>& candidates);
+  /// The flow picked last sent this much.
   void Sent(const Candidate& flow, size_t bytes);
   void Forget(FlowNumber flow) { served_.erase(flow); }
 
  private:
-  std::map<FlowNumber, double> served_;  // bytes over weight: the smallest is next (start-time fair queueing)
-  double virtual_time_ = 0;
+  struct Level {
+    double virtual_time = 0;  // start of the flow served last
+    uint64_t last_turn = 0;   // number of the turn in which it was served last
+  };
+  static uint32_t LevelOf(const Candidate& c) { return c.priority < kPriorities ? c.priority : kPriorities - 1; }
+  double StartOf(const Candidate& flow) const;
+
+  std::array<Level, kPriorities> levels_;
+  std::map<FlowNumber, double> served_;  // bytes over weight, per flow: the smallest is next
+  uint64_t turn_ = 0;
   int turns_over_others_ = 0;
+  bool picked_overtakes_ = false;
+  bool picked_given_way_ = false;
 };
 
 }  // namespace selvage::replication

@@ -13,30 +13,36 @@ namespace {
 
 constexpr size_t kCompressMin = 256;
 constexpr int kCompressionLevel = 1;
-constexpr absl::Duration kReadRetry = absl::Seconds(5);
-/// Beyond this many entries under way their hashes are not remembered; acknowledgements are then not cross-checked.
+/// After an error of the source, or an acknowledgement that contradicts it.
+constexpr absl::Duration kRetry = absl::Seconds(5);
+/// Of more entries under way than this the oldest are forgotten, and their acknowledgements not cross-checked.
 constexpr size_t kInFlightMax = 4096;
 
 }  // namespace
 
-Message Sender::Offer() {
+Sender::Sender(FlowSource& source, size_t entry_max) : source_(source), entry_max_(entry_max) { RefreshSettings(); }
+
+Message Sender::Offer(FlowNumber number) {
+  number_ = number;
+  state_ = State::kOpening;
+  retry_at_ = absl::InfiniteDuration();
+  probed_first_ = false;
   Message message;
   *message.frame.mutable_flow_open() = source_.Describe();
   message.frame.mutable_flow_open()->set_flow(number_.value());
-  state_ = State::kOpening;
   return message;
 }
 
-std::optional<Message> Sender::OnAccept(const LogPosition& replica) {
+std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Duration now) {
   if (state_ != State::kOpening) return std::nullopt;
   auto continues = source_.Continues(replica);
   if (!continues.ok()) {
-    Hold(continues.status(), absl::InfiniteDuration());
+    Fail(continues.status(), now);
     return std::nullopt;
   }
   if (*continues) {
     state_ = State::kStreaming;
-    next_ = replica.offset;
+    next_ = sent_ = forgotten_ = replica.offset;
     acknowledged_ = replica;
     source_.Acknowledged(replica);
     return std::nullopt;
@@ -45,36 +51,43 @@ std::optional<Message> Sender::OnAccept(const LogPosition& replica) {
   v1::FlowOpen offer = source_.Describe();
   auto first = source_.BoundaryAtOrBefore(Offset(std::max(offer.start(), offer.base())));
   if (!first.ok()) {
-    Hold(first.status(), absl::InfiniteDuration());
+    Fail(first.status(), now);
     return std::nullopt;
   }
   common_ = *first;
   differs_ = std::min(source_.end(), replica.offset) + 1;
-  return ProbeNext();
+  return Probe(common_);
 }
 
-std::optional<Message> Sender::ProbeNext() {
-  if (!probed_first_) {
-    probed_ = common_;
-  } else {
-    if (differs_ - common_.offset <= 1) return FinishBisect();
-    auto middle = source_.BoundaryAtOrBefore(Offset(common_.offset.value() + (differs_ - common_.offset) / 2));
-    if (!middle.ok()) {
-      Hold(middle.status(), absl::InfiniteDuration());
-      return std::nullopt;
-    }
-    if (middle->offset <= common_.offset) {
-      // One entry spans the middle: its end is the next boundary.
-      auto entry = source_.Read(common_.offset, 1);
-      if (!entry.ok() || entry->empty() || entry->front().to >= differs_) return FinishBisect();
-      middle = LogPosition{common_.log, entry->front().to, entry->front().hash_after};
-    }
-    probed_ = *middle;
-  }
+std::optional<Message> Sender::Probe(const LogPosition& at) {
+  probed_ = at;
   Message message;
   message.frame.mutable_probe()->set_flow(number_.value());
   message.frame.mutable_probe()->set_offset(probed_.offset.value());
   return message;
+}
+
+/// A boundary between common_ and differs_, the middle one if the entries allow; nothing when there is none.
+absl::StatusOr<std::optional<LogPosition>> Sender::NextBoundary() {
+  if (differs_ - common_.offset <= 1) return std::nullopt;
+  SELVAGE_ASSIGN_OR_RETURN(LogPosition middle,
+                           source_.BoundaryAtOrBefore(common_.offset + (differs_ - common_.offset) / 2));
+  // Beyond: what lay between was trimmed meanwhile.
+  if (middle.offset >= differs_) return std::nullopt;
+  if (middle.offset > common_.offset) return middle;
+  // One entry spans the middle: its end is the next boundary.
+  SELVAGE_ASSIGN_OR_RETURN(std::vector<SourceEntry> entries, source_.Read(common_.offset, 1));
+  if (entries.empty() || entries.front().to >= differs_) return std::nullopt;
+  return LogPosition{common_.log, entries.front().to, entries.front().hash_after};
+}
+
+std::optional<Message> Sender::ProbeNext(absl::Duration now) {
+  auto boundary = NextBoundary();
+  if (!boundary.ok()) {
+    Fail(boundary.status(), now);
+    return std::nullopt;
+  }
+  return boundary->has_value() ? Probe(**boundary) : FinishBisect();
 }
 
 std::optional<Message> Sender::FinishBisect() {
@@ -86,43 +99,51 @@ std::optional<Message> Sender::FinishBisect() {
   return std::nullopt;
 }
 
-std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply) {
+std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply, absl::Duration now) {
   if (state_ != State::kProbing || Offset(reply.offset()) != probed_.offset) return std::nullopt;
   bool same = reply.known() && ChainHash(reply.hash()) == probed_.hash;
   if (!probed_first_) {
     probed_first_ = true;
     // What lies before the first offset held cannot be compared: the fork is put at the first one that can.
-    return same ? ProbeNext() : FinishBisect();
+    return same ? ProbeNext(now) : FinishBisect();
   }
   if (same) {
     common_ = probed_;
   } else {
     differs_ = probed_.offset;
   }
-  return ProbeNext();
+  return ProbeNext(now);
 }
 
-void Sender::OnAck(const LogPosition& durable) {
-  if (state_ != State::kStreaming) return;
-  while (!in_flight_.empty() && in_flight_.front().first <= durable.offset) {
-    if (in_flight_.front().first == durable.offset && in_flight_.front().second != durable.hash) {
-      Hold(MakeError(absl::StatusCode::kDataLoss, "chain_mismatch",
-                     fmt::format("the replica's chain hash at offset {} is not the source's", durable.offset.value()),
-                     "run selvagectl verify; the flow resumes with a comparison of the histories", Retry::kYes),
-           absl::InfiniteDuration());
-      return;
-    }
-    in_flight_.pop_front();
+absl::Status Sender::CheckAck(const LogPosition& durable) {
+  if (durable.offset > sent_) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                     fmt::format("offset {} was acknowledged before it was sent", durable.offset.value()));
   }
-  if (durable.offset > next_) {
-    Hold(MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
-                   fmt::format("offset {} was acknowledged before it was sent", durable.offset.value())),
-         absl::InfiniteDuration());
+  while (!in_flight_.empty() && in_flight_.front().first < durable.offset) in_flight_.pop_front();
+  bool known = !in_flight_.empty() && in_flight_.front().first == durable.offset;
+  if (durable.offset <= forgotten_ || (known && in_flight_.front().second == durable.hash)) {
+    if (known) in_flight_.pop_front();
+    return absl::OkStatus();
+  }
+  return MakeError(absl::StatusCode::kDataLoss, "chain_mismatch",
+                   fmt::format("the replica's chain hash at offset {} is not the source's", durable.offset.value()),
+                   "run selvagectl verify; the flow begins anew with a comparison of the histories", Retry::kYes);
+}
+
+void Sender::OnAck(const LogPosition& durable, absl::Duration now) {
+  if (state_ != State::kStreaming || durable.offset <= acknowledged_->offset) return;
+  if (absl::Status wrong = CheckAck(durable); !wrong.ok()) {
+    Fail(std::move(wrong), now);
     return;
   }
-  if (acknowledged_ && durable.offset <= acknowledged_->offset) return;
   acknowledged_ = durable;
   source_.Acknowledged(durable);
+}
+
+void Sender::Fail(absl::Status why, absl::Duration now) {
+  absl::Duration retry_at = IsRetryable(why) ? now + kRetry : absl::InfiniteDuration();
+  Hold(std::move(why), retry_at);
 }
 
 void Sender::Hold(absl::Status why, absl::Duration retry_at) {
@@ -137,39 +158,48 @@ void Sender::Hold(absl::Status why, absl::Duration retry_at) {
 
 bool Sender::HasWork() { return state_ == State::kStreaming && (!loaded_.empty() || next_ < source_.end()); }
 
-void Sender::Load(size_t read_ahead) {
+void Sender::Load(size_t read_ahead, absl::Duration now) {
   auto entries = source_.Read(next_, read_ahead);
-  if (!entries.ok()) {
-    Hold(entries.status(), absl::InfiniteDuration());
-    return;
-  }
+  if (!entries.ok()) return Fail(entries.status(), now);
   for (SourceEntry& entry : *entries) {
-    SELVAGE_CHECK(entry.from == next_);
+    SELVAGE_CHECK(entry.from == next_ && entry.to > entry.from && !entry.body.empty());
+    if (entry.body.size() > entry_max_) {
+      return Fail(MakeError(absl::StatusCode::kFailedPrecondition, "batch_too_large",
+                            fmt::format("the entry at offset {} has {} bytes; the link takes {}", entry.from.value(),
+                                        entry.body.size(), entry_max_)),
+                  now);
+    }
     next_ = entry.to;
     loaded_.push_back(std::move(entry));
   }
 }
 
-size_t Sender::EntryBytes(size_t read_ahead) {
-  if (loaded_.empty()) Load(read_ahead);
+size_t Sender::EntryBytes(size_t read_ahead, absl::Duration now) {
+  if (loaded_.empty()) Load(read_ahead, now);
   return loaded_.empty() ? 0 : loaded_.front().body.size();
+}
+
+size_t Sender::EntryRest() const {
+  return AtEntryStart() ? loaded_.front().body.size() : encoded_.size() - sent_of_entry_;
 }
 
 void Sender::Encode() {
   const SourceEntry& entry = loaded_.front();
   encoding_ = v1::RAW;
   encoded_ = entry.body;
-  if (!entry.compressible || entry.body.size() < kCompressMin || !source_.settings().compress) return;
+  if (!entry.compressible || entry.body.size() < kCompressMin || !settings_.compress) return;
   std::string compressed(ZSTD_compressBound(entry.body.size()), '\0');
-  size_t size = ZSTD_compress(compressed.data(), compressed.size(), entry.body.data(), entry.body.size(), kCompressionLevel);
+  size_t size =
+      ZSTD_compress(compressed.data(), compressed.size(), entry.body.data(), entry.body.size(), kCompressionLevel);
   if (ZSTD_isError(size) || size >= entry.body.size() - entry.body.size() / 16) return;
   compressed.resize(size);
+  compressed.shrink_to_fit();
   encoding_ = v1::ENCODING_ZSTD;
   encoded_ = Bytes(std::move(compressed));
 }
 
 Message Sender::NextFragment(size_t max_bytes) {
-  SELVAGE_CHECK(!loaded_.empty());
+  SELVAGE_CHECK(!loaded_.empty() && max_bytes > 0);
   if (sent_of_entry_ == 0) Encode();
   const SourceEntry& entry = loaded_.front();
   Message message;
@@ -185,7 +215,12 @@ Message Sender::NextFragment(size_t max_bytes) {
   message.payload = encoded_.Slice(sent_of_entry_, max_bytes);
   sent_of_entry_ += message.payload.size();
   if (sent_of_entry_ == encoded_.size()) {
-    if (in_flight_.size() < kInFlightMax) in_flight_.emplace_back(entry.to, entry.hash_after);
+    if (in_flight_.size() == kInFlightMax) {
+      forgotten_ = in_flight_.front().first;
+      in_flight_.pop_front();
+    }
+    in_flight_.emplace_back(entry.to, entry.hash_after);
+    sent_ = entry.to;
     loaded_.pop_front();
     encoded_ = Bytes();
     sent_of_entry_ = 0;

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -19,13 +20,14 @@ class Sender {
     kOpening,    ///< offered; the replica has not answered
     kProbing,    ///< histories differ; looking for the last common boundary
     kStreaming,  ///< sending, or everything is sent
-    kHeld,       ///< refused; offered again at retry_at(), if ever
+    kHeld,       ///< refused or failed; offered again at retry_at(), if ever
     kForked,     ///< the last common boundary is known; for the owner to decide
   };
 
-  /// `source` must outlive the sender.
-  Sender(FlowNumber number, FlowSource& source) : number_(number), source_(source) {}
+  /// `source` must outlive the sender. `entry_max`: a larger entry holds the flow, since it would end the link.
+  Sender(FlowSource& source, size_t entry_max);
 
+  /// What the flow is called on the link; another one after each offer.
   FlowNumber number() const { return number_; }
   FlowSource& source() { return source_; }
   State state() const { return state_; }
@@ -35,45 +37,63 @@ class Sender {
   /// What the replica holds durably, once it said so.
   const std::optional<LogPosition>& acknowledged() const { return acknowledged_; }
 
-  Message Offer();
+  /// The source's settings as of the last RefreshSettings.
+  const FlowSettings& settings() const { return settings_; }
+  void RefreshSettings() { settings_ = source_.settings(); }
+
+  /// Begins, or begins anew, under a number never used before: what is still under way of the old one cannot be taken
+  /// for the new one's.
+  Message Offer(FlowNumber number);
   /// A message that may follow at once (a probe).
-  std::optional<Message> OnAccept(const LogPosition& replica);
-  std::optional<Message> OnProbeReply(const v1::ProbeReply& reply);
-  /// False when the acknowledgement contradicts what was sent: the flow is held.
-  void OnAck(const LogPosition& durable);
+  std::optional<Message> OnAccept(const LogPosition& replica, absl::Duration now);
+  std::optional<Message> OnProbeReply(const v1::ProbeReply& reply, absl::Duration now);
+  /// An acknowledgement that contradicts what was sent holds the flow.
+  void OnAck(const LogPosition& durable, absl::Duration now);
   void Hold(absl::Status why, absl::Duration retry_at);
 
   /// True when an entry, or the rest of one, waits to be sent.
   bool HasWork();
   /// True when the next fragment begins a new entry, which needs credit for EntryBytes().
   bool AtEntryStart() const { return sent_of_entry_ == 0; }
-  /// Size of the entry that is next; loads it. 0 when there is none (the flow may have been held by an error).
-  size_t EntryBytes(size_t read_ahead);
+  /// Size of the entry that is next; loads it, and some after it up to `read_ahead` bytes. 0 when there is none (the
+  /// flow may have been held by an error).
+  size_t EntryBytes(size_t read_ahead, absl::Duration now);
+  /// At most this much remains to be sent of the entry that is next. EntryBytes returned more than 0 before.
+  size_t EntryRest() const;
   /// The next fragment, at most `max_bytes` of payload. EntryBytes returned more than 0 before.
   Message NextFragment(size_t max_bytes);
 
  private:
-  void Load(size_t read_ahead);
+  void Fail(absl::Status why, absl::Duration now);
+  void Load(size_t read_ahead, absl::Duration now);
   void Encode();
-  std::optional<Message> ProbeNext();
+  std::optional<Message> ProbeNext(absl::Duration now);
+  std::optional<Message> Probe(const LogPosition& at);
+  absl::StatusOr<std::optional<LogPosition>> NextBoundary();
   std::optional<Message> FinishBisect();
+  absl::Status CheckAck(const LogPosition& durable);
 
-  const FlowNumber number_;
   FlowSource& source_;
+  const size_t entry_max_;
+  FlowNumber number_;
+  FlowSettings settings_;
   State state_ = State::kOpening;
   absl::Status problem_;
   absl::Duration retry_at_ = absl::InfiniteDuration();
 
-  Offset next_;                      // first offset that is not loaded
-  std::deque<SourceEntry> loaded_;   // the front one is being sent
-  Bytes encoded_;                    // the front one as it travels
+  Offset next_;                     // first offset that is not loaded
+  Offset sent_;                     // end of the last entry sent whole, or where the replica stood
+  std::deque<SourceEntry> loaded_;  // the front one is being sent
+  Bytes encoded_;                   // the front one as it travels
   v1::Encoding encoding_ = v1::RAW;
-  size_t sent_of_entry_ = 0;         // bytes of encoded_
-  std::deque<std::pair<Offset, ChainHash>> in_flight_;  // ends of the entries sent whole and not acknowledged
+  size_t sent_of_entry_ = 0;  // bytes of encoded_
+  // Ends of the entries sent whole and not acknowledged, in order; those up to forgotten_ are not remembered.
+  std::deque<std::pair<Offset, ChainHash>> in_flight_;
+  Offset forgotten_;
   std::optional<LogPosition> acknowledged_;
 
-  LogPosition common_;   // bisecting: the largest boundary known to be common
-  Offset differs_;       // bisecting: boundaries at or after this one are not common
+  LogPosition common_;  // bisecting: the largest boundary known to be common
+  Offset differs_;      // bisecting: boundaries at or after this one are not common
   LogPosition probed_;
   bool probed_first_ = false;
   std::optional<LogPosition> fork_;

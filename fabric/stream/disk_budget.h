@@ -1,9 +1,10 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 
 namespace selvage {
 
@@ -24,22 +25,25 @@ class DiskBudget {
   absl::Status Admit(uint64_t bytes);
   /// Takes `bytes` if they fit when half of the reserve may be used: for writes that made room by dropping.
   absl::Status AdmitFromReserve(uint64_t bytes);
+  /// Whether AdmitFromReserve would take `bytes` now.
+  bool FitsReserve(uint64_t bytes) const;
 
-  uint64_t file_bytes() const { return file_bytes_.load(); }
-  uint64_t free_bytes() const { return free_bytes_.load(); }
+  uint64_t file_bytes() const;
+  uint64_t free_bytes() const;
   uint64_t budget() const { return limits_.budget; }
   /// False when even a small write would be refused.
   bool has_room() const;
 
  private:
   /// Bytes left above the reserve; negative when it is touched.
-  int64_t Headroom() const;
-  absl::Status Take(uint64_t bytes, int64_t headroom);
+  int64_t Headroom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Take(uint64_t bytes, int64_t headroom) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Limits limits_;
-  std::atomic<uint64_t> file_bytes_{0};
-  std::atomic<uint64_t> free_bytes_{UINT64_MAX / 4};
-  std::atomic<uint64_t> charged_{0};
+  mutable absl::Mutex mutex_;
+  uint64_t file_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t free_bytes_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX / 4;
+  uint64_t charged_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace selvage

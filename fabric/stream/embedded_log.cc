@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/time/time.h"
-#include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
@@ -23,7 +22,7 @@ std::string ToString(const LogOrigin& origin) {
 class AppendTask : public CommitTask {
  public:
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
-      : log_(log), size_(body.size()), body_(std::move(body)), done_(std::move(done)) {
+      : log_(log), size_(body.size() + kOverhead), body_(std::move(body)), done_(std::move(done)) {
     entry_.kind = kind;
   }
 
@@ -41,7 +40,7 @@ class AppendTask : public CommitTask {
   size_t ByteSize() const override { return size_; }
 
   absl::Status Stage(WriteBatch& batch) override {
-    SELVAGE_RETURN_IF_ERROR(log_.held());
+    SELVAGE_RETURN_IF_ERROR(log_.CheckAppendable());
     entry_.hash_before = log_.staged_.hash;
     SELVAGE_RETURN_IF_ERROR(fence_ ? CheckReplica() : AssignPosition());
     if (entry_.kind == EntryKind::kBatch) {
@@ -62,24 +61,32 @@ class AppendTask : public CommitTask {
       done_(status);
       return;
     }
-    log_.PublishEntry(entry_, after_);
+    // The cache first: who sees the new end finds the entry there.
+    log_.env_.cache.Insert(log_.number_, entry_);
+    log_.Publish(after_);
+    log_.NotifyWatchers();
     done_(after_.position());
   }
 
  private:
+  static constexpr size_t kOverhead = 256;
+
+  absl::Status OutOfSequence(std::string_view what, Offset offset) const {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
+                     fmt::format("{}: {} {} does not follow the log end {}", ToString(log_.origin_), what, offset.value(),
+                                 log_.staged_.end.value()));
+  }
+
   absl::Status AssignPosition() {
-    entry_.from = log_.staged_.end;
+    const LogState& state = log_.staged_;
+    entry_.from = state.end;
     if (entry_.kind == EntryKind::kBatch) {
-      StampBatch(body_.data(), entry_.from, log_.staged_.leader_epoch());
+      StampBatch(body_.data(), entry_.from, state.leader_epoch());
       entry_.to = ParseBatchHeader(body_)->next_offset();
       return absl::OkStatus();
     }
-    if (tail_gap_to_ <= entry_.from) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
-                       fmt::format("{}: a gap to {} ends before the log end {}", ToString(log_.origin_),
-                                   tail_gap_to_.value(), entry_.from.value()));
-    }
-    Gap gap{.from = entry_.from, .to = tail_gap_to_, .reason = reason_, .leader_epoch = log_.staged_.leader_epoch(),
+    if (tail_gap_to_ <= entry_.from) return OutOfSequence("a gap to offset", tail_gap_to_);
+    Gap gap{.from = entry_.from, .to = tail_gap_to_, .reason = reason_, .leader_epoch = state.leader_epoch(),
             .hash_after = {}, .recorded_ms = absl::ToUnixMillis(log_.env_.clock.Wall())};
     gap.hash_after = ChainGap(entry_.hash_before, gap);
     entry_.to = gap.to;
@@ -93,11 +100,7 @@ class AppendTask : public CommitTask {
                        fmt::format("{}: the link session {} of {} was superseded", ToString(log_.origin_),
                                    fence_->epoch.value(), fence_->peer));
     }
-    if (entry_.from != log_.staged_.end) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
-                       fmt::format("{}: an entry from offset {} does not follow the log end {}", ToString(log_.origin_),
-                                   entry_.from.value(), log_.staged_.end.value()));
-    }
+    if (entry_.from != log_.staged_.end) return OutOfSequence("an entry from offset", entry_.from);
     return absl::OkStatus();
   }
 
@@ -112,65 +115,27 @@ class AppendTask : public CommitTask {
   LogState after_;
 };
 
-/// Moves the start of a log to `boundary`, leaving a gap for what was not acknowledged.
-class TrimTask : public CommitTask {
- public:
-  /// `hash_before_gap` is the chain hash at the gap's start, so that a replica that stands there can resume.
-  TrimTask(EmbeddedLog& log, Entry last_dropped, std::optional<Gap> gap, ChainHash hash_before_gap,
-           absl::Status& outcome)
-      : log_(log), last_dropped_(std::move(last_dropped)), gap_(gap), hash_before_gap_(hash_before_gap),
-        outcome_(outcome) {}
-
-  size_t ByteSize() const override { return 256; }
-
-  absl::Status Stage(WriteBatch& batch) override {
-    LogState& state = log_.staged_;
-    // Another trim came first: what it left is trimmed by the next pass.
-    if (last_dropped_.to <= state.start || (gap_ && gap_->from < state.start)) return absl::OkStatus();
-    batch.DeleteRange(Family::kLog, LogKey(log_.number_, state.start), LogKey(log_.number_, last_dropped_.to));
-    batch.DeleteRange(Family::kMeta, GapIndexKey(log_.number_, state.start), GapIndexKey(log_.number_, last_dropped_.to));
-    state.bytes_before_start = last_dropped_.log_bytes;
-    if (gap_) {
-      Entry entry = last_dropped_;
-      entry.kind = EntryKind::kGap;
-      entry.from = gap_->from;
-      entry.body = Bytes(EncodeGap(*gap_));
-      entry.hash_before = hash_before_gap_;
-      batch.Put(Family::kLog, LogKey(log_.number_, entry.from), {EncodeEntryHeader(entry), entry.body.view()});
-      batch.Put(Family::kMeta, GapIndexKey(log_.number_, entry.from), {entry.body.view()});
-      state.start = gap_->from;
-    } else {
-      state.start = last_dropped_.to;
-    }
-    log_.StageDocument(batch);
-    after_ = state;
-    return absl::OkStatus();
-  }
-
-  void Finish(const absl::Status& status) override {
-    outcome_ = status;
-    if (!status.ok() || after_.id.none()) return;
-    if (gap_) log_.env_.cache.Forget(log_.number_);  // cached entries must not contradict the gap
-    log_.Publish(after_);
-  }
-
- private:
-  EmbeddedLog& log_;
-  const Entry last_dropped_;
-  const std::optional<Gap> gap_;
-  const ChainHash hash_before_gap_;
-  absl::Status& outcome_;
-  LogState after_;
-};
-
-EmbeddedLog::EmbeddedLog(LogEnvironment env, LogNumber number, LogOrigin origin, LogState state,
+EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin, LogState state,
                          std::optional<Offset> acknowledged, bool superseded)
-    : env_(env), number_(number), origin_(std::move(origin)), staged_(state), published_(std::move(state)),
-      acknowledged_(acknowledged), acknowledged_stored_(acknowledged), superseded_(superseded) {}
+    : env_(env),
+      ages_(ages),
+      number_(number),
+      origin_(std::move(origin)),
+      staged_(state),
+      start_to_be_(state.start.value()),
+      published_(std::move(state)),
+      acknowledged_(acknowledged),
+      acknowledged_stored_(acknowledged),
+      superseded_(superseded) {}
 
 LogState EmbeddedLog::state() const {
   absl::MutexLock lock(&mutex_);
   return published_;
+}
+
+bool EmbeddedLog::never_written() const {
+  absl::MutexLock lock(&mutex_);
+  return published_.log_bytes == 0 && published_.start == published_.end && published_.end == published_.base;
 }
 
 bool EmbeddedLog::superseded() const {
@@ -183,6 +148,15 @@ void EmbeddedLog::set_superseded() {
   superseded_ = true;
 }
 
+absl::Status EmbeddedLog::CheckAppendable() const {
+  absl::MutexLock lock(&mutex_);
+  if (!held_.ok()) return held_;
+  if (!superseded_) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "log_closed",
+                   fmt::format("{}: another log took this one's place", ToString(origin_)),
+                   "look the stream up again and write to its current log");
+}
+
 absl::Status EmbeddedLog::AdmitBytes(size_t bytes) {
   absl::Status admitted = env_.budget.Admit(bytes);
   if (admitted.ok() || !make_room_ || !make_room_(*this, bytes)) return admitted;
@@ -190,14 +164,14 @@ absl::Status EmbeddedLog::AdmitBytes(size_t bytes) {
 }
 
 absl::Status EmbeddedLog::Append(std::string batch, AppendDone done) {
-  SELVAGE_RETURN_IF_ERROR(held());
+  SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   SELVAGE_RETURN_IF_ERROR(AdmitBytes(batch.size()));
   return env_.committer.Submit(
       std::make_unique<AppendTask>(*this, EntryKind::kBatch, std::move(batch), std::move(done)));
 }
 
 absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) {
-  SELVAGE_RETURN_IF_ERROR(held());
+  SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   if (entry.kind == EntryKind::kBatch) {
     SELVAGE_ASSIGN_OR_RETURN(BatchHeader header, ParseBatchHeader(entry.body));
     if (header.base_offset != entry.from || header.next_offset() != entry.to) {
@@ -218,6 +192,7 @@ absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendD
 }
 
 absl::Status EmbeddedLog::AppendGap(Offset to, GapReason reason, AppendDone done) {
+  SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   auto task = std::make_unique<AppendTask>(*this, EntryKind::kGap, std::string(), std::move(done));
   task->AsTailGap(to, reason);
   return env_.committer.Submit(std::move(task));
@@ -225,16 +200,12 @@ absl::Status EmbeddedLog::AppendGap(Offset to, GapReason reason, AppendDone done
 
 void EmbeddedLog::StageEntry(WriteBatch& batch, Entry& entry) {
   LogState& state = staged_;
-  entry.append_ms = std::max(state.append_ms, absl::ToUnixMillis(env_.clock.Wall()));
+  entry.append_ms = std::max(state.append_ms, ages_.NowMs());
   entry.max_timestamp = std::max(state.max_timestamp, entry.max_timestamp);
   entry.log_bytes = state.log_bytes + entry.body.size();
   batch.Put(Family::kLog, LogKey(number_, entry.from), {EncodeEntryHeader(entry), entry.body.view()});
-  LeaderEpoch epoch(0);
   if (entry.kind == EntryKind::kGap) {
     batch.Put(Family::kMeta, GapIndexKey(number_, entry.from), {entry.body.view()});
-    epoch = DecodeGap(entry.body.view())->leader_epoch;
-  } else {
-    epoch = ParseBatchHeader(entry.body.view())->leader_epoch;
   }
   state.end = entry.to;
   state.hash = entry.hash_after;
@@ -242,6 +213,7 @@ void EmbeddedLog::StageEntry(WriteBatch& batch, Entry& entry) {
   state.max_timestamp = entry.max_timestamp;
   state.log_bytes = entry.log_bytes;
   // A replica learns of a succession from the first entry that carries the new epoch.
+  const LeaderEpoch epoch = LeaderEpochOf(entry);
   if (state.leader_epochs.empty() || epoch > state.leader_epoch()) {
     state.leader_epochs.emplace_back(epoch, entry.from);
     StageDocument(batch);
@@ -285,145 +257,9 @@ void EmbeddedLog::Publish(const LogState& state) {
   published_ = state;
 }
 
-void EmbeddedLog::PublishEntry(const Entry& entry, const LogState& state) {
-  env_.cache.Insert(number_, entry);
-  Publish(state);
+void EmbeddedLog::NotifyWatchers() {
   absl::MutexLock lock(&watch_mutex_);
   for (const Watcher& watcher : watchers_) watcher.advanced();
-}
-
-absl::StatusOr<std::unique_ptr<Cursor>> EmbeddedLog::CursorAt(Offset offset) {
-  SELVAGE_RETURN_IF_ERROR(held());
-  auto cursor = env_.store.Scan(Family::kLog, LogKey(number_, Offset(0)), LogKey(number_, Offset(INT64_MAX)));
-  cursor->SeekForPrev(LogKey(number_, offset));
-  SELVAGE_RETURN_IF_ERROR(cursor->status());
-  return cursor;
-}
-
-absl::StatusOr<std::optional<Entry>> EmbeddedLog::EntryContaining(Offset offset) {
-  SELVAGE_ASSIGN_OR_RETURN(auto cursor, CursorAt(offset));
-  if (!cursor->Valid()) return std::nullopt;
-  SELVAGE_ASSIGN_OR_RETURN(Entry entry,
-                           DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value()))));
-  if (entry.to <= offset) return std::nullopt;
-  return entry;
-}
-
-absl::StatusOr<std::vector<Entry>> EmbeddedLog::Read(Offset from, size_t max_bytes, bool from_disk) {
-  SELVAGE_RETURN_IF_ERROR(held());
-  LogState state = this->state();
-  if (from < state.start || from > state.end) {
-    return MakeError(absl::StatusCode::kOutOfRange, "offset_out_of_range",
-                     fmt::format("{}: offset {} is outside of what is held, {} to {}", ToString(origin_), from.value(),
-                                 state.start.value(), state.end.value()),
-                     "read from the start or the end");
-  }
-  if (from == state.end) return std::vector<Entry>();
-  if (!from_disk) {
-    std::vector<Entry> cached = env_.cache.Read(number_, from, max_bytes);
-    if (!cached.empty()) return cached;
-  }
-  std::vector<Entry> entries;
-  size_t bytes = 0;
-  SELVAGE_ASSIGN_OR_RETURN(auto cursor, CursorAt(from));
-  for (; cursor->Valid(); cursor->Next()) {
-    Offset at = OffsetOfLogKey(cursor->key());
-    if (at >= state.end) break;  // written, but not synced when we looked
-    size_t size = cursor->value().size();
-    if (!entries.empty() && bytes + size > max_bytes) break;
-    auto entry = DecodeEntry(at, Bytes(std::string(cursor->value())));
-    if (!entry.ok()) {
-      if (entries.empty()) return Annotate(entry.status(), ToString(origin_));
-      break;  // what is whole goes out; the damage answers the next read
-    }
-    if (entry->to <= from) continue;
-    bytes += size;
-    entries.push_back(*std::move(entry));
-  }
-  SELVAGE_RETURN_IF_ERROR(cursor->status());
-  if (entries.empty() && from >= this->state().start) {
-    return MakeError(absl::StatusCode::kDataLoss, "corrupt_entry",
-                     fmt::format("{}: no entry holds offset {}", ToString(origin_), from.value()));
-  }
-  return entries;
-}
-
-absl::StatusOr<LogPosition> EmbeddedLog::BoundaryAtOrBefore(Offset offset) {
-  LogState state = this->state();
-  if (offset >= state.end) return state.position();
-  if (offset < state.start) {
-    return MakeError(absl::StatusCode::kOutOfRange, "offset_out_of_range",
-                     fmt::format("{}: offset {} is before the start {}", ToString(origin_), offset.value(),
-                                 state.start.value()));
-  }
-  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> entry, EntryContaining(offset));
-  if (!entry) {
-    return MakeError(absl::StatusCode::kDataLoss, "corrupt_entry",
-                     fmt::format("{}: no entry holds offset {}", ToString(origin_), offset.value()));
-  }
-  return LogPosition{state.id, entry->from, entry->hash_before};
-}
-
-absl::StatusOr<std::optional<Entry>> EmbeddedLog::Search(const std::function<bool(const Entry&)>& wanted) {
-  LogState state = this->state();
-  Offset low = state.start, high = state.end;  // the wanted entry begins in [low, high), or is `found`
-  std::optional<Entry> found;
-  while (low < high) {
-    Offset middle(low.value() + (high - low) / 2);
-    SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> entry, EntryContaining(middle));
-    if (!entry) break;  // trimmed meanwhile
-    if (wanted(*entry)) {
-      high = entry->from;
-      found = std::move(entry);
-    } else {
-      low = entry->to;
-    }
-  }
-  return found;
-}
-
-absl::StatusOr<std::optional<Entry>> EmbeddedLog::FirstAtOrAfter(int64_t timestamp_ms) {
-  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> entry,
-                           Search([&](const Entry& e) { return e.max_timestamp >= timestamp_ms; }));
-  // The running maximum may come from a record that was trimmed: step to an entry that has such a record itself.
-  while (entry) {
-    if (entry->kind == EntryKind::kBatch && ParseBatchHeader(entry->body.view())->max_timestamp >= timestamp_ms) break;
-    Offset next = entry->to;
-    if (next >= state().end) return std::nullopt;
-    SELVAGE_ASSIGN_OR_RETURN(entry, EntryContaining(next));
-  }
-  return entry;
-}
-
-absl::Status EmbeddedLog::Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) {
-  LogState state = this->state();
-  to = std::min(to, state.end);
-  if (to <= state.start) return absl::OkStatus();
-  // The last entry that goes: it ends at `to`, or at the boundary before it.
-  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> last, EntryContaining(to - 1));
-  if (last && last->to > to) {
-    if (last->from <= state.start) return absl::OkStatus();
-    SELVAGE_ASSIGN_OR_RETURN(last, EntryContaining(last->from - 1));
-  }
-  if (!last) return absl::OkStatus();
-
-  std::optional<Gap> gap;
-  ChainHash hash_before_gap;
-  if (unacknowledged_from && *unacknowledged_from < last->to) {
-    Offset from = std::max(state.start, *unacknowledged_from);
-    SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> first, EntryContaining(from));
-    if (!first) return absl::OkStatus();
-    from = first->from;
-    if (last->kind == EntryKind::kGap && last->from == from) return absl::OkStatus();
-    hash_before_gap = first->hash_before;
-    gap = Gap{.from = from, .to = last->to, .reason = reason,
-              .leader_epoch = state.leader_epoch(), .hash_after = last->hash_after,
-              .recorded_ms = absl::ToUnixMillis(env_.clock.Wall())};
-  }
-  absl::Status outcome;
-  SELVAGE_RETURN_IF_ERROR(
-      CommitAndWait(env_.committer, std::make_unique<TrimTask>(*this, *std::move(last), gap, hash_before_gap, outcome)));
-  return outcome;
 }
 
 std::optional<Offset> EmbeddedLog::acknowledged() const {
@@ -439,7 +275,8 @@ void EmbeddedLog::SetAcknowledged(Offset offset) {
 void EmbeddedLog::StageAcknowledged(WriteBatch& batch) {
   {
     absl::MutexLock lock(&mutex_);
-    if (acknowledged_ == acknowledged_stored_) return;
+    // The document of a held log stays as it was found, and that of a deleted one must not come back.
+    if (!held_.ok() || acknowledged_ == acknowledged_stored_) return;
     acknowledged_stored_ = acknowledged_;
   }
   StageDocument(batch);
@@ -458,12 +295,18 @@ void EmbeddedLog::Unwatch(int handle) {
 
 void EmbeddedLog::Hold(absl::Status why) {
   absl::MutexLock lock(&mutex_);
+  if (!closed_) held_ = std::move(why);
+}
+
+void EmbeddedLog::Close(absl::Status why) {
+  absl::MutexLock lock(&mutex_);
+  closed_ = true;
   held_ = std::move(why);
 }
 
-void EmbeddedLog::Release() {
+bool EmbeddedLog::closed() const {
   absl::MutexLock lock(&mutex_);
-  held_ = absl::OkStatus();
+  return closed_;
 }
 
 absl::Status EmbeddedLog::held() const {
@@ -471,37 +314,102 @@ absl::Status EmbeddedLog::held() const {
   return held_;
 }
 
-absl::Status EmbeddedLog::ChangeState(const std::function<bool(LogState&)>& change) {
+absl::Status EmbeddedLog::ChangeState(const std::function<absl::Status(LogState&)>& change) {
   LogState after;
   return Commit(
       env_.committer,
       [&](WriteBatch& batch) {
-        if (!change(staged_)) return absl::OkStatus();
+        SELVAGE_RETURN_IF_ERROR(held());
+        SELVAGE_RETURN_IF_ERROR(change(staged_));
         StageDocument(batch);
         after = staged_;
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
-        if (status.ok() && !after.id.none()) Publish(after);
+        if (!status.ok()) return;
+        Publish(after);
+        NotifyWatchers();
       });
 }
 
 absl::Status EmbeddedLog::StartLeaderEpoch(LeaderEpoch epoch) {
   return ChangeState([&](LogState& state) {
-    if (epoch <= state.leader_epoch()) return false;
-    state.leader_epochs.emplace_back(epoch, state.end);
-    return true;
+    if (epoch > state.leader_epoch()) state.leader_epochs.emplace_back(epoch, state.end);
+    return absl::OkStatus();
   });
 }
 
-absl::Status EmbeddedLog::Branch(LogId id, const LogPosition& from) {
-  SetAcknowledged(from.offset);
+absl::Status EmbeddedLog::Adopt(const LogPosition& at, LeaderEpoch epoch) {
   return ChangeState([&](LogState& state) {
-    state.id = id;
-    state.base = from.offset;
-    state.base_hash = from.hash;
-    return true;
+    if (state.log_bytes > 0 || state.end != state.base) {
+      return MakeError(absl::StatusCode::kFailedPrecondition, "not_empty",
+                       fmt::format("{}: the log holds data of its own and cannot go on as another", ToString(origin_)),
+                       "start the edge with an empty data directory, or let it join as a new store");
+    }
+    state.id = at.log;
+    state.base = state.start = state.end = at.offset;
+    state.base_hash = state.hash = at.hash;
+    state.leader_epochs = {{epoch, at.offset}};
+    start_to_be_ = at.offset.value();
+    return absl::OkStatus();
   });
+}
+
+LogState EmbeddedLog::StageBranch(WriteBatch& batch, LogId id, const LogPosition& from) {
+  staged_.id = id;
+  staged_.base = from.offset;
+  staged_.base_hash = from.hash;
+  {
+    absl::MutexLock lock(&mutex_);
+    acknowledged_ = acknowledged_stored_ = from.offset;
+  }
+  StageDocument(batch);
+  return staged_;
+}
+
+LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, Offset lost_to) {
+  // What lies behind the end is damaged or was never synced: it must not surface under offsets given anew.
+  batch.DeleteRange(Family::kLog, LogKey(number_, staged_.end), LogKey(number_ + 1, Offset(0)));
+  batch.DeleteRange(Family::kMeta, GapIndexKey(number_, staged_.end), GapIndexKey(number_ + 1, Offset(0)));
+  if (origin_.edge.empty()) {
+    staged_.leader_epochs.emplace_back(staged_.leader_epoch() + 1, staged_.end);
+    if (lost_to > staged_.end) {
+      Entry entry;
+      entry.kind = EntryKind::kGap;
+      entry.from = staged_.end;
+      entry.to = lost_to;
+      entry.hash_before = staged_.hash;
+      Gap gap{.from = entry.from, .to = entry.to, .reason = GapReason::kLostWithDisk,
+              .leader_epoch = staged_.leader_epoch(), .hash_after = {},
+              .recorded_ms = absl::ToUnixMillis(env_.clock.Wall())};
+      gap.hash_after = entry.hash_after = ChainGap(entry.hash_before, gap);
+      entry.max_timestamp = -1;
+      entry.body = Bytes(EncodeGap(gap));
+      StageEntry(batch, entry);
+    }
+  }
+  StageDocument(batch);
+  return staged_;
+}
+
+absl::Status EmbeddedLog::AcceptLoss(Offset lost_to) {
+  LogState after;
+  return Commit(
+      env_.committer,
+      [&](WriteBatch& batch) {
+        if (closed()) return held();
+        after = StageLossAccepted(batch, lost_to);
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        Publish(after);
+        {
+          absl::MutexLock lock(&mutex_);
+          if (!closed_) held_ = absl::OkStatus();
+        }
+        NotifyWatchers();
+      });
 }
 
 }  // namespace selvage

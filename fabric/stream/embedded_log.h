@@ -1,18 +1,18 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "fabric/base/clock.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
+#include "fabric/stream/age_clock.h"
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/fence_table.h"
 #include "fabric/stream/log_store.h"
@@ -32,11 +32,17 @@ struct LogEnvironment {
 };
 
 /// A log in the node's own store. Appends pass through the committer; `staged_` is where the log will be when
-/// everything in its queue is synced, `published_` where it is.
+/// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming in
+/// embedded_log_trim.cc.
+///
+/// Trim, StartLeaderEpoch, Adopt and AcceptLoss wait for the committer, and so may Append and AppendReplica when they
+/// have to make room: never call them from a callback that runs on its thread. Lock order: trim_mutex_, then
+/// watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
  public:
-  EmbeddedLog(LogEnvironment env, LogNumber number, LogOrigin origin, LogState state, std::optional<Offset> acknowledged,
-              bool superseded);
+  /// `ages` must outlive the log.
+  EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin, LogState state,
+              std::optional<Offset> acknowledged, bool superseded);
 
   LogNumber number() const override { return number_; }
   const LogOrigin& origin() const override { return origin_; }
@@ -55,27 +61,37 @@ class EmbeddedLog : public Log {
   int Watch(std::function<void()> advanced) override;
   void Unwatch(int handle) override;
 
+  /// True for a log that never held an entry.
+  bool never_written() const;
+
   /// When the disk budget refuses an append, called once before it is refused for good: true when it dropped enough
-  /// old entries that the append may use the reserve (streams with on_full drop_oldest).
+  /// old entries that the append may use the reserve (streams with on_full drop_oldest). Set before the first append.
   void set_make_room(std::function<bool(EmbeddedLog&, size_t bytes)> make_room) { make_room_ = std::move(make_room); }
 
-  /// Stops appends and reads with this error, for good or until Release: the log recovered less than it acknowledged,
-  /// is damaged, or was deleted.
+  /// Stops appends, reads and trims with this error until AcceptLoss: the log recovered less than it acknowledged, or
+  /// is damaged.
   void Hold(absl::Status why);
-  void Release();
+  /// Stops them for good: the log was deleted.
+  void Close(absl::Status why);
   absl::Status held() const;
 
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
-  /// Gives the log a new identity from its end (or `from`, a boundary) on: the history parted from the replica's
-  /// there. Durable when it returns.
-  absl::Status Branch(LogId id, const LogPosition& from);
+  /// A log that never held an entry goes on where another store's log of the same partition ended: takes over its id,
+  /// and begins at `at` in `epoch`. Durable when it returns. Error: "not_empty" (kFailedPrecondition).
+  absl::Status Adopt(const LogPosition& at, LeaderEpoch epoch);
+  /// Ends the hold. As the source, what lies between the end and `lost_to` becomes a gap and a new leader epoch
+  /// begins; a replica goes on at its end and gets the rest again from its source. Durable when it returns.
+  absl::Status AcceptLoss(Offset lost_to);
 
   // For EmbeddedLogStore, while it stages its own tasks.
   v1::StoredLog Document() const;
   void set_superseded();
   /// Writes the document if what it says of acknowledgements changed since. Part of `batch`.
   void StageAcknowledged(WriteBatch& batch);
+  /// Gives the log a new identity from `from` on; see EmbeddedLogStore::BranchAll. The state to publish afterwards.
+  LogState StageBranch(WriteBatch& batch, LogId id, const LogPosition& from);
+  void Publish(const LogState& state);
 
  private:
   friend class AppendTask;
@@ -86,27 +102,47 @@ class EmbeddedLog : public Log {
     std::function<void()> advanced;
   };
 
+  bool closed() const;
   absl::Status AdmitBytes(size_t bytes);
-  absl::StatusOr<std::unique_ptr<Cursor>> CursorAt(Offset offset);
-  absl::StatusOr<std::optional<Entry>> EntryContaining(Offset offset);
+  /// Error when nothing may be appended: held, or "log_closed" for a superseded log.
+  absl::Status CheckAppendable() const;
   void StageEntry(WriteBatch& batch, Entry& entry);
+  void StageTrim(WriteBatch& batch, const Entry& last_dropped, const std::optional<Entry>& gap);
   void StageDocument(WriteBatch& batch);
-  /// Changes the staged state in the committer's queue and publishes it after the sync; `change` returns false when
-  /// there is nothing to do.
-  absl::Status ChangeState(const std::function<bool(LogState&)>& change);
-  void Publish(const LogState& state);
-  void PublishEntry(const Entry& entry, const LogState& state);
+  LogState StageLossAccepted(WriteBatch& batch, Offset lost_to);
+  /// Changes the staged state in the committer's queue and publishes it after the sync.
+  absl::Status ChangeState(const std::function<absl::Status(LogState&)>& change);
+  void NotifyWatchers();
+
+  std::unique_ptr<Cursor> CursorAt(Offset offset) const;
+  /// The entry that contains `offset`, which is in [start, end). Errors: "corrupt_entry"; "offset_out_of_range" when
+  /// it was trimmed meanwhile.
+  absl::StatusOr<Entry> EntryContaining(Offset offset) const;
+  absl::Status OutOfRange(Offset offset, const LogState& state) const;
+  /// Why `offset` cannot be found in the store.
+  absl::Status Missing(Offset offset) const;
+  struct TrimPlan {
+    Entry last_dropped;
+    std::optional<Entry> gap;
+  };
+  absl::StatusOr<std::optional<TrimPlan>> PlanTrim(Offset to, std::optional<Offset> unacknowledged_from,
+                                                   GapReason reason) const;
 
   const LogEnvironment env_;
+  AgeClock& ages_;
   const LogNumber number_;
   const LogOrigin origin_;
   std::function<bool(EmbeddedLog&, size_t)> make_room_;
 
   LogState staged_;  // the committer's alone
+  /// The start that a trim under way is about to publish: what lies before it may be gone from the store already.
+  std::atomic<int64_t> start_to_be_;
 
+  absl::Mutex trim_mutex_;  // one trim at a time, since each is planned on what is there
   mutable absl::Mutex mutex_;
   LogState published_ ABSL_GUARDED_BY(mutex_);
   absl::Status held_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<Offset> acknowledged_ ABSL_GUARDED_BY(mutex_);
   std::optional<Offset> acknowledged_stored_ ABSL_GUARDED_BY(mutex_);
   bool superseded_ ABSL_GUARDED_BY(mutex_) = false;

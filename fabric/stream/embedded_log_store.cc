@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <utility>
 
 #include "fabric/base/check.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
+#include "fabric/stream/record_batch.h"
 
 namespace selvage {
 namespace {
@@ -38,12 +39,60 @@ LogState StateOf(const v1::StoredLog& document) {
 }
 
 void TakeEnd(LogState& state, const Entry& last) {
-  if (last.to <= state.end) return;
   state.end = last.to;
   state.hash = last.hash_after;
   state.log_bytes = last.log_bytes;
   state.max_timestamp = last.max_timestamp;
   state.append_ms = last.append_ms;
+}
+
+/// The end of a log as the store holds it.
+struct Tail {
+  std::optional<Entry> last;  ///< the last entry that can be read
+  absl::Status damage;        ///< why it is not the last entry
+  Offset damaged_to;          ///< offsets before this were given to records, as far as can be told
+};
+
+/// The entry that begins at or before `offset`, if any.
+absl::StatusOr<std::optional<Entry>> EntryAtOrBefore(KvStore& store, LogNumber log, Offset offset) {
+  auto cursor = store.Scan(Family::kLog, LogKey(log, Offset(0)), LogKey(log, Offset(INT64_MAX)));
+  cursor->SeekForPrev(LogKey(log, offset));
+  if (!cursor->Valid()) {
+    SELVAGE_RETURN_IF_ERROR(cursor->status());
+    return std::nullopt;
+  }
+  return DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
+}
+
+/// The offset after the damaged entry at `at`: what its batch header says if that is whole, else at least one record.
+Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
+  auto value = store.Get(Family::kLog, LogKey(log, at));
+  if (!value.ok() || !*value || (*value)->size() < kEntryHeaderSize) return at + 1;
+  auto header = ParseBatchHeader(std::string_view(**value).substr(kEntryHeaderSize));
+  return header.ok() && header->base_offset == at ? header->next_offset() : at + 1;
+}
+
+/// One seek for a whole log. Behind a damaged end the last entry that can be read is found by bisecting offsets, since
+/// a cursor does not tell the key of what it cannot read.
+Tail FindTail(KvStore& store, LogNumber log, Offset start) {
+  Tail tail;
+  Offset low = start, high(INT64_MAX);
+  Offset probe = high;
+  while (true) {
+    auto entry = EntryAtOrBefore(store, log, probe);
+    if (entry.ok()) {
+      tail.last = *std::move(entry);
+      low = tail.last ? std::max(probe, tail.last->to) : probe;
+      if (tail.damage.ok()) return tail;
+    } else {
+      if (tail.damage.ok()) tail.damage = entry.status();
+      high = probe;
+    }
+    if (high - low <= 1) break;
+    probe = Offset(low.value() + (high - low) / 2);
+  }
+  tail.damaged_to = EndOfDamaged(store, log, high);
+  return tail;
 }
 
 }  // namespace
@@ -64,6 +113,9 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
     SELVAGE_RETURN_IF_ERROR(OpenLog(document, acknowledged_ends, problems));
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
+  int64_t newest_ms = 0;
+  for (EmbeddedLog* log : Logs()) newest_ms = std::max(newest_ms, log->state().append_ms);
+  if (newest_ms > 0) ages_.GoOnFrom(newest_ms);
   return problems;
 }
 
@@ -73,21 +125,18 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   LogNumber number(document.number());
   LogState state = StateOf(document);
   if (state.id.none()) return DamagedMeta("log document");
-  absl::Status problem;
-  auto cursor = env_.store.Scan(Family::kLog, LogKey(number, Offset(0)), LogKey(number, Offset(INT64_MAX)));
-  cursor->SeekForPrev(LogKey(number, Offset(INT64_MAX)));
-  if (!cursor->status().ok()) problem = cursor->status();
-  if (cursor->Valid()) {
-    auto last = DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
-    if (last.ok()) {
-      TakeEnd(state, *last);
-    } else {
-      problem = last.status();
-    }
+  LogOrigin origin{document.edge(), Slot(document.slot()), document.stream(), PartitionId(document.partition())};
+  const Offset written_end = state.end;
+  const Tail tail = FindTail(env_.store, number, state.start);
+  if (tail.last) {
+    TakeEnd(state, *tail.last);
+  } else if (state.start < state.end) {
+    state.end = state.start;  // its entries are gone; trimming the last one would have moved the start
   }
   auto acknowledged_end = acknowledged_ends.find(number);
-  Offset expected = acknowledged_end == acknowledged_ends.end() ? Offset(0) : acknowledged_end->second;
-  LogOrigin origin{document.edge(), Slot(document.slot()), document.stream(), PartitionId(document.partition())};
+  Offset expected = std::max(written_end, tail.damaged_to);
+  if (acknowledged_end != acknowledged_ends.end()) expected = std::max(expected, acknowledged_end->second);
+  absl::Status problem = tail.damage;
   if (problem.ok() && state.end < expected) {
     problem = MakeError(absl::StatusCode::kDataLoss, "recovered_less_than_acknowledged",
                         fmt::format("{}: the store recovered up to offset {}, but had acknowledged up to {}",
@@ -97,7 +146,7 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   std::optional<Offset> acknowledged;
   if (document.acked() >= 0) acknowledged = Offset(document.acked());
   absl::MutexLock lock(&mutex_);
-  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, number, origin, std::move(state), acknowledged,
+  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, ages_, number, origin, std::move(state), acknowledged,
                                                        document.superseded()));
   if (!problem.ok()) {
     log->Hold(problem);
@@ -127,7 +176,7 @@ absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
     absl::MutexLock lock(&mutex_);
     number = next_number_++;
   }
-  auto log = std::make_unique<EmbeddedLog>(env_, LogNumber(number), create.origin, state, std::nullopt, false);
+  auto log = std::make_unique<EmbeddedLog>(env_, ages_, LogNumber(number), create.origin, state, std::nullopt, false);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     std::string next;
     AppendBig<uint32_t>(next, number + 1);
@@ -168,7 +217,7 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
   std::erase_if(logs, [&](EmbeddedLog* log) { return log->origin().stream != stream; });
   absl::Status deleted = MakeError(absl::StatusCode::kNotFound, "unknown_stream",
                                    fmt::format("stream {} was deleted", stream), "create it again");
-  for (EmbeddedLog* log : logs) log->Hold(deleted);
+  for (EmbeddedLog* log : logs) log->Close(deleted);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     for (EmbeddedLog* log : logs) {
       batch.DeleteRange(Family::kLog, LogKey(log->number(), Offset(0)), LogKey(log->number() + 1, Offset(0)));
@@ -183,6 +232,7 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
     env_.cache.Forget(log->number());
     auto it = current_.find(log->origin());
     if (it != current_.end() && it->second == log.get()) current_.erase(it);
+    to_reclaim_.push_back({log->number(), log->state().bytes()});
     deleted_.push_back(std::move(log));
   }
   std::erase(logs_, nullptr);
@@ -218,14 +268,25 @@ absl::Status EmbeddedLogStore::FlushAcknowledged() {
   });
 }
 
-absl::Status EmbeddedLogStore::AcceptLoss(EmbeddedLog& log, Offset acknowledged_end) {
-  log.Release();
-  if (!log.origin().edge.empty()) return absl::OkStatus();
-  LogState state = log.state();
-  SELVAGE_RETURN_IF_ERROR(log.StartLeaderEpoch(state.leader_epoch() + 1));
-  if (acknowledged_end <= state.end) return absl::OkStatus();
-  SELVAGE_RETURN_IF_ERROR(log.AppendGap(acknowledged_end, GapReason::kLostWithDisk, [](const auto&) {}));
-  return Commit(env_.committer, [](WriteBatch&) { return absl::OkStatus(); });  // waits for what was queued before
+absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also) {
+  std::vector<LogState> after;
+  return Commit(
+      env_.committer,
+      [&](WriteBatch& batch) {
+        for (const Branching& branching : logs) SELVAGE_RETURN_IF_ERROR(branching.log->held());
+        for (const auto& [log, id, from] : logs) after.push_back(log->StageBranch(batch, id, from));
+        also(batch);
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        for (size_t i = 0; i < logs.size(); ++i) logs[i].log->Publish(after[i]);
+      });
+}
+
+std::vector<EmbeddedLogStore::DeletedLog> EmbeddedLogStore::TakeDeleted() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(to_reclaim_, {});
 }
 
 }  // namespace selvage

@@ -20,10 +20,21 @@ class EmbeddedLogStore : public LogStore {
   struct OpenProblem {
     EmbeddedLog* log;
     absl::Status what;
-    Offset acknowledged_end;
+    Offset acknowledged_end;  ///< everything before it was acknowledged or stored: what AcceptLoss is to cover
+  };
+  /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
+  struct Branching {
+    EmbeddedLog* log;
+    LogId id;
+    LogPosition from;
+  };
+  /// Keys of entries that are gone, and the bytes they held.
+  struct DeletedLog {
+    LogNumber number;
+    uint64_t bytes = 0;
   };
 
-  explicit EmbeddedLogStore(LogEnvironment env) : env_(env) {}
+  explicit EmbeddedLogStore(LogEnvironment env) : env_(env), ages_(env.clock) {}
 
   /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log that holds
   /// less is held with a problem, never served as if it were whole. Call once, before anything else.
@@ -42,9 +53,15 @@ class EmbeddedLogStore : public LogStore {
   absl::Status FlushAcknowledged();
   /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
   void set_make_room(std::function<bool(EmbeddedLog&, size_t)> make_room) { make_room_ = std::move(make_room); }
-  /// The log ends its hold: as the source, what was acknowledged and lost becomes a gap and a new leader epoch
-  /// begins; a replica goes on at its end and gets the rest again from its source.
-  absl::Status AcceptLoss(EmbeddedLog& log, Offset acknowledged_end);
+  /// Ends the hold of a log with an OpenProblem; see EmbeddedLog::AcceptLoss.
+  absl::Status AcceptLoss(EmbeddedLog& log, Offset acknowledged_end) { return log.AcceptLoss(acknowledged_end); }
+  /// Gives every log its new identity, and writes what `also` stages, all or nothing; what lies before `from` counts
+  /// as acknowledged. Durable when it returns, published after the sync. Fails without an effect if one log is held.
+  absl::Status BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also);
+  /// The time by which entries age (Entry::append_ms), now.
+  int64_t AgeNowMs() { return ages_.NowMs(); }
+  /// Logs deleted since the last call: their space waits to be reclaimed.
+  std::vector<DeletedLog> TakeDeleted();
 
  private:
   absl::Status OpenLog(const v1::StoredLog& document, const std::map<LogNumber, Offset>& acknowledged_ends,
@@ -52,11 +69,13 @@ class EmbeddedLogStore : public LogStore {
   EmbeddedLog* Add(std::unique_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LogEnvironment env_;
+  AgeClock ages_;
   std::function<bool(EmbeddedLog&, size_t)> make_room_;
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<EmbeddedLog>> logs_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<EmbeddedLog>> deleted_ ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
+  std::vector<DeletedLog> to_reclaim_ ABSL_GUARDED_BY(mutex_);
   std::map<LogOrigin, EmbeddedLog*> current_ ABSL_GUARDED_BY(mutex_);
   uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
 };

@@ -37,9 +37,53 @@ SourceEntry FromStored(const Entry& stored) {
   return entry;
 }
 
+/// The epoch in which the entry before `offset` was written, as far as the log remembers.
+LeaderEpoch LeaderEpochBefore(const LogState& state, Offset offset) {
+  LeaderEpoch epoch(0);
+  for (const auto& [started, start] : state.leader_epochs) {
+    if (start < offset) epoch = started;
+  }
+  return epoch;
+}
+
+/// Beyond this many entries under way their sizes are not remembered, but looked up.
+constexpr size_t kSentMax = 4096;
+
 }  // namespace
 
+LogFlowSource::LogFlowSource(Log& log, v1::StreamDefinition definition)
+    : log_(log), definition_(std::move(definition)) {
+  acknowledged_log_bytes_ = LogBytesAt(log.acknowledged().value_or(Offset(0)));
+}
+
+v1::StreamDefinition LogFlowSource::definition() const {
+  absl::MutexLock lock(&mutex_);
+  return definition_;
+}
+
+void LogFlowSource::set_settings(const v1::StreamSettings& settings) {
+  absl::MutexLock lock(&mutex_);
+  *definition_.mutable_settings() = settings;
+}
+
+uint64_t LogFlowSource::lag_bytes() const {
+  const LogState state = log_.state();
+  const uint64_t from = std::max(acknowledged_log_bytes_.load(), state.bytes_before_start);
+  return state.log_bytes - std::min(from, state.log_bytes);
+}
+
+uint64_t LogFlowSource::LogBytesAt(Offset offset) {
+  const LogState state = log_.state();
+  if (offset <= state.start) return state.bytes_before_start;
+  if (offset >= state.end) return state.log_bytes;
+  auto entries = log_.Read(offset, 1);
+  if (!entries.ok() || entries->empty()) return state.bytes_before_start;
+  const Entry& next = entries->front();
+  return next.log_bytes - std::min<uint64_t>(next.body.size(), next.log_bytes);
+}
+
 v1::FlowOpen LogFlowSource::Describe() {
+  sent_.clear();
   LogState state = log_.state();
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
@@ -50,7 +94,7 @@ v1::FlowOpen LogFlowSource::Describe() {
   open.set_end(state.end.value());
   open.set_base(state.base.value());
   open.set_base_hash(state.base_hash.value());
-  *open.mutable_definition() = definition_;
+  *open.mutable_definition() = definition();
   for (const auto& [epoch, start] : state.leader_epochs) {
     auto* entry = open.add_leader_epochs();
     entry->set_epoch(epoch.value());
@@ -60,6 +104,7 @@ v1::FlowOpen LogFlowSource::Describe() {
 }
 
 replication::FlowSettings LogFlowSource::settings() {
+  absl::MutexLock lock(&mutex_);
   const v1::StreamSettings& settings = definition_.settings();
   return {.priority = std::min<uint32_t>(settings.priority(), 9), .weight = std::max<uint32_t>(settings.weight(), 1),
           .compress = settings.link_compression() != v1::NONE};
@@ -76,39 +121,69 @@ absl::StatusOr<bool> LogFlowSource::Continues(const LogPosition& replica) {
   return !entries.empty() && entries.front().kind == EntryKind::kGap;
 }
 
+absl::StatusOr<SourceEntry> LogFlowSource::GapBeforeStart(Offset from) {
+  while (true) {
+    const LogState state = log_.state();
+    auto start = log_.BoundaryAtOrBefore(state.start);
+    if (!start.ok() && log_.state().start > state.start) continue;  // trimmed meanwhile
+    if (!start.ok()) return start.status();
+    return GapEntry({.from = from, .to = start->offset, .reason = GapReason::kReplicaRegressed,
+                     .leader_epoch = LeaderEpochBefore(state, start->offset), .hash_after = start->hash,
+                     .recorded_ms = state.append_ms});
+  }
+}
+
+absl::StatusOr<SourceEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset from) {
+  if (entry.kind != EntryKind::kGap) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "chain_mismatch",
+                     fmt::format("{}: offset {} lies inside of a batch", ToString(log_.origin()), from.value()));
+  }
+  SELVAGE_ASSIGN_OR_RETURN(Gap rest, DecodeGap(entry.body.view()));
+  rest.from = from;
+  return GapEntry(rest);
+}
+
 absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t max_bytes) {
-  LogState state = log_.state();
   std::vector<SourceEntry> entries;
-  if (from < state.start) {
-    SELVAGE_ASSIGN_OR_RETURN(LogPosition start, log_.BoundaryAtOrBefore(state.start));
-    entries.push_back(GapEntry({.from = from, .to = start.offset, .reason = GapReason::kReplicaRegressed,
-                                .leader_epoch = state.leader_epoch(), .hash_after = start.hash,
-                                .recorded_ms = state.append_ms}));
+  auto stored = log_.Read(from, max_bytes);
+  if (!stored.ok() && from < log_.state().start) {
+    SELVAGE_ASSIGN_OR_RETURN(SourceEntry gap, GapBeforeStart(from));
+    entries.push_back(std::move(gap));
     return entries;
   }
-  SELVAGE_ASSIGN_OR_RETURN(std::vector<Entry> stored, log_.Read(from, max_bytes));
-  for (const Entry& entry : stored) {
+  if (!stored.ok()) return stored.status();
+  for (const Entry& entry : *stored) {
     if (entry.from >= from) {
       entries.push_back(FromStored(entry));
-      continue;
+    } else {
+      SELVAGE_ASSIGN_OR_RETURN(SourceEntry rest, RestOfGap(entry, from));
+      entries.push_back(std::move(rest));
     }
-    if (entry.kind != EntryKind::kGap) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "chain_mismatch",
-                       fmt::format("{}: offset {} lies inside of a batch", ToString(log_.origin()), from.value()));
-    }
-    SELVAGE_ASSIGN_OR_RETURN(Gap rest, DecodeGap(entry.body.view()));
-    rest.from = from;
-    entries.push_back(GapEntry(rest));
+    if (sent_.size() < kSentMax) sent_.push_back({entry.to, entry.log_bytes, entry.body.size()});
   }
   return entries;
 }
 
 absl::StatusOr<LogPosition> LogFlowSource::BoundaryAtOrBefore(Offset offset) { return log_.BoundaryAtOrBefore(offset); }
 
-void LogFlowSource::Acknowledged(const LogPosition& durable) { log_.SetAcknowledged(durable.offset); }
+void LogFlowSource::Acknowledged(const LogPosition& durable) {
+  log_.SetAcknowledged(durable.offset);
+  std::optional<uint64_t> log_bytes;
+  while (!sent_.empty() && sent_.front().to <= durable.offset) {
+    if (sent_.front().to == durable.offset) log_bytes = sent_.front().log_bytes;
+    acknowledged_bytes_ += sent_.front().body_bytes;
+    sent_.pop_front();
+  }
+  acknowledged_log_bytes_ = log_bytes ? *log_bytes : LogBytesAt(durable.offset);
+}
 
 absl::Status LogFlowSink::Check(const replication::ReceivedEntry& entry) {
-  if (entry.kind == EntryKind::kGap) return DecodeGap(entry.body).status();
+  if (entry.kind == EntryKind::kGap) {
+    SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(entry.body));
+    if (gap.from == entry.from && gap.to == entry.to) return absl::OkStatus();
+    return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_gap",
+                     fmt::format("{}: the gap covers other offsets than announced", ToString(log_.origin())));
+  }
   auto corrupt = [&](std::string_view why) {
     return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch",
                      fmt::format("{}: the batch at offset {} arrived damaged: {}", ToString(log_.origin()),

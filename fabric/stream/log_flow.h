@@ -1,10 +1,14 @@
 #pragma once
 
-#include <functional>
+#include <atomic>
+#include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "fabric/replication/flow.h"
 #include "fabric/stream/log_store.h"
 #include "selvage/v1/stream.pb.h"
@@ -12,15 +16,21 @@
 /// Streams as flows over the link: the two flow ports, implemented on logs.
 namespace selvage {
 
-/// Offers a log to the peer. The definition's settings may change while the flow runs.
+/// Offers a log to the peer. The session calls the port; everything else may be called from any thread, and the
+/// definition's settings may change while the flow runs.
 class LogFlowSource : public replication::FlowSource {
  public:
   /// `log` must outlive the source.
-  LogFlowSource(Log& log, v1::StreamDefinition definition) : log_(log), definition_(std::move(definition)) {}
+  LogFlowSource(Log& log, v1::StreamDefinition definition);
 
   Log& log() { return log_; }
-  const v1::StreamDefinition& definition() const { return definition_; }
-  void set_settings(const v1::StreamSettings& settings) { *definition_.mutable_settings() = settings; }
+  v1::StreamDefinition definition() const;
+  void set_settings(const v1::StreamSettings& settings);
+
+  /// Body bytes held here that the replica has not acknowledged.
+  uint64_t lag_bytes() const;
+  /// Body bytes that were sent and acknowledged since this object was made; for rates.
+  uint64_t acknowledged_bytes() const { return acknowledged_bytes_.load(); }
 
   v1::FlowOpen Describe() override;
   replication::FlowSettings settings() override;
@@ -31,8 +41,24 @@ class LogFlowSource : public replication::FlowSource {
   void Acknowledged(const LogPosition& durable) override;
 
  private:
+  /// The end of an entry that was read to be sent.
+  struct Sent {
+    Offset to;
+    uint64_t log_bytes;
+    uint64_t body_bytes;
+  };
+
+  absl::StatusOr<replication::SourceEntry> RestOfGap(const Entry& entry, Offset from);
+  absl::StatusOr<replication::SourceEntry> GapBeforeStart(Offset from);
+  /// Body bytes of the log before `offset`.
+  uint64_t LogBytesAt(Offset offset);
+
   Log& log_;
-  v1::StreamDefinition definition_;
+  mutable absl::Mutex mutex_;
+  v1::StreamDefinition definition_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Sent> sent_;  // not acknowledged yet; the session's alone
+  std::atomic<uint64_t> acknowledged_log_bytes_;
+  std::atomic<uint64_t> acknowledged_bytes_{0};
 };
 
 /// Checks what arrives for a log; persisting goes through Log::AppendReplica with the session's fence.

@@ -143,6 +143,11 @@ absl::StatusOr<Entry> DecodeEntry(Offset from, const Bytes& value) {
   return entry;
 }
 
+LeaderEpoch LeaderEpochOf(const Entry& entry) {
+  if (entry.kind == EntryKind::kGap) return DecodeGap(entry.body.view())->leader_epoch;
+  return ParseBatchHeader(entry.body.view())->leader_epoch;
+}
+
 ChainHash ChainBatch(ChainHash before, std::string_view batch_header) {
   SELVAGE_CHECK(batch_header.size() >= kBatchHeaderSize);
   char buffer[8 + kBatchHeaderSize];

@@ -48,7 +48,7 @@ struct Entry {
   Offset to;                  ///< offset after the last record
   ChainHash hash_before;      ///< at `from`
   ChainHash hash_after;       ///< at `to`
-  int64_t append_ms = 0;      ///< wall time when this copy stored it; never decreases along a log
+  int64_t append_ms = 0;      ///< when this copy stored it, by its AgeClock; never decreases along a log
   int64_t max_timestamp = 0;  ///< largest record timestamp in the log up to and including this entry
   uint64_t log_bytes = 0;     ///< body bytes of the log up to and including this entry, since it began
   Bytes body;
@@ -67,6 +67,9 @@ std::string EncodeEntryHeader(const Entry& entry);
 /// Errors: "corrupt_entry" (kDataLoss) when header, gap or batch header are damaged or disagree with the key. The
 /// records' own CRC is not checked here.
 absl::StatusOr<Entry> DecodeEntry(Offset from, const Bytes& value);
+
+/// The leader epoch that the entry's body carries. `entry` was decoded, or is about to be stored.
+LeaderEpoch LeaderEpochOf(const Entry& entry);
 
 /// The chain hash after a batch: XXH3-64 over the hash before it and the batch's 61 header bytes, which hold its
 /// stamped offset, epoch and CRC.

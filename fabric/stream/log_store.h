@@ -41,7 +41,7 @@ struct LogState {
   uint64_t bytes_before_start = 0;
   uint64_t log_bytes = 0;  ///< body bytes since the log began; held are log_bytes - bytes_before_start
   int64_t max_timestamp = -1;
-  int64_t append_ms = 0;  ///< when this copy stored the last entry
+  int64_t append_ms = 0;  ///< when this copy stored the last entry (see Entry)
   std::vector<std::pair<LeaderEpoch, Offset>> leader_epochs;  ///< each with its start, rising
 
   LeaderEpoch leader_epoch() const { return leader_epochs.empty() ? LeaderEpoch(0) : leader_epochs.back().first; }

@@ -35,6 +35,11 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
                    fmt::format("1 to {} partitions", kPartitionsMax));
   }
   v1::StreamSettings& settings = *definition.mutable_settings();
+  if (!v1::OnFull_IsValid(settings.on_full()) || !v1::LinkCompression_IsValid(settings.link_compression()) ||
+      !v1::StartAt_IsValid(settings.start_at())) {
+    return Invalid(fmt::format("stream {} has a setting that is not known here", definition.name()),
+                   "it was written by a newer version: upgrade this node");
+  }
   if (settings.on_full() == v1::ON_FULL_UNSPECIFIED) settings.set_on_full(v1::REJECT);
   if (settings.weight() == 0) settings.set_weight(1);
   if (settings.link_compression() == v1::LINK_COMPRESSION_UNSPECIFIED) settings.set_link_compression(v1::ZSTD);
@@ -104,25 +109,34 @@ std::vector<v1::StreamDefinition> StreamCatalog::All() const {
 }
 
 absl::Status StreamCatalog::Put(const v1::StreamDefinition& definition, std::function<void(WriteBatch&)> also) {
-  SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
-    batch.Put(Family::kMeta, std::string(kStreamPrefix) + definition.name(), {definition.SerializeAsString()});
-    also(batch);
-    return absl::OkStatus();
-  }));
-  absl::MutexLock lock(&mutex_);
-  streams_[definition.name()] = definition;
-  return absl::OkStatus();
+  return Commit(
+      committer_,
+      [&](WriteBatch& batch) {
+        batch.Put(Family::kMeta, std::string(kStreamPrefix) + definition.name(), {definition.SerializeAsString()});
+        also(batch);
+        return absl::OkStatus();
+      },
+      // In the committer's order, so that two writers leave the same in memory as on disk.
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        absl::MutexLock lock(&mutex_);
+        streams_[definition.name()] = definition;
+      });
 }
 
 absl::Status StreamCatalog::Remove(const std::string& name, std::function<void(WriteBatch&)> also) {
-  SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
-    batch.Delete(Family::kMeta, std::string(kStreamPrefix) + name);
-    also(batch);
-    return absl::OkStatus();
-  }));
-  absl::MutexLock lock(&mutex_);
-  streams_.erase(name);
-  return absl::OkStatus();
+  return Commit(
+      committer_,
+      [&](WriteBatch& batch) {
+        batch.Delete(Family::kMeta, std::string(kStreamPrefix) + name);
+        also(batch);
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        absl::MutexLock lock(&mutex_);
+        streams_.erase(name);
+      });
 }
 
 }  // namespace selvage

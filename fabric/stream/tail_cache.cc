@@ -3,26 +3,30 @@
 #include <algorithm>
 
 namespace selvage {
+namespace {
+
+/// Memory that a cached entry takes: its body and about as much as the containers and the allocator add.
+size_t MemoryOf(const Entry& entry) { return entry.body.size() + sizeof(Entry) + 64; }
+
+}  // namespace
 
 void TailCache::Insert(LogNumber log, const Entry& entry) {
+  const size_t memory = MemoryOf(entry);
   absl::MutexLock lock(&mutex_);
-  if (entry.body.size() > budget_) {
-    // What follows would not join on to what is cached.
-    auto it = logs_.find(log);
-    if (it == logs_.end()) return;
-    for (const Entry& cached : it->second) bytes_ -= cached.body.size();
-    logs_.erase(it);
-    return;
-  }
-  EvictUntilFits(entry.body.size());
-  std::deque<Entry>& entries = logs_[log];
-  if (!entries.empty() && entries.back().to != entry.from) {
-    for (const Entry& cached : entries) bytes_ -= cached.body.size();
-    entries.clear();
-  }
-  entries.push_back(entry);
+  auto it = logs_.find(log);
+  // Only what joins on to what is cached may stand beside it.
+  if (it != logs_.end() && (memory > budget_ || it->second.back().to != entry.from)) Drop(it);
+  if (memory > budget_) return;
+  EvictUntilFits(memory);
+  logs_[log].push_back(entry);
   order_.push_back(log);
-  bytes_ += entry.body.size();
+  bytes_ += memory;
+}
+
+void TailCache::Drop(Logs::iterator it) {
+  for (const Entry& cached : it->second) bytes_ -= MemoryOf(cached);
+  std::erase(order_, it->first);
+  logs_.erase(it);
 }
 
 void TailCache::EvictUntilFits(size_t incoming) {
@@ -30,8 +34,7 @@ void TailCache::EvictUntilFits(size_t incoming) {
     LogNumber oldest = order_.front();
     order_.pop_front();
     auto it = logs_.find(oldest);
-    if (it == logs_.end() || it->second.empty()) continue;
-    bytes_ -= it->second.front().body.size();
+    bytes_ -= MemoryOf(it->second.front());
     it->second.pop_front();
     if (it->second.empty()) logs_.erase(it);
   }
@@ -41,7 +44,7 @@ std::vector<Entry> TailCache::Read(LogNumber log, Offset from, size_t max_bytes)
   std::vector<Entry> found;
   absl::MutexLock lock(&mutex_);
   auto it = logs_.find(log);
-  if (it == logs_.end() || it->second.empty() || from < it->second.front().from) return found;
+  if (it == logs_.end() || from < it->second.front().from) return found;
   const std::deque<Entry>& entries = it->second;
   auto at = std::upper_bound(entries.begin(), entries.end(), from,
                              [](Offset offset, const Entry& entry) { return offset < entry.to; });
@@ -56,9 +59,7 @@ std::vector<Entry> TailCache::Read(LogNumber log, Offset from, size_t max_bytes)
 void TailCache::Forget(LogNumber log) {
   absl::MutexLock lock(&mutex_);
   auto it = logs_.find(log);
-  if (it == logs_.end()) return;
-  for (const Entry& cached : it->second) bytes_ -= cached.body.size();
-  logs_.erase(it);
+  if (it != logs_.end()) Drop(it);
 }
 
 size_t TailCache::bytes() const {

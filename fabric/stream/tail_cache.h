@@ -23,16 +23,19 @@ class TailCache {
   /// Entries from the one that contains `from`, whole, until `max_bytes`; empty when that one is not here.
   std::vector<Entry> Read(LogNumber log, Offset from, size_t max_bytes) const;
   void Forget(LogNumber log);
+  /// Memory in use.
   size_t bytes() const;
 
  private:
+  using Logs = absl::flat_hash_map<LogNumber, std::deque<Entry>>;
+
+  void Drop(Logs::iterator log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EvictUntilFits(size_t incoming) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t budget_;
   mutable absl::Mutex mutex_;
-  absl::flat_hash_map<LogNumber, std::deque<Entry>> logs_ ABSL_GUARDED_BY(mutex_);
-  /// One element for each cached entry, in order of insertion. A forgotten log leaves its elements behind; they are
-  /// skipped when they come up.
+  Logs logs_ ABSL_GUARDED_BY(mutex_);  // no deque is empty
+  /// One element for each cached entry, in order of insertion.
   std::deque<LogNumber> order_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -1,0 +1,151 @@
+#include "core/node.h"
+
+#include <algorithm>
+#include <boost/asio/thread_pool.hpp>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "core/core_admin.h"
+#include "core/fleet.h"
+#include "core/peer_link.h"
+#include "fabric/admin/admin_service.h"
+#include "fabric/base/error.h"
+#include "fabric/control/node_store.h"
+#include "fabric/control/shutdown.h"
+#include "fabric/control/stream_config.h"
+#include "fabric/security/authorizer.h"
+#include "fabric/security/credentials.h"
+#include "fabric/security/tls_files.h"
+#include "fabric/telemetry/build_info.h"
+#include "fabric/telemetry/health.h"
+#include "fabric/telemetry/http_endpoint.h"
+#include "fabric/telemetry/log.h"
+#include "fabric/telemetry/metrics.h"
+#include "fabric/transport/grpc_server.h"
+#include "fabric/transport/link_server.h"
+
+namespace selvage {
+namespace {
+
+constexpr absl::Duration kStopDeadline = absl::Seconds(3);
+constexpr absl::Duration kFlushEvery = absl::Seconds(10);
+
+NodeStore::Options StoreOptions(const CoreConfig& config, Shutdown& shutdown, Health& health) {
+  NodeStore::Options options;
+  options.data_dir = config.data_dir;
+  options.write_buffer_bytes = config.storage.write_buffer;
+  options.block_cache_bytes = config.storage.block_cache;
+  options.state.node = config.node_id;
+  options.state.is_edge = false;
+  options.state.tail_cache_bytes = config.storage.tail_cache;
+  options.state.batch_max = config.batch_max_bytes;
+  options.state.disk = {config.storage.budget, config.storage.reserve};
+  options.state.commit.group_bytes_max = config.storage.commit_group_max;
+  options.state.commit.queue_bytes_max = config.storage.commit_queue_max;
+  options.on_failure = [&shutdown, &health](const absl::Status& why) {
+    health.SetFailed(why);
+    shutdown.Fail(Annotate(why, "the store failed"));
+  };
+  return options;
+}
+
+LinkServer::Options LinkOptions(const CoreConfig& config, const std::string& trust_domain) {
+  LinkServer::Options options;
+  options.trust_domain = trust_domain;
+  options.max_links = config.link.max_links;
+  options.session.heartbeat = config.link.heartbeat;
+  options.session.timeout = config.link.timeout;
+  options.session.receive_window = config.link.receive_window;
+  return options;
+}
+
+absl::StatusOr<Identity> CheckIdentity(const CoreConfig& config, const TlsFiles& tls) {
+  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
+  if (identity.role == Role::kCore && identity.id == config.node_id) return identity;
+  return MakeError(absl::StatusCode::kFailedPrecondition, "certificate_identity",
+                   tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
+                   "issue a certificate for this core: selvagectl pki issue --role core --id " + config.node_id);
+}
+
+/// Stores what links and statuses changed, now and then and at the end.
+class FleetFlusher {
+ public:
+  explicit FleetFlusher(Fleet& fleet) : fleet_(fleet), thread_([this] { Run(); }) {}
+  ~FleetFlusher() {
+    stopping_.Notify();
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    bool last = false;
+    while (!last) {
+      last = stopping_.WaitForNotificationWithTimeout(kFlushEvery);
+      if (absl::Status status = fleet_.Flush(); !status.ok()) {
+        LogWarning("what edges reported could not be stored", {{"error", status}});
+      }
+    }
+  }
+
+  Fleet& fleet_;
+  absl::Notification stopping_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+absl::Status RunCore(const CoreConfig& config, bool restored) {
+  Shutdown shutdown;
+  ConfigureLog(config.log);
+  TlsFiles tls{config.tls.cert, config.tls.key, config.tls.ca};
+  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckIdentity(config, tls));
+
+  Metrics metrics("selvage-core");
+  Health health;
+  health.SetNotReady("store", "opening");
+  HttpEndpoint::Options http_options;
+  http_options.host = config.http.listen.host;
+  http_options.port = config.http.listen.port;
+  http_options.handlers = OperatorHandlers(metrics, health);
+  SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
+
+  absl::Duration opening = SystemClock().Monotonic();
+  SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, shutdown, health)));
+  Fleet fleet(store->state(), std::string(Version()));
+  SELVAGE_RETURN_IF_ERROR(fleet.Open(DefinitionsOf(config.streams)));
+  if (restored) SELVAGE_RETURN_IF_ERROR(fleet.StartLineage());
+  opening = SystemClock().Monotonic() - opening;
+
+  boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));
+  LinkServer links(LinkOptions(config, identity.trust_domain), link_threads.get_executor(), SystemClock(),
+                   [&](const Identity& edge, std::function<void()> wake) {
+                     return std::make_shared<PeerLink>(fleet, edge.id, std::move(wake));
+                   });
+  CoreAdmin backend(fleet);
+  Authorizer authorizer(identity.trust_domain);
+  AdminService admin(backend, authorizer, metrics);
+  auto collectors = RegisterCoreMetrics(metrics, fleet, tls);
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.link.listen.ToString(), ServerCredentials(tls)},
+                                                          {&links.service(), &admin.service()}));
+  auto flusher = std::make_unique<FleetFlusher>(fleet);
+  health.SetReady("store");
+  LogInfo("core started", {{"core", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
+                           {"link_port", server->port()}, {"http_port", http->port()},
+                           {"open_ms", absl::ToInt64Milliseconds(opening)}});
+
+  absl::Status ended = shutdown.Wait();
+  LogInfo("core stopping", {{"core", config.node_id}});
+  links.Stop(kStopDeadline, absl::Seconds(1));
+  admin.Stop();
+  server->Shutdown(kStopDeadline);
+  link_threads.join();
+  flusher.reset();
+  collectors.clear();
+  http->Stop();
+  return ended;
+}
+
+}  // namespace selvage

@@ -1,0 +1,128 @@
+#include "edge/node.h"
+
+#include <algorithm>
+#include <boost/asio/thread_pool.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "edge/edge_admin.h"
+#include "edge/edge_state.h"
+#include "edge/uplink.h"
+#include "fabric/admin/admin_service.h"
+#include "fabric/base/error.h"
+#include "fabric/control/node_store.h"
+#include "fabric/control/shutdown.h"
+#include "fabric/control/stream_config.h"
+#include "fabric/security/authorizer.h"
+#include "fabric/security/credentials.h"
+#include "fabric/security/tls_files.h"
+#include "fabric/telemetry/build_info.h"
+#include "fabric/telemetry/health.h"
+#include "fabric/telemetry/http_endpoint.h"
+#include "fabric/telemetry/log.h"
+#include "fabric/telemetry/metrics.h"
+#include "fabric/transport/grpc_server.h"
+#include "fabric/transport/link_client.h"
+
+namespace selvage {
+namespace {
+
+constexpr absl::Duration kStopDeadline = absl::Seconds(3);
+constexpr size_t kLinkThreads = 2;
+
+NodeStore::Options StoreOptions(const EdgeConfig& config, Shutdown& shutdown, Health& health) {
+  NodeStore::Options options;
+  options.data_dir = config.data_dir;
+  options.write_buffer_bytes = config.storage.write_buffer;
+  options.block_cache_bytes = config.storage.block_cache;
+  options.state.node = config.node_id;
+  options.state.is_edge = true;
+  options.state.tail_cache_bytes = config.storage.tail_cache;
+  options.state.batch_max = config.batch_max_bytes;
+  options.state.disk = {config.storage.budget, config.storage.reserve};
+  options.state.commit.group_bytes_max = config.storage.commit_group_max;
+  options.state.commit.queue_bytes_max = config.storage.commit_queue_max;
+  options.on_failure = [&shutdown, &health](const absl::Status& why) {
+    health.SetFailed(why);
+    shutdown.Fail(Annotate(why, "the store failed"));
+  };
+  return options;
+}
+
+LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls, const std::string& trust_domain) {
+  LinkClient::Options options;
+  for (const Address& address : config.link.addresses) options.addresses.push_back(address.ToString());
+  options.tls = tls;
+  options.core = ExpectedPeer{.trust_domain = trust_domain, .role = Role::kCore, .id = ""};
+  options.http_proxy = config.link.proxy.ToString();
+  options.backoff_min = config.link.backoff_min;
+  options.backoff_max = config.link.backoff_max;
+  options.session.heartbeat = config.link.heartbeat;
+  options.session.timeout = config.link.timeout;
+  options.session.receive_window = config.link.receive_window;
+  options.session.max_rate = config.link.max_rate;
+  return options;
+}
+
+absl::StatusOr<Identity> CheckIdentity(const EdgeConfig& config, const TlsFiles& tls) {
+  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
+  if (identity.role == Role::kEdge && identity.id == config.node_id) return identity;
+  return MakeError(absl::StatusCode::kFailedPrecondition, "certificate_identity",
+                   tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
+                   "issue a certificate for this edge: selvagectl pki issue --role edge --id " + config.node_id);
+}
+
+}  // namespace
+
+absl::Status RunEdge(const EdgeConfig& config) {
+  Shutdown shutdown;
+  ConfigureLog(config.log);
+  TlsFiles tls{config.tls.cert, config.tls.key, config.tls.ca};
+  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckIdentity(config, tls));
+
+  Metrics metrics("selvage-edge");
+  Health health;
+  health.SetNotReady("store", "opening");
+  HttpEndpoint::Options http_options;
+  http_options.host = config.http.listen.host;
+  http_options.port = config.http.listen.port;
+  http_options.handlers = OperatorHandlers(metrics, health);
+  SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
+
+  absl::Duration opening = SystemClock().Monotonic();
+  SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, shutdown, health)));
+  EdgeState state(store->state(), std::string(Version()));
+  SELVAGE_RETURN_IF_ERROR(state.Open(DefinitionsOf(config.streams)));
+  opening = SystemClock().Monotonic() - opening;
+
+  boost::asio::thread_pool link_threads(kLinkThreads);
+  LinkClient link(LinkOptions(config, tls, identity.trust_domain), link_threads.get_executor(), SystemClock(),
+                  SystemRandom(), [&](std::function<void()> wake) {
+                    return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake));
+                  });
+  EdgeAdmin backend(state, link);
+  Authorizer authorizer(identity.trust_domain);
+  AdminService admin(backend, authorizer, metrics);
+  auto collectors = RegisterEdgeMetrics(metrics, state, link, tls);
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls)},
+                                                          {&admin.service()}));
+  health.SetReady("store");
+  link.Start();
+  LogInfo("edge started", {{"edge", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
+                           {"admin_port", server->port()}, {"http_port", http->port()},
+                           {"open_ms", absl::ToInt64Milliseconds(opening)}});
+
+  absl::Status ended = shutdown.Wait();
+  LogInfo("edge stopping", {{"edge", config.node_id}});
+  link.Stop();
+  admin.Stop();
+  server->Shutdown(kStopDeadline);
+  link_threads.join();
+  collectors.clear();
+  http->Stop();
+  return ended;
+}
+
+}  // namespace selvage

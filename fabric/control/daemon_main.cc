@@ -1,0 +1,64 @@
+#include "fabric/control/daemon_main.h"
+
+#include <malloc.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "fabric/base/error.h"
+#include "fabric/telemetry/build_info.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+
+int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
+  // Few arenas, and large blocks straight from the system and back to it: resident memory follows what is in use.
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+
+  CLI::App app{VersionLine(program.name)};
+  std::string config;
+  bool check = false, print_reference = false, version = false;
+  app.add_option("-c,--config", config, "Configuration file (YAML)");
+  app.add_flag("--check-config", check, "Read the configuration, report every problem, and end");
+  app.add_flag("--print-config-reference", print_reference, "Print a complete, commented configuration file, and end");
+  app.add_flag("--version", version, "Print the version, and end");
+  for (const DaemonProgram::Flag& flag : program.flags) app.add_flag(flag.name, *flag.value, flag.help);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (version) {
+    std::printf("%s\n", VersionLine(program.name).c_str());
+    return 0;
+  }
+  if (print_reference) {
+    std::fputs(program.sample_config().c_str(), stdout);
+    return 0;
+  }
+  if (config.empty()) {
+    std::fprintf(stderr, "%s: --config is missing; --print-config-reference shows what goes into it\n", program.name.c_str());
+    return 2;
+  }
+  if (check) {
+    absl::Status status = program.check(config);
+    if (status.ok()) {
+      std::printf("%s: ok\n", config.c_str());
+      return 0;
+    }
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  absl::Status status = program.run(config);
+  if (status.ok()) return 0;
+  if (ErrorKind(status) == "bad_config" || ErrorKind(status) == "config_unreadable") {
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  LogError("stopped by a failure", {{"error", status}});
+  return 1;
+}
+
+}  // namespace selvage

@@ -1,0 +1,92 @@
+#include <algorithm>
+
+#include "absl/time/time.h"
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+#include "fabric/stream/embedded_log.h"
+#include "fabric/stream/meta_keys.h"
+
+namespace selvage {
+
+/// Moves the start of a log behind `last_dropped`, or to the gap that stands for what was not acknowledged.
+class TrimTask : public CommitTask {
+ public:
+  TrimTask(EmbeddedLog& log, Entry last_dropped, std::optional<Entry> gap)
+      : log_(log), last_dropped_(std::move(last_dropped)), gap_(std::move(gap)) {}
+
+  size_t ByteSize() const override { return 256; }
+
+  absl::Status Stage(WriteBatch& batch) override {
+    SELVAGE_RETURN_IF_ERROR(log_.held());
+    log_.StageTrim(batch, last_dropped_, gap_);
+    after_ = log_.staged_;
+    return absl::OkStatus();
+  }
+
+  void Finish(const absl::Status& status) override {
+    if (!status.ok()) return;
+    if (gap_) log_.env_.cache.Forget(log_.number_);  // cached entries must not contradict the gap
+    log_.Publish(after_);
+  }
+
+ private:
+  EmbeddedLog& log_;
+  const Entry last_dropped_;
+  const std::optional<Entry> gap_;
+  LogState after_;
+};
+
+void EmbeddedLog::StageTrim(WriteBatch& batch, const Entry& last_dropped, const std::optional<Entry>& gap) {
+  LogState& state = staged_;
+  batch.DeleteRange(Family::kLog, LogKey(number_, state.start), LogKey(number_, last_dropped.to));
+  batch.DeleteRange(Family::kMeta, GapIndexKey(number_, state.start), GapIndexKey(number_, last_dropped.to));
+  if (gap) {
+    batch.Put(Family::kLog, LogKey(number_, gap->from), {EncodeEntryHeader(*gap), gap->body.view()});
+    batch.Put(Family::kMeta, GapIndexKey(number_, gap->from), {gap->body.view()});
+  }
+  state.bytes_before_start = last_dropped.log_bytes;
+  state.start = gap ? gap->from : last_dropped.to;
+  start_to_be_ = state.start.value();
+  StageDocument(batch);
+}
+
+absl::StatusOr<std::optional<EmbeddedLog::TrimPlan>> EmbeddedLog::PlanTrim(
+    Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) const {
+  const LogState state = this->state();
+  to = std::min(to, state.end);
+  if (to <= state.start) return std::nullopt;
+  // The last entry that goes: it ends at `to`, or at the boundary before it.
+  SELVAGE_ASSIGN_OR_RETURN(Entry last, EntryContaining(to - 1));
+  if (last.to > to) {
+    if (last.from <= state.start) return std::nullopt;
+    SELVAGE_ASSIGN_OR_RETURN(last, EntryContaining(last.from - 1));
+  }
+  if (!unacknowledged_from || *unacknowledged_from >= last.to) return TrimPlan{std::move(last), std::nullopt};
+
+  SELVAGE_ASSIGN_OR_RETURN(const Entry first, EntryContaining(std::max(state.start, *unacknowledged_from)));
+  if (first.kind == EntryKind::kGap && first.to == last.to) {
+    // What was not acknowledged is a gap already; only what lies before it goes.
+    if (first.from == state.start) return std::nullopt;
+    SELVAGE_ASSIGN_OR_RETURN(last, EntryContaining(first.from - 1));
+    return TrimPlan{std::move(last), std::nullopt};
+  }
+  // The gap's header says of it what the last entry's said, so that what runs along the log goes on.
+  Entry gap = last;
+  gap.kind = EntryKind::kGap;
+  gap.from = first.from;
+  gap.hash_before = first.hash_before;
+  gap.body = Bytes(EncodeGap({.from = gap.from, .to = gap.to, .reason = reason, .leader_epoch = LeaderEpochOf(last),
+                              .hash_after = gap.hash_after,
+                              .recorded_ms = absl::ToUnixMillis(env_.clock.Wall())}));
+  return TrimPlan{std::move(last), std::move(gap)};
+}
+
+absl::Status EmbeddedLog::Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) {
+  absl::MutexLock lock(&trim_mutex_);
+  SELVAGE_ASSIGN_OR_RETURN(auto plan, PlanTrim(to, unacknowledged_from, reason));
+  if (!plan) return absl::OkStatus();
+  return CommitAndWait(env_.committer,
+                       std::make_unique<TrimTask>(*this, std::move(plan->last_dropped), std::move(plan->gap)));
+}
+
+}  // namespace selvage

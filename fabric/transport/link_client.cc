@@ -1,0 +1,282 @@
+#include "fabric/transport/link_client.h"
+
+#include <grpcpp/create_channel.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/base/check.h"
+#include "fabric/base/error.h"
+#include "fabric/telemetry/log.h"
+#include "fabric/transport/client_stream.h"
+#include "fabric/transport/codec.h"
+#include "fabric/transport/dial_error.h"
+#include "fabric/transport/link_driver.h"
+
+namespace selvage {
+namespace {
+
+/// A core that is told wrong must not keep edges away for good.
+constexpr absl::Duration kRetryAfterMax = absl::Hours(1);
+constexpr int kRedirectsMax = 3;  // in a row, before backing off
+
+grpc::ChannelArguments ChannelArgs(const std::string& http_proxy) {
+  grpc::ChannelArguments args;
+  // Below what NAT gateways forget, and answered within what an operator would wait.
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  args.SetMaxReceiveMessageSize(kFrameBytesMax);
+  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // Each attempt has a connection of its own: backing off is decided here alone.
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, http_proxy.empty() ? 0 : 1);
+  if (!http_proxy.empty()) args.SetString(GRPC_ARG_HTTP_PROXY, "http://" + http_proxy);
+  return args;
+}
+
+}  // namespace
+
+/// Everything but the state for others belongs to its strand.
+class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(Options options, boost::asio::any_io_executor executor, Clock& clock, Random& random,
+       HandlerFactory factory)
+      : options_(std::move(options)),
+        clock_(clock),
+        random_(random),
+        factory_(std::move(factory)),
+        executor_(executor),
+        strand_(std::move(executor)),
+        timer_(strand_),
+        credentials_(ChannelCredentials(options_.tls, options_.core)) {
+    options_.session.is_edge = true;
+    state_.since = clock_.Wall();
+  }
+
+  void Start() {
+    {
+      absl::MutexLock lock(&mutex_);
+      SELVAGE_CHECK(!running_);
+      running_ = true;
+    }
+    boost::asio::post(strand_, [self = shared_from_this()] { self->Dial(); });
+  }
+
+  void Stop() {
+    boost::asio::post(strand_, [self = shared_from_this()] { self->BeginStop(); });
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](Impl* impl) ABSL_EXCLUSIVE_LOCKS_REQUIRED(impl->mutex_) { return !impl->running_; }, this));
+  }
+
+  LinkState state() const {
+    absl::MutexLock lock(&mutex_);
+    return state_;
+  }
+
+ private:
+  void Dial();
+  void OnUp(const std::shared_ptr<ClientStream>& stream);
+  void OnDialFailed(const absl::Status& status);
+  void OnEstablished();
+  void OnEnded(const LinkEnd& end);
+  void OnTimer();
+  void BeginStop();
+  void Stopped();
+
+  void Note(const absl::Status& error);
+  absl::Duration Jittered();
+  void RedialIn(absl::Duration wait);
+  void Arm(absl::Duration wait);
+
+  Options options_;
+  Clock& clock_;
+  Random& random_;
+  const HandlerFactory factory_;
+  const boost::asio::any_io_executor executor_;
+  boost::asio::strand<boost::asio::any_io_executor> strand_;
+  boost::asio::steady_timer timer_;  // while dialling until when; otherwise when to dial again
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+
+  bool stopping_ = false;
+  bool gave_up_ = false;  // on the address being dialled
+  size_t next_address_ = 0;
+  int failed_rounds_ = 0;
+  std::string redirect_;  // to dial next
+  int redirects_ = 0;
+  std::string dialled_;
+  std::shared_ptr<ClientStream> dialling_;
+  std::shared_ptr<LinkDriver> driver_;
+
+  mutable absl::Mutex mutex_;
+  bool running_ ABSL_GUARDED_BY(mutex_) = false;
+  LinkState state_ ABSL_GUARDED_BY(mutex_);
+};
+
+void LinkClient::Impl::Dial() {
+  if (stopping_) return Stopped();
+  if (redirect_.empty()) {
+    dialled_ = options_.addresses[next_address_];
+    next_address_ = (next_address_ + 1) % options_.addresses.size();
+  } else {
+    dialled_ = std::exchange(redirect_, {});
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    ++state_.attempts;
+    state_.address = dialled_;
+  }
+  gave_up_ = false;
+  dialling_ = std::make_shared<ClientStream>(
+      grpc::CreateCustomChannel("dns:///" + dialled_, credentials_, ChannelArgs(options_.http_proxy)));
+  auto up = [self = shared_from_this(), stream = dialling_] {
+    boost::asio::post(self->strand_, [self, stream] { self->OnUp(stream); });
+  };
+  auto failed = [self = shared_from_this()](const absl::Status& status) {
+    boost::asio::post(self->strand_, [self, status] { self->OnDialFailed(status); });
+  };
+  dialling_->Connect(std::move(up), std::move(failed));
+  Arm(options_.connect_timeout);
+}
+
+void LinkClient::Impl::OnUp(const std::shared_ptr<ClientStream>& stream) {
+  timer_.cancel();
+  if (stopping_ || gave_up_) return stream->Abandon();
+  dialling_.reset();
+  driver_ = std::make_shared<LinkDriver>(LinkDriver::Options{options_.session, options_.close_timeout},
+                                         executor_, clock_);
+  stream->Attach(driver_);
+  LinkDriver::Callbacks callbacks;
+  callbacks.established = [self = shared_from_this()] {
+    boost::asio::post(self->strand_, [self] { self->OnEstablished(); });
+  };
+  callbacks.ended = [self = shared_from_this()](const LinkEnd& end) {
+    boost::asio::post(self->strand_, [self, end] { self->OnEnded(end); });
+  };
+  driver_->Start(stream, factory_(driver_->Waker()), std::move(callbacks));
+}
+
+void LinkClient::Impl::OnDialFailed(const absl::Status& status) {
+  timer_.cancel();
+  dialling_.reset();
+  if (stopping_) return Stopped();
+  DialAttempt attempt{dialled_, options_.http_proxy, options_.tls};
+  if (gave_up_) attempt.gave_up_after = options_.connect_timeout;
+  Note(ExplainDialError(status, attempt, clock_.Wall()));
+  if (next_address_ != 0) return Dial();  // the rest of the round
+  const absl::Duration wait = Jittered();
+  ++failed_rounds_;
+  RedialIn(wait);
+}
+
+void LinkClient::Impl::OnEstablished() {
+  LogInfo("link up", {{"address", dialled_}});
+  absl::MutexLock lock(&mutex_);
+  state_.connected = true;
+  state_.since = clock_.Wall();
+}
+
+void LinkClient::Impl::OnEnded(const LinkEnd& end) {
+  driver_.reset();
+  Note(end.reason);
+  if (stopping_) return Stopped();
+  next_address_ = 0;
+  // A network that breaks links deserves a fresh start, a core that closes them does not.
+  if (end.established && !end.closed_by_peer) failed_rounds_ = redirects_ = 0;
+  absl::Duration wait = std::clamp(end.retry_after, absl::ZeroDuration(), kRetryAfterMax);
+  if (!end.redirect.empty() && redirects_ < kRedirectsMax) {
+    ++redirects_;
+    redirect_ = end.redirect;
+  } else {
+    wait += Jittered();
+    ++failed_rounds_;
+    redirects_ = 0;
+  }
+  RedialIn(wait);
+}
+
+/// Remembers an error, and logs it unless it is the one before again: an edge may be without a link for
+/// weeks.
+void LinkClient::Impl::Note(const absl::Status& error) {
+  bool news;
+  {
+    absl::MutexLock lock(&mutex_);
+    news = state_.connected || ErrorKind(state_.last_error) != ErrorKind(error);
+    if (state_.connected) state_.since = clock_.Wall();
+    state_.connected = false;
+    state_.last_error = error;
+  }
+  if (news && !stopping_) LogWarning("no link", {{"address", dialled_}, {"error", error}});
+}
+
+absl::Duration LinkClient::Impl::Jittered() {
+  const int doublings = std::min(failed_rounds_, 20);
+  return random_.Unit() * std::min(options_.backoff_max, options_.backoff_min * (1 << doublings));
+}
+
+void LinkClient::Impl::RedialIn(absl::Duration wait) {
+  Arm(wait);
+}
+
+void LinkClient::Impl::Arm(absl::Duration wait) {
+  timer_.expires_after(absl::ToChronoNanoseconds(wait));
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error) self->OnTimer();
+  });
+}
+
+void LinkClient::Impl::OnTimer() {
+  if (driver_ != nullptr) return;  // it came up in the same moment
+  if (dialling_ == nullptr) return Dial();
+  gave_up_ = true;
+  dialling_->Cancel();
+}
+
+void LinkClient::Impl::BeginStop() {
+  if (std::exchange(stopping_, true)) return;
+  if (driver_ != nullptr) {
+    driver_->Close(
+        MakeError(absl::StatusCode::kUnavailable, "edge_stopping", "the edge stops", "", Retry::kYes),
+        absl::ZeroDuration());
+  } else if (dialling_ != nullptr) {
+    dialling_->Cancel();
+  } else {
+    timer_.cancel();
+    Stopped();
+  }
+}
+
+void LinkClient::Impl::Stopped() {
+  absl::MutexLock lock(&mutex_);
+  running_ = false;
+}
+
+LinkClient::LinkClient(Options options, boost::asio::any_io_executor executor, Clock& clock, Random& random,
+                       HandlerFactory factory)
+    : impl_(std::make_shared<Impl>(std::move(options), std::move(executor), clock, random,
+                                   std::move(factory))) {}
+
+LinkClient::~LinkClient() {
+  Stop();
+}
+
+void LinkClient::Start() {
+  impl_->Start();
+}
+
+void LinkClient::Stop() {
+  impl_->Stop();
+}
+
+LinkState LinkClient::state() const {
+  return impl_->state();
+}
+
+}  // namespace selvage
