@@ -6,6 +6,7 @@
 #include <set>
 
 #include "fabric/base/error.h"
+#include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/telemetry/log.h"

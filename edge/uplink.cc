@@ -127,16 +127,14 @@ void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
   session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
   std::set<LogNumber> current;
   for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
-  for (const auto& [number, sender] : session.senders()) {
-    auto& source = static_cast<LogFlowSource&>(sender->source());
-    if (current.contains(source.log().number())) continue;
-    auto offered = offered_.find(source.log().number());
-    if (offered != offered_.end()) {
-      source.log().Unwatch(offered->second.watch);
-      offered_.erase(offered);
+  for (auto it = offered_.begin(); it != offered_.end();) {
+    if (current.contains(it->first)) {
+      ++it;
+      continue;
     }
-    session.Withdraw(number);
-    break;  // the others at the next spec or tick: withdrawing changes the map
+    it->second.source->log().Unwatch(it->second.watch);
+    session.Withdraw(*it->second.source);
+    it = offered_.erase(it);
   }
   OfferNew(session);
   next_status_ = absl::ZeroDuration();

@@ -12,11 +12,12 @@
 #include "fabric/base/log_position.h"
 #include "selvage/v1/link.pb.h"
 
-/// The two ports of a flow. Streams implement them over their logs; tables and models are further flows over the same
-/// link. A session calls them from wherever it is driven, never concurrently.
+/// The two ports of a flow. Streams implement them over their logs; tables and models are further flows over
+/// the same link. A session calls them from wherever it is driven, never concurrently.
 namespace selvage::replication {
 
-/// Number of a flow in one session; belongs to the side that is its source and is never reused in the session.
+/// Number of a flow in one session; belongs to the side that is its source and is never reused in the
+/// session.
 using FlowNumber = StrongInt<struct FlowNumberTag, uint32_t>;
 
 struct FlowSettings {
@@ -45,15 +46,16 @@ class FlowSource {
   virtual FlowSettings settings() = 0;
   /// Offset after the last synced entry; cheap.
   virtual Offset end() = 0;
-  /// True when `replica` lies on this history, so that sending goes on from its offset; false when the two histories
-  /// differ. An error holds the flow.
+  /// True when `replica` lies on this history, so that sending goes on from its offset; false when the two
+  /// histories differ. An error holds the flow.
   virtual absl::StatusOr<bool> Continues(const LogPosition& replica) = 0;
-  /// Entries from exactly `from` on (a hole before what is still held reads as a gap), until `max_bytes`, at least
-  /// one if there is any.
+  /// Entries from exactly `from` on (a hole before what is still held reads as a gap), until `max_bytes`, at
+  /// least one if there is any.
   virtual absl::StatusOr<std::vector<SourceEntry>> Read(Offset from, size_t max_bytes) = 0;
   /// The position at the largest entry boundary <= `offset`, not before what is held.
   virtual absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) = 0;
-  /// The replica holds everything before this durably. May go down when a session resumes with a replica that lost.
+  /// The replica holds everything before this durably. May go down when a session resumes with a replica that
+  /// lost.
   virtual void Acknowledged(const LogPosition& durable) = 0;
 };
 

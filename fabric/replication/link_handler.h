@@ -9,8 +9,9 @@
 
 namespace selvage::replication {
 
-/// What a link is for: the owner of a session, at the edge its uplink, at the core one for each edge. The driver (the
-/// gRPC shell, or a simulator) calls it, one call at a time, and takes what the session has ready after each call.
+/// What a link is for: the owner of a session, at the edge its uplink, at the core one for each edge. The
+/// driver (the gRPC shell, or a simulator) calls it, one call at a time, and takes what the session has ready
+/// after each call.
 class LinkHandler {
  public:
   virtual ~LinkHandler() = default;
@@ -18,8 +19,10 @@ class LinkHandler {
   /// The transport is up and the session new: the edge sends its hello.
   virtual void Opened(Session& session) = 0;
   virtual void Handle(Session& session, const Session::Event& event) = 0;
-  /// Appends an entry durably. `done` is called exactly once, on any thread, at once or later; in order within a flow.
-  virtual void Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) = 0;
+  /// Appends an entry durably. `done` is called exactly once, on any thread, at once or later; in order
+  /// within a flow.
+  virtual void Persist(Session::Persist persist,
+                       std::function<void(const absl::StatusOr<LogPosition>&)> done) = 0;
   /// About once a second.
   virtual void Tick(Session& session) = 0;
   /// The link ended; no call follows. `retry_after`: what the peer asked for, or 0.

@@ -13,7 +13,8 @@ v1::LogPosition ToProto(const LogPosition& position) {
 }
 
 LogPosition FromProto(const v1::LogPosition& position) {
-  return {LogId::FromBytes(position.log_id()).value_or(LogId()), Offset(position.offset()), ChainHash(position.hash())};
+  return {LogId::FromBytes(position.log_id()).value_or(LogId()), Offset(position.offset()),
+          ChainHash(position.hash())};
 }
 
 v1::Problem ToProblem(const absl::Status& status) {

@@ -7,8 +7,8 @@
 
 namespace selvage::replication {
 
-/// One frame of the link. The bytes of an entry ride beside the frame, not in `frame.payload`, so that they are
-/// neither copied into the message nor out of it; transport/codec joins and parts them.
+/// One frame of the link. The bytes of an entry ride beside the frame, not in `frame.payload`, so that they
+/// are neither copied into the message nor out of it; transport/codec joins and parts them.
 struct Message {
   v1::Frame frame;
   Bytes payload;

@@ -6,8 +6,8 @@ namespace selvage::replication {
 namespace {
 
 constexpr size_t kFrameMin = 1 << 10;
-// A frame cannot be interrupted. Should the link suddenly fall to 64 kbit/s, one of this size still arrives before
-// the peer gives the link up.
+// A frame cannot be interrupted. Should the link suddenly fall to 64 kbit/s, one of this size still arrives
+// before the peer gives the link up.
 constexpr size_t kFrameMax = 128 << 10;
 constexpr absl::Duration kFrameTime = absl::Milliseconds(250);
 // Several frames fit the window, so that arrivals come often.
@@ -15,9 +15,9 @@ constexpr size_t kFramesInWindow = 4;
 
 constexpr size_t kFirstWindow = 8 << 10;
 constexpr size_t kWindowMin = 2 << 10;
-// What may queue beyond what the link itself holds. The time covers late arrivals (radio, busy machines); the bytes
-// allow a frame to be sent while another one is, on the slowest links; the most bounds what is caught in a queue when
-// a fast link falls.
+// What may queue beyond what the link itself holds. The time covers late arrivals (radio, busy machines); the
+// bytes allow a frame to be sent while another one is, on the slowest links; the most bounds what is caught
+// in a queue when a fast link falls.
 constexpr absl::Duration kSlackTime = absl::Milliseconds(50);
 constexpr double kSlackOfBase = 0.25;
 constexpr double kSlackBytes = 2 << 10;
@@ -38,12 +38,15 @@ constexpr absl::Duration kMeasureMin = absl::Microseconds(50);
 
 }  // namespace
 
-double Pacer::rate() const { return std::max(rate_, last_rate_); }
+double Pacer::rate() const {
+  return std::max(rate_, last_rate_);
+}
 
 size_t Pacer::FrameBytes() const {
   auto frame = static_cast<double>(window_ / kFramesInWindow);
   if (rate() > 0) frame = std::min(frame, rate() * absl::ToDoubleSeconds(kFrameTime));
-  if (max_rate_ > 0) frame = std::min(frame, static_cast<double>(max_rate_) * absl::ToDoubleSeconds(kFrameTime));
+  if (max_rate_ > 0)
+    frame = std::min(frame, static_cast<double>(max_rate_) * absl::ToDoubleSeconds(kFrameTime));
   return std::clamp(static_cast<size_t>(frame), kFrameMin, kFrameMax);
 }
 
@@ -88,7 +91,9 @@ void Pacer::Sent(size_t bytes, absl::Duration now) {
   NotePeak(now);
 }
 
-void Pacer::Idle() { idle_until_ = sent_ + 1; }
+void Pacer::Idle() {
+  idle_until_ = sent_ + 1;
+}
 
 bool Pacer::Received(uint64_t total, absl::Duration now) {
   if (total > sent_) return false;
@@ -120,7 +125,8 @@ void Pacer::MeasureRate(const Mark& mark, absl::Duration now) {
   if (now >= rate_until_) {
     last_rate_ = rate_;
     rate_ = 0;
-    absl::Duration rounds = base_delay_ == absl::InfiniteDuration() ? absl::ZeroDuration() : base_delay_ * kRateRounds;
+    absl::Duration rounds =
+        base_delay_ == absl::InfiniteDuration() ? absl::ZeroDuration() : base_delay_ * kRateRounds;
     rate_until_ = now + std::max(kRateInterval, rounds);
   }
   rate_ = std::max(rate_, rate);
@@ -176,9 +182,11 @@ size_t Pacer::Window() const {
   double base = absl::ToDoubleSeconds(base_delay_);
   double holds = rate() * base;
   if (drain_ != Drain::kNo) return std::max(kWindowMin, static_cast<size_t>(holds / 2));
-  double slack = std::min(kSlackBytes + rate() * (absl::ToDoubleSeconds(kSlackTime) + base * kSlackOfBase), kSlackMax);
+  double slack =
+      std::min(kSlackBytes + rate() * (absl::ToDoubleSeconds(kSlackTime) + base * kSlackOfBase), kSlackMax);
   auto window = static_cast<size_t>(holds * (starting_ ? kStartGain : 1) + slack);
-  // What the link could do when it was last used fully may be long ago: it is approached from what is under way.
+  // What the link could do when it was last used fully may be long ago: it is approached from what is under
+  // way.
   return std::clamp(window, kWindowMin, kFirstWindow + 2 * std::max(peak_, last_peak_));
 }
 

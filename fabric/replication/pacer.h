@@ -7,30 +7,31 @@
 
 namespace selvage::replication {
 
-/// How much may be under way on the link, and how large one frame may be: enough to fill the link, and little more,
-/// so that the queue in front of an urgent frame stays short wherever it forms (send buffers, a modem). Also the token
-/// bucket of link.max_rate. Pure: time is a parameter.
+/// How much may be under way on the link, and how large one frame may be: enough to fill the link, and little
+/// more, so that the queue in front of an urgent frame stays short wherever it forms (send buffers, a modem).
+/// Also the token bucket of link.max_rate. Pure: time is a parameter.
 ///
-/// It models the link as BBR does: the rate is the largest at which bytes arrived lately, the base delay the smallest
-/// time lately from sending a byte to hearing that it arrived. The window is what the link itself holds (rate × base
-/// delay) and some slack; it grows twofold each round until the rate stops growing. A queue of our own would hide the
-/// base delay, so every 15 s the link is drained for one round to measure it.
+/// It models the link as BBR does: the rate is the largest at which bytes arrived lately, the base delay the
+/// smallest time lately from sending a byte to hearing that it arrived. The window is what the link itself
+/// holds (rate × base delay) and some slack; it grows twofold each round until the rate stops growing. A
+/// queue of our own would hide the base delay, so every 15 s the link is drained for one round to measure it.
 class Pacer {
  public:
   /// `max_rate` in bytes per second; 0: unlimited.
   explicit Pacer(uint64_t max_rate) : max_rate_(max_rate) {}
 
   void set_max_rate(uint64_t bytes_per_second) { max_rate_ = bytes_per_second; }
-  /// Size of the next frame of an entry of which `rest` bytes remain to be sent; 0: wait. A frame that does not end
-  /// its entry is never small, since headers would waste the link.
+  /// Size of the next frame of an entry of which `rest` bytes remain to be sent; 0: wait. A frame that does
+  /// not end its entry is never small, since headers would waste the link.
   size_t NextFrame(size_t rest, absl::Duration now);
-  /// When the rate limit lets the frame pass that NextFrame refused; infinite when it waits for arrivals instead.
+  /// When the rate limit lets the frame pass that NextFrame refused; infinite when it waits for arrivals
+  /// instead.
   absl::Duration NextFrameAt(size_t rest, absl::Duration now) const;
   /// False when NextFrame refuses any frame until more has arrived.
   bool window_open() const { return in_flight() < window_; }
   void Sent(size_t bytes, absl::Duration now);
-  /// There was nothing more to send, or the peer had no memory for it: until what is under way has arrived, the rate
-  /// measured is not the link's.
+  /// There was nothing more to send, or the peer had no memory for it: until what is under way has arrived,
+  /// the rate measured is not the link's.
   void Idle();
   /// The peer has received this many bytes of payload since the link began. False for more than was sent.
   bool Received(uint64_t total, absl::Duration now);
@@ -49,9 +50,9 @@ class Pacer {
   struct Mark {
     uint64_t end;  // bytes sent, up to this frame's end
     absl::Duration sent_at;
-    uint64_t arrived;                 // bytes that had arrived
-    absl::Duration arrived_at;        // when the last of them was heard of
-    absl::Duration arrived_sent_at;   // when the last of them had been sent
+    uint64_t arrived;                // bytes that had arrived
+    absl::Duration arrived_at;       // when the last of them was heard of
+    absl::Duration arrived_sent_at;  // when the last of them had been sent
     bool idle;
   };
   enum class Drain { kNo, kEmptying, kMeasuring };

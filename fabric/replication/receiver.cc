@@ -27,7 +27,7 @@ Message Receiver::Accept(FlowSink& sink) {
 Message Receiver::Refuse(const absl::Status& why, absl::Duration retry_after) {
   sink_ = nullptr;
   refused_ = true;
-  ack_due_ = false;
+  unacknowledged_.reset();
   DropPartial();
   Message message;
   v1::FlowRefuse& refuse = *message.frame.mutable_flow_refuse();
@@ -42,8 +42,9 @@ Message Receiver::Refuse(const absl::Status& why, absl::Duration retry_after) {
 absl::Status Receiver::StartEntry(const v1::Data& data, size_t entry_max) {
   if (data.position() != 0) return ProtocolError("an entry does not begin with its first fragment");
   if (data.to() <= data.from() || data.from() < 0) return ProtocolError("an entry covers no offsets");
+  bool raw_differs = data.encoding() == v1::RAW && data.wire_size() != data.entry_size();
   if (data.entry_size() == 0 || data.entry_size() > entry_max || data.wire_size() == 0 ||
-      data.wire_size() > data.entry_size()) {
+      data.wire_size() > data.entry_size() || raw_differs) {
     return ProtocolError(fmt::format("an entry of {} bytes in {} is outside of the limits", data.entry_size(),
                                      data.wire_size()));
   }
@@ -59,16 +60,17 @@ absl::Status Receiver::StartEntry(const v1::Data& data, size_t entry_max) {
 absl::Status Receiver::CheckStart(const v1::Data& data) const {
   if (skipping_) return absl::OkStatus();
   if (Offset(data.from()) != expected_) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
-                     fmt::format("an entry from offset {} does not follow {}", data.from(), expected_.value()),
-                     "the flow resumes at the replica's end", Retry::kYes);
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "out_of_sequence",
+        fmt::format("an entry from offset {} does not follow {}", data.from(), expected_.value()),
+        "the flow resumes at the replica's end", Retry::kYes);
   }
   bool known = (data.kind() == v1::BATCH || data.kind() == v1::GAP) &&
                (data.encoding() == v1::RAW || data.encoding() == v1::ENCODING_ZSTD);
   if (known) return absl::OkStatus();
   return MakeError(absl::StatusCode::kUnimplemented, "unknown_encoding",
-                   fmt::format("an entry of kind {} in encoding {} is not known here", static_cast<int>(data.kind()),
-                               static_cast<int>(data.encoding())),
+                   fmt::format("an entry of kind {} in encoding {} is not known here",
+                               static_cast<int>(data.kind()), static_cast<int>(data.encoding())),
                    "the peer runs a newer version: upgrade this end");
 }
 
@@ -81,7 +83,6 @@ Receiver::Outcome Receiver::OnData(const v1::Data& data, std::string_view payloa
   if (!assembling_) {
     outcome.fatal = StartEntry(data, entry_max);
     if (!outcome.fatal.ok()) return outcome;
-    outcome.entry_started = data.entry_size();
     outcome.refuse = CheckStart(data);
     if (!outcome.refuse.ok()) {
       outcome.released = data.entry_size();
@@ -125,32 +126,29 @@ absl::StatusOr<ReceivedEntry> Receiver::FinishEntry() {
     entry.body.resize(current_.entry_size());
     size_t size = ZSTD_decompress(entry.body.data(), entry.body.size(), buffer_.data(), buffer_.size());
     if (ZSTD_isError(size) || size != entry.body.size()) {
-      return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "an entry did not decompress to its size",
-                       "it is sent again", Retry::kYes);
+      return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch",
+                       "an entry did not decompress to its size", "it is sent again", Retry::kYes);
     }
   } else {
     entry.body = std::move(buffer_);
-    if (entry.body.size() != current_.entry_size()) {
-      return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "an entry has another size than announced",
-                       "it is sent again", Retry::kYes);
-    }
   }
   SELVAGE_RETURN_IF_ERROR(sink_->Check(entry));
   expected_ = entry.to;
   return entry;
 }
 
-void Receiver::OnPersisted(const LogPosition& durable) {
-  durable_ = durable;
-  ack_due_ = true;
+bool Receiver::OnPersisted(const LogPosition& durable) {
+  bool due = !unacknowledged_.has_value();
+  unacknowledged_ = durable;
+  return due;
 }
 
 std::optional<Message> Receiver::TakeAck() {
-  if (!ack_due_ || !open()) return std::nullopt;
-  ack_due_ = false;
+  if (!unacknowledged_) return std::nullopt;
   Message message;
   message.frame.mutable_ack()->set_flow(number_.value());
-  *message.frame.mutable_ack()->mutable_durable() = ToProto(*durable_);
+  *message.frame.mutable_ack()->mutable_durable() = ToProto(*unacknowledged_);
+  unacknowledged_.reset();
   return message;
 }
 

@@ -10,8 +10,8 @@
 
 namespace selvage::replication {
 
-/// One incoming flow: where resume is decided. Puts fragments together, recognises what it already has, refuses what
-/// does not follow, and acknowledges only what is durable. Pure; driven by Session.
+/// One incoming flow: where resume is decided. Puts fragments together, recognises what it already has,
+/// refuses what does not follow, and acknowledges only what is durable. Pure; driven by Session.
 class Receiver {
  public:
   explicit Receiver(FlowNumber number) : number_(number) {}
@@ -23,6 +23,8 @@ class Receiver {
   bool waiting() const { return sink_ == nullptr && !refused_; }
   /// Size of the entry that is being put together; what its credit holds.
   size_t partial_bytes() const { return assembling_ ? current_.entry_size() : 0; }
+  /// Size of the entry that would begin with this fragment; 0 when it continues one.
+  size_t StartedBy(const v1::Data& data) const { return assembling_ ? 0 : data.entry_size(); }
 
   /// Starts at the sink's durable end. `sink` must outlive the receiver or be taken back with Refuse.
   Message Accept(FlowSink& sink);
@@ -30,16 +32,15 @@ class Receiver {
 
   /// What came of a fragment.
   struct Outcome {
-    size_t entry_started = 0;  ///< size of an entry that began with this fragment
-    size_t released = 0;       ///< bytes of entries that need no memory any more (repeated or given up)
+    size_t released = 0;  ///< bytes of entries that need no memory any more (repeated or given up)
     std::optional<ReceivedEntry> complete;
     absl::Status refuse;  ///< the flow must be refused for this
     absl::Status fatal;   ///< the peer broke the protocol: the link must close
   };
-  /// Only for a flow that is not refused.
+  /// Only for a flow that is not refused, and only when there is credit for an entry that begins.
   Outcome OnData(const v1::Data& data, std::string_view payload, size_t entry_max);
-  /// The entry that ends at `durable` is on stable storage.
-  void OnPersisted(const LogPosition& durable);
+  /// The entry that ends at `durable` is on stable storage. True when this makes an acknowledgement due.
+  bool OnPersisted(const LogPosition& durable);
   /// An acknowledgement for what became durable since the last call.
   std::optional<Message> TakeAck();
   Message OnProbe(Offset offset);
@@ -64,8 +65,7 @@ class Receiver {
   std::string buffer_;     // bytes of it so far, as they travelled
   size_t received_ = 0;
 
-  std::optional<LogPosition> durable_;
-  bool ack_due_ = false;
+  std::optional<LogPosition> unacknowledged_;
 };
 
 }  // namespace selvage::replication

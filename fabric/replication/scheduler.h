@@ -10,10 +10,10 @@
 
 namespace selvage::replication {
 
-/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by weight
-/// (start-time fair queueing). Nothing starves: after kTurnsOverOthers frames that overtook somebody, one of the
-/// lower ones gets a turn, the priorities below taking it in rotation. Who waits for credit is overtaken as well, and
-/// keeps the claim to a turn. Pure.
+/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by
+/// weight (start-time fair queueing). Nothing starves: after kTurnsOverOthers frames that overtook somebody,
+/// one of the lower ones gets a turn, the priorities below taking it in rotation. Who waits for credit is
+/// overtaken as well, and keeps the claim to a turn. Pure.
 class Scheduler {
  public:
   struct Candidate {
@@ -40,7 +40,9 @@ class Scheduler {
     double virtual_time = 0;  // start of the flow served last
     uint64_t last_turn = 0;   // number of the turn in which it was served last
   };
-  static uint32_t LevelOf(const Candidate& c) { return c.priority < kPriorities ? c.priority : kPriorities - 1; }
+  static uint32_t LevelOf(const Candidate& c) {
+    return c.priority < kPriorities ? c.priority : kPriorities - 1;
+  }
   double StartOf(const Candidate& flow) const;
 
   std::array<Level, kPriorities> levels_;

@@ -15,12 +15,15 @@ constexpr size_t kCompressMin = 256;
 constexpr int kCompressionLevel = 1;
 /// After an error of the source, or an acknowledgement that contradicts it.
 constexpr absl::Duration kRetry = absl::Seconds(5);
-/// Of more entries under way than this the oldest are forgotten, and their acknowledgements not cross-checked.
+/// Of more entries under way than this the oldest are forgotten, and their acknowledgements not
+/// cross-checked.
 constexpr size_t kInFlightMax = 4096;
 
 }  // namespace
 
-Sender::Sender(FlowSource& source, size_t entry_max) : source_(source), entry_max_(entry_max) { RefreshSettings(); }
+Sender::Sender(FlowSource& source, size_t entry_max) : source_(source), entry_max_(entry_max) {
+  RefreshSettings();
+}
 
 Message Sender::Offer(FlowNumber number) {
   number_ = number;
@@ -93,9 +96,10 @@ std::optional<Message> Sender::ProbeNext(absl::Duration now) {
 std::optional<Message> Sender::FinishBisect() {
   state_ = State::kForked;
   fork_ = common_;
-  problem_ = MakeError(absl::StatusCode::kFailedPrecondition, "fork",
-                       fmt::format("the replica holds another history from offset {} on", common_.offset.value()),
-                       "this store was restored from a backup or copied; its data since go into a new log");
+  problem_ =
+      MakeError(absl::StatusCode::kFailedPrecondition, "fork",
+                fmt::format("the replica holds another history from offset {} on", common_.offset.value()),
+                "this store was restored from a backup or copied; its data since go into a new log");
   return std::nullopt;
 }
 
@@ -122,13 +126,15 @@ absl::Status Sender::CheckAck(const LogPosition& durable) {
   }
   while (!in_flight_.empty() && in_flight_.front().first < durable.offset) in_flight_.pop_front();
   bool known = !in_flight_.empty() && in_flight_.front().first == durable.offset;
-  if (durable.offset <= forgotten_ || (known && in_flight_.front().second == durable.hash)) {
+  bool same = known && in_flight_.front().second == durable.hash;
+  if (durable.log == acknowledged_->log && (same || durable.offset <= forgotten_)) {
     if (known) in_flight_.pop_front();
     return absl::OkStatus();
   }
-  return MakeError(absl::StatusCode::kDataLoss, "chain_mismatch",
-                   fmt::format("the replica's chain hash at offset {} is not the source's", durable.offset.value()),
-                   "run selvagectl verify; the flow begins anew with a comparison of the histories", Retry::kYes);
+  return MakeError(
+      absl::StatusCode::kDataLoss, "chain_mismatch",
+      fmt::format("the replica's history up to offset {} is not the source's", durable.offset.value()),
+      "run selvagectl verify; the flow begins anew with a comparison of the histories", Retry::kYes);
 }
 
 void Sender::OnAck(const LogPosition& durable, absl::Duration now) {
@@ -156,7 +162,9 @@ void Sender::Hold(absl::Status why, absl::Duration retry_at) {
   in_flight_.clear();
 }
 
-bool Sender::HasWork() { return state_ == State::kStreaming && (!loaded_.empty() || next_ < source_.end()); }
+bool Sender::HasWork() {
+  return state_ == State::kStreaming && (!loaded_.empty() || next_ < source_.end());
+}
 
 void Sender::Load(size_t read_ahead, absl::Duration now) {
   auto entries = source_.Read(next_, read_ahead);
@@ -164,9 +172,10 @@ void Sender::Load(size_t read_ahead, absl::Duration now) {
   for (SourceEntry& entry : *entries) {
     SELVAGE_CHECK(entry.from == next_ && entry.to > entry.from && !entry.body.empty());
     if (entry.body.size() > entry_max_) {
+      if (!loaded_.empty()) return;  // what comes before it is sent first
       return Fail(MakeError(absl::StatusCode::kFailedPrecondition, "batch_too_large",
-                            fmt::format("the entry at offset {} has {} bytes; the link takes {}", entry.from.value(),
-                                        entry.body.size(), entry_max_)),
+                            fmt::format("the entry at offset {} has {} bytes; the link takes {}",
+                                        entry.from.value(), entry.body.size(), entry_max_)),
                   now);
     }
     next_ = entry.to;
@@ -189,8 +198,8 @@ void Sender::Encode() {
   encoded_ = entry.body;
   if (!entry.compressible || entry.body.size() < kCompressMin || !settings_.compress) return;
   std::string compressed(ZSTD_compressBound(entry.body.size()), '\0');
-  size_t size =
-      ZSTD_compress(compressed.data(), compressed.size(), entry.body.data(), entry.body.size(), kCompressionLevel);
+  size_t size = ZSTD_compress(compressed.data(), compressed.size(), entry.body.data(), entry.body.size(),
+                              kCompressionLevel);
   if (ZSTD_isError(size) || size >= entry.body.size() - entry.body.size() / 16) return;
   compressed.resize(size);
   compressed.shrink_to_fit();

@@ -11,9 +11,9 @@
 
 namespace selvage::replication {
 
-/// One outgoing flow: offered, resumed where the replica stands, streamed entry by entry in fragments. When the
-/// replica's history differs from the source's, nothing is sent: the last common boundary is found by bisecting
-/// chain hashes (Probe), and the flow ends there as forked. Pure; driven by Session.
+/// One outgoing flow: offered, resumed where the replica stands, streamed entry by entry in fragments. When
+/// the replica's history differs from the source's, nothing is sent: the last common boundary is found by
+/// bisecting chain hashes (Probe), and the flow ends there as forked. Pure; driven by Session.
 class Sender {
  public:
   enum class State {
@@ -24,7 +24,8 @@ class Sender {
     kForked,     ///< the last common boundary is known; for the owner to decide
   };
 
-  /// `source` must outlive the sender. `entry_max`: a larger entry holds the flow, since it would end the link.
+  /// `source` must outlive the sender. `entry_max`: a larger entry holds the flow, since it would end the
+  /// link.
   Sender(FlowSource& source, size_t entry_max);
 
   /// What the flow is called on the link; another one after each offer.
@@ -41,8 +42,8 @@ class Sender {
   const FlowSettings& settings() const { return settings_; }
   void RefreshSettings() { settings_ = source_.settings(); }
 
-  /// Begins, or begins anew, under a number never used before: what is still under way of the old one cannot be taken
-  /// for the new one's.
+  /// Begins, or begins anew, under a number never used before: what is still under way of the old one cannot
+  /// be taken for the new one's.
   Message Offer(FlowNumber number);
   /// A message that may follow at once (a probe).
   std::optional<Message> OnAccept(const LogPosition& replica, absl::Duration now);
@@ -55,8 +56,8 @@ class Sender {
   bool HasWork();
   /// True when the next fragment begins a new entry, which needs credit for EntryBytes().
   bool AtEntryStart() const { return sent_of_entry_ == 0; }
-  /// Size of the entry that is next; loads it, and some after it up to `read_ahead` bytes. 0 when there is none (the
-  /// flow may have been held by an error).
+  /// Size of the entry that is next; loads it, and some after it up to `read_ahead` bytes. 0 when there is
+  /// none (the flow may have been held by an error).
   size_t EntryBytes(size_t read_ahead, absl::Duration now);
   /// At most this much remains to be sent of the entry that is next. EntryBytes returned more than 0 before.
   size_t EntryRest() const;

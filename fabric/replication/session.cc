@@ -11,6 +11,11 @@ namespace selvage::replication {
 namespace {
 
 constexpr absl::Duration kRetryRefused = absl::Seconds(1);
+constexpr absl::Duration kSettingsInterval = absl::Seconds(1);
+/// Flows that one peer may have open: their state costs memory that credit does not cover.
+constexpr size_t kPeerFlowsMax = 16384;
+/// Flows with something to send share this many times the read-ahead of one.
+constexpr size_t kReadAheadShare = 8;
 
 absl::Status ProtocolError(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", what,
@@ -20,9 +25,12 @@ absl::Status ProtocolError(std::string_view what) {
 }  // namespace
 
 Session::Session(Options options, absl::Duration now)
-    : options_(options), last_sent_(now), last_heard_(now), now_(now), pacer_(options.max_rate) {}
+    : options_(options), last_sent_(now), last_heard_(now), pacer_(options.max_rate) {}
 
 void Session::SendHello(v1::Hello hello) {
+  if (closing_) return;
+  SELVAGE_CHECK(options_.is_edge && !hello_done_);
+  hello_done_ = true;
   hello.set_receive_window(options_.receive_window);
   credit_limit_sent_ = options_.receive_window;
   Message message;
@@ -31,12 +39,18 @@ void Session::SendHello(v1::Hello hello) {
 }
 
 void Session::SendWelcome(v1::Welcome welcome) {
+  if (closing_) return;
+  SELVAGE_CHECK(!options_.is_edge && hello_done_ && !established_);
   welcome.set_receive_window(options_.receive_window);
   credit_limit_sent_ = options_.receive_window;
   Message message;
   *message.frame.mutable_welcome() = std::move(welcome);
   Queue(std::move(message));
   established_ = true;
+}
+
+void Session::Queue(Message message) {
+  if (!closing_) outbox_.push_back(std::move(message));
 }
 
 void Session::Fail(absl::Status why) {
@@ -56,13 +70,12 @@ void Session::Close(const absl::Status& why, absl::Duration retry_after) {
 
 void Session::Step(const Message& message, absl::Duration now) {
   if (closing_) return;
-  now_ = now;
   last_heard_ = now;
   const v1::Frame& frame = message.frame;
   if (frame.has_close()) {
     Event event{Event::Kind::kPeerClosed};
     event.status = FromProblem(frame.close().problem());
-    event.retry_after = absl::Milliseconds(frame.close().retry_after_ms());
+    event.retry_after = absl::Milliseconds(std::max<int64_t>(0, frame.close().retry_after_ms()));
     Fail(event.status);
     events_.push_back(std::move(event));
     return;
@@ -86,30 +99,34 @@ void Session::Step(const Message& message, absl::Duration now) {
     case v1::Frame::kCredit:
       OnCredit(frame.credit(), now);
       break;
-    case v1::Frame::kSpec: {
-      Event event{Event::Kind::kSpec};
-      event.spec = frame.spec().spec();
-      events_.push_back(std::move(event));
+    case v1::Frame::kSpec:
+    case v1::Frame::kStatus:
+      StepControl(frame);
       break;
-    }
-    case v1::Frame::kStatus: {
-      Event event{Event::Kind::kStatus};
-      event.edge_status = frame.status().status();
-      events_.push_back(std::move(event));
-      break;
-    }
     default:
       break;  // a heartbeat, or a frame of a newer version
   }
 }
 
+void Session::StepControl(const v1::Frame& frame) {
+  // A spec is written at the core alone, a status at the edge alone.
+  if (frame.has_spec() != options_.is_edge) return Close(ProtocolError("unexpected spec or status"));
+  Event event{frame.has_spec() ? Event::Kind::kSpec : Event::Kind::kStatus};
+  if (frame.has_spec()) {
+    event.spec = frame.spec().spec();
+  } else {
+    event.edge_status = frame.status().status();
+  }
+  events_.push_back(std::move(event));
+}
+
 bool Session::StepHandshake(const v1::Frame& frame) {
   if (frame.has_hello()) {
-    if (options_.is_edge || hello_seen_) {
+    if (options_.is_edge || hello_done_) {
       Close(ProtocolError("unexpected hello"));
       return true;
     }
-    hello_seen_ = true;
+    hello_done_ = true;
     credit_limit_ = peer_window_ = frame.hello().receive_window();
     Event event{Event::Kind::kHello};
     event.hello = frame.hello();
@@ -117,7 +134,7 @@ bool Session::StepHandshake(const v1::Frame& frame) {
     return true;
   }
   if (frame.has_welcome()) {
-    if (!options_.is_edge || established_) {
+    if (!options_.is_edge || !hello_done_ || established_) {
       Close(ProtocolError("unexpected welcome"));
       return true;
     }
@@ -136,8 +153,8 @@ bool Session::StepHandshake(const v1::Frame& frame) {
 }
 
 Sender* Session::FindSender(uint32_t flow) {
-  auto it = senders_.find(FlowNumber(flow));
-  return it == senders_.end() ? nullptr : it->second.get();
+  auto it = on_link_.find(FlowNumber(flow));
+  return it == on_link_.end() ? nullptr : senders_.at(it->second).get();
 }
 
 Receiver* Session::FindReceiver(uint32_t flow) {
@@ -146,71 +163,90 @@ Receiver* Session::FindReceiver(uint32_t flow) {
 }
 
 void Session::StepSource(const v1::Frame& frame, absl::Duration now) {
-  std::optional<Message> reply;
-  Sender* sender = nullptr;
+  uint32_t number = 0;
   switch (frame.body_case()) {
     case v1::Frame::kFlowAccept:
-      sender = FindSender(frame.flow_accept().flow());
-      if (sender != nullptr) reply = sender->OnAccept(FromProto(frame.flow_accept().position()));
+      number = frame.flow_accept().flow();
       break;
     case v1::Frame::kProbeReply:
-      sender = FindSender(frame.probe_reply().flow());
-      if (sender != nullptr) reply = sender->OnProbeReply(frame.probe_reply());
+      number = frame.probe_reply().flow();
       break;
     case v1::Frame::kAck:
-      sender = FindSender(frame.ack().flow());
-      if (sender != nullptr) sender->OnAck(FromProto(frame.ack().durable()));
+      number = frame.ack().flow();
       break;
-    case v1::Frame::kFlowRefuse: {
-      const v1::FlowRefuse& refuse = frame.flow_refuse();
-      sender = FindSender(refuse.flow());
-      absl::Duration retry_at = refuse.retry_after_ms() > 0 ? now + absl::Milliseconds(refuse.retry_after_ms())
-                                                            : absl::InfiniteDuration();
-      if (sender != nullptr) sender->Hold(FromProblem(refuse.problem()), retry_at);
-      break;
-    }
     default:
+      number = frame.flow_refuse().flow();
       break;
   }
+  Sender* sender = FindSender(number);
+  if (sender == nullptr) return;  // withdrawn or held meanwhile
+  Sender::State before = sender->state();
+  std::optional<Message> reply;
+  if (frame.has_flow_accept()) {
+    reply = sender->OnAccept(FromProto(frame.flow_accept().position()), now);
+  } else if (frame.has_probe_reply()) {
+    reply = sender->OnProbeReply(frame.probe_reply(), now);
+  } else if (frame.has_ack()) {
+    sender->OnAck(FromProto(frame.ack().durable()), now);
+  } else {
+    const v1::FlowRefuse& refuse = frame.flow_refuse();
+    absl::Duration retry_at = refuse.retry_after_ms() > 0 ? now + absl::Milliseconds(refuse.retry_after_ms())
+                                                          : absl::InfiniteDuration();
+    sender->Hold(FromProblem(refuse.problem()), retry_at);
+  }
   if (reply) Queue(*std::move(reply));
-  if (sender != nullptr) ReportSender(*sender);
+  if (sender->state() != before) ReportSender(on_link_.at(FlowNumber(number)), *sender);
 }
 
-void Session::ReportSender(Sender& sender) {
+/// Tells the owner that a flow was held or is forked.
+void Session::ReportSender(FlowNumber flow, Sender& sender) {
   if (sender.state() == Sender::State::kHeld) {
-    Event event{Event::Kind::kFlowHeld, sender.number()};
+    // Ended on the link at once: the peer may hold memory for the rest of an entry that will not come.
+    EndOnLink(flow, sender);
+    next_retry_ = std::min(next_retry_, sender.retry_at());
+    Event event{Event::Kind::kFlowHeld, flow};
     event.status = sender.problem();
     events_.push_back(std::move(event));
   } else if (sender.state() == Sender::State::kForked) {
-    Event event{Event::Kind::kFlowForked, sender.number()};
+    Event event{Event::Kind::kFlowForked, flow};
     event.status = sender.problem();
     event.position = *sender.fork();
     events_.push_back(std::move(event));
   }
 }
 
+void Session::EndOnLink(FlowNumber flow, const Sender& sender) {
+  if (claim_ && claim_->flow == flow) claim_.reset();
+  if (on_link_.erase(sender.number()) == 0) return;
+  Message message;
+  message.frame.mutable_flow_close()->set_flow(sender.number().value());
+  Queue(std::move(message));
+}
+
 void Session::StepSink(const Message& message) {
   const v1::Frame& frame = message.frame;
   if (frame.has_flow_open()) {
-    uint32_t flow = frame.flow_open().flow();
-    if (flow <= highest_peer_flow_) {
-      Close(ProtocolError("a flow number was used again"));
-      return;
-    }
-    highest_peer_flow_ = flow;
-    receivers_.emplace(FlowNumber(flow), std::make_unique<Receiver>(FlowNumber(flow)));
-    Event event{Event::Kind::kFlowOffered, FlowNumber(flow)};
-    event.open = frame.flow_open();
-    events_.push_back(std::move(event));
+    OnFlowOpen(frame.flow_open());
   } else if (frame.has_flow_close()) {
-    if (Receiver* receiver = FindReceiver(frame.flow_close().flow()); receiver != nullptr) {
-      events_.push_back({Event::Kind::kFlowEnded, receiver->number()});
-      released_in_ += receiver->partial_bytes();
-      receivers_.erase(receiver->number());
-    }
+    Receiver* receiver = FindReceiver(frame.flow_close().flow());
+    if (receiver == nullptr) return;
+    if (!receiver->refused()) events_.push_back({Event::Kind::kFlowEnded, receiver->number()});
+    released_in_ += receiver->partial_bytes();
+    receivers_.erase(receiver->number());
   } else if (Receiver* receiver = FindReceiver(frame.probe().flow()); receiver != nullptr) {
     Queue(receiver->OnProbe(Offset(frame.probe().offset())));
   }
+}
+
+void Session::OnFlowOpen(const v1::FlowOpen& open) {
+  if (open.flow() <= highest_peer_flow_) return Close(ProtocolError("a flow number was used again"));
+  if (receivers_.size() >= kPeerFlowsMax) return Close(ProtocolError("the peer offers too many flows"));
+  highest_peer_flow_ = open.flow();
+  FlowNumber flow(open.flow());
+  receivers_.emplace(flow, std::make_unique<Receiver>(flow));
+  Event event{Event::Kind::kFlowOffered, flow};
+  event.open = open;
+  events_.push_back(std::move(event));
 }
 
 void Session::OnData(const Message& message) {
@@ -219,21 +255,23 @@ void Session::OnData(const Message& message) {
   Receiver* receiver = FindReceiver(data.flow());
   if (receiver == nullptr || receiver->refused()) {
     // What was under way when the flow ended here: it takes no memory.
-    if (data.flow() > highest_peer_flow_) return Close(ProtocolError("data of a flow that was never offered"));
+    if (data.flow() > highest_peer_flow_)
+      return Close(ProtocolError("data of a flow that was never offered"));
     if (data.position() == 0) {
       started_in_ += data.entry_size();
       released_in_ += data.entry_size();
     }
     return;
   }
-  Receiver::Outcome outcome = receiver->OnData(data, message.payload.view(), options_.entry_max);
-  if (!outcome.fatal.ok()) return Close(outcome.fatal);
-  started_in_ += outcome.entry_started;
-  released_in_ += outcome.released;
+  size_t started = receiver->StartedBy(data);
   uint64_t held = started_in_ - released_in_;
-  if (held > options_.receive_window && held != outcome.entry_started) {
+  if (started > 0 && held > 0 && held + started > options_.receive_window) {
     return Close(ProtocolError("the peer sent more than its credit"));
   }
+  Receiver::Outcome outcome = receiver->OnData(data, message.payload.view(), options_.entry_max);
+  if (!outcome.fatal.ok()) return Close(outcome.fatal);
+  started_in_ += started;
+  released_in_ += outcome.released;
   if (!outcome.refuse.ok()) RefuseReceiver(*receiver, outcome.refuse);
   if (outcome.complete) {
     size_t bytes = outcome.complete->body.size();
@@ -254,40 +292,67 @@ void Session::Persisted(FlowNumber flow, size_t bytes, const absl::StatusOr<LogP
   Receiver* receiver = FindReceiver(flow.value());
   if (receiver == nullptr || !receiver->open()) return;
   if (durable.ok()) {
-    receiver->OnPersisted(*durable);
+    if (receiver->OnPersisted(*durable)) acks_due_.push_back(flow);
   } else {
     RefuseReceiver(*receiver, durable.status());
   }
 }
 
 void Session::OnCredit(const v1::Credit& credit, absl::Duration now) {
-  if (!pacer_.Received(credit.received(), now)) return Close(ProtocolError("credit for bytes that were never sent"));
-  credit_limit_ = std::max(credit_limit_, credit.limit());
+  if (!pacer_.Received(credit.received(), now))
+    return Close(ProtocolError("credit for bytes that were never sent"));
+  if (credit.limit() <= credit_limit_) return;
+  if (credit.limit() - peer_window_ > started_out_)
+    return Close(ProtocolError("credit for more than its window"));
+  credit_limit_ = credit.limit();
 }
 
 FlowNumber Session::Offer(FlowSource& source) {
+  SELVAGE_CHECK(established_);
+  FlowNumber flow(next_flow_);
+  auto sender = std::make_unique<Sender>(source, options_.entry_max);
+  highest_priority_ = std::max(highest_priority_, sender->settings().priority);
+  OfferOnLink(flow, *sender);
+  senders_.emplace(flow, std::move(sender));
+  return flow;
+}
+
+void Session::OfferOnLink(FlowNumber flow, Sender& sender) {
   FlowNumber number(next_flow_++);
-  auto sender = std::make_unique<Sender>(number, source);
-  Queue(sender->Offer());
-  senders_.emplace(number, std::move(sender));
-  return number;
+  on_link_.emplace(number, flow);
+  Queue(sender.Offer(number));
 }
 
 void Session::Withdraw(FlowNumber flow) {
-  if (senders_.erase(flow) == 0) return;
+  auto it = senders_.find(flow);
+  if (it == senders_.end()) return;
+  EndOnLink(flow, *it->second);
   scheduler_.Forget(flow);
-  Message message;
-  message.frame.mutable_flow_close()->set_flow(flow.value());
-  Queue(std::move(message));
+  senders_.erase(it);
+}
+
+void Session::Withdraw(FlowSource& source) {
+  std::vector<FlowNumber> flows;
+  for (const auto& [flow, sender] : senders_) {
+    if (&sender->source() == &source) flows.push_back(flow);
+  }
+  for (FlowNumber flow : flows) Withdraw(flow);
+}
+
+void Session::Withdraw(const FlowSource& source) {
+  auto it = std::find_if(senders_.begin(), senders_.end(),
+                         [&](const auto& entry) { return &entry.second->source() == &source; });
+  if (it != senders_.end()) Withdraw(it->first);
 }
 
 void Session::Accept(FlowNumber flow, FlowSink& sink) {
-  if (Receiver* receiver = FindReceiver(flow.value()); receiver != nullptr) Queue(receiver->Accept(sink));
+  Receiver* receiver = FindReceiver(flow.value());
+  if (receiver != nullptr && receiver->waiting()) Queue(receiver->Accept(sink));
 }
 
 void Session::Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after) {
   Receiver* receiver = FindReceiver(flow.value());
-  if (receiver == nullptr) return;
+  if (receiver == nullptr || receiver->refused()) return;
   released_in_ += receiver->partial_bytes();
   Queue(receiver->Refuse(why, retry_after));
 }
@@ -304,18 +369,20 @@ void Session::SendStatus(const v1::EdgeStatus& status) {
   Queue(std::move(message));
 }
 
-void Session::set_max_rate(uint64_t bytes_per_second) { pacer_.set_max_rate(bytes_per_second); }
+void Session::set_max_rate(uint64_t bytes_per_second) {
+  pacer_.set_max_rate(bytes_per_second);
+}
 
 void Session::RetryHeld(absl::Duration now) {
-  std::vector<FlowNumber> due;
-  for (const auto& [number, sender] : senders_) {
-    if (sender->state() == Sender::State::kHeld && sender->retry_at() <= now) due.push_back(number);
-  }
-  for (FlowNumber number : due) {
-    // A new number: what is still under way of the old one cannot be taken for the new one's.
-    FlowSource& source = senders_.at(number)->source();
-    Withdraw(number);
-    Offer(source);
+  if (now < next_retry_) return;
+  next_retry_ = absl::InfiniteDuration();
+  for (const auto& [flow, sender] : senders_) {
+    if (sender->state() != Sender::State::kHeld) continue;
+    if (sender->retry_at() <= now) {
+      OfferOnLink(flow, *sender);
+    } else {
+      next_retry_ = std::min(next_retry_, sender->retry_at());
+    }
   }
 }
 
@@ -330,57 +397,130 @@ void Session::QueueCredit() {
   credit_limit_sent_ = limit;
 }
 
-bool Session::MayStart(size_t entry_bytes, uint32_t priority, uint32_t highest) const {
-  uint64_t outstanding = started_out_ + peer_window_ - credit_limit_;
-  if (outstanding == 0) return true;  // one largest entry always fits
+void Session::RefreshSettings(absl::Duration now) {
+  if (now < settings_at_ + kSettingsInterval) return;
+  settings_at_ = now;
+  highest_priority_ = 0;
+  for (const auto& [flow, sender] : senders_) {
+    sender->RefreshSettings();
+    highest_priority_ = std::max(highest_priority_, sender->settings().priority);
+  }
+}
+
+void Session::CollectCandidates() {
+  candidates_.clear();
+  candidate_senders_.clear();
+  for (const auto& [flow, sender] : senders_) {
+    if (!sender->HasWork()) continue;
+    candidates_.push_back({flow, sender->settings().priority, sender->settings().weight});
+    candidate_senders_.push_back(sender.get());
+  }
+  BlockOvertakers();
+}
+
+void Session::DropCandidate(size_t index) {
+  candidates_[index] = candidates_.back();
+  candidates_.pop_back();
+  candidate_senders_[index] = candidate_senders_.back();
+  candidate_senders_.pop_back();
+}
+
+bool Session::HasCredit(const Scheduler::Candidate& candidate, size_t entry_bytes) const {
+  uint64_t used = credit_used();
+  if (used == 0) return true;  // one largest entry always fits
   // Lower priorities leave a quarter free, so that a window full of bulk data does not hold up an alarm.
-  uint64_t usable = priority < highest ? peer_window_ - peer_window_ / 4 : peer_window_;
-  return outstanding + entry_bytes <= usable;
+  uint64_t usable = candidate.priority < highest_priority_ ? peer_window_ - peer_window_ / 4 : peer_window_;
+  return used + entry_bytes <= usable;
+}
+
+bool Session::MayOvertake(const Scheduler::Candidate& candidate, size_t entry_bytes) const {
+  if (!claim_ || claim_->flow == candidate.flow) return true;
+  if (candidate.priority <= claim_->priority) return false;
+  return !claim_->by_turn || claim_->overtaken + entry_bytes <= peer_window_ / 4;
+}
+
+void Session::ClaimCredit(const Scheduler::Candidate& candidate, bool by_turn) {
+  if (claim_ && claim_->flow == candidate.flow) {
+    claim_->by_turn |= by_turn;
+  } else if (!claim_ || (!claim_->by_turn && candidate.priority > claim_->priority)) {
+    claim_ = Claim{candidate.flow, candidate.priority, by_turn};
+  }
+}
+
+/// Marks who may not begin an entry because of the claim.
+void Session::BlockOvertakers() {
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    Scheduler::Candidate& candidate = candidates_[i];
+    if (candidate.ready && candidate_senders_[i]->AtEntryStart()) candidate.ready = MayOvertake(candidate, 1);
+  }
+}
+
+void Session::StartEntry(FlowNumber flow, size_t entry_bytes) {
+  started_out_ += entry_bytes;
+  if (!claim_) return;
+  if (claim_->flow != flow) {
+    claim_->overtaken += entry_bytes;
+    return;
+  }
+  claim_.reset();
+  for (Scheduler::Candidate& candidate : candidates_) candidate.ready = true;
+}
+
+/// False when the link takes no more for now.
+bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
+                           size_t& queued) {
+  Scheduler::Candidate candidate = candidates_[turn.index];
+  Sender& sender = *candidate_senders_[turn.index];
+  size_t read_ahead =
+      std::min(options_.read_ahead, kReadAheadShare * options_.read_ahead / candidates_.size());
+  size_t entry_bytes = sender.EntryBytes(read_ahead, now);
+  if (entry_bytes == 0) {
+    if (sender.state() == Sender::State::kHeld) ReportSender(candidate.flow, sender);
+    DropCandidate(turn.index);
+    return true;
+  }
+  bool starts = sender.AtEntryStart();
+  if (starts && !(MayOvertake(candidate, entry_bytes) && HasCredit(candidate, entry_bytes))) {
+    candidates_[turn.index].ready = false;
+    ClaimCredit(candidate, turn.given_way);
+    BlockOvertakers();
+    return true;
+  }
+  size_t size = pacer_.NextFrame(sender.EntryRest(), now);
+  if (size == 0) {
+    ready.wake_at = std::min(ready.wake_at, pacer_.NextFrameAt(sender.EntryRest(), now));
+    return false;
+  }
+  if (starts) StartEntry(candidate.flow, entry_bytes);
+  Message fragment = sender.NextFragment(std::min(size, budget));
+  size_t sent = fragment.payload.size();
+  pacer_.Sent(sent, now);
+  scheduler_.Sent(candidate, sent);
+  queued += sent;
+  Queue(std::move(fragment));
+  if (!sender.HasWork()) {
+    DropCandidate(turn.index);
+  } else if (sender.AtEntryStart()) {
+    candidates_[turn.index].ready = MayOvertake(candidate, 1);
+  }
+  return true;
 }
 
 void Session::QueueData(absl::Duration now, size_t budget, Ready& ready) {
+  if (!pacer_.window_open()) return;
+  CollectCandidates();
   size_t queued = 0;
-  std::vector<Scheduler::Candidate> candidates;
-  for (const auto& [number, sender] : senders_) {
-    if (!sender->HasWork()) continue;
-    FlowSettings settings = sender->source().settings();
-    candidates.push_back({number, settings.priority, settings.weight});
-  }
-  uint32_t highest = 0;
-  for (const auto& [number, sender] : senders_) highest = std::max(highest, sender->source().settings().priority);
-  while (!candidates.empty()) {
-    size_t allowance = pacer_.Allowance(now);
-    if (allowance == 0) {
-      ready.wake_at = std::min(ready.wake_at, pacer_.NextAllowanceAt(now));
-      break;
-    }
+  while (auto turn = scheduler_.Pick(candidates_)) {
     if (queued >= budget) {
       ready.more = true;
-      break;
+      return;
     }
-    FlowNumber picked = scheduler_.Pick(candidates);
-    auto candidate = std::find_if(candidates.begin(), candidates.end(), [&](const auto& c) { return c.flow == picked; });
-    Sender& sender = *senders_.at(picked);
-    size_t entry_bytes = sender.EntryBytes(options_.read_ahead);
-    if (entry_bytes == 0 || (sender.AtEntryStart() && !MayStart(entry_bytes, candidate->priority, highest))) {
-      if (entry_bytes == 0) ReportSender(sender);
-      candidates.erase(candidate);
-      continue;
-    }
-    if (sender.AtEntryStart()) started_out_ += entry_bytes;
-    size_t frame_bytes = std::min({pacer_.FrameBytes(), std::max<size_t>(allowance, 512), budget});
-    Message fragment = sender.NextFragment(frame_bytes);
-    size_t sent = fragment.payload.size();
-    pacer_.Sent(sent, now);
-    scheduler_.Sent(*candidate, sent);
-    queued += sent;
-    outbox_.push_back(std::move(fragment));
-    if (!sender.HasWork()) candidates.erase(candidate);
+    if (!SendFragment(*turn, now, budget, ready, queued)) return;
   }
+  pacer_.Idle();
 }
 
 Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
-  now_ = now;
   Ready ready;
   if (!closing_ && now - last_heard_ > options_.timeout) {
     Fail(MakeError(absl::StatusCode::kUnavailable, "link_timeout",
@@ -389,14 +529,14 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
   }
   if (!closing_ && established_) {
     RetryHeld(now);
-    for (const auto& [number, receiver] : receivers_) {
-      if (auto ack = receiver->TakeAck()) Queue(*std::move(ack));
+    RefreshSettings(now);
+    for (FlowNumber flow : acks_due_) {
+      Receiver* receiver = FindReceiver(flow.value());
+      if (auto ack = receiver == nullptr ? std::nullopt : receiver->TakeAck()) Queue(*std::move(ack));
     }
+    acks_due_.clear();
     QueueCredit();
     QueueData(now, data_budget, ready);
-    for (const auto& [number, sender] : senders_) {
-      if (sender->state() == Sender::State::kHeld) ready.wake_at = std::min(ready.wake_at, sender->retry_at());
-    }
     if (outbox_.empty() && now - last_sent_ >= options_.heartbeat) {
       Message message;
       message.frame.mutable_heartbeat();
@@ -409,7 +549,12 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
   ready.events.swap(events_);
   ready.closed = closing_;
   ready.reason = close_reason_;
-  ready.wake_at = std::min({ready.wake_at, last_sent_ + options_.heartbeat, last_heard_ + options_.timeout + absl::Milliseconds(1)});
+  if (closing_) {
+    ready.wake_at = absl::InfiniteDuration();
+    return ready;
+  }
+  ready.wake_at = std::min(ready.wake_at, last_heard_ + options_.timeout + absl::Milliseconds(1));
+  if (established_) ready.wake_at = std::min({ready.wake_at, next_retry_, last_sent_ + options_.heartbeat});
   return ready;
 }
 

@@ -18,20 +18,26 @@
 
 namespace selvage::replication {
 
-/// One link session, either end: handshake, flows both ways, credit, heartbeats. A pure state machine: whoever drives
-/// it calls a method for each thing that happened, then TakeReady, and obeys: persist what is to be persisted, report
-/// it with Persisted, send the messages in their order. An acknowledgement appears in a Ready only after Persisted.
-/// Times are readings of one monotonic clock. Not thread-safe.
+/// One link session, either end: handshake, flows both ways, credit, heartbeats. A pure state machine:
+/// whoever drives it calls a method for each thing that happened, then TakeReady, and obeys: persist what is
+/// to be persisted, report it with Persisted, send the messages in their order. An acknowledgement appears in
+/// a Ready only after Persisted. Times are readings of one monotonic clock. Not thread-safe.
+///
+/// Credit: an entry takes its size of the peer's receive window from its first fragment until it is durable
+/// there (or dropped). An entry larger than the window passes alone. So that small entries do not keep a
+/// large one waiting for ever, a flow that lacks credit claims the next that comes free; a higher priority
+/// still goes first, except that it overtakes a claim made in the turn that keeps the lower ones from
+/// starving by a quarter of the window at most.
 class Session {
  public:
   struct Options {
     bool is_edge = true;
     absl::Duration heartbeat = absl::Seconds(10);  ///< something is sent at least this often
     absl::Duration timeout = absl::Seconds(30);    ///< silence of the peer after which the link is given up
-    uint64_t receive_window = 4 << 20;  ///< bytes of entries the peer may have under way here
-    size_t entry_max = 17 << 20;        ///< a larger entry is a protocol error
-    uint64_t max_rate = 0;              ///< bytes per second of payload; 0: unlimited
-    size_t read_ahead = 256 << 10;      ///< bytes a flow reads at once
+    uint64_t receive_window = 4 << 20;             ///< bytes of entries the peer may have under way here
+    size_t entry_max = 17 << 20;                   ///< a larger entry is a protocol error
+    uint64_t max_rate = 0;                         ///< bytes per second of payload; 0: unlimited
+    size_t read_ahead = 256 << 10;  ///< bytes a flow reads at once; less when many have something to send
   };
 
   /// An entry to append durably, in this order within a flow. Then call Persisted.
@@ -49,10 +55,11 @@ class Session {
       kFlowOffered,  ///< answer with Accept or Refuse; `flow`, `open`
       kFlowForked,   ///< an outgoing flow's history differs from `position` on; `flow`
       kFlowHeld,     ///< an outgoing flow was refused or failed; `flow`, `status`
-      kFlowEnded,    ///< the peer ended an incoming flow, or it was refused; `flow`
+      kFlowEnded,  ///< the peer ended an incoming flow, or this end refused it by itself, with the `status`;
+                   ///< `flow`. A Persist of it may still follow
       kSpec,
       kStatus,
-      kPeerClosed,   ///< the peer said why; `status`, `retry_after`
+      kPeerClosed,  ///< the peer said why; `status`, `retry_after`
     };
     Kind kind;
     FlowNumber flow{};
@@ -89,11 +96,19 @@ class Session {
 
   // Flows out.
   /// `source` must outlive the session or be taken back with Withdraw.
+  /// Only when established. The number stays the owner's name for the flow, in events and in senders(), when
+  /// the flow is offered again after a refusal under another number on the link. The source's settings are
+  /// read here and then about once a second.
   FlowNumber Offer(FlowSource& source);
   void Withdraw(FlowNumber flow);
+  /// The same, whatever number the source's flow has by now: a flow that was refused is offered again under a new one.
+  void Withdraw(const FlowSource& source);
+  /// All flows of this source.
+  void Withdraw(FlowSource& source);
 
   // Flows in.
-  /// `sink` must outlive the session.
+  /// The answer to kFlowOffered; without effect when the flow has ended meanwhile. `sink` must outlive the
+  /// session.
   void Accept(FlowNumber flow, FlowSink& sink);
   void Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after);
 
@@ -107,53 +122,82 @@ class Session {
   Ready TakeReady(absl::Duration now, size_t data_budget);
 
   bool established() const { return established_; }
-  /// Outgoing flows, for status.
+  /// Outgoing flows, for status. Withdraw and Offer change the map.
   const std::map<FlowNumber, std::unique_ptr<Sender>>& senders() const { return senders_; }
   const Pacer& pacer() const { return pacer_; }
 
  private:
+  /// A flow that has waited for credit: what comes free is for it.
+  struct Claim {
+    FlowNumber flow;
+    uint32_t priority = 0;
+    bool by_turn = false;    // made in the turn that keeps lower priorities from starving
+    uint64_t overtaken = 0;  // bytes of entries begun before it since
+  };
+
   void Fail(absl::Status why);
-  void Queue(Message message) { outbox_.push_back(std::move(message)); }
+  void Queue(Message message);
   bool StepHandshake(const v1::Frame& frame);
+  void StepControl(const v1::Frame& frame);
   void StepSource(const v1::Frame& frame, absl::Duration now);
   void StepSink(const Message& message);
+  void OnFlowOpen(const v1::FlowOpen& open);
   void OnData(const Message& message);
   void OnCredit(const v1::Credit& credit, absl::Duration now);
   Receiver* FindReceiver(uint32_t flow);
   Sender* FindSender(uint32_t flow);
   void RefuseReceiver(Receiver& receiver, const absl::Status& why);
-  void ReportSender(Sender& sender);
+  void EndOnLink(FlowNumber flow, const Sender& sender);
+  void ReportSender(FlowNumber flow, Sender& sender);
+  void OfferOnLink(FlowNumber flow, Sender& sender);
   void RetryHeld(absl::Duration now);
   void QueueCredit();
+  void RefreshSettings(absl::Duration now);
   void QueueData(absl::Duration now, size_t budget, Ready& ready);
-  bool MayStart(size_t entry_bytes, uint32_t priority, uint32_t highest) const;
+  void CollectCandidates();
+  void DropCandidate(size_t index);
+  bool SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
+                    size_t& queued);
+  uint64_t credit_used() const { return started_out_ + peer_window_ - credit_limit_; }
+  bool MayOvertake(const Scheduler::Candidate& candidate, size_t entry_bytes) const;
+  bool HasCredit(const Scheduler::Candidate& candidate, size_t entry_bytes) const;
+  void ClaimCredit(const Scheduler::Candidate& candidate, bool by_turn);
+  void BlockOvertakers();
+  void StartEntry(FlowNumber flow, size_t entry_bytes);
 
   const Options options_;
   bool established_ = false;
-  bool hello_seen_ = false;
+  bool hello_done_ = false;  // sent at the edge, seen at the core
   bool closing_ = false;
   absl::Status close_reason_;
   absl::Duration last_sent_;
   absl::Duration last_heard_;
-  absl::Duration now_;
 
   std::vector<Message> outbox_;
   std::vector<Event> events_;
   std::vector<Persist> persist_;
 
-  std::map<FlowNumber, std::unique_ptr<Sender>> senders_;
+  std::map<FlowNumber, std::unique_ptr<Sender>> senders_;  // by the number the owner knows
+  std::map<FlowNumber, FlowNumber> on_link_;               // number on the link -> the owner's
   uint32_t next_flow_ = 1;
+  absl::Duration next_retry_ = absl::InfiniteDuration();
+  absl::Duration settings_at_ = -absl::InfiniteDuration();
+  uint32_t highest_priority_ = 0;  // of any flow out
   Scheduler scheduler_;
   Pacer pacer_;
+  std::vector<Scheduler::Candidate> candidates_;  // flows that have something to send; kept for its memory
+  std::vector<Sender*> candidate_senders_;        // of the same index
+  std::optional<Claim> claim_;
   uint64_t started_out_ = 0;   // bytes of entries begun
   uint64_t credit_limit_ = 0;  // that the peer allows
   uint64_t peer_window_ = 0;
 
   std::map<FlowNumber, std::unique_ptr<Receiver>> receivers_;
+  std::vector<FlowNumber> acks_due_;
   uint32_t highest_peer_flow_ = 0;
-  uint64_t received_in_ = 0;    // bytes of payload
-  uint64_t started_in_ = 0;     // bytes of entries begun
-  uint64_t released_in_ = 0;    // bytes of entries that need no memory any more
+  uint64_t received_in_ = 0;  // bytes of payload
+  uint64_t started_in_ = 0;   // bytes of entries begun
+  uint64_t released_in_ = 0;  // bytes of entries that need no memory any more
   uint64_t credit_received_sent_ = 0;
   uint64_t credit_limit_sent_ = 0;
 };

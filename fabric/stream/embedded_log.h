@@ -51,7 +51,7 @@ class EmbeddedLog : public Log {
   absl::Status Append(std::string batch, AppendDone done) override;
   absl::Status AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) override;
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
-  absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk) override;
+  absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;
   absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
   absl::StatusOr<std::optional<Entry>> FirstAtOrAfter(int64_t timestamp_ms) override;
   absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) override;

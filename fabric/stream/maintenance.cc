@@ -105,10 +105,8 @@ bool Maintenance::MakeRoom(EmbeddedLog& log, size_t bytes) {
   if (!definition || definition->settings().on_full() != v1::DROP_OLDEST) return false;
   const uint64_t needed = 2 * static_cast<uint64_t>(bytes);
   absl::MutexLock lock(&room_mutex_);
-  if (!budget_.FitsReserve(bytes) && BytesToReclaim() > 0) {
-    // Dropping more would not help before MaybeReclaim ran; a store that frees space at once only has to be measured.
-    if (!Measure().ok() || !budget_.FitsReserve(bytes)) return false;
-  }
+  // Dropping more would not help before what was dropped is reclaimed and measured.
+  if (!budget_.FitsReserve(bytes) && BytesToReclaim() > 0) return false;
   if (room_made_ < needed) {
     auto dropped = DropOldest(log, *definition, needed);
     if (!dropped.ok() || *dropped == 0) return false;

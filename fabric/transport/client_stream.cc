@@ -79,16 +79,17 @@ void ClientStream::OnWriteDone(bool ok) {
 }
 
 void ClientStream::OnDone(const grpc::Status& status) {
-  std::shared_ptr<ClientStream> self = std::move(self_);
-  if (auto driver = this->driver()) {
-    driver->Ended(FromGrpc(status));
-    absl::MutexLock lock(&mutex_);
-    driver_.reset();  // they hold each other
-  } else {
-    failed_(FromGrpc(status));
-  }
+  const std::shared_ptr<ClientStream> self = std::move(self_);
   up_ = nullptr;
-  failed_ = nullptr;
+  auto failed = std::exchange(failed_, nullptr);
+  std::shared_ptr<LinkDriver> driver;
+  {
+    absl::MutexLock lock(&mutex_);
+    driver.swap(driver_);
+  }
+  if (driver == nullptr) return failed(FromGrpc(status));
+  failed = nullptr;  // whoever hears of the end may take down what it refers to
+  LinkDriver::Ended(std::move(driver), FromGrpc(status));
 }
 
 }  // namespace selvage

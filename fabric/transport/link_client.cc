@@ -70,6 +70,10 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void Stop() {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!running_) return;
+    }
     boost::asio::post(strand_, [self = shared_from_this()] { self->BeginStop(); });
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(
@@ -93,8 +97,8 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
 
   void Note(const absl::Status& error);
   absl::Duration Jittered();
-  void RedialIn(absl::Duration wait);
   void Arm(absl::Duration wait);
+  void Disarm();
 
   Options options_;
   Clock& clock_;
@@ -103,6 +107,7 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
   const boost::asio::any_io_executor executor_;
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   boost::asio::steady_timer timer_;  // while dialling until when; otherwise when to dial again
+  uint64_t timer_round_ = 0;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
 
   bool stopping_ = false;
@@ -139,15 +144,16 @@ void LinkClient::Impl::Dial() {
   auto up = [self = shared_from_this(), stream = dialling_] {
     boost::asio::post(self->strand_, [self, stream] { self->OnUp(stream); });
   };
-  auto failed = [self = shared_from_this()](const absl::Status& status) {
-    boost::asio::post(self->strand_, [self, status] { self->OnDialFailed(status); });
+  auto failed = [self = shared_from_this()](const absl::Status& status) mutable {
+    auto strand = self->strand_;
+    boost::asio::post(strand, [self = std::move(self), status] { self->OnDialFailed(status); });
   };
   dialling_->Connect(std::move(up), std::move(failed));
   Arm(options_.connect_timeout);
 }
 
 void LinkClient::Impl::OnUp(const std::shared_ptr<ClientStream>& stream) {
-  timer_.cancel();
+  Disarm();
   if (stopping_ || gave_up_) return stream->Abandon();
   dialling_.reset();
   driver_ = std::make_shared<LinkDriver>(LinkDriver::Options{options_.session, options_.close_timeout},
@@ -164,7 +170,7 @@ void LinkClient::Impl::OnUp(const std::shared_ptr<ClientStream>& stream) {
 }
 
 void LinkClient::Impl::OnDialFailed(const absl::Status& status) {
-  timer_.cancel();
+  Disarm();
   dialling_.reset();
   if (stopping_) return Stopped();
   DialAttempt attempt{dialled_, options_.http_proxy, options_.tls};
@@ -173,7 +179,7 @@ void LinkClient::Impl::OnDialFailed(const absl::Status& status) {
   if (next_address_ != 0) return Dial();  // the rest of the round
   const absl::Duration wait = Jittered();
   ++failed_rounds_;
-  RedialIn(wait);
+  Arm(wait);
 }
 
 void LinkClient::Impl::OnEstablished() {
@@ -199,7 +205,7 @@ void LinkClient::Impl::OnEnded(const LinkEnd& end) {
     ++failed_rounds_;
     redirects_ = 0;
   }
-  RedialIn(wait);
+  Arm(wait);
 }
 
 /// Remembers an error, and logs it unless it is the one before again: an edge may be without a link for
@@ -227,13 +233,18 @@ void LinkClient::Impl::RedialIn(absl::Duration wait) {
 
 void LinkClient::Impl::Arm(absl::Duration wait) {
   timer_.expires_after(absl::ToChronoNanoseconds(wait));
-  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error) self->OnTimer();
+  timer_.async_wait([self = shared_from_this(), round = ++timer_round_](const boost::system::error_code&) {
+    if (round == self->timer_round_) self->OnTimer();
   });
 }
 
+/// Also undoes a ring that is already on its way.
+void LinkClient::Impl::Disarm() {
+  ++timer_round_;
+  timer_.cancel();
+}
+
 void LinkClient::Impl::OnTimer() {
-  if (driver_ != nullptr) return;  // it came up in the same moment
   if (dialling_ == nullptr) return Dial();
   gave_up_ = true;
   dialling_->Cancel();
@@ -248,7 +259,7 @@ void LinkClient::Impl::BeginStop() {
   } else if (dialling_ != nullptr) {
     dialling_->Cancel();
   } else {
-    timer_.cancel();
+    Disarm();
     Stopped();
   }
 }

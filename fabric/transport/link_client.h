@@ -49,7 +49,7 @@ class LinkClient {
   /// any thread, when the session may have something to send.
   using HandlerFactory = std::function<std::shared_ptr<replication::LinkHandler>(std::function<void()> wake)>;
 
-  /// `clock` and `random` must outlive it; the executor must run until Stop has returned.
+  /// `clock`, `random` and the executor's threads must outlive it.
   LinkClient(Options options, boost::asio::any_io_executor executor, Clock& clock, Random& random,
              HandlerFactory factory);
   ~LinkClient();

@@ -96,8 +96,10 @@ void LinkDriver::WriteDone(bool ok) {
   Post(&LinkDriver::OnWritten, ok);
 }
 
-void LinkDriver::Ended(const absl::Status& status) {
-  boost::asio::post(strand_, [self = shared_from_this(), status] { self->OnEnded(status); });
+void LinkDriver::Ended(std::shared_ptr<LinkDriver> self, const absl::Status& status) {
+  // The reference moves to the strand, so that the driver never dies in the stream's thread.
+  auto strand = self->strand_;
+  boost::asio::post(strand, [self = std::move(self), status] { self->OnEnded(status); });
 }
 
 void LinkDriver::OnWake() {

@@ -67,8 +67,9 @@ class LinkDriver : public std::enable_shared_from_this<LinkDriver> {
   // What the stream reports.
   void ReadDone(bool ok);
   void WriteDone(bool ok);
-  /// The stream is over, its last report. `status`: how the transport saw it; OK when it ended in order.
-  void Ended(const absl::Status& status);
+  /// The stream is over, its last report; it gives up its reference. `status`: how the transport saw it; OK
+  /// when it ended in order.
+  static void Ended(std::shared_ptr<LinkDriver> self, const absl::Status& status);
 
  private:
   enum class Phase { kNew, kOpen, kClosing, kEnded };

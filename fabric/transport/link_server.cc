@@ -19,6 +19,7 @@
 namespace selvage {
 namespace {
 
+constexpr char kTooManyLinks[] = "too_many_links";
 constexpr absl::Duration kRetryWhenFull = absl::Seconds(30);
 
 /// Says why in a Close frame, and ends.
@@ -43,6 +44,7 @@ class Refusal final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
 struct Links {
   absl::Mutex mutex;
   bool stopping ABSL_GUARDED_BY(mutex) = false;
+  size_t opening ABSL_GUARDED_BY(mutex) = 0;
   absl::flat_hash_map<LinkDriver*, std::shared_ptr<LinkDriver>> drivers ABSL_GUARDED_BY(mutex);
 };
 
@@ -66,30 +68,17 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
     absl::Status allowed = authorizer_.Authorize(*identity, Action::kOpenLink, identity->id);
     if (!allowed.ok()) return new Refusal(allowed, absl::ZeroDuration());
 
+    if (absl::Status room = Reserve(); !room.ok()) {
+      return new Refusal(room, ErrorKind(room) == kTooManyLinks ? kRetryWhenFull : absl::ZeroDuration());
+    }
     auto driver = std::make_shared<LinkDriver>(LinkDriver::Options{options_.session, options_.close_timeout},
                                                executor_, clock_);
     auto handler = factory_(*identity, driver->Waker());
-    if (!handler.ok()) return new Refusal(handler.status(), absl::ZeroDuration());
-    LinkDriver::Callbacks callbacks;
-    callbacks.ended = [links = links_, key = driver.get()](const LinkEnd&) {
-      absl::MutexLock lock(&links->mutex);
-      links->drivers.erase(key);
-    };
     absl::MutexLock lock(&links_->mutex);
-    if (links_->stopping) {
-      return new Refusal(Stopping(), absl::ZeroDuration());
-    }
-    if (links_->drivers.size() >= options_.max_links) {
-      return new Refusal(
-          MakeError(absl::StatusCode::kResourceExhausted, "too_many_links",
-                    fmt::format("the core holds {} links, as many as it may", options_.max_links),
-                    "raise link.max_links at the core", Retry::kYes),
-          kRetryWhenFull);
-    }
-    links_->drivers.emplace(driver.get(), driver);
-    auto stream = ServerStream::Create(context, driver);
-    driver->Start(stream, *std::move(handler), std::move(callbacks));
-    return stream.get();
+    --links_->opening;
+    if (!handler.ok()) return new Refusal(handler.status(), absl::ZeroDuration());
+    if (links_->stopping) return new Refusal(Stopping(), absl::ZeroDuration());
+    return Open(context, driver, *std::move(handler));
   }
 
   size_t links() const {
@@ -109,6 +98,33 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
   }
 
  private:
+  /// Counts a link that is about to open, if there is room for one.
+  absl::Status Reserve() {
+    absl::MutexLock lock(&links_->mutex);
+    if (links_->stopping) return Stopping();
+    if (links_->drivers.size() + links_->opening >= options_.max_links) {
+      return MakeError(absl::StatusCode::kResourceExhausted, kTooManyLinks,
+                       fmt::format("the core holds {} links, as many as it may", options_.max_links),
+                       "raise link.max_links at the core", Retry::kYes);
+    }
+    ++links_->opening;
+    return absl::OkStatus();
+  }
+
+  ServerStream* Open(grpc::CallbackServerContext* context, const std::shared_ptr<LinkDriver>& driver,
+                     std::shared_ptr<replication::LinkHandler> handler)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(links_->mutex) {
+    links_->drivers.emplace(driver.get(), driver);
+    LinkDriver::Callbacks callbacks;
+    callbacks.ended = [links = links_, key = driver.get()](const LinkEnd&) {
+      absl::MutexLock lock(&links->mutex);
+      links->drivers.erase(key);
+    };
+    auto stream = ServerStream::Create(context, driver);
+    driver->Start(stream, std::move(handler), std::move(callbacks));
+    return stream.get();
+  }
+
   static absl::Status Stopping() {
     return MakeError(absl::StatusCode::kUnavailable, "core_stopping", "the core stops", "", Retry::kYes);
   }

@@ -32,7 +32,7 @@ class LinkServer {
   using HandlerFactory = std::function<absl::StatusOr<std::shared_ptr<replication::LinkHandler>>(
       const Identity& edge, std::function<void()> wake)>;
 
-  /// `clock` must outlive it; the executor must run until Stop has returned.
+  /// `clock` and the executor's threads must outlive it.
   LinkServer(Options options, boost::asio::any_io_executor executor, Clock& clock, HandlerFactory factory);
   /// Stops. The gRPC server that hosts service() must be gone.
   ~LinkServer();

@@ -1,5 +1,7 @@
 #include "fabric/transport/server_stream.h"
 
+#include <grpcpp/server_context.h>
+
 #include <string>
 #include <utility>
 
@@ -46,8 +48,7 @@ void ServerStream::OnDone() {
     absl::MutexLock lock(&mutex_);
     context_ = nullptr;
   }
-  std::shared_ptr<LinkDriver> driver = std::move(driver_);  // they hold each other
-  driver->Ended(absl::OkStatus());
+  LinkDriver::Ended(std::move(driver_), absl::OkStatus());
 }
 
 }  // namespace selvage

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -143,7 +144,8 @@ TEST(EdgeConfig, OutOfRangeAndForeignSettingsAreRefused) {
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesItInErrors) {
-  const std::string path = ::testing::TempDir() + "/selvage-daemon-config.yaml";
+  const std::string path =
+      ::testing::TempDir() + "/selvage-daemon-config-" + std::to_string(getpid()) + ".yaml";
   std::ofstream(path) << EdgeYaml("");
   EXPECT_TRUE(LoadEdgeConfig(path).ok());
   EXPECT_EQ(
@@ -152,6 +154,7 @@ TEST(LoadConfig, ReadsAFileAndNamesItInErrors) {
           ":5:8: link.addresses is not a setting; allowed here: listen, heartbeat, timeout, receive_window, "
           "max_links");
   EXPECT_EQ(ErrorKind(LoadEdgeConfig(path + ".none").status()), "config_unreadable");
+  unlink(path.c_str());
 }
 
 TEST(Samples, LoadAndSayTheDefaults) {
