@@ -84,7 +84,7 @@ absl::Duration Pacer::NextFrameAt(size_t rest, absl::Duration now) const {
 
 void Pacer::Sent(size_t bytes, absl::Duration now) {
   if (in_flight() == 0) arrived_at_ = arrived_sent_at_ = now;
-  bool idle = sent_ < idle_until_;
+  bool idle = received_ < idle_until_;
   sent_ += bytes;
   marks_.push_back({sent_, now, received_, arrived_at_, arrived_sent_at_, idle});
   if (max_rate_ > 0) tokens_ -= static_cast<double>(bytes);

@@ -70,7 +70,7 @@ class Pacer {
   std::deque<Mark> marks_;
   absl::Duration arrived_at_;       // when received_ last grew
   absl::Duration arrived_sent_at_;  // when its last byte had been sent
-  uint64_t idle_until_ = 0;         // frames that begin before this byte do not show the link's rate
+  uint64_t idle_until_ = 1;         // until this byte has arrived, frames do not show the link's rate
 
   size_t window_ = 8 << 10;
   size_t peak_ = 0;       // most that was under way, this interval

@@ -127,7 +127,7 @@ bool Session::StepHandshake(const v1::Frame& frame) {
       return true;
     }
     hello_done_ = true;
-    credit_limit_ = peer_window_ = frame.hello().receive_window();
+    credit_.Open(frame.hello().receive_window());
     Event event{Event::Kind::kHello};
     event.hello = frame.hello();
     events_.push_back(std::move(event));
@@ -139,7 +139,7 @@ bool Session::StepHandshake(const v1::Frame& frame) {
       return true;
     }
     established_ = true;
-    credit_limit_ = peer_window_ = frame.welcome().receive_window();
+    credit_.Open(frame.welcome().receive_window());
     Event event{Event::Kind::kWelcome};
     event.welcome = frame.welcome();
     events_.push_back(std::move(event));
@@ -216,7 +216,7 @@ void Session::ReportSender(FlowNumber flow, Sender& sender) {
 }
 
 void Session::EndOnLink(FlowNumber flow, const Sender& sender) {
-  if (claim_ && claim_->flow == flow) claim_.reset();
+  credit_.Forget(flow);
   if (on_link_.erase(sender.number()) == 0) return;
   Message message;
   message.frame.mutable_flow_close()->set_flow(sender.number().value());
@@ -301,10 +301,7 @@ void Session::Persisted(FlowNumber flow, size_t bytes, const absl::StatusOr<LogP
 void Session::OnCredit(const v1::Credit& credit, absl::Duration now) {
   if (!pacer_.Received(credit.received(), now))
     return Close(ProtocolError("credit for bytes that were never sent"));
-  if (credit.limit() <= credit_limit_) return;
-  if (credit.limit() - peer_window_ > started_out_)
-    return Close(ProtocolError("credit for more than its window"));
-  credit_limit_ = credit.limit();
+  if (!credit_.Raise(credit.limit())) Close(ProtocolError("credit for more than was sent"));
 }
 
 FlowNumber Session::Offer(FlowSource& source) {
@@ -329,14 +326,6 @@ void Session::Withdraw(FlowNumber flow) {
   EndOnLink(flow, *it->second);
   scheduler_.Forget(flow);
   senders_.erase(it);
-}
-
-void Session::Withdraw(FlowSource& source) {
-  std::vector<FlowNumber> flows;
-  for (const auto& [flow, sender] : senders_) {
-    if (&sender->source() == &source) flows.push_back(flow);
-  }
-  for (FlowNumber flow : flows) Withdraw(flow);
 }
 
 void Session::Withdraw(const FlowSource& source) {
@@ -425,51 +414,20 @@ void Session::DropCandidate(size_t index) {
   candidate_senders_.pop_back();
 }
 
-bool Session::HasCredit(const Scheduler::Candidate& candidate, size_t entry_bytes) const {
-  uint64_t used = credit_used();
-  if (used == 0) return true;  // one largest entry always fits
-  // Lower priorities leave a quarter free, so that a window full of bulk data does not hold up an alarm.
-  uint64_t usable = candidate.priority < highest_priority_ ? peer_window_ - peer_window_ / 4 : peer_window_;
-  return used + entry_bytes <= usable;
-}
-
-bool Session::MayOvertake(const Scheduler::Candidate& candidate, size_t entry_bytes) const {
-  if (!claim_ || claim_->flow == candidate.flow) return true;
-  if (candidate.priority <= claim_->priority) return false;
-  return !claim_->by_turn || claim_->overtaken + entry_bytes <= peer_window_ / 4;
-}
-
-void Session::ClaimCredit(const Scheduler::Candidate& candidate, bool by_turn) {
-  if (claim_ && claim_->flow == candidate.flow) {
-    claim_->by_turn |= by_turn;
-  } else if (!claim_ || (!claim_->by_turn && candidate.priority > claim_->priority)) {
-    claim_ = Claim{candidate.flow, candidate.priority, by_turn};
-  }
-}
-
-/// Marks who may not begin an entry because of the claim.
+/// Marks who may not begin an entry because another flow claims the credit.
 void Session::BlockOvertakers() {
   for (size_t i = 0; i < candidates_.size(); ++i) {
     Scheduler::Candidate& candidate = candidates_[i];
-    if (candidate.ready && candidate_senders_[i]->AtEntryStart()) candidate.ready = MayOvertake(candidate, 1);
+    if (!candidate.ready || !candidate_senders_[i]->AtEntryStart()) continue;
+    candidate.ready = credit_.MayOvertake({candidate.flow, candidate.priority}, 1);
   }
-}
-
-void Session::StartEntry(FlowNumber flow, size_t entry_bytes) {
-  started_out_ += entry_bytes;
-  if (!claim_) return;
-  if (claim_->flow != flow) {
-    claim_->overtaken += entry_bytes;
-    return;
-  }
-  claim_.reset();
-  for (Scheduler::Candidate& candidate : candidates_) candidate.ready = true;
 }
 
 /// False when the link takes no more for now.
 bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
                            size_t& queued) {
-  Scheduler::Candidate candidate = candidates_[turn.index];
+  const Scheduler::Candidate candidate = candidates_[turn.index];
+  const SendCredit::Flow flow{candidate.flow, candidate.priority};
   Sender& sender = *candidate_senders_[turn.index];
   size_t read_ahead =
       std::min(options_.read_ahead, kReadAheadShare * options_.read_ahead / candidates_.size());
@@ -479,10 +437,10 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
     DropCandidate(turn.index);
     return true;
   }
-  bool starts = sender.AtEntryStart();
-  if (starts && !(MayOvertake(candidate, entry_bytes) && HasCredit(candidate, entry_bytes))) {
+  bool begins = sender.AtEntryStart();
+  if (begins && !credit_.MayBegin(flow, entry_bytes, highest_priority_)) {
     candidates_[turn.index].ready = false;
-    ClaimCredit(candidate, turn.given_way);
+    credit_.Claim(flow, turn.given_way);
     BlockOvertakers();
     return true;
   }
@@ -491,7 +449,9 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
     ready.wake_at = std::min(ready.wake_at, pacer_.NextFrameAt(sender.EntryRest(), now));
     return false;
   }
-  if (starts) StartEntry(candidate.flow, entry_bytes);
+  if (begins && credit_.Begin(flow, entry_bytes)) {
+    for (Scheduler::Candidate& c : candidates_) c.ready = true;
+  }
   Message fragment = sender.NextFragment(std::min(size, budget));
   size_t sent = fragment.payload.size();
   pacer_.Sent(sent, now);
@@ -501,7 +461,7 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
   if (!sender.HasWork()) {
     DropCandidate(turn.index);
   } else if (sender.AtEntryStart()) {
-    candidates_[turn.index].ready = MayOvertake(candidate, 1);
+    candidates_[turn.index].ready = credit_.MayOvertake(flow, 1);
   }
   return true;
 }

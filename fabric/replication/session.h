@@ -14,6 +14,7 @@
 #include "fabric/replication/pacer.h"
 #include "fabric/replication/receiver.h"
 #include "fabric/replication/scheduler.h"
+#include "fabric/replication/send_credit.h"
 #include "fabric/replication/sender.h"
 
 namespace selvage::replication {
@@ -22,12 +23,6 @@ namespace selvage::replication {
 /// whoever drives it calls a method for each thing that happened, then TakeReady, and obeys: persist what is
 /// to be persisted, report it with Persisted, send the messages in their order. An acknowledgement appears in
 /// a Ready only after Persisted. Times are readings of one monotonic clock. Not thread-safe.
-///
-/// Credit: an entry takes its size of the peer's receive window from its first fragment until it is durable
-/// there (or dropped). An entry larger than the window passes alone. So that small entries do not keep a
-/// large one waiting for ever, a flow that lacks credit claims the next that comes free; a higher priority
-/// still goes first, except that it overtakes a claim made in the turn that keeps the lower ones from
-/// starving by a quarter of the window at most.
 class Session {
  public:
   struct Options {
@@ -101,10 +96,8 @@ class Session {
   /// read here and then about once a second.
   FlowNumber Offer(FlowSource& source);
   void Withdraw(FlowNumber flow);
-  /// The same, whatever number the source's flow has by now: a flow that was refused is offered again under a new one.
+  /// The same, for the flow of this source.
   void Withdraw(const FlowSource& source);
-  /// All flows of this source.
-  void Withdraw(FlowSource& source);
 
   // Flows in.
   /// The answer to kFlowOffered; without effect when the flow has ended meanwhile. `sink` must outlive the
@@ -127,14 +120,6 @@ class Session {
   const Pacer& pacer() const { return pacer_; }
 
  private:
-  /// A flow that has waited for credit: what comes free is for it.
-  struct Claim {
-    FlowNumber flow;
-    uint32_t priority = 0;
-    bool by_turn = false;    // made in the turn that keeps lower priorities from starving
-    uint64_t overtaken = 0;  // bytes of entries begun before it since
-  };
-
   void Fail(absl::Status why);
   void Queue(Message message);
   bool StepHandshake(const v1::Frame& frame);
@@ -158,12 +143,7 @@ class Session {
   void DropCandidate(size_t index);
   bool SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
                     size_t& queued);
-  uint64_t credit_used() const { return started_out_ + peer_window_ - credit_limit_; }
-  bool MayOvertake(const Scheduler::Candidate& candidate, size_t entry_bytes) const;
-  bool HasCredit(const Scheduler::Candidate& candidate, size_t entry_bytes) const;
-  void ClaimCredit(const Scheduler::Candidate& candidate, bool by_turn);
   void BlockOvertakers();
-  void StartEntry(FlowNumber flow, size_t entry_bytes);
 
   const Options options_;
   bool established_ = false;
@@ -187,10 +167,7 @@ class Session {
   Pacer pacer_;
   std::vector<Scheduler::Candidate> candidates_;  // flows that have something to send; kept for its memory
   std::vector<Sender*> candidate_senders_;        // of the same index
-  std::optional<Claim> claim_;
-  uint64_t started_out_ = 0;   // bytes of entries begun
-  uint64_t credit_limit_ = 0;  // that the peer allows
-  uint64_t peer_window_ = 0;
+  SendCredit credit_;
 
   std::map<FlowNumber, std::unique_ptr<Receiver>> receivers_;
   std::vector<FlowNumber> acks_due_;

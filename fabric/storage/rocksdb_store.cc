@@ -256,7 +256,7 @@ absl::Status RocksDbStore::Write(WriteBatch& batch, bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync;
   const rocksdb::Status written = db_->Write(options, &ours->rep());
-  if (!written.ok()) return ToError(written, "x");
+  if (!written.ok()) return fail_stop_->Fail(ToError(written, "writing to the store"));
   return absl::OkStatus();
 }
 

@@ -227,10 +227,6 @@ absl::Duration LinkClient::Impl::Jittered() {
   return random_.Unit() * std::min(options_.backoff_max, options_.backoff_min * (1 << doublings));
 }
 
-void LinkClient::Impl::RedialIn(absl::Duration wait) {
-  Arm(wait);
-}
-
 void LinkClient::Impl::Arm(absl::Duration wait) {
   timer_.expires_after(absl::ToChronoNanoseconds(wait));
   timer_.async_wait([self = shared_from_this(), round = ++timer_round_](const boost::system::error_code&) {

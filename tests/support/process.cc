@@ -81,6 +81,22 @@ std::string Describe(const ExitStatus& status) {
                             : fmt::format("exit code {}", status.code);
 }
 
+absl::StatusOr<MemoryUse> MemoryOf(pid_t pid) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  MemoryUse use;
+  std::string line;
+  while (std::getline(status, line)) {
+    std::istringstream words(line);
+    std::string name;
+    int64_t kibibytes = 0;
+    if (!(words >> name >> kibibytes)) continue;
+    if (name == "VmRSS:") use.resident_bytes = kibibytes << 10;
+    if (name == "RssAnon:") use.anonymous_bytes = kibibytes << 10;
+  }
+  if (use.resident_bytes == 0) return GoneError(pid);
+  return use;
+}
+
 absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const Options& options) {
   const Descriptor in(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const Descriptor out(open(options.output_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
@@ -143,19 +159,7 @@ absl::Status ChildProcess::CheckNotReaped() const {
 
 absl::StatusOr<MemoryUse> ChildProcess::Memory() const {
   SELVAGE_RETURN_IF_ERROR(CheckNotReaped());
-  std::ifstream status(fmt::format("/proc/{}/status", pid_));
-  MemoryUse use;
-  std::string line;
-  while (std::getline(status, line)) {
-    std::istringstream words(line);
-    std::string name;
-    int64_t kibibytes = 0;
-    if (!(words >> name >> kibibytes)) continue;
-    if (name == "VmRSS:") use.resident_bytes = kibibytes << 10;
-    if (name == "RssAnon:") use.anonymous_bytes = kibibytes << 10;
-  }
-  if (use.resident_bytes == 0) return GoneError(pid_);
-  return use;
+  return MemoryOf(pid_);
 }
 
 absl::StatusOr<absl::Duration> ChildProcess::CpuTime() const {

@@ -37,6 +37,9 @@ struct MemoryUse {
   int64_t anonymous_bytes = 0;
 };
 
+/// VmRSS and RssAnon of /proc/<pid>/status. An error when there is no such process.
+absl::StatusOr<MemoryUse> MemoryOf(pid_t pid);
+
 struct RunResult {
   ExitStatus exit;
   std::string out;
@@ -78,7 +81,7 @@ class ChildProcess {
   std::optional<ExitStatus> Wait(absl::Duration deadline);
   bool running() { return !Wait(absl::ZeroDuration()).has_value(); }
 
-  /// From /proc/<pid>/status: VmRSS and RssAnon. An error when it has ended.
+  /// As MemoryOf. An error when it has ended.
   absl::StatusOr<MemoryUse> Memory() const;
   /// User and system time used so far, all threads. An error when it has been reaped.
   absl::StatusOr<absl::Duration> CpuTime() const;

@@ -208,11 +208,8 @@ bool Tunnel::WriteFront(Lane& lane) {
     lane.queued = 0;
     lane.ended = true;
     lane.broken = true;
-    // The other direction finds the break by itself while it still reads; if not, the news takes its way.
-    Lane& opposite = Opposite(lane);
-    if (opposite.ended) Put(opposite, Kind::kReset, {});
+    // The other direction finds the break by itself, unless it has ended already.
     Finish(lane);
-    Write(opposite);
     return false;
   }
   lane.faults.bytes += size;

@@ -41,7 +41,9 @@ FakeAdmin::FakeAdmin() {
   status.set_role("edge");
 }
 
-FakeAdmin::~FakeAdmin() { Stop(); }
+FakeAdmin::~FakeAdmin() {
+  Stop();
+}
 
 void FakeAdmin::Start(std::shared_ptr<grpc::ServerCredentials> credentials) {
   grpc::ServerBuilder builder;
@@ -62,7 +64,9 @@ void FakeAdmin::Stop() {
   server_ = nullptr;
 }
 
-std::string FakeAdmin::address() const { return fmt::format("127.0.0.1:{}", port_); }
+std::string FakeAdmin::address() const {
+  return fmt::format("127.0.0.1:{}", port_);
+}
 
 void FakeAdmin::AddStream(const std::string& name, v1::Direction direction, int partitions,
                           const std::vector<std::string>& of_edges) {
@@ -95,8 +99,8 @@ void FakeAdmin::Append(Log& log, std::string batch) {
   entry.set_batch(std::move(batch));
 }
 
-void FakeAdmin::AppendValues(const std::string& stream, const std::vector<std::string>& values, const std::string& edge,
-                             int32_t partition, int64_t timestamp_ms) {
+void FakeAdmin::AppendValues(const std::string& stream, const std::vector<std::string>& values,
+                             const std::string& edge, int32_t partition, int64_t timestamp_ms) {
   BatchBuilder builder;
   for (const std::string& value : values) {
     Record record;
@@ -108,7 +112,8 @@ void FakeAdmin::AppendValues(const std::string& stream, const std::vector<std::s
   Append(At(stream, edge, partition), builder.Build());
 }
 
-void FakeAdmin::AppendGap(const std::string& stream, int64_t to, const std::string& reason, const std::string& edge) {
+void FakeAdmin::AppendGap(const std::string& stream, int64_t to, const std::string& reason,
+                          const std::string& edge) {
   absl::MutexLock lock(&mutex_);
   Log& log = At(stream, edge, 0);
   v1::FetchedEntry& entry = log.entries.emplace_back();
@@ -126,12 +131,14 @@ void FakeAdmin::Trim(const std::string& stream, int64_t start, const std::string
   });
 }
 
-void FakeAdmin::Edit(const std::string& stream, const std::string& edge, const std::function<void(Log&)>& change) {
+void FakeAdmin::Edit(const std::string& stream, const std::string& edge,
+                     const std::function<void(Log&)>& change) {
   absl::MutexLock lock(&mutex_);
   change(At(stream, edge, 0));
 }
 
-std::vector<Record> FakeAdmin::Records(const std::string& stream, const std::string& edge, int32_t partition) {
+std::vector<Record> FakeAdmin::Records(const std::string& stream, const std::string& edge,
+                                       int32_t partition) {
   absl::MutexLock lock(&mutex_);
   std::vector<Record> all;
   for (const v1::FetchedEntry& entry : At(stream, edge, partition).entries) {
@@ -142,9 +149,11 @@ std::vector<Record> FakeAdmin::Records(const std::string& stream, const std::str
   return all;
 }
 
-std::vector<std::string> FakeAdmin::Values(const std::string& stream, const std::string& edge, int32_t partition) {
+std::vector<std::string> FakeAdmin::Values(const std::string& stream, const std::string& edge,
+                                           int32_t partition) {
   std::vector<std::string> values;
-  for (const Record& record : Records(stream, edge, partition)) values.push_back(record.value.value_or("(null)"));
+  for (const Record& record : Records(stream, edge, partition))
+    values.push_back(record.value.value_or("(null)"));
   return values;
 }
 
@@ -173,14 +182,16 @@ grpc::Status FakeAdmin::Fail(const absl::Status& error, Context& context) {
   return ToGrpc(error, context);
 }
 
-grpc::Status FakeAdmin::CreateStream(Context*, const v1::CreateStreamRequest* request, v1::StreamDefinition* response) {
+grpc::Status FakeAdmin::CreateStream(Context*, const v1::CreateStreamRequest* request,
+                                     v1::StreamDefinition* response) {
   create_request = *request;
   *response = request->definition();
   response->set_generation(4);
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::ListStreams(Context*, const v1::ListStreamsRequest*, v1::ListStreamsResponse* response) {
+grpc::Status FakeAdmin::ListStreams(Context*, const v1::ListStreamsRequest*,
+                                    v1::ListStreamsResponse* response) {
   absl::MutexLock lock(&mutex_);
   for (const auto& [name, stream] : streams_) *response->add_streams() = stream;
   return grpc::Status::OK;
@@ -212,14 +223,16 @@ grpc::Status FakeAdmin::DescribeStream(Context* context, const v1::DescribeStrea
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::SetStream(Context*, const v1::SetStreamRequest* request, v1::StreamDefinition* response) {
+grpc::Status FakeAdmin::SetStream(Context*, const v1::SetStreamRequest* request,
+                                  v1::StreamDefinition* response) {
   set_request = *request;
   response->set_name(request->stream());
   *response->mutable_settings() = request->settings();
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::Produce(Context* context, const v1::ProduceRequest* request, v1::ProduceResponse* response) {
+grpc::Status FakeAdmin::Produce(Context* context, const v1::ProduceRequest* request,
+                                v1::ProduceResponse* response) {
   int call = 0;
   {
     absl::MutexLock lock(&mutex_);
@@ -242,15 +255,21 @@ grpc::Status FakeAdmin::Produce(Context* context, const v1::ProduceRequest* requ
   return error.ok() ? grpc::Status::OK : Fail(error, *context);
 }
 
-grpc::Status FakeAdmin::Fetch(Context* context, const v1::FetchRequest* request, v1::FetchResponse* response) {
+grpc::Status FakeAdmin::Fetch(Context* context, const v1::FetchRequest* request,
+                              v1::FetchResponse* response) {
   absl::MutexLock lock(&mutex_);
   Log* log = Find(request->address());
-  if (log == nullptr) return Fail(MakeError(absl::StatusCode::kNotFound, "unknown_partition", "no such log"), *context);
-  int64_t offset = request->offset() == -1 ? log->end : request->offset() == -2 ? log->start : request->offset();
+  if (log == nullptr)
+    return Fail(MakeError(absl::StatusCode::kNotFound, "unknown_partition", "no such log"), *context);
+  int64_t offset = request->offset() == -1   ? log->end
+                   : request->offset() == -2 ? log->start
+                                             : request->offset();
   auto more = [&]() { return log->end > offset || context->IsCancelled(); };
   absl::Time until = absl::Now() + absl::Milliseconds(request->max_wait_ms());
-  while (!more() && absl::Now() < until) mutex_.AwaitWithTimeout(absl::Condition(&more), absl::Milliseconds(20));
-  if (offset < log->start || offset > log->end) return Fail(OutOfRange(offset, log->start, log->end), *context);
+  while (!more() && absl::Now() < until)
+    mutex_.AwaitWithTimeout(absl::Condition(&more), absl::Milliseconds(20));
+  if (offset < log->start || offset > log->end)
+    return Fail(OutOfRange(offset, log->start, log->end), *context);
   response->set_start(log->start);
   response->set_high_watermark(log->end);
   response->set_next_offset(offset);
@@ -265,7 +284,8 @@ grpc::Status FakeAdmin::Fetch(Context* context, const v1::FetchRequest* request,
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::FindOffset(Context*, const v1::FindOffsetRequest* request, v1::FindOffsetResponse* response) {
+grpc::Status FakeAdmin::FindOffset(Context*, const v1::FindOffsetRequest* request,
+                                   v1::FindOffsetResponse* response) {
   absl::MutexLock lock(&mutex_);
   response->set_offset(-1);
   for (const v1::FetchedEntry& entry : Find(request->address())->entries) {
@@ -281,9 +301,11 @@ grpc::Status FakeAdmin::ReadDigests(Context* context, const v1::ReadDigestsReque
   if (!digest_error.ok()) return Fail(digest_error, *context);
   absl::MutexLock lock(&mutex_);
   Log* log = Find(request->address());
-  if (log == nullptr) return Fail(MakeError(absl::StatusCode::kNotFound, "unknown_partition", "no such log"), *context);
+  if (log == nullptr)
+    return Fail(MakeError(absl::StatusCode::kNotFound, "unknown_partition", "no such log"), *context);
   int64_t offset = request->offset() == -2 ? log->start : request->offset();
-  if (offset < log->start || offset > log->end) return Fail(OutOfRange(offset, log->start, log->end), *context);
+  if (offset < log->start || offset > log->end)
+    return Fail(OutOfRange(offset, log->start, log->end), *context);
   response->set_log_id(log->log_id);
   response->set_start(log->start);
   response->set_end(log->end);
@@ -299,7 +321,8 @@ grpc::Status FakeAdmin::ReadDigests(Context* context, const v1::ReadDigestsReque
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::ListEdges(Context*, const v1::ListEdgesRequest* request, v1::ListEdgesResponse* response) {
+grpc::Status FakeAdmin::ListEdges(Context*, const v1::ListEdgesRequest* request,
+                                  v1::ListEdgesResponse* response) {
   list_edges_request = *request;
   *response = edges;
   return grpc::Status::OK;
@@ -321,7 +344,8 @@ grpc::Status FakeAdmin::ListAlarms(Context*, const v1::ListAlarmsRequest*, v1::L
   return grpc::Status::OK;
 }
 
-grpc::Status FakeAdmin::ResolveAlarm(Context*, const v1::ResolveAlarmRequest* request, v1::AlarmDocument* response) {
+grpc::Status FakeAdmin::ResolveAlarm(Context*, const v1::ResolveAlarmRequest* request,
+                                     v1::AlarmDocument* response) {
   resolve_request = *request;
   response->set_id(request->id());
   response->set_kind("clone");

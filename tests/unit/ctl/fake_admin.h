@@ -19,7 +19,8 @@
 
 namespace selvage::ctl {
 
-/// A node's admin service on a loopback port, with logs in memory. The logs outlive Stop and Start, as on a disk.
+/// A node's admin service on a loopback port, with logs in memory. The logs outlive Stop and Start, as on a
+/// disk.
 class FakeAdmin final : public v1::Admin::Service {
  public:
   struct Log {
@@ -41,22 +42,24 @@ class FakeAdmin final : public v1::Admin::Service {
   void AddStream(const std::string& name, v1::Direction direction, int partitions,
                  const std::vector<std::string>& edges = {""});
   /// Appends to a log, as a producer or the source would.
-  void AppendValues(const std::string& stream, const std::vector<std::string>& values, const std::string& edge = "",
-                    int32_t partition = 0, int64_t timestamp_ms = 1000);
-  void AppendGap(const std::string& stream, int64_t to, const std::string& reason, const std::string& edge = "");
+  void AppendValues(const std::string& stream, const std::vector<std::string>& values,
+                    const std::string& edge = "", int32_t partition = 0, int64_t timestamp_ms = 1000);
+  void AppendGap(const std::string& stream, int64_t to, const std::string& reason,
+                 const std::string& edge = "");
   /// Forgets what is before `start`.
   void Trim(const std::string& stream, int64_t start, const std::string& edge = "");
   void Edit(const std::string& stream, const std::string& edge, const std::function<void(Log&)>& change);
 
   std::vector<Record> Records(const std::string& stream, const std::string& edge = "", int32_t partition = 0);
-  std::vector<std::string> Values(const std::string& stream, const std::string& edge = "", int32_t partition = 0);
+  std::vector<std::string> Values(const std::string& stream, const std::string& edge = "",
+                                  int32_t partition = 0);
   /// Waits until a log holds so many records; false after 20 s.
   bool WaitForRecords(const std::string& stream, size_t count);
   int produce_calls();
   int most_produce_calls_at_once();
 
-  /// Run in every Produce call, before and after its batch is stored. An error is its answer; `bare` ones carry no
-  /// trailers, as when the connection breaks.
+  /// Run in every Produce call, before and after its batch is stored. An error is its answer; `bare` ones
+  /// carry no trailers, as when the connection breaks.
   std::function<absl::Status(int call)> before_store;
   std::function<absl::Status(int call)> after_store;
   /// Answers ReadDigests with this error.
@@ -80,7 +83,8 @@ class FakeAdmin final : public v1::Admin::Service {
 
   grpc::Status CreateStream(Context*, const v1::CreateStreamRequest*, v1::StreamDefinition*) override;
   grpc::Status ListStreams(Context*, const v1::ListStreamsRequest*, v1::ListStreamsResponse*) override;
-  grpc::Status DescribeStream(Context*, const v1::DescribeStreamRequest*, v1::DescribeStreamResponse*) override;
+  grpc::Status DescribeStream(Context*, const v1::DescribeStreamRequest*,
+                              v1::DescribeStreamResponse*) override;
   grpc::Status SetStream(Context*, const v1::SetStreamRequest*, v1::StreamDefinition*) override;
   grpc::Status Produce(Context*, const v1::ProduceRequest*, v1::ProduceResponse*) override;
   grpc::Status Fetch(Context*, const v1::FetchRequest*, v1::FetchResponse*) override;
@@ -95,7 +99,8 @@ class FakeAdmin final : public v1::Admin::Service {
 
   grpc::Status Fail(const absl::Status& error, Context& context);
   Log* Find(const v1::LogAddress& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Log& At(const std::string& stream, const std::string& edge, int32_t partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Log& At(const std::string& stream, const std::string& edge, int32_t partition)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void Append(Log& log, std::string batch);
 
   absl::Mutex mutex_;

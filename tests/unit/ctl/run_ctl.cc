@@ -41,7 +41,9 @@ CtlRun RunCtl(const std::string& address, std::vector<std::string> arguments, co
   return run;
 }
 
-InputPipe::InputPipe() { EXPECT_EQ(pipe(fds_), 0); }
+InputPipe::InputPipe() {
+  EXPECT_EQ(pipe(fds_), 0);
+}
 
 InputPipe::~InputPipe() {
   CloseWrite();

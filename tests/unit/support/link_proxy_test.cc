@@ -1,12 +1,15 @@
 #include "tests/support/link_proxy.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "fabric/base/clock.h"
 #include "tests/support/eventually.h"
+#include "tests/support/process.h"
 #include "tests/unit/support/socket_peers.h"
 
 namespace selvage::test {
@@ -14,6 +17,13 @@ namespace {
 
 // How long a test waits to see that nothing comes.
 constexpr absl::Duration kQuiet = absl::Milliseconds(200);
+
+// What this process holds in memory of its own.
+int64_t AnonymousBytes() {
+  const auto use = MemoryOf(getpid());
+  EXPECT_TRUE(use.ok()) << use.status();
+  return use.ok() ? use->anonymous_bytes : 0;
+}
 
 std::unique_ptr<LinkProxy> StartProxy(uint16_t target_port) {
   auto proxy = LinkProxy::Start({.target_port = target_port});
@@ -151,6 +161,19 @@ TEST_F(LinkProxyTest, AStallHoldsOneDirectionAndLosesNothing) {
   EXPECT_EQ(got, "late");
 }
 
+TEST_F(LinkProxyTest, AStallAlsoHoldsWhatIsOnItsWay) {
+  Link link = Connect();
+  proxy_->Delay(Direction::kUp, absl::Milliseconds(50));
+  ASSERT_TRUE(link.near.Send("late"));
+  ASSERT_EQ(link.far.ReceiveEnd(absl::Milliseconds(20)), Outcome::kTimeout);
+  proxy_->Stall(Direction::kUp);
+  const bool passed_before_the_stall = proxy_->counters().bytes_up == 8;
+  std::string got;
+  if (!passed_before_the_stall) EXPECT_EQ(link.far.Receive(4, got, kQuiet), Outcome::kTimeout);
+  proxy_->Resume(Direction::kUp);
+  EXPECT_EQ(link.far.Receive(4, got), Outcome::kData);
+}
+
 TEST_F(LinkProxyTest, AStallHidesTheEndOfTheOtherSide) {
   Link link = Connect();
   proxy_->Stall(Direction::kBoth);
@@ -196,6 +219,15 @@ TEST_F(LinkProxyTest, HalfOpenSwallowsBothWaysAndClosesNeither) {
   Connect();
   proxy_->Cut();
   EXPECT_EQ(link.far.ReceiveEnd(), Outcome::kReset);
+}
+
+TEST_F(LinkProxyTest, HalfOpenKeepsNothingOfWhatItSwallows) {
+  Link link = Connect();
+  proxy_->HalfOpen();
+  const std::string block(1 << 20, 'x');
+  const int64_t before = AnonymousBytes();
+  for (int i = 0; i < 64; ++i) ASSERT_TRUE(link.near.Send(block));
+  EXPECT_LT(AnonymousBytes() - before, 32 << 20);
 }
 
 TEST_F(LinkProxyTest, HalfOpenAlsoTakesConnectionsThatAreStillBeingMade) {

@@ -73,6 +73,11 @@ TEST_F(RecordCheckerTest, FindsSwaps) {
   EXPECT_THAT(report.different, IsEmpty());
 }
 
+TEST_F(RecordCheckerTest, NamesAllThatComeTooLate) {
+  std::rotate(found_.begin() + 2, found_.begin() + 5, found_.begin() + 6);
+  EXPECT_THAT(Check().reordered, ElementsAre(Record(2), Record(3), Record(4)));
+}
+
 TEST_F(RecordCheckerTest, FindsChangedBytes) {
   found_[6].hash ^= 1;
   const CheckReport report = Check();

@@ -1,0 +1,262 @@
+#include "fabric/admin/admin_service.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "fabric/admin/log_pages.h"
+#include "fabric/base/error.h"
+#include "fabric/stream/record_batch.h"
+
+namespace selvage {
+namespace {
+
+constexpr size_t kRequestOverhead = 64u << 10;
+
+constexpr CallGate::Call kCreateStream{"CreateStream", Action::kWriteAdmin, true};
+constexpr CallGate::Call kListStreams{"ListStreams", Action::kReadAdmin};
+constexpr CallGate::Call kDescribeStream{"DescribeStream", Action::kReadAdmin};
+constexpr CallGate::Call kSetStream{"SetStream", Action::kWriteAdmin, true};
+constexpr CallGate::Call kDeleteStream{"DeleteStream", Action::kWriteAdmin, true};
+constexpr CallGate::Call kProduce{"Produce", Action::kWriteAdmin};
+constexpr CallGate::Call kFetch{"Fetch", Action::kReadAdmin};
+constexpr CallGate::Call kFindOffset{"FindOffset", Action::kReadAdmin};
+constexpr CallGate::Call kReadDigests{"ReadDigests", Action::kReadAdmin};
+constexpr CallGate::Call kListEdges{"ListEdges", Action::kReadAdmin};
+constexpr CallGate::Call kSetEdge{"SetEdge", Action::kWriteAdmin, true};
+constexpr CallGate::Call kRetireEdge{"RetireEdge", Action::kWriteAdmin, true};
+constexpr CallGate::Call kListOrigins{"ListOrigins", Action::kReadAdmin};
+constexpr CallGate::Call kListLosses{"ListLosses", Action::kReadAdmin};
+constexpr CallGate::Call kListAlarms{"ListAlarms", Action::kReadAdmin};
+constexpr CallGate::Call kResolveAlarm{"ResolveAlarm", Action::kWriteAdmin, true};
+constexpr CallGate::Call kGetStatus{"GetStatus", Action::kReadAdmin};
+
+/// Moves a result into the response.
+template <class Message>
+absl::Status Put(absl::StatusOr<Message> result, Message& response) {
+  if (result.ok()) response = *std::move(result);
+  return result.status();
+}
+
+template <class Message, class Field>
+absl::Status PutAll(absl::StatusOr<std::vector<Message>> result, Field& field) {
+  if (!result.ok()) return result.status();
+  for (Message& message : *result) *field.Add() = std::move(message);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+AdminService::AdminService(const Options& options)
+    : backend_(options.backend),
+      node_(options.backend.node()),
+      started_(node_.clock().Monotonic()),
+      gate_(options.authorizer, options.metrics, node_.clock()),
+      pool_(options.pool),
+      fetches_{.backend = backend_, .gate = gate_, .pool = pool_, .call = kFetch} {}
+
+grpc::ServerUnaryReactor* AdminService::RunAsync(grpc::CallbackServerContext* context, const CallGate::Call& call,
+                                                 size_t bytes, std::function<void(Done)> work) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto caller = gate_.Admit(*context, call);
+  if (!caller.ok()) {
+    reactor->Finish(gate_.Conclude(caller.status(), call, "", *context));
+    return reactor;
+  }
+  Done done = [this, context, reactor, &call, caller = *caller](const absl::Status& outcome) {
+    reactor->Finish(gate_.Conclude(outcome, call, caller, *context));
+  };
+  if (!pool_.TryRun(bytes, [work = std::move(work), done] { work(done); })) done(Overloaded());
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext* context, const CallGate::Call& call,
+                                            std::function<absl::Status()> work) {
+  return RunAsync(context, call, 0, [work = std::move(work)](const Done& done) { done(work()); });
+}
+
+// --- Streams -------------------------------------------------------------------------------------------------------
+
+grpc::ServerUnaryReactor* AdminService::CreateStream(grpc::CallbackServerContext* context,
+                                                     const v1::CreateStreamRequest* request,
+                                                     v1::StreamDefinition* response) {
+  return Run(context, kCreateStream,
+             [=, this] { return Put(backend_.CreateStream(request->definition()), *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListStreams(grpc::CallbackServerContext* context,
+                                                    const v1::ListStreamsRequest*, v1::ListStreamsResponse* response) {
+  return Run(context, kListStreams, [=, this] {
+    return PutAll(absl::StatusOr<std::vector<v1::StreamDefinition>>(node_.catalog().All()),
+                  *response->mutable_streams());
+  });
+}
+
+absl::Status AdminService::DescribeTo(const std::string& stream, v1::DescribeStreamResponse& response) {
+  auto definition = node_.catalog().Find(stream);
+  if (!definition) return UnknownStream(stream);
+  *response.mutable_definition() = *std::move(definition);
+  return PutAll(absl::StatusOr<std::vector<v1::LogSummary>>(backend_.Logs(stream)), *response.mutable_logs());
+}
+
+grpc::ServerUnaryReactor* AdminService::DescribeStream(grpc::CallbackServerContext* context,
+                                                       const v1::DescribeStreamRequest* request,
+                                                       v1::DescribeStreamResponse* response) {
+  return Run(context, kDescribeStream, [=, this] { return DescribeTo(request->stream(), *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::SetStream(grpc::CallbackServerContext* context,
+                                                  const v1::SetStreamRequest* request,
+                                                  v1::StreamDefinition* response) {
+  return Run(context, kSetStream, [=, this] { return Put(backend_.SetStream(*request), *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext* context,
+                                                     const v1::DeleteStreamRequest* request,
+                                                     v1::DeleteStreamResponse* response) {
+  return Run(context, kDeleteStream, [=, this]() -> absl::Status {
+    SELVAGE_ASSIGN_OR_RETURN(const int logs, backend_.DeleteStream(request->stream()));
+    response->set_logs(logs);
+    return absl::OkStatus();
+  });
+}
+
+// --- Records -------------------------------------------------------------------------------------------------------
+
+void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, Done done) {
+  auto log = backend_.FindLog(request.address(), LogUse::kWrite);
+  if (!log.ok()) return done(log.status());
+  auto header = ValidateProducedBatch(request.batch(), node_.options().batch_max);
+  if (!header.ok()) return done(header.status());
+  const int64_t records = header->last_offset_delta + int64_t{1};
+  auto appended = [this, records, &response, done](const absl::StatusOr<LogPosition>& after) {
+    if (after.ok()) {
+      response.set_base_offset(after->offset.value() - records);
+      response.set_next_offset(after->offset.value());
+    }
+    // The committer must not be kept by what gRPC does to answer.
+    pool_.Continue([done, outcome = after.status()] { done(outcome); });
+  };
+  if (absl::Status queued = (*log)->Append(request.batch(), std::move(appended)); !queued.ok()) done(queued);
+}
+
+grpc::ServerUnaryReactor* AdminService::Produce(grpc::CallbackServerContext* context,
+                                                const v1::ProduceRequest* request, v1::ProduceResponse* response) {
+  return RunAsync(context, kProduce, request->batch().size(),
+                  [=, this](Done done) { Append(*request, *response, std::move(done)); });
+}
+
+grpc::ServerUnaryReactor* AdminService::Fetch(grpc::CallbackServerContext* context, const v1::FetchRequest* request,
+                                              v1::FetchResponse* response) {
+  return FetchCall::Start(fetches_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* context,
+                                                   const v1::FindOffsetRequest* request,
+                                                   v1::FindOffsetResponse* response) {
+  return Run(context, kFindOffset, [=, this]() -> absl::Status {
+    SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
+    SELVAGE_ASSIGN_OR_RETURN(const int64_t offset, OffsetAtTime(*log, request->timestamp_ms()));
+    response->set_offset(offset);
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ReadDigests(grpc::CallbackServerContext* context,
+                                                    const v1::ReadDigestsRequest* request,
+                                                    v1::ReadDigestsResponse* response) {
+  return Run(context, kReadDigests, [=, this]() -> absl::Status {
+    SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
+    return DigestPage(*log, *request, *response);
+  });
+}
+
+// --- The fleet -----------------------------------------------------------------------------------------------------
+
+grpc::ServerUnaryReactor* AdminService::ListEdges(grpc::CallbackServerContext* context,
+                                                  const v1::ListEdgesRequest* request,
+                                                  v1::ListEdgesResponse* response) {
+  return Run(context, kListEdges,
+             [=, this] { return PutAll(backend_.ListEdges(*request), *response->mutable_edges()); });
+}
+
+grpc::ServerUnaryReactor* AdminService::SetEdge(grpc::CallbackServerContext* context,
+                                                const v1::SetEdgeRequest* request, v1::EdgeSummary* response) {
+  return Run(context, kSetEdge, [=, this] { return Put(backend_.SetEdge(*request), *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::RetireEdge(grpc::CallbackServerContext* context,
+                                                   const v1::RetireEdgeRequest* request, v1::EdgeSummary* response) {
+  return Run(context, kRetireEdge, [=, this] { return Put(backend_.RetireEdge(request->edge()), *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListOrigins(grpc::CallbackServerContext* context,
+                                                    const v1::ListOriginsRequest* request,
+                                                    v1::ListOriginsResponse* response) {
+  return Run(context, kListOrigins,
+             [=, this] { return PutAll(backend_.ListOrigins(*request), *response->mutable_origins()); });
+}
+
+// --- What operators look at ----------------------------------------------------------------------------------------
+
+absl::Status AdminService::LossesTo(const v1::ListLossesRequest& request, v1::ListLossesResponse& response) {
+  SELVAGE_ASSIGN_OR_RETURN(const std::vector<LogStore::LostRange> lost, node_.logs().Losses());
+  for (const LogStore::LostRange& range : lost) {
+    if (!request.stream().empty() && range.origin.stream != request.stream()) continue;
+    if (!request.edge().empty() && !backend_.IsOfEdge(range.origin, request.edge())) continue;
+    v1::Loss& loss = *response.add_losses();
+    loss.set_edge(range.origin.edge);
+    loss.set_stream(range.origin.stream);
+    loss.set_partition(range.origin.partition.value());
+    loss.set_from(range.gap.from.value());
+    loss.set_to(range.gap.to.value());
+    loss.set_reason(std::string(GapReasonName(range.gap.reason)));
+    loss.set_recorded_ms(range.gap.recorded_ms);
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* AdminService::ListLosses(grpc::CallbackServerContext* context,
+                                                   const v1::ListLossesRequest* request,
+                                                   v1::ListLossesResponse* response) {
+  return Run(context, kListLosses, [=, this] { return LossesTo(*request, *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListAlarms(grpc::CallbackServerContext* context,
+                                                   const v1::ListAlarmsRequest* request,
+                                                   v1::ListAlarmsResponse* response) {
+  return Run(context, kListAlarms, [=, this] {
+    return PutAll(absl::StatusOr<std::vector<v1::AlarmDocument>>(backend_.ListAlarms(request->all())),
+                  *response->mutable_alarms());
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ResolveAlarm(grpc::CallbackServerContext* context,
+                                                     const v1::ResolveAlarmRequest* request,
+                                                     v1::AlarmDocument* response) {
+  return Run(context, kResolveAlarm,
+             [=, this] { return Put(backend_.ResolveAlarm(request->id(), request->action()), *response); });
+}
+
+absl::Status AdminService::StatusTo(const v1::GetStatusRequest& request, v1::GetStatusResponse& response) {
+  SELVAGE_RETURN_IF_ERROR(Put(backend_.Status(request), response));
+  response.set_node(node_.node());
+  response.set_role(node_.options().is_edge ? "edge" : "core");
+  response.set_uptime_ms(absl::ToInt64Milliseconds(node_.clock().Monotonic() - started_));
+  response.set_store_id(node_.store_id().bytes());
+  response.set_store_bytes(node_.budget().file_bytes());
+  response.set_store_budget(node_.budget().budget());
+  response.set_volume_free(node_.budget().free_bytes());
+  response.set_open_alarms(static_cast<int32_t>(backend_.ListAlarms(false).size()));
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* context,
+                                                  const v1::GetStatusRequest* request,
+                                                  v1::GetStatusResponse* response) {
+  return Run(context, kGetStatus, [=, this] { return StatusTo(*request, *response); });
+}
+
+int AdminRequestMax(size_t batch_max) { return static_cast<int>(batch_max + kRequestOverhead); }
+
+}  // namespace selvage

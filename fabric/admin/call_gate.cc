@@ -1,0 +1,40 @@
+#include "fabric/admin/call_gate.h"
+
+#include "fabric/admin/error_metadata.h"
+#include "fabric/base/error.h"
+#include "fabric/security/credentials.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+
+absl::StatusOr<std::string> CallGate::Admit(const grpc::ServerContextBase& context, const Call& call) const {
+  SELVAGE_ASSIGN_OR_RETURN(const Identity identity, PeerIdentity(*context.auth_context(), clock_.Wall()));
+  SELVAGE_RETURN_IF_ERROR(authorizer_.Authorize(identity, call.action));
+  return SpiffeUri(identity);
+}
+
+grpc::Status CallGate::Conclude(const absl::Status& outcome, const Call& call, const std::string& caller,
+                                grpc::ServerContextBase& context) const {
+  if (outcome.ok()) {
+    if (call.logged) LogInfo("an operator's change", {{"call", call.name}, {"operator", caller}});
+    return grpc::Status::OK;
+  }
+  metrics_.CountError(outcome);
+  if (caller.empty()) {
+    LogWarning("a call is refused", {{"call", call.name}, {"peer", context.peer()}, {"error", outcome}});
+  } else if (call.action == Action::kWriteAdmin) {
+    LogWarning("a call failed",
+               {{"call", call.name}, {"operator", caller}, {"kind", ErrorKind(outcome)}, {"error", outcome}});
+  } else {
+    LogDebug("a call failed",
+             {{"call", call.name}, {"operator", caller}, {"kind", ErrorKind(outcome)}, {"error", outcome}});
+  }
+  return ToGrpc(outcome, context);
+}
+
+absl::Status Overloaded() {
+  return MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too many calls wait at this node",
+                   "slow down, or use fewer connections", Retry::kYes);
+}
+
+}  // namespace selvage

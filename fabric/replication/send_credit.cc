@@ -1,0 +1,49 @@
+#include "fabric/replication/send_credit.h"
+
+namespace selvage::replication {
+
+bool SendCredit::Raise(uint64_t limit) {
+  if (limit <= limit_) return true;
+  if (limit - window_ > begun_) return false;
+  limit_ = limit;
+  return true;
+}
+
+bool SendCredit::MayOvertake(Flow flow, size_t entry_bytes) const {
+  if (!claim_ || claim_->flow.number == flow.number) return true;
+  if (flow.priority <= claim_->flow.priority) return false;
+  return !claim_->by_turn || claim_->overtaken + entry_bytes <= window_ / 4;
+}
+
+bool SendCredit::MayBegin(Flow flow, size_t entry_bytes, uint32_t highest) const {
+  if (!MayOvertake(flow, entry_bytes)) return false;
+  if (used() == 0) return true;
+  // Lower priorities leave a quarter free, so that a window full of bulk data does not hold up an alarm.
+  uint64_t usable = flow.priority < highest ? window_ - window_ / 4 : window_;
+  return used() + entry_bytes <= usable;
+}
+
+void SendCredit::Claim(Flow flow, bool by_turn) {
+  if (claim_ && claim_->flow.number == flow.number) {
+    claim_->by_turn |= by_turn;
+  } else if (!claim_ || (!claim_->by_turn && flow.priority > claim_->flow.priority)) {
+    claim_ = Held{flow, by_turn};
+  }
+}
+
+bool SendCredit::Begin(Flow flow, size_t entry_bytes) {
+  begun_ += entry_bytes;
+  if (!claim_) return false;
+  if (claim_->flow.number == flow.number) {
+    claim_.reset();
+    return true;
+  }
+  claim_->overtaken += entry_bytes;
+  return false;
+}
+
+void SendCredit::Forget(FlowNumber flow) {
+  if (claim_ && claim_->flow.number == flow) claim_.reset();
+}
+
+}  // namespace selvage::replication

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "fabric/replication/flow.h"
+
+namespace selvage::replication {
+
+/// The memory that the peer lends for entries: its receive window. An entry takes its size from its first
+/// fragment until the peer has it on disk or dropped it. One larger than the window passes alone. Pure.
+///
+/// Small entries could keep a large one waiting for ever. So a flow that lacks credit claims what comes free
+/// next: others begin no entry before it, except that a higher priority still goes first. Of a claim made in
+/// the turn that keeps lower priorities from starving even those overtake a quarter of the window at most.
+class SendCredit {
+ public:
+  struct Flow {
+    FlowNumber number;
+    uint32_t priority = 0;
+  };
+
+  /// What the peer said in the handshake.
+  void Open(uint64_t window) { window_ = limit_ = window; }
+  /// The bytes of entries that may have begun since the link did. False when it cannot be true.
+  bool Raise(uint64_t limit);
+
+  /// False when the claim of another flow forbids `flow` to begin an entry of this size.
+  bool MayOvertake(Flow flow, size_t entry_bytes) const;
+  /// True when `flow` may begin an entry of this size now. `highest`: priority of the highest flow there is.
+  bool MayBegin(Flow flow, size_t entry_bytes, uint32_t highest) const;
+  /// The flow may not begin. `by_turn`: though it was its turn among higher priorities.
+  void Claim(Flow flow, bool by_turn);
+  /// An entry begins. True when that was what the claim waited for, so that others may try again.
+  bool Begin(Flow flow, size_t entry_bytes);
+  void Forget(FlowNumber flow);
+
+ private:
+  struct Held {
+    Flow flow;
+    bool by_turn = false;
+    uint64_t overtaken = 0;  // bytes of entries begun before it since
+  };
+  uint64_t used() const { return begun_ + window_ - limit_; }
+
+  uint64_t window_ = 0;
+  uint64_t limit_ = 0;
+  uint64_t begun_ = 0;  // invariant: limit_ <= begun_ + window_
+  std::optional<Held> claim_;
+};
+
+}  // namespace selvage::replication

@@ -1,0 +1,200 @@
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fabric/base/error.h"
+#include "fabric/replication/flow.h"
+
+/// Logs in memory for the tests of replication: what is appended is durable at once.
+namespace selvage::replication::test {
+
+/// Reproducible randomness (SplitMix64).
+class SeededRandom : public Random {
+ public:
+  explicit SeededRandom(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 1) {}
+  void Fill(void* out, size_t size) override {
+    auto* at = static_cast<char*>(out);
+    for (size_t i = 0; i < size; ++i) {
+      if (i % 8 == 0) word_ = Step();
+      at[i] = static_cast<char>(word_ >> (i % 8 * 8));
+    }
+  }
+  bool OneIn(uint64_t n) { return Below(n) == 0; }
+  /// Uniform in [low, high].
+  uint64_t Between(uint64_t low, uint64_t high) { return low + Below(high - low + 1); }
+  /// In [low, high], each order of magnitude as likely as any other.
+  uint64_t Spread(uint64_t low, uint64_t high) {
+    uint64_t top = low;
+    while (top < high && !OneIn(4)) top = std::min(high, top * 4 + 1);
+    return Between(low, top);
+  }
+
+ private:
+  uint64_t Step() {
+    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  }
+  uint64_t state_;
+  uint64_t word_ = 0;
+};
+
+inline LogId TestLogId(uint8_t n) { return *LogId::FromBytes(std::string(16, static_cast<char>(n))); }
+
+class MemoryLog {
+ public:
+  struct Stored {
+    EntryKind kind;
+    Offset from;
+    Offset to;
+    ChainHash hash_after;
+    Bytes body;
+  };
+
+  MemoryLog() = default;
+  explicit MemoryLog(LogId id) : id_(id) {}
+
+  LogId id() const { return id_; }
+  void set_id(LogId id) { id_ = id; }
+  const std::vector<Stored>& entries() const { return entries_; }
+  Offset end() const { return entries_.empty() ? Offset(0) : entries_.back().to; }
+  ChainHash hash() const { return entries_.empty() ? ChainHash(0) : entries_.back().hash_after; }
+  LogPosition position() const { return {id_, end(), hash()}; }
+
+  void Append(EntryKind kind, Offset to, Bytes body) {
+    Offset from = end();
+    size_t mixed = std::hash<std::string_view>()(body.view());
+    for (uint64_t part : {hash().value(), uint64_t(kind), uint64_t(from.value()), uint64_t(to.value())}) {
+      mixed = (mixed ^ part) * 0x9E3779B97F4A7C15u;
+      mixed ^= mixed >> 29;
+    }
+    entries_.push_back({kind, from, to, ChainHash(mixed), std::move(body)});
+  }
+  void AppendBatch(int64_t records, std::string body) {
+    Append(EntryKind::kBatch, end() + records, Bytes(std::move(body)));
+  }
+  void AppendGap(int64_t records) { Append(EntryKind::kGap, end() + records, Bytes(std::string("gap"))); }
+  /// A batch, or now and then a gap, of up to `size_max` bytes.
+  void AppendRandom(SeededRandom& random, size_t size_max) {
+    if (random.OneIn(8)) return AppendGap(static_cast<int64_t>(random.Between(1, 50)));
+    std::string body(random.Spread(1, size_max), '\0');
+    random.Fill(body.data(), std::min<size_t>(body.size(), 32));
+    AppendBatch(static_cast<int64_t>(random.Between(1, 20)), std::move(body));
+  }
+
+  /// Of the entry that begins at `from`; nothing when none does.
+  std::optional<size_t> IndexOf(Offset from) const {
+    auto it = std::lower_bound(entries_.begin(), entries_.end(), from,
+                               [](const Stored& e, Offset at) { return e.from < at; });
+    if (it == entries_.end() || it->from != from) return std::nullopt;
+    return static_cast<size_t>(it - entries_.begin());
+  }
+  LogPosition BoundaryAtOrBefore(Offset offset) const {
+    auto it = std::upper_bound(entries_.begin(), entries_.end(), offset,
+                               [](Offset at, const Stored& e) { return at < e.to; });
+    if (it == entries_.begin()) return {id_, Offset(0), ChainHash(0)};
+    return {id_, (it - 1)->to, (it - 1)->hash_after};
+  }
+
+ private:
+  LogId id_;
+  std::vector<Stored> entries_;
+};
+
+class LogSource : public FlowSource {
+ public:
+  explicit LogSource(MemoryLog& log, FlowSettings settings = {}) : log_(log), settings_(settings) {}
+
+  v1::FlowOpen Describe() override {
+    v1::FlowOpen open;
+    open.set_name(name);
+    open.set_log_id(log_.id().bytes());
+    open.set_end(log_.end().value());
+    return open;
+  }
+  FlowSettings settings() override {
+    ++settings_calls;
+    return settings_;
+  }
+  Offset end() override { return log_.end(); }
+  absl::StatusOr<bool> Continues(const LogPosition& replica) override {
+    return replica.log == log_.id() && log_.BoundaryAtOrBefore(replica.offset) == replica;
+  }
+  absl::StatusOr<std::vector<SourceEntry>> Read(Offset from, size_t max_bytes) override {
+    if (!read_error.ok()) return read_error;
+    std::vector<SourceEntry> entries;
+    size_t bytes = 0;
+    for (size_t i = log_.IndexOf(from).value(); i < log_.entries().size() && (i == *log_.IndexOf(from) || bytes < max_bytes); ++i) {
+      const MemoryLog::Stored& e = log_.entries()[i];
+      entries.push_back({e.kind, e.from, e.to, e.hash_after, compressible, e.body});
+      bytes += e.body.size();
+    }
+    return entries;
+  }
+  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override { return log_.BoundaryAtOrBefore(offset); }
+  void Acknowledged(const LogPosition& durable) override { acknowledged = durable; }
+
+  MemoryLog& log() { return log_; }
+  void set_settings(FlowSettings settings) { settings_ = settings; }
+
+  std::string name;
+  bool compressible = false;
+  absl::Status read_error;
+  std::optional<LogPosition> acknowledged;
+  int settings_calls = 0;
+
+ private:
+  MemoryLog& log_;
+  FlowSettings settings_;
+};
+
+class LogSink : public FlowSink {
+ public:
+  explicit LogSink(MemoryLog& log) : log_(log) {}
+
+  LogPosition position() override { return log_.position(); }
+  absl::Status Check(const ReceivedEntry&) override { return check_error; }
+  std::optional<ChainHash> HashAt(Offset offset) override {
+    ++hashes_asked;
+    LogPosition boundary = log_.BoundaryAtOrBefore(offset);
+    if (boundary.offset != offset) return std::nullopt;
+    return boundary.hash;
+  }
+  /// What a log's committer does with what the session hands it.
+  absl::StatusOr<LogPosition> Append(ReceivedEntry entry) {
+    if (entry.from != log_.end()) {
+      return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence", "not at the end", "", Retry::kYes);
+    }
+    log_.Append(entry.kind, entry.to, Bytes(std::move(entry.body)));
+    return log_.position();
+  }
+  MemoryLog& log() { return log_; }
+
+  absl::Status check_error;
+  int hashes_asked = 0;
+
+ private:
+  MemoryLog& log_;
+};
+
+/// True when `replica` consists of the first entries of `source`, byte for byte.
+inline bool IsPrefix(const MemoryLog& replica, const MemoryLog& source) {
+  if (replica.entries().size() > source.entries().size()) return false;
+  for (size_t i = 0; i < replica.entries().size(); ++i) {
+    const auto& a = replica.entries()[i];
+    const auto& b = source.entries()[i];
+    if (a.kind != b.kind || a.from != b.from || a.to != b.to || !(a.body == b.body) || a.hash_after != b.hash_after) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace selvage::replication::test
