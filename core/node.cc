@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -12,6 +13,7 @@
 #include "core/fleet.h"
 #include "core/peer_link.h"
 #include "fabric/admin/admin_service.h"
+#include "fabric/admin/node_metrics.h"
 #include "fabric/base/error.h"
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
@@ -60,6 +62,12 @@ LinkServer::Options LinkOptions(const CoreConfig& config, const std::string& tru
   options.session.timeout = config.link.timeout;
   options.session.receive_window = config.link.receive_window;
   return options;
+}
+
+std::optional<absl::Time> CertificateEnd(const TlsFiles& tls) {
+  auto end = CertificateNotAfter(tls.cert);
+  if (!end.ok()) return std::nullopt;
+  return *end;
 }
 
 absl::StatusOr<Identity> CheckIdentity(const CoreConfig& config, const TlsFiles& tls) {
@@ -126,10 +134,12 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
                    });
   CoreAdmin backend(fleet);
   Authorizer authorizer(identity.trust_domain);
-  AdminService admin(backend, authorizer, metrics);
-  auto collectors = RegisterCoreMetrics(metrics, fleet, tls);
+  AdminService admin({backend, authorizer, metrics});
+  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
+    return CertificateEnd(tls);
+  }));
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.link.listen.ToString(), ServerCredentials(tls)},
-                                                          {&links.service(), &admin.service()}));
+                                                          {&links.service(), &admin}));
   auto flusher = std::make_unique<FleetFlusher>(fleet);
   health.SetReady("store");
   LogInfo("core started", {{"core", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
@@ -139,11 +149,10 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   absl::Status ended = shutdown.Wait();
   LogInfo("core stopping", {{"core", config.node_id}});
   links.Stop(kStopDeadline, absl::Seconds(1));
-  admin.Stop();
   server->Shutdown(kStopDeadline);
   link_threads.join();
   flusher.reset();
-  collectors.clear();
+  node_metrics.reset();
   http->Stop();
   return ended;
 }

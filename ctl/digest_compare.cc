@@ -81,8 +81,7 @@ void AddGap(Comparison& result, bool at_core, int64_t from, int64_t to) {
 int64_t Step(Comparison& result, int64_t offset, const v1::EntryDigest& core, const v1::EntryDigest& edge) {
   if (core.gap() != edge.gap()) {
     // Not damage: the gap's side knows that it lacks these records, and why.
-    const v1::EntryDigest& gap = core.gap() ? core : edge;
-    int64_t to = std::min(gap.to(), result.to);
+    int64_t to = std::min(core.to(), edge.to());
     AddGap(result, core.gap(), offset, to);
     return to;
   }

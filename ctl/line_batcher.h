@@ -29,9 +29,8 @@ class LineBatcher {
     size_t max_bytes = 256 << 10;  ///< before compression; one larger line still goes alone
     absl::Duration linger = absl::Milliseconds(100);
     Codec codec = Codec::kNone;
-    std::string key{};  ///< of every record; empty: none
-    std::string
-        key_separator;  ///< the key is what stands before its first occurrence; empty: no key in the lines
+    std::string key{};            ///< of every record; empty: none
+    std::string key_separator{};  ///< its first occurrence ends the key; empty: no keys in the lines
   };
 
   explicit LineBatcher(Options options) : options_(std::move(options)), builder_(options_.codec) {}

@@ -1,7 +1,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -27,6 +29,7 @@ void StopAtInterrupt() {
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // our errors say what happened; its log lines only repeat it
   StopAtInterrupt();
   selvage::ctl::World world;
   world.in = STDIN_FILENO;

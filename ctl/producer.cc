@@ -26,15 +26,18 @@ constexpr absl::Duration kLongestBackoff = absl::Seconds(2);
 constexpr absl::Duration kConnectionLook = absl::Milliseconds(50);
 constexpr absl::Duration kProgressEvery = absl::Milliseconds(200);
 
-// Refusals that come before anything was stored, whatever their code.
-bool RefusedAtTheDoor(const absl::Status& error) {
+// Refusals that come before anything was stored and pass with time. A full disk that a write ran into,
+// instead of admission, is none of them: it stops the node in the middle of a commit, and the node says that
+// no retry helps.
+bool RefusedForNow(const absl::Status& error) {
   std::string kind = ErrorKind(error);
-  return kind == "overloaded" || kind == "disk_full" || kind == "corrupt_batch";
+  return IsRetryable(error) &&
+         (kind == "overloaded" || kind == "disk_full" || kind == "corrupt_batch" || kind == "stopping");
 }
 
-// What a node answers to a request that it did not carry out. Everything else, from a broken connection to a
-// node that stops in the middle of a commit, leaves it open.
-bool NothingStored(const absl::Status& error) {
+// What a node answers to a request that it does not carry out. Everything else, from a broken connection to a
+// commit that failed, leaves open what is stored.
+bool RefusedForGood(const absl::Status& error) {
   switch (error.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kNotFound:
@@ -44,10 +47,9 @@ bool NothingStored(const absl::Status& error) {
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kUnimplemented:
-    case absl::StatusCode::kResourceExhausted:
       return true;
     default:
-      return RefusedAtTheDoor(error);
+      return false;
   }
 }
 
@@ -205,8 +207,8 @@ absl::Status Producer::Acknowledge(const v1::ProduceResponse& response) {
 }
 
 absl::Status Producer::HandleFailure(const absl::Status& error) {
-  if (RefusedAtTheDoor(error) && IsRetryable(error)) return TryAgain(error);
-  if (!NothingStored(error)) {
+  if (RefusedForNow(error)) return TryAgain(error);
+  if (!RefusedForGood(error)) {
     in_doubt_ = true;
     if (options_.retry_in_doubt) {
       SELVAGE_RETURN_IF_ERROR(TryAgain(error));

@@ -34,8 +34,8 @@ struct ProduceOutcome {
 /// thread-safe.
 ///
 /// A batch is sent only over a connection that stands, so a node that is away is waited for without any
-/// doubt; so are the refusals that store nothing and pass ("overloaded", "disk_full"). An answer that is lost
-/// leaves the batch in doubt: that ends the run, unless the caller accepts duplicates.
+/// doubt; so are the refusals that store nothing and pass ("overloaded", "disk_full", "stopping"). An answer
+/// that is lost leaves the batch in doubt: that ends the run, unless the caller accepts duplicates.
 class Producer {
  public:
   struct Options {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "edge/edge_state.h"
 #include "edge/uplink.h"
 #include "fabric/admin/admin_service.h"
+#include "fabric/admin/node_metrics.h"
 #include "fabric/base/error.h"
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
@@ -66,6 +68,18 @@ LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls, c
   return options;
 }
 
+LinkView ViewOf(const LinkState& link) {
+  if (link.connected) return {true, link.address};
+  if (!link.last_error.ok()) return {false, link.address + ": " + Describe(link.last_error)};
+  return {false, "dialling " + link.address};
+}
+
+std::optional<absl::Time> CertificateEnd(const TlsFiles& tls) {
+  auto end = CertificateNotAfter(tls.cert);
+  if (!end.ok()) return std::nullopt;
+  return *end;
+}
+
 absl::StatusOr<Identity> CheckIdentity(const EdgeConfig& config, const TlsFiles& tls) {
   SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
   if (identity.role == Role::kEdge && identity.id == config.node_id) return identity;
@@ -102,12 +116,14 @@ absl::Status RunEdge(const EdgeConfig& config) {
                   SystemRandom(), [&](std::function<void()> wake) {
                     return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake));
                   });
-  EdgeAdmin backend(state, link);
+  EdgeAdmin backend(state, [&link] { return ViewOf(link.state()); });
   Authorizer authorizer(identity.trust_domain);
-  AdminService admin(backend, authorizer, metrics);
-  auto collectors = RegisterEdgeMetrics(metrics, state, link, tls);
+  AdminService admin({backend, authorizer, metrics});
+  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
+    return CertificateEnd(tls);
+  }));
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls)},
-                                                          {&admin.service()}));
+                                                          {&admin}));
   health.SetReady("store");
   link.Start();
   LogInfo("edge started", {{"edge", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
@@ -117,10 +133,9 @@ absl::Status RunEdge(const EdgeConfig& config) {
   absl::Status ended = shutdown.Wait();
   LogInfo("edge stopping", {{"edge", config.node_id}});
   link.Stop();
-  admin.Stop();
   server->Shutdown(kStopDeadline);
   link_threads.join();
-  collectors.clear();
+  node_metrics.reset();
   http->Stop();
   return ended;
 }

@@ -23,7 +23,7 @@ std::optional<Scheduler::Turn> Scheduler::Pick(const std::vector<Candidate>& can
   }
   if (!highest) return std::nullopt;
   uint32_t level = *highest;
-  if (turns_over_others_ >= kTurnsOverOthers) {
+  if (overtaken_ >= turn_due_) {
     for (uint32_t lower = 0; lower < *highest; ++lower) {
       if (!ready[lower]) continue;
       if (level == *highest || levels_[lower].last_turn < levels_[level].last_turn) level = lower;
@@ -51,9 +51,11 @@ void Scheduler::Sent(const Candidate& flow, size_t bytes) {
   level.virtual_time = start;
   level.last_turn = ++turn_;
   if (picked_given_way_) {
-    turns_over_others_ = 0;
+    // The next turn is due when this one has been paid for.
+    overtaken_ = 0;
+    turn_due_ = bytes * (kShare - 1);
   } else if (picked_overtakes_) {
-    turns_over_others_ = std::min(turns_over_others_ + 1, kTurnsOverOthers);
+    overtaken_ = std::min(overtaken_ + bytes, turn_due_);
   }
 }
 

@@ -10,10 +10,9 @@
 
 namespace selvage::replication {
 
-/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by
-/// weight (start-time fair queueing). Nothing starves: after kTurnsOverOthers frames that overtook somebody,
-/// one of the lower ones gets a turn, the priorities below taking it in rotation. Who waits for credit is
-/// overtaken as well, and keeps the claim to a turn. Pure.
+/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by weight
+/// (start-time fair queueing). Nothing starves: of the bytes sent while somebody was overtaken, the lower priorities
+/// get one in kShare, taking turns. Who waits for credit is overtaken as well, and keeps the claim to a turn. Pure.
 class Scheduler {
  public:
   struct Candidate {
@@ -26,7 +25,7 @@ class Scheduler {
     size_t index = 0;        ///< in the candidates
     bool given_way = false;  ///< a higher priority waits: the turn that keeps the lower ones from starving
   };
-  static constexpr int kTurnsOverOthers = 15;
+  static constexpr size_t kShare = 16;
   static constexpr uint32_t kPriorities = 10;
 
   /// Picks a ready one; nothing when there is none. The pick counts only when Sent follows.
@@ -48,7 +47,8 @@ class Scheduler {
   std::array<Level, kPriorities> levels_;
   std::map<FlowNumber, double> served_;  // bytes over weight, per flow: the smallest is next
   uint64_t turn_ = 0;
-  int turns_over_others_ = 0;
+  size_t overtaken_ = 0;  // bytes sent over others since their last turn; up to what makes a turn due
+  size_t turn_due_ = kShare << 10;
   bool picked_overtakes_ = false;
   bool picked_given_way_ = false;
 };

@@ -21,6 +21,7 @@ void DiskBudget::Measured(uint64_t file_bytes, uint64_t free_bytes) {
   file_bytes_ = file_bytes;
   free_bytes_ = free_bytes;
   charged_ = 0;
+  if (Headroom() >= Signed(wanted_)) wanted_ = 0;
 }
 
 int64_t DiskBudget::Headroom() const {
@@ -47,7 +48,9 @@ absl::Status DiskBudget::Take(uint64_t bytes, int64_t headroom) {
 
 absl::Status DiskBudget::Admit(uint64_t bytes) {
   absl::MutexLock lock(&mutex_);
-  return Take(bytes, Headroom());
+  absl::Status taken = Take(bytes, Headroom());
+  if (!taken.ok()) wanted_ = std::max(wanted_, bytes * kFilesPerByte);
+  return taken;
 }
 
 absl::Status DiskBudget::AdmitFromReserve(uint64_t bytes) {
@@ -72,7 +75,7 @@ uint64_t DiskBudget::free_bytes() const {
 
 bool DiskBudget::has_room() const {
   absl::MutexLock lock(&mutex_);
-  return Headroom() > 0;
+  return Headroom() > 0 && Headroom() >= Signed(wanted_);
 }
 
 }  // namespace selvage

@@ -31,7 +31,7 @@ class DiskBudget {
   uint64_t file_bytes() const;
   uint64_t free_bytes() const;
   uint64_t budget() const { return limits_.budget; }
-  /// False when even a small write would be refused.
+  /// False when even a small write would be refused, or one like those that were refused since there was room.
   bool has_room() const;
 
  private:
@@ -44,6 +44,7 @@ class DiskBudget {
   uint64_t file_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t free_bytes_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX / 4;
   uint64_t charged_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;  // bytes of files that a refused write would have taken
 };
 
 }  // namespace selvage

@@ -54,6 +54,8 @@ absl::StatusOr<std::vector<Entry>> EmbeddedLog::Read(Offset from, size_t max_byt
   if (from == state.end) return std::vector<Entry>();
   if (!from_disk) {
     std::vector<Entry> cached = env_.cache.Read(number_, from, max_bytes);
+    // The cache has an entry a moment before the new end is published.
+    while (!cached.empty() && cached.back().from >= state.end) cached.pop_back();
     if (!cached.empty()) return cached;
   }
   std::vector<Entry> entries;

@@ -76,13 +76,13 @@ Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
 /// a cursor does not tell the key of what it cannot read.
 Tail FindTail(KvStore& store, LogNumber log, Offset start) {
   Tail tail;
-  Offset low = start, high(INT64_MAX);
+  Offset low = start - 1, high(INT64_MAX - 1);  // what begins at or before `low` can be read, at or before `high` not
   Offset probe = high;
   while (true) {
     auto entry = EntryAtOrBefore(store, log, probe);
     if (entry.ok()) {
       tail.last = *std::move(entry);
-      low = tail.last ? std::max(probe, tail.last->to) : probe;
+      low = tail.last ? std::max(probe, tail.last->to - 1) : probe;
       if (tail.damage.ok()) return tail;
     } else {
       if (tail.damage.ok()) tail.damage = entry.status();

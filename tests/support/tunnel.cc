@@ -220,7 +220,7 @@ bool Tunnel::WriteFront(Lane& lane) {
 
 void Tunnel::Finish(Lane& lane) {
   lane.finished = true;
-  if (up_.finished && down_.finished && up_.queue.empty() && down_.queue.empty()) Close();
+  if (Opposite(lane).finished) Close();
 }
 
 }  // namespace selvage::test

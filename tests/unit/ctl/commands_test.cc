@@ -116,7 +116,7 @@ TEST_F(CommandsTest, EdgesAreListedLabelledAndSet) {
   edge.mutable_status()->set_store_budget(1 << 30);
   EXPECT_EQ(
       Ctl({"edge", "list", "--label", "site=nord"}).out,
-      "EDGE   STATE      SLOT  LAST SEEN             VERSION                STORE  GENERATION  MAX RATE   "
+      "EDGE   STATE      SLOT  LAST SEEN             VERSION               STORE  GENERATION   MAX RATE  "
       "LABELS\n"
       "rig-7  connected     2  2026-03-01 12:00:00Z  0.1.0    1.0 MiB of 1.0 GiB         4/5  64 kbit/s  "
       "site=nord\n");

@@ -175,6 +175,11 @@ int FakeAdmin::most_produce_calls_at_once() {
   return most_at_once_;
 }
 
+int FakeAdmin::fetch_calls() {
+  absl::MutexLock lock(&mutex_);
+  return fetch_calls_;
+}
+
 grpc::Status FakeAdmin::Fail(const absl::Status& error, Context& context) {
   if (error.GetPayload(kBare)) {
     return grpc::Status(static_cast<grpc::StatusCode>(error.code()), std::string(error.message()));
@@ -239,6 +244,7 @@ grpc::Status FakeAdmin::Produce(Context* context, const v1::ProduceRequest* requ
     call = ++produce_calls_;
     most_at_once_ = std::max(most_at_once_, ++at_once_);
   }
+  while (call == hanging_call && !context->IsCancelled()) absl::SleepFor(absl::Milliseconds(2));
   absl::Status error = before_store ? before_store(call) : absl::OkStatus();
   if (error.ok()) error = ValidateProducedBatch(request->batch(), 64 << 20).status();
   {
@@ -258,6 +264,7 @@ grpc::Status FakeAdmin::Produce(Context* context, const v1::ProduceRequest* requ
 grpc::Status FakeAdmin::Fetch(Context* context, const v1::FetchRequest* request,
                               v1::FetchResponse* response) {
   absl::MutexLock lock(&mutex_);
+  ++fetch_calls_;
   Log* log = Find(request->address());
   if (log == nullptr)
     return Fail(MakeError(absl::StatusCode::kNotFound, "unknown_partition", "no such log"), *context);

@@ -57,11 +57,14 @@ class FakeAdmin final : public v1::Admin::Service {
   bool WaitForRecords(const std::string& stream, size_t count);
   int produce_calls();
   int most_produce_calls_at_once();
+  int fetch_calls();
 
   /// Run in every Produce call, before and after its batch is stored. An error is its answer; `bare` ones
   /// carry no trailers, as when the connection breaks.
   std::function<absl::Status(int call)> before_store;
   std::function<absl::Status(int call)> after_store;
+  /// This Produce call does not end before its connection does.
+  int hanging_call = 0;
   /// Answers ReadDigests with this error.
   absl::Status digest_error;
 
@@ -109,6 +112,7 @@ class FakeAdmin final : public v1::Admin::Service {
   int produce_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int at_once_ ABSL_GUARDED_BY(mutex_) = 0;
   int most_at_once_ ABSL_GUARDED_BY(mutex_) = 0;
+  int fetch_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -5,7 +5,7 @@
 #include <boost/json/parse.hpp>
 #include <thread>
 
-#include "fabric/base/error.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/ctl/fake_admin.h"
 #include "tests/unit/ctl/run_ctl.h"
 
@@ -101,11 +101,14 @@ TEST_F(TailTest, BatchesItCannotDecodeArePassedLoudly) {
 TEST_F(TailTest, FollowsThroughARestartOfTheNode) {
   CtlRun run;
   std::thread tail([&] { run = Tail({"--from", "3", "--max-records", "4"}); });
+  auto fetches = [this](int count) {
+    return test::Eventually(absl::Seconds(20), [this, count] { return node_.fetch_calls() >= count; });
+  };
+  EXPECT_TRUE(fetches(2));  // the second one waits for more
   node_.AppendValues("sensors", {"f"});
-  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_TRUE(fetches(3));
   node_.Stop();
   node_.AppendValues("sensors", {"g"});
-  absl::SleepFor(absl::Milliseconds(100));
   node_.Start();
   tail.join();
   EXPECT_EQ(run.code, kDone) << run.err;

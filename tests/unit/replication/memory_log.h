@@ -89,18 +89,23 @@ class MemoryLog {
     AppendBatch(static_cast<int64_t>(random.Between(1, 20)), std::move(body));
   }
 
-  /// Of the entry that begins at `from`; nothing when none does.
-  std::optional<size_t> IndexOf(Offset from) const {
-    auto it = std::lower_bound(entries_.begin(), entries_.end(), from,
-                               [](const Stored& e, Offset at) { return e.from < at; });
-    if (it == entries_.end() || it->from != from) return std::nullopt;
+  /// One gap in the place of entries [first, last]; the chain goes on as if they were there.
+  void ReplaceByGap(size_t first, size_t last) {
+    Stored gap{EntryKind::kGap, entries_[first].from, entries_[last].to, entries_[last].hash_after,
+               Bytes(std::string("gap"))};
+    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(first), entries_.begin() + static_cast<ptrdiff_t>(last));
+    entries_[first] = std::move(gap);
+  }
+  /// Index of the entry that holds `offset`; the number of entries at the end.
+  size_t IndexOf(Offset offset) const {
+    auto it = std::upper_bound(entries_.begin(), entries_.end(), offset,
+                               [](Offset at, const Stored& e) { return at < e.to; });
     return static_cast<size_t>(it - entries_.begin());
   }
   LogPosition BoundaryAtOrBefore(Offset offset) const {
-    auto it = std::upper_bound(entries_.begin(), entries_.end(), offset,
-                               [](Offset at, const Stored& e) { return at < e.to; });
-    if (it == entries_.begin()) return {id_, Offset(0), ChainHash(0)};
-    return {id_, (it - 1)->to, (it - 1)->hash_after};
+    size_t next = IndexOf(offset);
+    if (next == 0) return {id_, Offset(0), ChainHash(0)};
+    return {id_, entries_[next - 1].to, entries_[next - 1].hash_after};
   }
 
  private:
@@ -116,6 +121,7 @@ class LogSource : public FlowSource {
     v1::FlowOpen open;
     open.set_name(name);
     open.set_log_id(log_.id().bytes());
+    open.set_start(start.value());
     open.set_end(log_.end().value());
     return open;
   }
@@ -125,26 +131,32 @@ class LogSource : public FlowSource {
   }
   Offset end() override { return log_.end(); }
   absl::StatusOr<bool> Continues(const LogPosition& replica) override {
-    return replica.log == log_.id() && log_.BoundaryAtOrBefore(replica.offset) == replica;
+    if (replica.log != log_.id() || replica.offset > log_.end()) return false;
+    LogPosition boundary = log_.BoundaryAtOrBefore(replica.offset);
+    if (boundary.offset == replica.offset) return boundary == replica;
+    return log_.entries()[log_.IndexOf(replica.offset)].kind == EntryKind::kGap;
   }
   absl::StatusOr<std::vector<SourceEntry>> Read(Offset from, size_t max_bytes) override {
     if (!read_error.ok()) return read_error;
     std::vector<SourceEntry> entries;
     size_t bytes = 0;
-    for (size_t i = log_.IndexOf(from).value(); i < log_.entries().size() && (i == *log_.IndexOf(from) || bytes < max_bytes); ++i) {
+    for (size_t i = log_.IndexOf(from); i < log_.entries().size() && (entries.empty() || bytes < max_bytes); ++i) {
       const MemoryLog::Stored& e = log_.entries()[i];
-      entries.push_back({e.kind, e.from, e.to, e.hash_after, compressible, e.body});
+      entries.push_back({e.kind, std::max(from, e.from), e.to, e.hash_after, compressible, e.body});
       bytes += e.body.size();
     }
     return entries;
   }
-  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override { return log_.BoundaryAtOrBefore(offset); }
+  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override {
+    return log_.BoundaryAtOrBefore(std::max(offset, start));
+  }
   void Acknowledged(const LogPosition& durable) override { acknowledged = durable; }
 
   MemoryLog& log() { return log_; }
   void set_settings(FlowSettings settings) { settings_ = settings; }
 
   std::string name;
+  Offset start;  ///< nothing before it is held any more
   bool compressible = false;
   absl::Status read_error;
   std::optional<LogPosition> acknowledged;

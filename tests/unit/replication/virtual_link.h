@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "fabric/base/check.h"
 #include "fabric/replication/session.h"
 #include "tests/unit/replication/memory_log.h"
 
@@ -93,16 +94,18 @@ class End {
   End(bool is_edge, Session::Options options) : options_(options) { options_.is_edge = is_edge; }
   virtual ~End() = default;
 
-  /// A new session; what the old one was persisting is refused (its fence is gone) and not counted.
   void Connect(absl::Duration now) {
-    persisting_.clear();
     held_ = 0;
     session_ = std::make_unique<Session>(options_, now);
     wake_at_ = now;
     if (options_.is_edge) session_->SendHello({});
   }
-  void Disconnect() {
+  /// What is being persisted is lost, as in a crash, or still reaches the disk.
+  void Disconnect(bool crash, absl::Duration now) {
     session_.reset();
+    for (Persisting& p : persisting_) {
+      if (!crash) (void)Append(p.what.flow, std::move(p.what.entry), now);
+    }
     persisting_.clear();
   }
   bool connected() const { return session_ != nullptr; }
@@ -274,10 +277,10 @@ class VirtualLink {
     core_.Connect(now_);
     Settle();
   }
-  /// What is under way is lost; both ends notice at once.
-  void Cut() {
-    edge_.Disconnect();
-    core_.Disconnect();
+  /// What is under way is lost; both ends notice at once, or crash.
+  void Cut(bool crash) {
+    edge_.Disconnect(crash, now_);
+    core_.Disconnect(crash, now_);
     up_.Clear();
     down_.Clear();
   }
@@ -291,6 +294,8 @@ class VirtualLink {
         Settle();
         return done && done();
       }
+      SELVAGE_CHECK(next > now_ || ++idle_turns_ < 10000);  // an end asks to be woken again and again
+      if (next > now_) idle_turns_ = 0;
       now_ = std::max(now_, next);
       Settle();
     }
@@ -329,6 +334,7 @@ class VirtualLink {
   Wire up_;
   Wire down_;
   absl::Duration now_ = absl::Seconds(1000);
+  int idle_turns_ = 0;
 };
 
 }  // namespace selvage::replication::test

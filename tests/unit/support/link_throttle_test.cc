@@ -87,9 +87,11 @@ TEST_F(LinkThrottleTest, MovesNoMoreThanTheRate) {
   Client near(proxy_->port());
   Client far = server_.Accept();
   proxy_->Throttle(Direction::kUp, kSlowBits);
+  // An idle link saves nothing up.
+  std::string got;
+  ASSERT_EQ(far.Receive(1, got, absl::Milliseconds(300)), Outcome::kTimeout);
   const absl::Duration start = Now();
   std::thread sender([&] { near.Send(std::string(64 << 10, 'x'), absl::Seconds(2)); });
-  std::string got;
   // Two thirds of a second's bytes cannot be here before two thirds of a second, less what the gate may make
   // up for.
   constexpr size_t kBytes = kSlowBits / 8 * 2 / 3;
@@ -109,12 +111,25 @@ TEST_F(LinkThrottleTest, ASlowLinkPushesBackBothWays) {
   EXPECT_LT(far.SendUntilBlocked(absl::Milliseconds(200)), kHeldBytes);
 }
 
-TEST_F(LinkThrottleTest, ASlowLinkWithADelayHoldsOnlyWhatIsInFlight) {
+TEST_F(LinkThrottleTest, ASlowLinkWithALongDelayHoldsOnlyWhatIsInFlight) {
   Client near(proxy_->port());
   Client far = server_.Accept();
   proxy_->Throttle(Direction::kUp, 8'000);
   proxy_->Delay(Direction::kUp, absl::Hours(1));
   EXPECT_LT(near.SendUntilBlocked(absl::Milliseconds(200)), kHeldBytes);
+}
+
+TEST_F(LinkThrottleTest, AReceiverThatDoesNotReadPushesBack) {
+  // The receiver's kernel holds some hundred KiB more.
+  Client near(proxy_->port());
+  Client far = server_.Accept();
+  EXPECT_LT(near.SendUntilBlocked(absl::Milliseconds(200)), 4u << 20);
+
+  Client throttled(proxy_->port());
+  Client throttled_far = server_.Accept();
+  proxy_->Throttle(Direction::kUp, 80'000'000);
+  proxy_->Delay(Direction::kUp, absl::Milliseconds(5));
+  EXPECT_LT(throttled.SendUntilBlocked(absl::Milliseconds(200)), 4u << 20);
 }
 
 TEST_F(LinkThrottleTest, ConnectionsShareTheRateInTurns) {
@@ -126,11 +141,11 @@ TEST_F(LinkThrottleTest, ConnectionsShareTheRateInTurns) {
   Client small_far = server_.Accept();
   proxy_->Throttle(Direction::kUp, 200'000);
   // Two fill the link for seconds; the third must get through all the same, and long before they are done.
+  ASSERT_TRUE(small.Send(std::string(6000, 'y')));
   ASSERT_TRUE(first.Send(std::string(40'000, 'x')));
   ASSERT_TRUE(second.Send(std::string(40'000, 'x')));
-  ASSERT_TRUE(small.Send(std::string(2000, 'y')));
   std::string got;
-  ASSERT_EQ(small_far.Receive(2000, got), Outcome::kData);
+  ASSERT_EQ(small_far.Receive(6000, got), Outcome::kData);
   EXPECT_LT(proxy_->counters().bytes_up, 40'000u);
 }
 

@@ -74,7 +74,7 @@ bool Client::Send(std::string_view data, absl::Duration deadline) {
 size_t Client::SendUntilBlocked(absl::Duration quiet) {
   const std::string block(64 << 10, 'x');
   size_t total = 0;
-  while (Ready(descriptor_, POLLOUT, quiet)) {
+  while (total < (32u << 20) && Ready(descriptor_, POLLOUT, quiet)) {
     const ssize_t size = send(descriptor_, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (size < 0 && errno != EAGAIN) break;
     if (size > 0) total += static_cast<size_t>(size);

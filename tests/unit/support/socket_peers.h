@@ -30,7 +30,7 @@ class Client {
 
   /// True when all was taken by the kernel in time.
   bool Send(std::string_view data, absl::Duration deadline = absl::Seconds(10));
-  /// Sends until the kernel takes no more for `quiet`; returns how much it took.
+  /// Sends until the kernel takes no more for `quiet`, at most 32 MiB; returns how much it took.
   size_t SendUntilBlocked(absl::Duration quiet);
   /// Reads exactly `size` bytes, or what came before the end, a reset or the deadline.
   Outcome Receive(size_t size, std::string& data, absl::Duration deadline = absl::Seconds(10));

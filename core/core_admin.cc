@@ -1,0 +1,261 @@
+#include "core/core_admin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+namespace {
+
+constexpr int kLabelsMax = 64;
+constexpr size_t kLabelKeyMax = 63;
+constexpr size_t kLabelValueMax = 255;
+
+bool IsLabelKey(const std::string& key) {
+  return !key.empty() && key.size() <= kLabelKeyMax && std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.' || c == '/';
+  });
+}
+
+absl::Status CheckLabels(const v1::SetEdgeRequest& request) {
+  const bool well_formed =
+      request.set_labels_size() <= kLabelsMax &&
+      std::all_of(request.set_labels().begin(), request.set_labels().end(), [](const auto& label) {
+        return IsLabelKey(label.first) && label.second.size() <= kLabelValueMax;
+      });
+  if (well_formed) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_label", "a label's key or value is not allowed",
+                   fmt::format("keys of 1 to {} letters, digits, '_', '-', '.' and '/'; values of at most {} bytes; at "
+                               "most {} labels",
+                               kLabelKeyMax, kLabelValueMax, kLabelsMax));
+}
+
+bool HasLabels(const v1::EdgeSummary& edge, const google::protobuf::Map<std::string, std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
+    auto found = edge.labels().find(label.first);
+    return found != edge.labels().end() && found->second == label.second;
+  });
+}
+
+std::string PartitionRange(int32_t partitions) { return fmt::format("partitions 0 to {}", partitions - 1); }
+
+bool InRange(const v1::LogAddress& address, int32_t partitions) {
+  return address.partition() >= 0 && address.partition() < partitions;
+}
+
+bool HadSlot(const v1::EdgeSummary& edge, uint32_t slot) {
+  return edge.slot() == slot ||
+         std::find(edge.former_slots().begin(), edge.former_slots().end(), slot) != edge.former_slots().end();
+}
+
+}  // namespace
+
+// --- Streams -------------------------------------------------------------------------------------------------------
+
+absl::StatusOr<v1::StreamDefinition> CoreAdmin::CreateStream(const v1::StreamDefinition& definition) {
+  return fleet_.CreateStream(definition);
+}
+
+absl::StatusOr<v1::StreamDefinition> CoreAdmin::SetStream(const v1::SetStreamRequest& request) {
+  return fleet_.SetStream(request);
+}
+
+absl::StatusOr<int> CoreAdmin::DeleteStream(const std::string& stream) {
+  const auto definition = node().catalog().Find(stream);
+  SELVAGE_ASSIGN_OR_RETURN(const int logs, fleet_.DeleteStream(stream));
+  const bool replicas = definition && definition->direction() == v1::UP;
+  LogWarning(replicas ? "stream deleted, with the replicas of what edges wrote" : "stream deleted",
+             {{"stream", stream}, {"logs", logs}});
+  return logs;
+}
+
+std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
+  std::map<std::string, v1::StreamDefinition> definitions;
+  for (v1::StreamDefinition& definition : node().catalog().All()) definitions[definition.name()] = definition;
+  std::vector<v1::LogSummary> logs;
+  for (EmbeddedLog* log : node().logs().Logs()) {
+    const LogOrigin& origin = log->origin();
+    if (!stream.empty() && origin.stream != stream) continue;
+    v1::LogSummary summary = SummaryOf(*log);
+    const auto definition = definitions.find(origin.stream);
+    if (definition != definitions.end() && definition->second.direction() == v1::UP) {
+      const int64_t first = int64_t{origin.slot.value()} * definition->second.partitions();
+      summary.set_topic_partition(static_cast<int32_t>(first + origin.partition.value()));
+    }
+    logs.push_back(std::move(summary));
+  }
+  std::sort(logs.begin(), logs.end(), [](const v1::LogSummary& a, const v1::LogSummary& b) {
+    return std::make_tuple(a.stream(), a.topic_partition(), a.edge(), a.superseded()) <
+           std::make_tuple(b.stream(), b.topic_partition(), b.edge(), b.superseded());
+  });
+  return logs;
+}
+
+absl::StatusOr<Log*> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
+  const auto definition = node().catalog().Find(address.stream());
+  if (!definition) return UnknownStream(address.stream());
+  switch (definition->direction()) {
+    case v1::UP:
+      return FindReplica(address, definition->partitions(), use);
+    case v1::DOWN:
+      return FindForEdge(address, definition->partitions(), use);
+    default:
+      return FindShared(address, definition->partitions());
+  }
+}
+
+absl::StatusOr<Log*> CoreAdmin::FindReplica(const v1::LogAddress& address, int32_t partitions, LogUse use) {
+  if (use == LogUse::kWrite) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "read_only_replica",
+                     fmt::format("stream {} is written at each edge; the core holds replicas", address.stream()),
+                     "produce at the edge: selvagectl --address <edge>");
+  }
+  if (address.edge().empty()) return FindTopicPartition(address, partitions);
+  if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
+  SELVAGE_ASSIGN_OR_RETURN(const v1::EdgeSummary edge, fleet_.Summary(address.edge()));
+  Log* log = node().logs().Find(
+      {address.edge(), Slot(edge.slot()), address.stream(), PartitionId(address.partition())});
+  if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", address.edge()));
+  return log;
+}
+
+absl::StatusOr<Log*> CoreAdmin::FindTopicPartition(const v1::LogAddress& address, int32_t partitions) {
+  if (address.partition() < 0) return WrongPartition(address, "partitions from 0 on");
+  const uint32_t slot = static_cast<uint32_t>(address.partition() / partitions);
+  const PartitionId partition(address.partition() % partitions);
+  for (const v1::EdgeSummary& edge : fleet_.Summaries()) {
+    if (!HadSlot(edge, slot)) continue;
+    Log* log = node().logs().Find({edge.edge(), Slot(slot), address.stream(), partition});
+    if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", edge.edge()));
+    return log;
+  }
+  return WrongPartition(address, fmt::format("no edge has slot {}; selvagectl origin list shows which partition is whose",
+                                             slot));
+}
+
+absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32_t partitions, LogUse use) {
+  if (address.edge().empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "edge_needed",
+                     fmt::format("stream {} has a log for each edge", address.stream()),
+                     "say which edge's: selvagectl ... --edge <edge>");
+  }
+  if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
+  SELVAGE_ASSIGN_OR_RETURN(const v1::EdgeSummary edge, fleet_.Summary(address.edge()));
+  if (edge.retired() && use == LogUse::kWrite) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "edge_retired",
+                     fmt::format("edge {} was retired and reads nothing any more", address.edge()),
+                     "selvagectl edge list shows the edges");
+  }
+  const LogOrigin origin{address.edge(), Slot(0), address.stream(), PartitionId(address.partition())};
+  if (node().logs().Find(origin) == nullptr) SELVAGE_RETURN_IF_ERROR(fleet_.DownLogs(address.edge()).status());
+  Log* log = node().logs().Find(origin);
+  if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
+  return log;
+}
+
+absl::StatusOr<Log*> CoreAdmin::FindShared(const v1::LogAddress& address, int32_t partitions) {
+  if (!address.edge().empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "not_per_edge",
+                     fmt::format("stream {} at the core is not an edge's", address.stream()), "leave the edge out");
+  }
+  if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
+  Log* log = node().logs().Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
+  if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
+  return log;
+}
+
+// --- The fleet -----------------------------------------------------------------------------------------------------
+
+absl::StatusOr<std::vector<v1::EdgeSummary>> CoreAdmin::ListEdges(const v1::ListEdgesRequest& request) {
+  std::vector<v1::EdgeSummary> edges;
+  if (request.edge().empty()) {
+    edges = fleet_.Summaries();
+  } else {
+    SELVAGE_ASSIGN_OR_RETURN(v1::EdgeSummary edge, fleet_.Summary(request.edge()));
+    edges.push_back(std::move(edge));
+  }
+  std::erase_if(edges, [&](const v1::EdgeSummary& edge) { return !HasLabels(edge, request.labels()); });
+  return edges;
+}
+
+absl::StatusOr<v1::EdgeSummary> CoreAdmin::SetEdge(const v1::SetEdgeRequest& request) {
+  SELVAGE_RETURN_IF_ERROR(CheckLabels(request));
+  return fleet_.SetEdge(request);
+}
+
+absl::StatusOr<v1::EdgeSummary> CoreAdmin::RetireEdge(const std::string& edge) { return fleet_.Retire(edge); }
+
+absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::ListOriginsRequest& request) {
+  if (!request.stream().empty() && !node().catalog().Find(request.stream())) return UnknownStream(request.stream());
+  std::vector<v1::LogSummary> origins = Logs(request.stream());
+  std::erase_if(origins, [&](const v1::LogSummary& log) {
+    return log.edge().empty() || (!request.edge().empty() && log.edge() != request.edge());
+  });
+  return origins;
+}
+
+// --- What operators look at ----------------------------------------------------------------------------------------
+
+std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
+  std::vector<v1::AlarmDocument> alarms = node().alarms().All(also_resolved);
+  for (const v1::EdgeSummary& edge : fleet_.Summaries()) {
+    for (v1::AlarmDocument alarm : edge.status().alarms()) {
+      alarm.set_origin(edge.edge());  // who reported it, whatever it says itself
+      alarms.push_back(std::move(alarm));
+    }
+  }
+  return alarms;
+}
+
+absl::StatusOr<v1::AlarmDocument> CoreAdmin::ResolveAlarm(uint64_t id, const std::string& action) {
+  auto resolved = node().alarms().Resolve(id, action);
+  if (resolved.ok() || ErrorKind(resolved.status()) != "unknown_alarm") return resolved;
+  std::string edges;
+  for (const v1::AlarmDocument& alarm : ListAlarms(false)) {
+    if (alarm.id() == id) edges += (edges.empty() ? "" : ", ") + alarm.origin();
+  }
+  if (edges.empty()) return resolved;
+  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
+                   fmt::format("alarm {} is not the core's; it was raised at {}", id, edges),
+                   fmt::format("resolve it at the edge: selvagectl --address <edge> alarm resolve {}", id));
+}
+
+absl::StatusOr<v1::GetStatusResponse> CoreAdmin::Status(const v1::GetStatusRequest& request) {
+  if (!request.edge().empty()) SELVAGE_RETURN_IF_ERROR(fleet_.Summary(request.edge()).status());
+  v1::GetStatusResponse status;
+  status.set_version(fleet_.version());
+  for (v1::FlowStatus& flow : fleet_.FlowStatuses(request.edge())) *status.add_flows() = std::move(flow);
+  status.set_links(fleet_.links());
+  return status;
+}
+
+NodeMetrics::Sources CoreAdmin::MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after) {
+  return {.flows = [this] { return fleet_.FlowStatuses(""); },
+          .is_current =
+              [this](const LogOrigin& origin) {
+                const auto definition = node().catalog().Find(origin.stream);
+                return !definition || definition->direction() != v1::UP || fleet_.SlotOf(origin.edge) == origin.slot;
+              },
+          .links =
+              [this] {
+                std::map<std::string, bool> links;
+                for (const v1::EdgeSummary& edge : fleet_.Summaries()) links[edge.edge()] = edge.connected();
+                return links;
+              },
+          .reported_alarms =
+              [this] {
+                std::map<std::string, int> reported;
+                for (const v1::EdgeSummary& edge : fleet_.Summaries()) {
+                  reported[edge.edge()] = edge.status().alarms_size();
+                }
+                return reported;
+              },
+          .certificate_not_after = std::move(certificate_not_after)};
+}
+
+}  // namespace selvage

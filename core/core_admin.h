@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/fleet.h"
+#include "fabric/admin/admin_backend.h"
+#include "fabric/admin/node_metrics.h"
+
+namespace selvage {
+
+/// The core as selvagectl sees it: the fleet, its definitions, replicas of what edges write, and the logs that are
+/// written here.
+class CoreAdmin : public AdminBackend {
+ public:
+  /// `fleet` must outlive it.
+  explicit CoreAdmin(Fleet& fleet) : fleet_(fleet) {}
+
+  NodeState& node() override { return fleet_.node(); }
+  absl::StatusOr<v1::StreamDefinition> CreateStream(const v1::StreamDefinition& definition) override;
+  absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) override;
+  /// Also the replicas of what edges wrote go; the edges follow with the next spec.
+  absl::StatusOr<int> DeleteStream(const std::string& stream) override;
+  std::vector<v1::LogSummary> Logs(const std::string& stream) override;
+  absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) override;
+  absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) override;
+  /// Error beside the fleet's: "invalid_label".
+  absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) override;
+  absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) override;
+  absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) override;
+  /// The core's own, then those that edges reported last, each with its edge as origin.
+  std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) override;
+  /// Only the core's own: for an edge's, "wrong_node" says where.
+  absl::StatusOr<v1::AlarmDocument> ResolveAlarm(uint64_t id, const std::string& action) override;
+  bool IsOfEdge(const LogOrigin& origin, const std::string& edge) override { return origin.edge == edge; }
+  absl::StatusOr<v1::GetStatusResponse> Status(const v1::GetStatusRequest& request) override;
+
+  /// What the core gives to NodeMetrics. The admin must outlive the metrics.
+  NodeMetrics::Sources MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after);
+
+ private:
+  absl::StatusOr<Log*> FindReplica(const v1::LogAddress& address, int32_t partitions, LogUse use);
+  /// Partition `address.partition` of the topic: slot × P + p.
+  absl::StatusOr<Log*> FindTopicPartition(const v1::LogAddress& address, int32_t partitions);
+  absl::StatusOr<Log*> FindForEdge(const v1::LogAddress& address, int32_t partitions, LogUse use);
+  absl::StatusOr<Log*> FindShared(const v1::LogAddress& address, int32_t partitions);
+
+  Fleet& fleet_;
+};
+
+}  // namespace selvage

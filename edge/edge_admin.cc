@@ -1,0 +1,132 @@
+#include "edge/edge_admin.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage {
+namespace {
+
+absl::Status AtTheCore(std::string_view what) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node", fmt::format("an edge does not know {}", what),
+                   "ask the core: selvagectl --address <core>");
+}
+
+}  // namespace
+
+absl::StatusOr<v1::StreamDefinition> EdgeAdmin::CreateStream(const v1::StreamDefinition& definition) {
+  return state_.CreateStream(definition);
+}
+
+absl::StatusOr<v1::StreamDefinition> EdgeAdmin::Provisional(const std::string& stream) {
+  auto known = node().catalog().Find(stream);
+  if (!known) return UnknownStream(stream);
+  if (known->generation() == 0) return *std::move(known);
+  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
+                   fmt::format("stream {} is defined at the core", stream),
+                   "change it there: selvagectl --address <core> stream set|delete; the edges follow");
+}
+
+absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamRequest& request) {
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, Provisional(request.stream()));
+  if (request.if_generation() != 0) {
+    return MakeError(absl::StatusCode::kAborted, "generation_mismatch",
+                     fmt::format("stream {} has no generation yet: the core does not know it", request.stream()),
+                     "leave the condition out");
+  }
+  SELVAGE_RETURN_IF_ERROR(MergeSettings(request.settings(), {request.fields().begin(), request.fields().end()},
+                                        *definition.mutable_settings()));
+  SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
+  SELVAGE_RETURN_IF_ERROR(node().catalog().Put(definition));
+  // The next offer tells the core the settings as they are now.
+  for (LogFlowSource* source : state_.UpFlows()) {
+    if (source->log().origin().stream == definition.name()) source->set_settings(definition.settings());
+  }
+  return definition;
+}
+
+absl::StatusOr<int> EdgeAdmin::DeleteStream(const std::string& stream) {
+  SELVAGE_RETURN_IF_ERROR(Provisional(stream).status());
+  SELVAGE_RETURN_IF_ERROR(node().catalog().Remove(stream));
+  SELVAGE_ASSIGN_OR_RETURN(const int logs, node().logs().DeleteStream(stream));
+  LogInfo("stream deleted", {{"stream", stream}, {"logs", logs}});
+  return logs;
+}
+
+std::vector<v1::LogSummary> EdgeAdmin::Logs(const std::string& stream) {
+  std::vector<v1::LogSummary> logs;
+  for (EmbeddedLog* log : node().logs().Logs()) {
+    if (stream.empty() || log->origin().stream == stream) logs.push_back(SummaryOf(*log));
+  }
+  return logs;
+}
+
+absl::StatusOr<Log*> EdgeAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
+  if (!address.edge().empty() && address.edge() != node().node()) return AtTheCore("the logs of other edges");
+  const auto definition = node().catalog().Find(address.stream());
+  if (!definition) return UnknownStream(address.stream());
+  if (address.partition() < 0 || address.partition() >= definition->partitions()) {
+    return WrongPartition(address, fmt::format("partitions 0 to {}", definition->partitions() - 1));
+  }
+  const bool own = definition->direction() == v1::UP || definition->direction() == v1::LOCAL;
+  if (!own && use == LogUse::kWrite) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "read_only_replica",
+                     fmt::format("stream {} is written at the core; this edge holds a replica", address.stream()),
+                     "produce at the core: selvagectl --address <core>");
+  }
+  const LogOrigin origin{own ? std::string() : std::string(kCoreOrigin), Slot(0), address.stream(),
+                         PartitionId(address.partition())};
+  Log* log = node().logs().Find(origin);
+  if (log == nullptr) return NotReplicatedYet(address, own ? "this edge" : "the core");
+  return log;
+}
+
+absl::StatusOr<std::vector<v1::EdgeSummary>> EdgeAdmin::ListEdges(const v1::ListEdgesRequest&) {
+  return AtTheCore("the fleet");
+}
+
+absl::StatusOr<v1::EdgeSummary> EdgeAdmin::SetEdge(const v1::SetEdgeRequest&) {
+  return AtTheCore("what an edge should be");
+}
+
+absl::StatusOr<v1::EdgeSummary> EdgeAdmin::RetireEdge(const std::string&) { return AtTheCore("the fleet"); }
+
+absl::StatusOr<std::vector<v1::LogSummary>> EdgeAdmin::ListOrigins(const v1::ListOriginsRequest&) {
+  return AtTheCore("the origins of a stream");
+}
+
+std::vector<v1::AlarmDocument> EdgeAdmin::ListAlarms(bool also_resolved) {
+  return node().alarms().All(also_resolved);
+}
+
+absl::StatusOr<v1::AlarmDocument> EdgeAdmin::ResolveAlarm(uint64_t id, const std::string& action) {
+  return node().alarms().Resolve(id, action);
+}
+
+bool EdgeAdmin::IsOfEdge(const LogOrigin& origin, const std::string& edge) {
+  return origin.edge.empty() ? edge == node().node() : edge == origin.edge;
+}
+
+absl::StatusOr<v1::GetStatusResponse> EdgeAdmin::Status(const v1::GetStatusRequest& request) {
+  if (!request.edge().empty() && request.edge() != node().node()) return AtTheCore("other edges");
+  v1::GetStatusResponse status;
+  status.set_version(state_.version());
+  for (v1::FlowStatus& flow : state_.FlowStatuses()) *status.add_flows() = std::move(flow);
+  LinkView link = link_();
+  status.set_links(link.up ? 1 : 0);
+  status.set_link_detail(std::move(link.detail));
+  return status;
+}
+
+NodeMetrics::Sources EdgeAdmin::MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after) {
+  return {.flows = [this] { return state_.FlowStatuses(); },
+          .is_current = [](const LogOrigin&) { return true; },
+          .links = [this] { return std::map<std::string, bool>{{node().node(), link_().up}}; },
+          .reported_alarms = [] { return std::map<std::string, int>(); },
+          .certificate_not_after = std::move(certificate_not_after)};
+}
+
+}  // namespace selvage

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "edge/edge_state.h"
+#include "fabric/admin/admin_backend.h"
+#include "fabric/admin/node_metrics.h"
+
+namespace selvage {
+
+/// How the link stands, for operators.
+struct LinkView {
+  bool up = false;
+  std::string detail;  ///< the core's address, or why there is no link
+};
+
+/// An edge as selvagectl sees it: its own logs are written here, what came from the core is read. The definitions
+/// belong to the core; only what the core does not know yet is changed here.
+class EdgeAdmin : public AdminBackend {
+ public:
+  /// `state` must outlive it; `link` may be called from any thread.
+  EdgeAdmin(EdgeState& state, std::function<LinkView()> link) : state_(state), link_(std::move(link)) {}
+
+  NodeState& node() override { return state_.node(); }
+  absl::StatusOr<v1::StreamDefinition> CreateStream(const v1::StreamDefinition& definition) override;
+  absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) override;
+  absl::StatusOr<int> DeleteStream(const std::string& stream) override;
+  std::vector<v1::LogSummary> Logs(const std::string& stream) override;
+  absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) override;
+  absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) override;
+  absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) override;
+  absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) override;
+  absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) override;
+  std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) override;
+  absl::StatusOr<v1::AlarmDocument> ResolveAlarm(uint64_t id, const std::string& action) override;
+  bool IsOfEdge(const LogOrigin& origin, const std::string& edge) override;
+  absl::StatusOr<v1::GetStatusResponse> Status(const v1::GetStatusRequest& request) override;
+
+  /// What the edge gives to NodeMetrics. The admin must outlive the metrics.
+  NodeMetrics::Sources MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after);
+
+ private:
+  /// The definition, if the core does not know it yet. Errors: "unknown_stream", "wrong_node".
+  absl::StatusOr<v1::StreamDefinition> Provisional(const std::string& stream);
+
+  EdgeState& state_;
+  const std::function<LinkView()> link_;
+};
+
+}  // namespace selvage

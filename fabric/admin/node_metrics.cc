@@ -1,0 +1,133 @@
+#include "fabric/admin/node_metrics.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace selvage {
+namespace {
+
+using Type = CollectedMetric::Type;
+
+CollectedMetric Named(std::string_view name, std::string_view help, Type type = Type::kGauge) {
+  return {.name = std::string(name), .help = std::string(help), .type = type, .samples = {}};
+}
+
+CollectedMetric Single(std::string_view name, std::string_view help, double value, Type type = Type::kGauge) {
+  CollectedMetric metric = Named(name, help, type);
+  metric.samples.push_back({{}, value});
+  return metric;
+}
+
+MetricLabels PartitionLabels(const std::string& stream, int32_t partition, const std::string& edge) {
+  return {{"stream", stream}, {"partition", std::to_string(partition)}, {"edge", edge}};
+}
+
+template <class Rows>
+double CutRows(Rows& rows) {
+  const size_t omitted = rows.size() - std::min(rows.size(), kMetricRowsMax);
+  rows.resize(rows.size() - omitted);
+  return static_cast<double>(omitted);
+}
+
+void AddLogs(NodeState& node, const std::function<bool(const LogOrigin&)>& is_current, double& omitted,
+             std::vector<CollectedMetric>& all) {
+  CollectedMetric start = Named("selvage_log_start_offset", "First offset that a log holds.");
+  CollectedMetric end = Named("selvage_log_end_offset", "Offset after the last synced record of a log.");
+  CollectedMetric bytes = Named("selvage_log_bytes", "Bytes of the entries that a log holds.");
+  std::vector<EmbeddedLog*> logs = node.logs().Logs();
+  std::erase_if(logs, [&](EmbeddedLog* log) { return log->superseded() || !is_current(log->origin()); });
+  omitted += CutRows(logs);
+  for (EmbeddedLog* log : logs) {
+    const LogOrigin& origin = log->origin();
+    const LogState state = log->state();
+    // A log without an origin edge is this node's own; "@core" is what an edge has from its core.
+    const std::string& edge = origin.edge.empty() ? node.node() : origin.edge;
+    const MetricLabels labels = PartitionLabels(origin.stream, origin.partition.value(), edge);
+    start.samples.push_back({labels, static_cast<double>(state.start.value())});
+    end.samples.push_back({labels, static_cast<double>(state.end.value())});
+    bytes.samples.push_back({labels, static_cast<double>(state.bytes())});
+  }
+  for (CollectedMetric* metric : {&start, &end, &bytes}) all.push_back(std::move(*metric));
+}
+
+void AddFlows(std::vector<v1::FlowStatus> flows, double& omitted, std::vector<CollectedMetric>& all) {
+  CollectedMetric records =
+      Named("selvage_flow_lag_records", "Records of a flow's source that its replica has not stored, as offsets.");
+  CollectedMetric bytes = Named("selvage_flow_lag_bytes", "Bytes of a flow's source that its replica has not stored.");
+  CollectedMetric seconds = Named("selvage_flow_lag_seconds", "Age of the oldest entry that its replica has not stored.");
+  CollectedMetric state = Named("selvage_flow_state", "1; the label says how the flow stands.");
+  omitted += CutRows(flows);
+  for (const v1::FlowStatus& flow : flows) {
+    MetricLabels labels = PartitionLabels(flow.stream(), flow.partition(), flow.edge());
+    const int64_t lag = std::max<int64_t>(0, flow.source_end() - flow.replica_end());
+    records.samples.push_back({labels, static_cast<double>(lag)});
+    bytes.samples.push_back({labels, static_cast<double>(flow.lag_bytes())});
+    seconds.samples.push_back({labels, flow.lag_seconds()});
+    labels.emplace_back("state", flow.state());
+    state.samples.push_back({std::move(labels), 1});
+  }
+  for (CollectedMetric* metric : {&records, &bytes, &seconds, &state}) all.push_back(std::move(*metric));
+}
+
+void AddLinks(const std::map<std::string, bool>& links, std::vector<CollectedMetric>& all) {
+  CollectedMetric up = Named("selvage_link_up", "1 while the edge is linked with the core, else 0.");
+  int count = 0;
+  for (const auto& [edge, linked] : links) {
+    up.samples.push_back({{{"edge", edge}}, linked ? 1.0 : 0.0});
+    count += linked ? 1 : 0;
+  }
+  all.push_back(std::move(up));
+  all.push_back(Single("selvage_links", "Links that are up: at the core one for each connected edge.", count));
+}
+
+void AddStore(NodeState& node, std::vector<CollectedMetric>& all) {
+  const Committer::Stats commits = node.committer().stats();
+  const auto total = [&](std::string_view name, std::string_view help, double value) {
+    all.push_back(Single(name, help, value, Type::kCounter));
+  };
+  const auto now = [&](std::string_view name, std::string_view help, auto value) {
+    all.push_back(Single(name, help, static_cast<double>(value)));
+  };
+  total("selvage_commit_groups_total", "Groups written with one sync each.", static_cast<double>(commits.groups));
+  total("selvage_commit_tasks_total", "Appends and other changes made durable.", static_cast<double>(commits.tasks));
+  total("selvage_commit_bytes_total", "Bytes written in groups.", static_cast<double>(commits.bytes));
+  total("selvage_commit_sync_seconds_total", "Time spent in writing and syncing groups.", commits.sync_seconds);
+  now("selvage_commit_queue_bytes", "Bytes that wait for the committer.", node.committer().QueuedBytes());
+  now("selvage_store_file_bytes", "Bytes of the store's files.", node.budget().file_bytes());
+  now("selvage_store_budget_bytes", "Bytes that the store's files may occupy; 0: no limit.", node.budget().budget());
+  now("selvage_volume_free_bytes", "Bytes free on the store's volume.", node.budget().free_bytes());
+}
+
+void AddAlarms(const NodeState& node, int own, const std::map<std::string, int>& reported,
+               std::vector<CollectedMetric>& all) {
+  CollectedMetric open = Named("selvage_alarms_open", "Open alarms, by the node that raised them.");
+  open.samples.push_back({{{"node", node.options().node}}, static_cast<double>(own)});
+  for (const auto& [edge, count] : reported) {
+    if (edge != node.options().node) open.samples.push_back({{{"node", edge}}, static_cast<double>(count)});
+  }
+  all.push_back(std::move(open));
+}
+
+}  // namespace
+
+NodeMetrics::NodeMetrics(Metrics& metrics, NodeState& node, Sources sources)
+    : node_(node), sources_(std::move(sources)), registration_(metrics.AddCollector([this] { return Collect(); })) {}
+
+std::vector<CollectedMetric> NodeMetrics::Collect() {
+  std::vector<CollectedMetric> all;
+  double omitted = 0;
+  AddLogs(node_, sources_.is_current, omitted, all);
+  AddFlows(sources_.flows(), omitted, all);
+  AddLinks(sources_.links(), all);
+  AddStore(node_, all);
+  AddAlarms(node_, node_.alarms().open_count(), sources_.reported_alarms(), all);
+  all.push_back(Single("selvage_metric_rows_omitted", "Logs and flows without series, since there are too many.", omitted));
+  if (const auto not_after = sources_.certificate_not_after()) {
+    all.push_back(Single("selvage_certificate_not_after_seconds",
+                         "When the node's certificate ends, in seconds since 1970.", absl::ToDoubleSeconds(*not_after - absl::UnixEpoch())));
+  }
+  return all;
+}
+
+}  // namespace selvage

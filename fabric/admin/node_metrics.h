@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "fabric/control/node_state.h"
+#include "fabric/telemetry/metrics.h"
+#include "selvage/v1/control.pb.h"
+
+namespace selvage {
+
+/// The metrics of streams, flows, links and the store of one node, taken when they are scraped (docs/metrics.md). The
+/// number of series is bounded by what operators defined, and by kMetricRowsMax for logs and for flows each.
+class NodeMetrics {
+ public:
+  /// What only the kind of node knows. The functions are called at a scrape, on any thread, and must not block.
+  struct Sources {
+    /// One row for each flow.
+    std::function<std::vector<v1::FlowStatus>()> flows;
+    /// False for a log of a store that was replaced: its edge, stream and partition name another log now.
+    std::function<bool(const LogOrigin&)> is_current;
+    /// Whether each edge is linked with the core.
+    std::function<std::map<std::string, bool>()> links;
+    /// Open alarms that edges reported, by edge; nothing at an edge.
+    std::function<std::map<std::string, int>()> reported_alarms;
+    /// When the node's certificate ends; nothing when that cannot be read.
+    std::function<std::optional<absl::Time>()> certificate_not_after;
+  };
+
+  /// Registers the collector; it is withdrawn with this object. `node` and `metrics` must outlive it.
+  NodeMetrics(Metrics& metrics, NodeState& node, Sources sources);
+
+ private:
+  std::vector<CollectedMetric> Collect();
+
+  NodeState& node_;
+  const Sources sources_;
+  std::unique_ptr<Metrics::Registration> registration_;  // last: the collector uses the others
+};
+
+inline constexpr size_t kMetricRowsMax = 10'000;
+
+}  // namespace selvage

@@ -1,0 +1,270 @@
+#include "fabric/stream/maintenance.h"
+
+#include "fabric/storage/memory_store.h"
+#include "tests/contract/log/log_node.h"
+
+namespace selvage {
+namespace {
+
+constexpr uint64_t kBudget = 200'000;
+constexpr uint64_t kReserve = 40'000;
+
+/// Remembers what was to be reclaimed; with `lazy`, its files shrink only then, as those of a real engine.
+class ReclaimingStore : public MemoryStore {
+ public:
+  explicit ReclaimingStore(bool lazy) : lazy_(lazy) {}
+
+  absl::Status Reclaim(Family family, std::string_view from, std::string_view to) override {
+    EXPECT_EQ(family, Family::kLog);
+    ranges.emplace_back(from, to);
+    largest_ = 0;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<uint64_t> FileBytes() override {
+    largest_ = std::max(largest_, *MemoryStore::FileBytes());
+    return lazy_ ? largest_ : *MemoryStore::FileBytes();
+  }
+  absl::Status Write(WriteBatch& batch, bool sync) override {
+    absl::Status written = MemoryStore::Write(batch, sync);
+    (void)FileBytes();
+    return written;
+  }
+
+  std::vector<std::pair<std::string, std::string>> ranges;
+
+ private:
+  const bool lazy_;
+  uint64_t largest_ = 0;
+};
+
+class MaintenanceTest : public ::testing::Test {
+ protected:
+  explicit MaintenanceTest(bool lazy = false) : store_(lazy) {
+    node_.logs().set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
+  }
+
+  EmbeddedLog& Stream(const std::string& name, const std::function<void(v1::StreamSettings&)>& settings,
+                      v1::Direction direction = v1::UP) {
+    v1::StreamDefinition definition;
+    definition.set_name(name);
+    definition.set_direction(direction);
+    settings(*definition.mutable_settings());
+    SELVAGE_CHECK(catalog_.Put(*CompleteDefinition(definition)).ok());
+    return node_.Create(LogOrigin{"", Slot(0), name, PartitionId(0)}, ++ids_);
+  }
+  void Append(Log& log, int records, size_t value_bytes = 10) {
+    ASSERT_TRUE(node_.Append(log, ProducedBatch(records, value_bytes)).ok());
+  }
+  std::string ShapeAfterRun(Log& log) {
+    absl::Status ran = maintenance_.RunOnce();
+    return ran.ok() ? Shape(AllEntries(log)) : ErrorKind(ran);
+  }
+
+  ReclaimingStore store_;
+  FakeClock clock_;
+  LogNode node_{store_, clock_, {}, {.budget = kBudget, .reserve = kReserve}};
+  StreamCatalog catalog_{store_, node_.committer()};
+  Maintenance maintenance_{store_, node_.logs(), catalog_, node_.budget(), clock_,
+                           [](const LogOrigin&, const v1::StreamDefinition& d) { return d.direction() == v1::UP; }};
+  int ids_ = 0;
+};
+
+TEST_F(MaintenanceTest, AgeCountsFromStorageThroughClockJumps) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_retention_ms(10 * 3'600'000); }, v1::LOCAL);
+  Append(log, 1);
+  clock_.Advance(absl::Hours(4));
+  clock_.JumpTo(absl::UnixEpoch());
+  Append(log, 2);
+  clock_.JumpTo(absl::FromUnixSeconds(2'208'988'800));  // 2040
+  Append(log, 3);
+  EXPECT_EQ(ShapeAfterRun(log), "[0,1)batch [1,3)batch [3,6)batch") << "a jump expires nothing";
+  clock_.JumpTo(absl::FromUnixSeconds(1'780'000'000) + absl::Hours(4));
+  clock_.Advance(absl::Hours(6) + absl::Seconds(1));
+  EXPECT_EQ(ShapeAfterRun(log), "[1,3)batch [3,6)batch");
+  clock_.Advance(absl::Hours(4));
+  EXPECT_EQ(ShapeAfterRun(log), "") << "and keeps nothing for ever";
+  EXPECT_EQ(log.state().end, Offset(6));
+}
+
+TEST_F(MaintenanceTest, BytesKeepAtLeastTheLimit) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_retention_bytes(1000); }, v1::LOCAL);
+  for (int i = 0; i < 20; ++i) Append(log, 1, 130);
+  ASSERT_TRUE(maintenance_.RunOnce().ok());
+  const uint64_t one = AllEntries(log).front().body.size();
+  EXPECT_GE(log.state().bytes(), 1000u);
+  EXPECT_LT(log.state().bytes(), 1000 + one);
+}
+
+TEST_F(MaintenanceTest, AcknowledgedGoesAtOnceOrIsKept) {
+  EmbeddedLog& goes = Stream("goes", [](auto&) {});
+  EmbeddedLog& kept = Stream("kept", [](auto& s) {
+    s.set_keep_after_ack(true);
+    s.set_retention_ms(1000);
+  });
+  for (EmbeddedLog* log : {&goes, &kept}) {
+    Append(*log, 3);
+    Append(*log, 2);
+    Append(*log, 1);
+    log->SetAcknowledged(Offset(5));
+  }
+  EXPECT_EQ(ShapeAfterRun(goes), "[5,6)batch");
+  EXPECT_EQ(Shape(AllEntries(kept)), "[0,3)batch [3,5)batch [5,6)batch");
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(ShapeAfterRun(kept), "[5,6)batch") << "what is not acknowledged does not expire";
+}
+
+TEST_F(MaintenanceTest, DropOldestExpiresAsAGap) {
+  EmbeddedLog& log = Stream("s", [](auto& s) {
+    s.set_on_full(v1::DROP_OLDEST);
+    s.set_retention_ms(1000);
+  });
+  Append(log, 3);
+  Append(log, 2);
+  log.SetAcknowledged(Offset(3));
+  clock_.Advance(absl::Seconds(2));
+  Append(log, 1);
+  EXPECT_EQ(ShapeAfterRun(log), "[3,5)gap:expired [5,6)batch");
+  EXPECT_EQ(ShapeAfterRun(log), "[3,5)gap:expired [5,6)batch") << "the next pass changes nothing";
+}
+
+TEST_F(MaintenanceTest, OneDamagedLogDoesNotStopTheOthers) {
+  auto short_lived = [](auto& s) { s.set_retention_ms(1000); };
+  EmbeddedLog& damaged = Stream("a", short_lived, v1::LOCAL);
+  EmbeddedLog& held = Stream("b", short_lived, v1::LOCAL);
+  EmbeddedLog& fine = Stream("c", short_lived, v1::LOCAL);
+  for (EmbeddedLog* log : {&damaged, &held, &fine}) Append(*log, 2);
+  held.Hold(absl::DataLossError("held"));
+  auto batch = store_.NewBatch();
+  batch->Put(Family::kLog, LogKey(damaged.number(), Offset(0)), {"junk"});
+  ASSERT_TRUE(store_.Write(*batch, true).ok());
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(ErrorKind(maintenance_.RunOnce()), "corrupt_entry");
+  EXPECT_EQ(fine.state().start, Offset(2));
+  EXPECT_EQ(held.state().start, Offset(0));
+}
+
+TEST_F(MaintenanceTest, AcknowledgementsAreStored) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_keep_after_ack(true); });
+  Append(log, 3);
+  log.SetAcknowledged(Offset(3));
+  ASSERT_TRUE(maintenance_.RunOnce().ok());
+  LogNode again(store_, clock_);
+  EXPECT_EQ(again.logs().Find(log.origin())->acknowledged(), Offset(3));
+}
+
+TEST_F(MaintenanceTest, RejectRefusesAndRecoversByItself) {
+  EmbeddedLog& log = Stream("s", [](auto&) {});
+  absl::StatusOr<LogPosition> last;
+  do {
+    last = node_.Append(log, ProducedBatch(1, 5000));
+    ASSERT_TRUE(maintenance_.RunOnce().ok());
+    ASSERT_LE(*store_.FileBytes(), kBudget - kReserve);
+  } while (last.ok());
+  EXPECT_EQ(KindOfError(last), "disk_full");
+  EXPECT_TRUE(IsRetryable(last.status()));
+  EXPECT_GT(log.state().bytes(), kBudget / 2);
+  EXPECT_EQ(log.state().start, Offset(0)) << "nothing was dropped";
+  EXPECT_TRUE(log.Read(Offset(0), kAll).ok());
+  log.SetAcknowledged(Offset(10));
+  ASSERT_TRUE(maintenance_.RunOnce().ok());
+  EXPECT_TRUE(node_.Append(log, ProducedBatch(1, 5000)).ok());
+  EXPECT_TRUE(node_.logs().Losses()->empty());
+}
+
+TEST_F(MaintenanceTest, ReclaimsRangesOfTrimmedAndDeletedLogs) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_on_full(v1::DROP_OLDEST); });
+  EmbeddedLog& doomed = Stream("doomed", [](auto&) {}, v1::LOCAL);
+  for (int i = 0; i < 8; ++i) Append(log, 1, 5000);
+  Append(doomed, 1, 5000);
+  ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+  EXPECT_TRUE(store_.ranges.empty());
+  ASSERT_TRUE(log.Trim(Offset(6), Offset(2), GapReason::kDroppedForSpace).ok());
+  const LogNumber doomed_number = doomed.number();
+  ASSERT_TRUE(node_.logs().DeleteStream("doomed").ok());
+  ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+  EXPECT_TRUE(store_.ranges.empty()) << "not worth it while there is room";
+  node_.budget().Measured(kBudget, kBudget);
+  ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+  ASSERT_EQ(store_.ranges.size(), 2u);
+  EXPECT_EQ(store_.ranges[0], std::make_pair(LogKey(doomed_number, Offset(0)), LogKey(doomed_number, Offset(INT64_MAX))));
+  EXPECT_EQ(store_.ranges[1], std::make_pair(LogKey(log.number(), Offset(0)), LogKey(log.number(), Offset(6))))
+      << "up to the end of the gap that stands for what was dropped";
+  EXPECT_TRUE(node_.budget().has_room());
+  node_.budget().Measured(kBudget, kBudget);
+  ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+  EXPECT_EQ(store_.ranges.size(), 2u) << "nothing was trimmed since";
+}
+
+class LazyMaintenanceTest : public MaintenanceTest {
+ protected:
+  LazyMaintenanceTest() : MaintenanceTest(/*lazy=*/true) {}
+};
+
+TEST_F(LazyMaintenanceTest, DropOldestGoesOnWriting) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_on_full(v1::DROP_OLDEST); });
+  log.SetAcknowledged(Offset(3));
+  int refused = 0;
+  for (int i = 0; i < 500; ++i) {
+    auto appended = node_.Append(log, ProducedBatch(1, 1000));
+    if (!appended.ok()) {
+      ASSERT_EQ(KindOfError(appended), "disk_full");
+      ++refused;
+    }
+    ASSERT_LE(*store_.FileBytes(), kBudget - kReserve / 2) << "the reserve pays, but only half of it";
+    if (i % 10 == 9) {
+      ASSERT_TRUE(maintenance_.RunOnce().ok());
+      ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+    }
+  }
+  EXPECT_LT(refused, 50);
+  EXPECT_FALSE(store_.ranges.empty());
+  const std::vector<Entry> entries = AllEntries(log);
+  EXPECT_EQ(entries.front().kind, EntryKind::kGap);
+  EXPECT_EQ(entries.front().from, Offset(3));
+  EXPECT_EQ(DecodeGap(entries.front().body.view())->reason, GapReason::kDroppedForSpace);
+  EXPECT_EQ(entries.size(), static_cast<size_t>(500 - refused) - (entries.front().to.value()) + 1);
+  EXPECT_GT(log.state().bytes(), kBudget / 4) << "it does not drop more than it must";
+}
+
+TEST_F(LazyMaintenanceTest, AWriterThatTriesAgainDoesNotEmptyTheLog) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_on_full(v1::DROP_OLDEST); });
+  for (int i = 0; i < 60; ++i) Append(log, 1, 1000);
+  node_.budget().Measured(kBudget - kReserve / 4, kBudget);  // even the reserve is used up
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(KindOfError(node_.Append(log, ProducedBatch(1, 1000))), "disk_full");
+  }
+  EXPECT_GT(log.state().bytes(), 50u * 1000);
+  ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+  EXPECT_TRUE(node_.Append(log, ProducedBatch(1, 1000)).ok());
+}
+
+TEST(DiskBudget, ChargesWhatWasAdmittedSinceTheLastMeasurement) {
+  DiskBudget budget({.budget = 1000, .reserve = 200});
+  budget.Measured(0, 1 << 20);
+  EXPECT_TRUE(budget.Admit(300).ok());
+  EXPECT_FALSE(budget.Admit(300).ok()) << "a write may lie in two files for a while";
+  EXPECT_TRUE(budget.Admit(100).ok());
+  EXPECT_FALSE(budget.has_room());
+  EXPECT_TRUE(budget.FitsReserve(50));
+  EXPECT_TRUE(budget.AdmitFromReserve(50).ok());
+  EXPECT_FALSE(budget.FitsReserve(1)) << "the other half is for trims and gaps";
+  EXPECT_FALSE(budget.AdmitFromReserve(1).ok());
+  budget.Measured(450, 1 << 20);
+  EXPECT_FALSE(budget.has_room()) << "not for a write like the one that was refused";
+  budget.Measured(100, 1 << 20);
+  EXPECT_TRUE(budget.has_room());
+  EXPECT_TRUE(budget.Admit(350).ok());
+}
+
+TEST(DiskBudget, TheVolumeIsALimitToo) {
+  DiskBudget unlimited({.budget = 0, .reserve = 100});
+  EXPECT_TRUE(unlimited.Admit(1 << 30).ok()) << "not measured yet";
+  unlimited.Measured(1 << 30, 150);
+  EXPECT_TRUE(unlimited.Admit(25).ok());
+  EXPECT_FALSE(unlimited.Admit(1).ok());
+  unlimited.Measured(1 << 30, 50);
+  EXPECT_FALSE(unlimited.Admit(0).ok());
+}
+
+}  // namespace
+}  // namespace selvage
