@@ -17,8 +17,8 @@ constexpr size_t kLabelValueMax = 255;
 
 bool IsLabelKey(const std::string& key) {
   return !key.empty() && key.size() <= kLabelKeyMax && std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.' || c == '/';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.' || c == '/';
   });
 }
 
@@ -29,10 +29,11 @@ absl::Status CheckLabels(const v1::SetEdgeRequest& request) {
         return IsLabelKey(label.first) && label.second.size() <= kLabelValueMax;
       });
   if (well_formed) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_label", "a label's key or value is not allowed",
-                   fmt::format("keys of 1 to {} letters, digits, '_', '-', '.' and '/'; values of at most {} bytes; at "
-                               "most {} labels",
-                               kLabelKeyMax, kLabelValueMax, kLabelsMax));
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "invalid_label", "a label's key or value is not allowed",
+      fmt::format("keys of 1 to {} letters, digits, '_', '-', '.' and '/'; values of at most {} bytes; at "
+                  "most {} labels",
+                  kLabelKeyMax, kLabelValueMax, kLabelsMax));
 }
 
 bool HasLabels(const v1::EdgeSummary& edge, const google::protobuf::Map<std::string, std::string>& wanted) {
@@ -42,7 +43,9 @@ bool HasLabels(const v1::EdgeSummary& edge, const google::protobuf::Map<std::str
   });
 }
 
-std::string PartitionRange(int32_t partitions) { return fmt::format("partitions 0 to {}", partitions - 1); }
+std::string PartitionRange(int32_t partitions) {
+  return fmt::format("partitions 0 to {}", partitions - 1);
+}
 
 bool InRange(const v1::LogAddress& address, int32_t partitions) {
   return address.partition() >= 0 && address.partition() < partitions;
@@ -55,7 +58,8 @@ bool HadSlot(const v1::EdgeSummary& edge, uint32_t slot) {
 
 }  // namespace
 
-// --- Streams -------------------------------------------------------------------------------------------------------
+// --- Streams
+// -------------------------------------------------------------------------------------------------------
 
 absl::StatusOr<v1::StreamDefinition> CoreAdmin::CreateStream(const v1::StreamDefinition& definition) {
   return fleet_.CreateStream(definition);
@@ -111,9 +115,10 @@ absl::StatusOr<Log*> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse us
 
 absl::StatusOr<Log*> CoreAdmin::FindReplica(const v1::LogAddress& address, int32_t partitions, LogUse use) {
   if (use == LogUse::kWrite) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "read_only_replica",
-                     fmt::format("stream {} is written at each edge; the core holds replicas", address.stream()),
-                     "produce at the edge: selvagectl --address <edge>");
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "read_only_replica",
+        fmt::format("stream {} is written at each edge; the core holds replicas", address.stream()),
+        "produce at the edge: selvagectl --address <edge>");
   }
   if (address.edge().empty()) return FindTopicPartition(address, partitions);
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
@@ -134,8 +139,9 @@ absl::StatusOr<Log*> CoreAdmin::FindTopicPartition(const v1::LogAddress& address
     if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", edge.edge()));
     return log;
   }
-  return WrongPartition(address, fmt::format("no edge has slot {}; selvagectl origin list shows which partition is whose",
-                                             slot));
+  return WrongPartition(
+      address,
+      fmt::format("no edge has slot {}; selvagectl origin list shows which partition is whose", slot));
 }
 
 absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32_t partitions, LogUse use) {
@@ -152,7 +158,8 @@ absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32
                      "selvagectl edge list shows the edges");
   }
   const LogOrigin origin{address.edge(), Slot(0), address.stream(), PartitionId(address.partition())};
-  if (node().logs().Find(origin) == nullptr) SELVAGE_RETURN_IF_ERROR(fleet_.DownLogs(address.edge()).status());
+  if (node().logs().Find(origin) == nullptr)
+    SELVAGE_RETURN_IF_ERROR(fleet_.DownLogs(address.edge()).status());
   Log* log = node().logs().Find(origin);
   if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
   return log;
@@ -161,7 +168,8 @@ absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32
 absl::StatusOr<Log*> CoreAdmin::FindShared(const v1::LogAddress& address, int32_t partitions) {
   if (!address.edge().empty()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "not_per_edge",
-                     fmt::format("stream {} at the core is not an edge's", address.stream()), "leave the edge out");
+                     fmt::format("stream {} at the core is not an edge's", address.stream()),
+                     "leave the edge out");
   }
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
   Log* log = node().logs().Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
@@ -169,7 +177,8 @@ absl::StatusOr<Log*> CoreAdmin::FindShared(const v1::LogAddress& address, int32_
   return log;
 }
 
-// --- The fleet -----------------------------------------------------------------------------------------------------
+// --- The fleet
+// -----------------------------------------------------------------------------------------------------
 
 absl::StatusOr<std::vector<v1::EdgeSummary>> CoreAdmin::ListEdges(const v1::ListEdgesRequest& request) {
   std::vector<v1::EdgeSummary> edges;
@@ -188,10 +197,13 @@ absl::StatusOr<v1::EdgeSummary> CoreAdmin::SetEdge(const v1::SetEdgeRequest& req
   return fleet_.SetEdge(request);
 }
 
-absl::StatusOr<v1::EdgeSummary> CoreAdmin::RetireEdge(const std::string& edge) { return fleet_.Retire(edge); }
+absl::StatusOr<v1::EdgeSummary> CoreAdmin::RetireEdge(const std::string& edge) {
+  return fleet_.Retire(edge);
+}
 
 absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::ListOriginsRequest& request) {
-  if (!request.stream().empty() && !node().catalog().Find(request.stream())) return UnknownStream(request.stream());
+  if (!request.stream().empty() && !node().catalog().Find(request.stream()))
+    return UnknownStream(request.stream());
   std::vector<v1::LogSummary> origins = Logs(request.stream());
   std::erase_if(origins, [&](const v1::LogSummary& log) {
     return log.edge().empty() || (!request.edge().empty() && log.edge() != request.edge());
@@ -199,7 +211,8 @@ absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::Lis
   return origins;
 }
 
-// --- What operators look at ----------------------------------------------------------------------------------------
+// --- What operators look at
+// ----------------------------------------------------------------------------------------
 
 std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
   std::vector<v1::AlarmDocument> alarms = node().alarms().All(also_resolved);
@@ -234,12 +247,14 @@ absl::StatusOr<v1::GetStatusResponse> CoreAdmin::Status(const v1::GetStatusReque
   return status;
 }
 
-NodeMetrics::Sources CoreAdmin::MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after) {
+NodeMetrics::Sources CoreAdmin::MetricSources(
+    std::function<std::optional<absl::Time>()> certificate_not_after) {
   return {.flows = [this] { return fleet_.FlowStatuses(""); },
           .is_current =
               [this](const LogOrigin& origin) {
                 const auto definition = node().catalog().Find(origin.stream);
-                return !definition || definition->direction() != v1::UP || fleet_.SlotOf(origin.edge) == origin.slot;
+                return !definition || definition->direction() != v1::UP ||
+                       fleet_.SlotOf(origin.edge) == origin.slot;
               },
           .links =
               [this] {

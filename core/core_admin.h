@@ -12,8 +12,8 @@
 
 namespace selvage {
 
-/// The core as selvagectl sees it: the fleet, its definitions, replicas of what edges write, and the logs that are
-/// written here.
+/// The core as selvagectl sees it: the fleet, its definitions, replicas of what edges write, and the logs
+/// that are written here.
 class CoreAdmin : public AdminBackend {
  public:
   /// `fleet` must outlive it.

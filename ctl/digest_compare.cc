@@ -21,7 +21,6 @@ class Side {
     return absl::OkStatus();
   }
   const v1::ReadDigestsResponse& first() const { return first_; }
-  const std::string& name() const { return name_; }
 
   /// The entry that contains `offset`, or the first one after it when the copy has forgotten it; nothing when
   /// there is none. `offset` never decreases.

@@ -84,8 +84,8 @@ void AddCreate(CLI::App& noun, Session& session) {
       "Where its records go: from each edge to the core, to one edge each, to all edges, or nowhere")
       ->required();
   verb->add_option("--partitions", options->partitions, "At one edge")
-      ->required()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   options->settings.AddTo(*verb);
   verb->callback([&session, options] { session.Finish(Create(session, *options)); });
 }

@@ -19,7 +19,7 @@ void StreamSettingsOptions::AddTo(CLI::App& app) {
                      "When the disk budget is used up: refuse writes, or drop the oldest (default reject)"));
   add("priority", app.add_option("--priority", priority_, "0 to 9; higher overtakes on the link (default 5)")
                       ->check(CLI::Range(0, 9)));
-  add("weight", app.add_option("--weight", weight_, "Share within one priority, 1 to 1000 (default 100)")
+  add("weight", app.add_option("--weight", weight_, "Share within one priority, 1 to 1000 (default 1)")
                     ->check(CLI::Range(1, 1000)));
   add("link_compression",
       AddChoice<v1::LinkCompression>(app, "--link-compression", link_compression_,

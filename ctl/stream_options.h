@@ -10,8 +10,8 @@
 
 namespace selvage::ctl {
 
-/// The settings of a stream as options: `create` takes them with their defaults, `set` only those that are
-/// given.
+/// The settings of a stream as options: `create` takes them with their defaults, which are those of the
+/// daemons' configuration files; `set` only those that are given.
 class StreamSettingsOptions {
  public:
   StreamSettingsOptions() = default;
@@ -30,7 +30,7 @@ class StreamSettingsOptions {
   uint64_t retention_bytes_ = 0;
   v1::OnFull on_full_ = v1::REJECT;
   uint32_t priority_ = 5;
-  uint32_t weight_ = 100;
+  uint32_t weight_ = 1;
   v1::LinkCompression link_compression_ = v1::ZSTD;
   bool keep_after_ack_ = true;
   v1::StartAt start_at_ = v1::EARLIEST;

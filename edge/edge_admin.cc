@@ -11,7 +11,8 @@ namespace selvage {
 namespace {
 
 absl::Status AtTheCore(std::string_view what) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node", fmt::format("an edge does not know {}", what),
+  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
+                   fmt::format("an edge does not know {}", what),
                    "ask the core: selvagectl --address <core>");
 }
 
@@ -33,11 +34,13 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::Provisional(const std::string& s
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamRequest& request) {
   SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, Provisional(request.stream()));
   if (request.if_generation() != 0) {
-    return MakeError(absl::StatusCode::kAborted, "generation_mismatch",
-                     fmt::format("stream {} has no generation yet: the core does not know it", request.stream()),
-                     "leave the condition out");
+    return MakeError(
+        absl::StatusCode::kAborted, "generation_mismatch",
+        fmt::format("stream {} has no generation yet: the core does not know it", request.stream()),
+        "leave the condition out");
   }
-  SELVAGE_RETURN_IF_ERROR(MergeSettings(request.settings(), {request.fields().begin(), request.fields().end()},
+  SELVAGE_RETURN_IF_ERROR(MergeSettings(request.settings(),
+                                        {request.fields().begin(), request.fields().end()},
                                         *definition.mutable_settings()));
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
   SELVAGE_RETURN_IF_ERROR(node().catalog().Put(definition));
@@ -73,9 +76,10 @@ absl::StatusOr<Log*> EdgeAdmin::FindLog(const v1::LogAddress& address, LogUse us
   }
   const bool own = definition->direction() == v1::UP || definition->direction() == v1::LOCAL;
   if (!own && use == LogUse::kWrite) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "read_only_replica",
-                     fmt::format("stream {} is written at the core; this edge holds a replica", address.stream()),
-                     "produce at the core: selvagectl --address <core>");
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "read_only_replica",
+        fmt::format("stream {} is written at the core; this edge holds a replica", address.stream()),
+        "produce at the core: selvagectl --address <core>");
   }
   const LogOrigin origin{own ? std::string() : std::string(kCoreOrigin), Slot(0), address.stream(),
                          PartitionId(address.partition())};
@@ -92,7 +96,9 @@ absl::StatusOr<v1::EdgeSummary> EdgeAdmin::SetEdge(const v1::SetEdgeRequest&) {
   return AtTheCore("what an edge should be");
 }
 
-absl::StatusOr<v1::EdgeSummary> EdgeAdmin::RetireEdge(const std::string&) { return AtTheCore("the fleet"); }
+absl::StatusOr<v1::EdgeSummary> EdgeAdmin::RetireEdge(const std::string&) {
+  return AtTheCore("the fleet");
+}
 
 absl::StatusOr<std::vector<v1::LogSummary>> EdgeAdmin::ListOrigins(const v1::ListOriginsRequest&) {
   return AtTheCore("the origins of a stream");
@@ -121,10 +127,14 @@ absl::StatusOr<v1::GetStatusResponse> EdgeAdmin::Status(const v1::GetStatusReque
   return status;
 }
 
-NodeMetrics::Sources EdgeAdmin::MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after) {
+NodeMetrics::Sources EdgeAdmin::MetricSources(
+    std::function<std::optional<absl::Time>()> certificate_not_after) {
   return {.flows = [this] { return state_.FlowStatuses(); },
           .is_current = [](const LogOrigin&) { return true; },
-          .links = [this] { return std::map<std::string, bool>{{node().node(), link_().up}}; },
+          .links =
+              [this] {
+                return std::map<std::string, bool>{{node().node(), link_().up}};
+              },
           .reported_alarms = [] { return std::map<std::string, int>(); },
           .certificate_not_after = std::move(certificate_not_after)};
 }

@@ -18,8 +18,8 @@ struct LinkView {
   std::string detail;  ///< the core's address, or why there is no link
 };
 
-/// An edge as selvagectl sees it: its own logs are written here, what came from the core is read. The definitions
-/// belong to the core; only what the core does not know yet is changed here.
+/// An edge as selvagectl sees it: its own logs are written here, what came from the core is read. The
+/// definitions belong to the core; only what the core does not know yet is changed here.
 class EdgeAdmin : public AdminBackend {
  public:
   /// `state` must outlive it; `link` may be called from any thread.

@@ -34,14 +34,15 @@ absl::Status UnknownStream(const std::string& stream) {
 
 absl::Status WrongPartition(const v1::LogAddress& address, std::string_view allowed) {
   return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
-                   fmt::format("stream {} has no partition {} here", address.stream(), address.partition()), allowed);
+                   fmt::format("stream {} has no partition {} here", address.stream(), address.partition()),
+                   allowed);
 }
 
 absl::Status NotReplicatedYet(const v1::LogAddress& address, std::string_view source) {
-  return MakeError(
-      absl::StatusCode::kNotFound, "not_replicated_yet",
-      fmt::format("{} has not sent partition {} of stream {} yet", source, address.partition(), address.stream()),
-      "it comes with the link: selvagectl status shows how the flows stand", Retry::kYes);
+  return MakeError(absl::StatusCode::kNotFound, "not_replicated_yet",
+                   fmt::format("{} has not sent partition {} of stream {} yet", source, address.partition(),
+                               address.stream()),
+                   "it comes with the link: selvagectl status shows how the flows stand", Retry::kYes);
 }
 
 }  // namespace selvage

@@ -14,9 +14,9 @@ namespace selvage {
 /// What an operator's call does with a log.
 enum class LogUse { kRead, kWrite };
 
-/// What edge and core answer differently to an operator; what they have in common is AdminService. Safe to use from
-/// several threads; calls may wait for the disk. Errors are those of the parts behind it, and "wrong_node" for what
-/// only the other kind of node can do.
+/// What edge and core answer differently to an operator; what they have in common is AdminService. Safe to
+/// use from several threads; calls may wait for the disk. Errors are those of the parts behind it, and
+/// "wrong_node" for what only the other kind of node can do.
 class AdminBackend {
  public:
   virtual ~AdminBackend() = default;
@@ -31,8 +31,9 @@ class AdminBackend {
   /// The logs of one stream held here, also superseded ones; those of all streams when `stream` is empty.
   virtual std::vector<v1::LogSummary> Logs(const std::string& stream) = 0;
   /// The log that an address means; at the core, writing makes it if need be. Errors: "unknown_stream",
-  /// "wrong_partition", "unknown_edge", "not_replicated_yet" (a retry helps), "wrong_node", "edge_needed" for a stream
-  /// with a log for each edge, and for kWrite "read_only_replica", which says where the stream is written.
+  /// "wrong_partition", "unknown_edge", "not_replicated_yet" (a retry helps), "wrong_node", "edge_needed" for
+  /// a stream with a log for each edge, and for kWrite "read_only_replica", which says where the stream is
+  /// written.
   virtual absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) = 0;
 
   // The fleet: at the core.
@@ -44,7 +45,8 @@ class AdminBackend {
   // What operators look at.
   virtual std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) = 0;
   virtual absl::StatusOr<v1::AlarmDocument> ResolveAlarm(uint64_t id, const std::string& action) = 0;
-  /// True when losses of logs of this origin edge (empty: this node's own) are wanted by a request for `edge`.
+  /// True when losses of logs of this origin edge (empty: this node's own) are wanted by a request for
+  /// `edge`.
   virtual bool IsOfEdge(const LogOrigin& origin, const std::string& edge) = 0;
   /// Everything but what the node state says.
   virtual absl::StatusOr<v1::GetStatusResponse> Status(const v1::GetStatusRequest& request) = 0;

@@ -55,8 +55,9 @@ AdminService::AdminService(const Options& options)
       pool_(options.pool),
       fetches_{.backend = backend_, .gate = gate_, .pool = pool_, .call = kFetch} {}
 
-grpc::ServerUnaryReactor* AdminService::RunAsync(grpc::CallbackServerContext* context, const CallGate::Call& call,
-                                                 size_t bytes, std::function<void(Done)> work) {
+grpc::ServerUnaryReactor* AdminService::RunAsync(grpc::CallbackServerContext* context,
+                                                 const CallGate::Call& call, size_t bytes,
+                                                 std::function<void(Done)> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   auto caller = gate_.Admit(*context, call);
   if (!caller.ok()) {
@@ -75,7 +76,8 @@ grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext* context
   return RunAsync(context, call, 0, [work = std::move(work)](const Done& done) { done(work()); });
 }
 
-// --- Streams -------------------------------------------------------------------------------------------------------
+// --- Streams
+// -------------------------------------------------------------------------------------------------------
 
 grpc::ServerUnaryReactor* AdminService::CreateStream(grpc::CallbackServerContext* context,
                                                      const v1::CreateStreamRequest* request,
@@ -85,7 +87,8 @@ grpc::ServerUnaryReactor* AdminService::CreateStream(grpc::CallbackServerContext
 }
 
 grpc::ServerUnaryReactor* AdminService::ListStreams(grpc::CallbackServerContext* context,
-                                                    const v1::ListStreamsRequest*, v1::ListStreamsResponse* response) {
+                                                    const v1::ListStreamsRequest*,
+                                                    v1::ListStreamsResponse* response) {
   return Run(context, kListStreams, [=, this] {
     return PutAll(absl::StatusOr<std::vector<v1::StreamDefinition>>(node_.catalog().All()),
                   *response->mutable_streams());
@@ -121,7 +124,8 @@ grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext
   });
 }
 
-// --- Records -------------------------------------------------------------------------------------------------------
+// --- Records
+// -------------------------------------------------------------------------------------------------------
 
 void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, Done done) {
   auto log = backend_.FindLog(request.address(), LogUse::kWrite);
@@ -141,13 +145,14 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
 }
 
 grpc::ServerUnaryReactor* AdminService::Produce(grpc::CallbackServerContext* context,
-                                                const v1::ProduceRequest* request, v1::ProduceResponse* response) {
+                                                const v1::ProduceRequest* request,
+                                                v1::ProduceResponse* response) {
   return RunAsync(context, kProduce, request->batch().size(),
                   [=, this](Done done) { Append(*request, *response, std::move(done)); });
 }
 
-grpc::ServerUnaryReactor* AdminService::Fetch(grpc::CallbackServerContext* context, const v1::FetchRequest* request,
-                                              v1::FetchResponse* response) {
+grpc::ServerUnaryReactor* AdminService::Fetch(grpc::CallbackServerContext* context,
+                                              const v1::FetchRequest* request, v1::FetchResponse* response) {
   return FetchCall::Start(fetches_, context, request, response);
 }
 
@@ -171,7 +176,8 @@ grpc::ServerUnaryReactor* AdminService::ReadDigests(grpc::CallbackServerContext*
   });
 }
 
-// --- The fleet -----------------------------------------------------------------------------------------------------
+// --- The fleet
+// -----------------------------------------------------------------------------------------------------
 
 grpc::ServerUnaryReactor* AdminService::ListEdges(grpc::CallbackServerContext* context,
                                                   const v1::ListEdgesRequest* request,
@@ -181,13 +187,16 @@ grpc::ServerUnaryReactor* AdminService::ListEdges(grpc::CallbackServerContext* c
 }
 
 grpc::ServerUnaryReactor* AdminService::SetEdge(grpc::CallbackServerContext* context,
-                                                const v1::SetEdgeRequest* request, v1::EdgeSummary* response) {
+                                                const v1::SetEdgeRequest* request,
+                                                v1::EdgeSummary* response) {
   return Run(context, kSetEdge, [=, this] { return Put(backend_.SetEdge(*request), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::RetireEdge(grpc::CallbackServerContext* context,
-                                                   const v1::RetireEdgeRequest* request, v1::EdgeSummary* response) {
-  return Run(context, kRetireEdge, [=, this] { return Put(backend_.RetireEdge(request->edge()), *response); });
+                                                   const v1::RetireEdgeRequest* request,
+                                                   v1::EdgeSummary* response) {
+  return Run(context, kRetireEdge,
+             [=, this] { return Put(backend_.RetireEdge(request->edge()), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListOrigins(grpc::CallbackServerContext* context,
@@ -197,7 +206,8 @@ grpc::ServerUnaryReactor* AdminService::ListOrigins(grpc::CallbackServerContext*
              [=, this] { return PutAll(backend_.ListOrigins(*request), *response->mutable_origins()); });
 }
 
-// --- What operators look at ----------------------------------------------------------------------------------------
+// --- What operators look at
+// ----------------------------------------------------------------------------------------
 
 absl::Status AdminService::LossesTo(const v1::ListLossesRequest& request, v1::ListLossesResponse& response) {
   SELVAGE_ASSIGN_OR_RETURN(const std::vector<LogStore::LostRange> lost, node_.logs().Losses());
@@ -257,6 +267,8 @@ grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* c
   return Run(context, kGetStatus, [=, this] { return StatusTo(*request, *response); });
 }
 
-int AdminRequestMax(size_t batch_max) { return static_cast<int>(batch_max + kRequestOverhead); }
+int AdminRequestMax(size_t batch_max) {
+  return static_cast<int>(batch_max + kRequestOverhead);
+}
 
 }  // namespace selvage

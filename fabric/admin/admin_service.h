@@ -19,8 +19,8 @@
 namespace selvage {
 
 /// What selvagectl talks to, on either kind of node. Every call is authenticated by the caller's certificate,
-/// authorised, counted when it fails, and worked on by a small pool, so that none of gRPC's threads waits for a disk.
-/// An answer to Produce comes after the sync, and none of the waiting calls occupies a thread.
+/// authorised, counted when it fails, and worked on by a small pool, so that none of gRPC's threads waits for
+/// a disk. An answer to Produce comes after the sync, and none of the waiting calls occupies a thread.
 ///
 /// Stop the server before the service is destroyed, and destroy the service before the committer stops.
 class AdminService final : public v1::Admin::CallbackService {
@@ -34,40 +34,53 @@ class AdminService final : public v1::Admin::CallbackService {
   };
   explicit AdminService(const Options& options);
 
-  grpc::ServerUnaryReactor* CreateStream(grpc::CallbackServerContext* context, const v1::CreateStreamRequest* request,
+  grpc::ServerUnaryReactor* CreateStream(grpc::CallbackServerContext* context,
+                                         const v1::CreateStreamRequest* request,
                                          v1::StreamDefinition* response) override;
-  grpc::ServerUnaryReactor* ListStreams(grpc::CallbackServerContext* context, const v1::ListStreamsRequest* request,
+  grpc::ServerUnaryReactor* ListStreams(grpc::CallbackServerContext* context,
+                                        const v1::ListStreamsRequest* request,
                                         v1::ListStreamsResponse* response) override;
   grpc::ServerUnaryReactor* DescribeStream(grpc::CallbackServerContext* context,
                                            const v1::DescribeStreamRequest* request,
                                            v1::DescribeStreamResponse* response) override;
-  grpc::ServerUnaryReactor* SetStream(grpc::CallbackServerContext* context, const v1::SetStreamRequest* request,
+  grpc::ServerUnaryReactor* SetStream(grpc::CallbackServerContext* context,
+                                      const v1::SetStreamRequest* request,
                                       v1::StreamDefinition* response) override;
-  grpc::ServerUnaryReactor* DeleteStream(grpc::CallbackServerContext* context, const v1::DeleteStreamRequest* request,
+  grpc::ServerUnaryReactor* DeleteStream(grpc::CallbackServerContext* context,
+                                         const v1::DeleteStreamRequest* request,
                                          v1::DeleteStreamResponse* response) override;
   grpc::ServerUnaryReactor* Produce(grpc::CallbackServerContext* context, const v1::ProduceRequest* request,
                                     v1::ProduceResponse* response) override;
   grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context, const v1::FetchRequest* request,
                                   v1::FetchResponse* response) override;
-  grpc::ServerUnaryReactor* FindOffset(grpc::CallbackServerContext* context, const v1::FindOffsetRequest* request,
+  grpc::ServerUnaryReactor* FindOffset(grpc::CallbackServerContext* context,
+                                       const v1::FindOffsetRequest* request,
                                        v1::FindOffsetResponse* response) override;
-  grpc::ServerUnaryReactor* ReadDigests(grpc::CallbackServerContext* context, const v1::ReadDigestsRequest* request,
+  grpc::ServerUnaryReactor* ReadDigests(grpc::CallbackServerContext* context,
+                                        const v1::ReadDigestsRequest* request,
                                         v1::ReadDigestsResponse* response) override;
-  grpc::ServerUnaryReactor* ListEdges(grpc::CallbackServerContext* context, const v1::ListEdgesRequest* request,
+  grpc::ServerUnaryReactor* ListEdges(grpc::CallbackServerContext* context,
+                                      const v1::ListEdgesRequest* request,
                                       v1::ListEdgesResponse* response) override;
   grpc::ServerUnaryReactor* SetEdge(grpc::CallbackServerContext* context, const v1::SetEdgeRequest* request,
                                     v1::EdgeSummary* response) override;
-  grpc::ServerUnaryReactor* RetireEdge(grpc::CallbackServerContext* context, const v1::RetireEdgeRequest* request,
+  grpc::ServerUnaryReactor* RetireEdge(grpc::CallbackServerContext* context,
+                                       const v1::RetireEdgeRequest* request,
                                        v1::EdgeSummary* response) override;
-  grpc::ServerUnaryReactor* ListOrigins(grpc::CallbackServerContext* context, const v1::ListOriginsRequest* request,
+  grpc::ServerUnaryReactor* ListOrigins(grpc::CallbackServerContext* context,
+                                        const v1::ListOriginsRequest* request,
                                         v1::ListOriginsResponse* response) override;
-  grpc::ServerUnaryReactor* ListLosses(grpc::CallbackServerContext* context, const v1::ListLossesRequest* request,
+  grpc::ServerUnaryReactor* ListLosses(grpc::CallbackServerContext* context,
+                                       const v1::ListLossesRequest* request,
                                        v1::ListLossesResponse* response) override;
-  grpc::ServerUnaryReactor* ListAlarms(grpc::CallbackServerContext* context, const v1::ListAlarmsRequest* request,
+  grpc::ServerUnaryReactor* ListAlarms(grpc::CallbackServerContext* context,
+                                       const v1::ListAlarmsRequest* request,
                                        v1::ListAlarmsResponse* response) override;
-  grpc::ServerUnaryReactor* ResolveAlarm(grpc::CallbackServerContext* context, const v1::ResolveAlarmRequest* request,
+  grpc::ServerUnaryReactor* ResolveAlarm(grpc::CallbackServerContext* context,
+                                         const v1::ResolveAlarmRequest* request,
                                          v1::AlarmDocument* response) override;
-  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context, const v1::GetStatusRequest* request,
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
+                                      const v1::GetStatusRequest* request,
                                       v1::GetStatusResponse* response) override;
 
  private:
@@ -77,8 +90,8 @@ class AdminService final : public v1::Admin::CallbackService {
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, const CallGate::Call& call,
                                 std::function<absl::Status()> work);
   /// The same for work that ends later: it calls Done once, from any thread that may not block.
-  grpc::ServerUnaryReactor* RunAsync(grpc::CallbackServerContext* context, const CallGate::Call& call, size_t bytes,
-                                     std::function<void(Done)> work);
+  grpc::ServerUnaryReactor* RunAsync(grpc::CallbackServerContext* context, const CallGate::Call& call,
+                                     size_t bytes, std::function<void(Done)> work);
 
   void Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, Done done);
   absl::Status DescribeTo(const std::string& stream, v1::DescribeStreamResponse& response);
@@ -93,8 +106,9 @@ class AdminService final : public v1::Admin::CallbackService {
   FetchCall::Shared fetches_;
 };
 
-/// The largest request that the service takes, for the server's limit on received messages: a batch of `batch_max`
-/// bytes and what is around it. Answers are not limited there: they hold at least one whole entry.
+/// The largest request that the service takes, for the server's limit on received messages: a batch of
+/// `batch_max` bytes and what is around it. Answers are not limited there: they hold at least one whole
+/// entry.
 int AdminRequestMax(size_t batch_max);
 
 }  // namespace selvage

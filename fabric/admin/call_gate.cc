@@ -22,7 +22,7 @@ grpc::Status CallGate::Conclude(const absl::Status& outcome, const Call& call, c
   metrics_.CountError(outcome);
   if (caller.empty()) {
     LogWarning("a call is refused", {{"call", call.name}, {"peer", context.peer()}, {"error", outcome}});
-  } else if (call.action == Action::kWriteAdmin) {
+  } else if (call.logged) {
     LogWarning("a call failed",
                {{"call", call.name}, {"operator", caller}, {"kind", ErrorKind(outcome)}, {"error", outcome}});
   } else {

@@ -14,14 +14,14 @@
 
 namespace selvage {
 
-/// What every call passes on its way in and out: who calls and may they; how it ended, counted, logged and turned into
-/// what gRPC carries. Safe to use from several threads.
+/// What every call passes on its way in and out: who calls and may they; how it ended, counted, logged and
+/// turned into what gRPC carries. Safe to use from several threads.
 class CallGate {
  public:
   struct Call {
     std::string_view name;
     Action action;
-    bool logged = false;  ///< success is worth a line: an operator changed something
+    bool logged = false;  ///< an operator changes something: worth a line, however it ends
   };
 
   /// The parameters must outlive the gate.

@@ -7,7 +7,9 @@ namespace selvage {
 
 CallPool::CallPool(Options options) : options_(options), threads_(options.threads) {}
 
-CallPool::~CallPool() { threads_.join(); }
+CallPool::~CallPool() {
+  threads_.join();
+}
 
 bool CallPool::TryRun(size_t bytes, std::function<void()> call) {
   const size_t calls = calls_.fetch_add(1);
@@ -26,6 +28,8 @@ bool CallPool::TryRun(size_t bytes, std::function<void()> call) {
   return true;
 }
 
-void CallPool::Continue(std::function<void()> rest) { boost::asio::post(threads_, std::move(rest)); }
+void CallPool::Continue(std::function<void()> rest) {
+  boost::asio::post(threads_, std::move(rest));
+}
 
 }  // namespace selvage

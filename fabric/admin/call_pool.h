@@ -7,14 +7,14 @@
 
 namespace selvage {
 
-/// A few threads that do what gRPC's own must not: calls that wait for the disk. What waits for a thread is bounded,
-/// by number and by the bytes the calls hold, so that callers who outrun the disk are refused and not buffered.
-/// Safe to use from several threads.
+/// A few threads that do what gRPC's own must not: calls that wait for the disk. What waits for a thread is
+/// bounded, by number and by the bytes the calls hold, so that callers who outrun the disk are refused and
+/// not buffered. Safe to use from several threads.
 class CallPool {
  public:
   struct Options {
     size_t threads = 2;
-    size_t calls_max = 256;         ///< that wait or run
+    size_t calls_max = 256;        ///< that wait or run
     size_t bytes_max = 16u << 20;  ///< of their requests; one larger call fits alone
   };
   explicit CallPool(Options options);

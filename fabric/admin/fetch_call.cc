@@ -35,7 +35,8 @@ grpc::ServerUnaryReactor* FetchCall::Start(Shared& shared, grpc::CallbackServerC
     return call.get();
   }
   call->caller_ = *caller;
-  const bool taken = shared.pool.TryRun(0, [call] { boost::asio::dispatch(call->strand_, [call] { call->Begin(); }); });
+  const bool taken =
+      shared.pool.TryRun(0, [call] { boost::asio::dispatch(call->strand_, [call] { call->Begin(); }); });
   if (!taken) {
     call->woken_ = true;
     call->Finish(shared.gate.Conclude(Overloaded(), shared.call, call->caller_, *context));

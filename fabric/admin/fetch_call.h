@@ -15,8 +15,8 @@
 
 namespace selvage {
 
-/// One Fetch: answers at once if there is something to read, else when the log grows, the wait is over or the caller
-/// is gone. While it waits it occupies no thread. Keeps itself alive until gRPC is done with it.
+/// One Fetch: answers at once if there is something to read, else when the log grows, the wait is over or the
+/// caller is gone. While it waits it occupies no thread. Keeps itself alive until gRPC is done with it.
 class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<FetchCall> {
  public:
   /// What the calls of a service share; outlives them.

@@ -23,7 +23,8 @@ absl::StatusOr<Offset> Resolve(Log& log, int64_t offset) {
   const LogState state = log.state();
   if (offset == kOffsetEnd) return state.end;
   if (offset == kOffsetStart) return state.start;
-  return MakeError(absl::StatusCode::kOutOfRange, "offset_out_of_range", fmt::format("{} is not an offset", offset),
+  return MakeError(absl::StatusCode::kOutOfRange, "offset_out_of_range",
+                   fmt::format("{} is not an offset", offset),
                    "an offset from 0 on, -1 for the end or -2 for the start");
 }
 
@@ -52,7 +53,8 @@ std::string Digest(std::string_view bytes) {
 
 absl::Status FetchPage(Log& log, const v1::FetchRequest& request, v1::FetchResponse& response) {
   const uint32_t wanted = request.max_bytes() == 0 ? kFetchBytesMax : request.max_bytes();
-  SELVAGE_ASSIGN_OR_RETURN(Page page, ReadPage(log, request.offset(), std::min(wanted, kFetchBytesMax), false));
+  SELVAGE_ASSIGN_OR_RETURN(Page page,
+                           ReadPage(log, request.offset(), std::min(wanted, kFetchBytesMax), false));
   for (const Entry& entry : page.entries) {
     v1::FetchedEntry& fetched = *response.add_entries();
     fetched.set_from(entry.from.value());

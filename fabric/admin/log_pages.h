@@ -15,7 +15,8 @@ namespace selvage {
 inline constexpr int64_t kOffsetEnd = -1;    ///< FetchRequest.offset: the end of the log
 inline constexpr int64_t kOffsetStart = -2;  ///< and its start
 
-inline constexpr uint32_t kFetchBytesMax = 4u << 20;  ///< of entries in one answer; one larger entry comes alone
+inline constexpr uint32_t kFetchBytesMax = 4u
+                                           << 20;  ///< of entries in one answer; one larger entry comes alone
 inline constexpr absl::Duration kFetchWaitMax = absl::Seconds(30);
 inline constexpr uint32_t kDigestEntriesMax = 1000;
 inline constexpr size_t kDigestBytesMax = 32u << 20;  ///< read from the disk for one answer
@@ -24,11 +25,12 @@ inline constexpr size_t kDigestBytesMax = 32u << 20;  ///< read from the disk fo
 /// "offset_out_of_range", those of Log::Read.
 absl::Status FetchPage(Log& log, const v1::FetchRequest& request, v1::FetchResponse& response);
 
-/// XXH3-128 of the stored bytes of each entry, read from the disk, in the canonical (big-endian) form. The same errors.
+/// XXH3-128 of the stored bytes of each entry, read from the disk, in the canonical (big-endian) form. The
+/// same errors.
 absl::Status DigestPage(Log& log, const v1::ReadDigestsRequest& request, v1::ReadDigestsResponse& response);
 
-/// The offset from which to read what is not older than `timestamp_ms`: that of the first such record, or of its batch
-/// where that is compressed. -1 when there is none.
+/// The offset from which to read what is not older than `timestamp_ms`: that of the first such record, or of
+/// its batch where that is compressed. -1 when there is none.
 absl::StatusOr<int64_t> OffsetAtTime(Log& log, int64_t timestamp_ms);
 
 }  // namespace selvage

@@ -52,10 +52,12 @@ void AddLogs(NodeState& node, const std::function<bool(const LogOrigin&)>& is_cu
 }
 
 void AddFlows(std::vector<v1::FlowStatus> flows, double& omitted, std::vector<CollectedMetric>& all) {
-  CollectedMetric records =
-      Named("selvage_flow_lag_records", "Records of a flow's source that its replica has not stored, as offsets.");
-  CollectedMetric bytes = Named("selvage_flow_lag_bytes", "Bytes of a flow's source that its replica has not stored.");
-  CollectedMetric seconds = Named("selvage_flow_lag_seconds", "Age of the oldest entry that its replica has not stored.");
+  CollectedMetric records = Named("selvage_flow_lag_records",
+                                  "Records of a flow's source that its replica has not stored, as offsets.");
+  CollectedMetric bytes =
+      Named("selvage_flow_lag_bytes", "Bytes of a flow's source that its replica has not stored.");
+  CollectedMetric seconds =
+      Named("selvage_flow_lag_seconds", "Age of the oldest entry that its replica has not stored.");
   CollectedMetric state = Named("selvage_flow_state", "1; the label says how the flow stands.");
   omitted += CutRows(flows);
   for (const v1::FlowStatus& flow : flows) {
@@ -78,7 +80,8 @@ void AddLinks(const std::map<std::string, bool>& links, std::vector<CollectedMet
     count += linked ? 1 : 0;
   }
   all.push_back(std::move(up));
-  all.push_back(Single("selvage_links", "Links that are up: at the core one for each connected edge.", count));
+  all.push_back(
+      Single("selvage_links", "Links that are up: at the core one for each connected edge.", count));
 }
 
 void AddStore(NodeState& node, std::vector<CollectedMetric>& all) {
@@ -89,13 +92,17 @@ void AddStore(NodeState& node, std::vector<CollectedMetric>& all) {
   const auto now = [&](std::string_view name, std::string_view help, auto value) {
     all.push_back(Single(name, help, static_cast<double>(value)));
   };
-  total("selvage_commit_groups_total", "Groups written with one sync each.", static_cast<double>(commits.groups));
-  total("selvage_commit_tasks_total", "Appends and other changes made durable.", static_cast<double>(commits.tasks));
+  total("selvage_commit_groups_total", "Groups written with one sync each.",
+        static_cast<double>(commits.groups));
+  total("selvage_commit_tasks_total", "Appends and other changes made durable.",
+        static_cast<double>(commits.tasks));
   total("selvage_commit_bytes_total", "Bytes written in groups.", static_cast<double>(commits.bytes));
-  total("selvage_commit_sync_seconds_total", "Time spent in writing and syncing groups.", commits.sync_seconds);
+  total("selvage_commit_sync_seconds_total", "Time spent in writing and syncing groups.",
+        commits.sync_seconds);
   now("selvage_commit_queue_bytes", "Bytes that wait for the committer.", node.committer().QueuedBytes());
   now("selvage_store_file_bytes", "Bytes of the store's files.", node.budget().file_bytes());
-  now("selvage_store_budget_bytes", "Bytes that the store's files may occupy; 0: no limit.", node.budget().budget());
+  now("selvage_store_budget_bytes", "Bytes that the store's files may occupy; 0: no limit.",
+      node.budget().budget());
   now("selvage_volume_free_bytes", "Bytes free on the store's volume.", node.budget().free_bytes());
 }
 
@@ -112,7 +119,9 @@ void AddAlarms(const NodeState& node, int own, const std::map<std::string, int>&
 }  // namespace
 
 NodeMetrics::NodeMetrics(Metrics& metrics, NodeState& node, Sources sources)
-    : node_(node), sources_(std::move(sources)), registration_(metrics.AddCollector([this] { return Collect(); })) {}
+    : node_(node),
+      sources_(std::move(sources)),
+      registration_(metrics.AddCollector([this] { return Collect(); })) {}
 
 std::vector<CollectedMetric> NodeMetrics::Collect() {
   std::vector<CollectedMetric> all;
@@ -122,10 +131,12 @@ std::vector<CollectedMetric> NodeMetrics::Collect() {
   AddLinks(sources_.links(), all);
   AddStore(node_, all);
   AddAlarms(node_, node_.alarms().open_count(), sources_.reported_alarms(), all);
-  all.push_back(Single("selvage_metric_rows_omitted", "Logs and flows without series, since there are too many.", omitted));
+  all.push_back(Single("selvage_metric_rows_omitted",
+                       "Logs and flows without series, since there are too many.", omitted));
   if (const auto not_after = sources_.certificate_not_after()) {
     all.push_back(Single("selvage_certificate_not_after_seconds",
-                         "When the node's certificate ends, in seconds since 1970.", absl::ToDoubleSeconds(*not_after - absl::UnixEpoch())));
+                         "When the node's certificate ends, in seconds since 1970.",
+                         absl::ToDoubleSeconds(*not_after - absl::UnixEpoch())));
   }
   return all;
 }

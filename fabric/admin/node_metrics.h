@@ -14,11 +14,13 @@
 
 namespace selvage {
 
-/// The metrics of streams, flows, links and the store of one node, taken when they are scraped (docs/metrics.md). The
-/// number of series is bounded by what operators defined, and by kMetricRowsMax for logs and for flows each.
+/// The metrics of streams, flows, links and the store of one node, taken when they are scraped
+/// (docs/metrics.md). The number of series is bounded by what operators defined, and by kMetricRowsMax for
+/// logs and for flows each.
 class NodeMetrics {
  public:
-  /// What only the kind of node knows. The functions are called at a scrape, on any thread, and must not block.
+  /// What only the kind of node knows. The functions are called at a scrape, on any thread, and must not
+  /// block.
   struct Sources {
     /// One row for each flow.
     std::function<std::vector<v1::FlowStatus>()> flows;

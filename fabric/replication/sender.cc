@@ -29,7 +29,8 @@ Message Sender::Offer(FlowNumber number) {
   number_ = number;
   state_ = State::kOpening;
   retry_at_ = absl::InfiniteDuration();
-  probed_first_ = false;
+  bisecting_ = probed_first_ = false;
+  inside_gap_.reset();
   Message message;
   *message.frame.mutable_flow_open() = source_.Describe();
   message.frame.mutable_flow_open()->set_flow(number_.value());
@@ -43,14 +44,36 @@ std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Durati
     Fail(continues.status(), now);
     return std::nullopt;
   }
-  if (*continues) {
-    state_ = State::kStreaming;
-    next_ = sent_ = forgotten_ = replica.offset;
-    acknowledged_ = replica;
-    source_.Acknowledged(replica);
+  differs_ = std::min(source_.end(), replica.offset) + 1;
+  if (!*continues) return Bisect(now);
+  auto boundary = source_.BoundaryAtOrBefore(replica.offset);
+  if (!boundary.ok()) {
+    Fail(boundary.status(), now);
     return std::nullopt;
   }
+  if (boundary->offset >= replica.offset) {
+    Stream(replica);
+    return std::nullopt;
+  }
+  // The replica ends inside of a gap, where the source does not know the history: only before it can they be
+  // compared.
   state_ = State::kProbing;
+  inside_gap_ = replica;
+  differs_ = boundary->offset + 1;
+  return Probe(*boundary);
+}
+
+void Sender::Stream(const LogPosition& replica) {
+  state_ = State::kStreaming;
+  next_ = sent_ = forgotten_ = replica.offset;
+  acknowledged_ = replica;
+  source_.Acknowledged(replica);
+}
+
+/// Looks for the last common boundary before differs_.
+std::optional<Message> Sender::Bisect(absl::Duration now) {
+  state_ = State::kProbing;
+  bisecting_ = true;
   v1::FlowOpen offer = source_.Describe();
   auto first = source_.BoundaryAtOrBefore(Offset(std::max(offer.start(), offer.base())));
   if (!first.ok()) {
@@ -58,7 +81,6 @@ std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Durati
     return std::nullopt;
   }
   common_ = *first;
-  differs_ = std::min(source_.end(), replica.offset) + 1;
   return Probe(common_);
 }
 
@@ -106,10 +128,21 @@ std::optional<Message> Sender::FinishBisect() {
 std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply, absl::Duration now) {
   if (state_ != State::kProbing || Offset(reply.offset()) != probed_.offset) return std::nullopt;
   bool same = reply.known() && ChainHash(reply.hash()) == probed_.hash;
+  if (!bisecting_) {
+    if (!same) return Bisect(now);
+    Stream(*inside_gap_);
+    return std::nullopt;
+  }
   if (!probed_first_) {
     probed_first_ = true;
+    if (same) return ProbeNext(now);
+    if (inside_gap_ && !reply.known()) {
+      // The replica holds nothing any more of what the source could compare.
+      Stream(*inside_gap_);
+      return std::nullopt;
+    }
     // What lies before the first offset held cannot be compared: the fork is put at the first one that can.
-    return same ? ProbeNext(now) : FinishBisect();
+    return FinishBisect();
   }
   if (same) {
     common_ = probed_;

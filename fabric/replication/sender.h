@@ -68,6 +68,8 @@ class Sender {
   void Fail(absl::Status why, absl::Duration now);
   void Load(size_t read_ahead, absl::Duration now);
   void Encode();
+  void Stream(const LogPosition& replica);
+  std::optional<Message> Bisect(absl::Duration now);
   std::optional<Message> ProbeNext(absl::Duration now);
   std::optional<Message> Probe(const LogPosition& at);
   absl::StatusOr<std::optional<LogPosition>> NextBoundary();
@@ -93,6 +95,8 @@ class Sender {
   Offset forgotten_;
   std::optional<LogPosition> acknowledged_;
 
+  std::optional<LogPosition> inside_gap_;  // where the replica stands, inside of a gap of the source's
+  bool bisecting_ = false;
   LogPosition common_;  // bisecting: the largest boundary known to be common
   Offset differs_;      // bisecting: boundaries at or after this one are not common
   LogPosition probed_;

@@ -9,11 +9,11 @@
 
 namespace selvage {
 
-/// The time by which entries age: follows the wall clock while that is believable and never goes back. A wall clock
-/// that jumps, at a restart or while running, must neither expire what was stored yesterday nor keep it for ever. So
-/// this time runs on with the monotonic clock instead, and makes up for a wall clock that stays ahead by running an
-/// eighth faster: a node that was off for some days catches up, and a node that wakes up in 2040 loses little.
-/// Safe to use from several threads.
+/// The time by which entries age: follows the wall clock while that is believable and never goes back. A wall
+/// clock that jumps, at a restart or while running, must neither expire what was stored yesterday nor keep it
+/// for ever. So this time runs on with the monotonic clock instead, and makes up for a wall clock that stays
+/// ahead by running an eighth faster: a node that was off for some days catches up, and a node that wakes up
+/// in 2040 loses little. Safe to use from several threads.
 class AgeClock {
  public:
   /// `clock` must outlive this.

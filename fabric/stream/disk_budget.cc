@@ -12,7 +12,9 @@ namespace {
 // A write lies in the write-ahead log and, for a while, in a blob file too.
 constexpr uint64_t kFilesPerByte = 2;
 
-int64_t Signed(uint64_t bytes) { return static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX / 4)); }
+int64_t Signed(uint64_t bytes) {
+  return static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX / 4));
+}
 
 }  // namespace
 
@@ -32,15 +34,16 @@ int64_t DiskBudget::Headroom() const {
 
 absl::Status DiskBudget::Take(uint64_t bytes, int64_t headroom) {
   if (Signed(bytes * kFilesPerByte) > headroom) {
-    return MakeError(absl::StatusCode::kResourceExhausted, "disk_full",
-                     fmt::format("no room for {} bytes: the store's files hold {} bytes{}, {} bytes are free on the volume, "
-                                 "{} are kept in reserve",
-                                 bytes, file_bytes_,
-                                 limits_.budget > 0 ? fmt::format(" of a budget of {}", limits_.budget) : "",
-                                 free_bytes_, limits_.reserve),
-                     "writes resume by themselves when data are acknowledged and trimmed; else raise storage.budget, "
-                     "shorten the retention or let the stream drop_oldest",
-                     Retry::kYes);
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, "disk_full",
+        fmt::format(
+            "no room for {} bytes: the store's files hold {} bytes{}, {} bytes are free on the volume, "
+            "{} are kept in reserve",
+            bytes, file_bytes_, limits_.budget > 0 ? fmt::format(" of a budget of {}", limits_.budget) : "",
+            free_bytes_, limits_.reserve),
+        "writes resume by themselves when data are acknowledged and trimmed; else raise storage.budget, "
+        "shorten the retention or let the stream drop_oldest",
+        Retry::kYes);
   }
   charged_ += bytes * kFilesPerByte;
   return absl::OkStatus();

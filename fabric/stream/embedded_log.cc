@@ -73,8 +73,8 @@ class AppendTask : public CommitTask {
 
   absl::Status OutOfSequence(std::string_view what, Offset offset) const {
     return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
-                     fmt::format("{}: {} {} does not follow the log end {}", ToString(log_.origin_), what, offset.value(),
-                                 log_.staged_.end.value()));
+                     fmt::format("{}: {} {} does not follow the log end {}", ToString(log_.origin_), what,
+                                 offset.value(), log_.staged_.end.value()));
   }
 
   absl::Status AssignPosition() {
@@ -86,8 +86,12 @@ class AppendTask : public CommitTask {
       return absl::OkStatus();
     }
     if (tail_gap_to_ <= entry_.from) return OutOfSequence("a gap to offset", tail_gap_to_);
-    Gap gap{.from = entry_.from, .to = tail_gap_to_, .reason = reason_, .leader_epoch = state.leader_epoch(),
-            .hash_after = {}, .recorded_ms = absl::ToUnixMillis(log_.env_.clock.Wall())};
+    Gap gap{.from = entry_.from,
+            .to = tail_gap_to_,
+            .reason = reason_,
+            .leader_epoch = state.leader_epoch(),
+            .hash_after = {},
+            .recorded_ms = absl::ToUnixMillis(log_.env_.clock.Wall())};
     gap.hash_after = ChainGap(entry_.hash_before, gap);
     entry_.to = gap.to;
     body_ = EncodeGap(gap);
@@ -115,8 +119,8 @@ class AppendTask : public CommitTask {
   LogState after_;
 };
 
-EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin, LogState state,
-                         std::optional<Offset> acknowledged, bool superseded)
+EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin,
+                         LogState state, std::optional<Offset> acknowledged, bool superseded)
     : env_(env),
       ages_(ages),
       number_(number),
@@ -342,9 +346,10 @@ absl::Status EmbeddedLog::StartLeaderEpoch(LeaderEpoch epoch) {
 absl::Status EmbeddedLog::Adopt(const LogPosition& at, LeaderEpoch epoch) {
   return ChangeState([&](LogState& state) {
     if (state.log_bytes > 0 || state.end != state.base) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "not_empty",
-                       fmt::format("{}: the log holds data of its own and cannot go on as another", ToString(origin_)),
-                       "start the edge with an empty data directory, or let it join as a new store");
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, "not_empty",
+          fmt::format("{}: the log holds data of its own and cannot go on as another", ToString(origin_)),
+          "start the edge with an empty data directory, or let it join as a new store");
     }
     state.id = at.log;
     state.base = state.start = state.end = at.offset;
@@ -379,8 +384,11 @@ LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, Offset lost_to) {
       entry.from = staged_.end;
       entry.to = lost_to;
       entry.hash_before = staged_.hash;
-      Gap gap{.from = entry.from, .to = entry.to, .reason = GapReason::kLostWithDisk,
-              .leader_epoch = staged_.leader_epoch(), .hash_after = {},
+      Gap gap{.from = entry.from,
+              .to = entry.to,
+              .reason = GapReason::kLostWithDisk,
+              .leader_epoch = staged_.leader_epoch(),
+              .hash_after = {},
               .recorded_ms = absl::ToUnixMillis(env_.clock.Wall())};
       gap.hash_after = entry.hash_after = ChainGap(entry.hash_before, gap);
       entry.max_timestamp = -1;

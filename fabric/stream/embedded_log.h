@@ -32,12 +32,12 @@ struct LogEnvironment {
 };
 
 /// A log in the node's own store. Appends pass through the committer; `staged_` is where the log will be when
-/// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming in
-/// embedded_log_trim.cc.
+/// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming
+/// in embedded_log_trim.cc.
 ///
-/// Trim, StartLeaderEpoch, Adopt and AcceptLoss wait for the committer, and so may Append and AppendReplica when they
-/// have to make room: never call them from a callback that runs on its thread. Lock order: trim_mutex_, then
-/// watch_mutex_, then mutex_.
+/// Trim, StartLeaderEpoch, Adopt and AcceptLoss wait for the committer, and so may Append and AppendReplica
+/// when they have to make room: never call them from a callback that runs on its thread. Lock order:
+/// trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
  public:
   /// `ages` must outlive the log.
@@ -64,12 +64,15 @@ class EmbeddedLog : public Log {
   /// True for a log that never held an entry.
   bool never_written() const;
 
-  /// When the disk budget refuses an append, called once before it is refused for good: true when it dropped enough
-  /// old entries that the append may use the reserve (streams with on_full drop_oldest). Set before the first append.
-  void set_make_room(std::function<bool(EmbeddedLog&, size_t bytes)> make_room) { make_room_ = std::move(make_room); }
+  /// When the disk budget refuses an append, called once before it is refused for good: true when it dropped
+  /// enough old entries that the append may use the reserve (streams with on_full drop_oldest). Set before
+  /// the first append.
+  void set_make_room(std::function<bool(EmbeddedLog&, size_t bytes)> make_room) {
+    make_room_ = std::move(make_room);
+  }
 
-  /// Stops appends, reads and trims with this error until AcceptLoss: the log recovered less than it acknowledged, or
-  /// is damaged.
+  /// Stops appends, reads and trims with this error until AcceptLoss: the log recovered less than it
+  /// acknowledged, or is damaged.
   void Hold(absl::Status why);
   /// Stops them for good: the log was deleted.
   void Close(absl::Status why);
@@ -77,11 +80,13 @@ class EmbeddedLog : public Log {
 
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
-  /// A log that never held an entry goes on where another store's log of the same partition ended: takes over its id,
-  /// and begins at `at` in `epoch`. Durable when it returns. Error: "not_empty" (kFailedPrecondition).
+  /// A log that never held an entry goes on where another store's log of the same partition ended: takes over
+  /// its id, and begins at `at` in `epoch`. Durable when it returns. Error: "not_empty"
+  /// (kFailedPrecondition).
   absl::Status Adopt(const LogPosition& at, LeaderEpoch epoch);
-  /// Ends the hold. As the source, what lies between the end and `lost_to` becomes a gap and a new leader epoch
-  /// begins; a replica goes on at its end and gets the rest again from its source. Durable when it returns.
+  /// Ends the hold. As the source, what lies between the end and `lost_to` becomes a gap and a new leader
+  /// epoch begins; a replica goes on at its end and gets the rest again from its source. Durable when it
+  /// returns.
   absl::Status AcceptLoss(Offset lost_to);
 
   // For EmbeddedLogStore, while it stages its own tasks.
@@ -89,7 +94,8 @@ class EmbeddedLog : public Log {
   void set_superseded();
   /// Writes the document if what it says of acknowledgements changed since. Part of `batch`.
   void StageAcknowledged(WriteBatch& batch);
-  /// Gives the log a new identity from `from` on; see EmbeddedLogStore::BranchAll. The state to publish afterwards.
+  /// Gives the log a new identity from `from` on; see EmbeddedLogStore::BranchAll. The state to publish
+  /// afterwards.
   LogState StageBranch(WriteBatch& batch, LogId id, const LogPosition& from);
   void Publish(const LogState& state);
 
@@ -115,8 +121,8 @@ class EmbeddedLog : public Log {
   void NotifyWatchers();
 
   std::unique_ptr<Cursor> CursorAt(Offset offset) const;
-  /// The entry that contains `offset`, which is in [start, end). Errors: "corrupt_entry"; "offset_out_of_range" when
-  /// it was trimmed meanwhile.
+  /// The entry that contains `offset`, which is in [start, end). Errors: "corrupt_entry";
+  /// "offset_out_of_range" when it was trimmed meanwhile.
   absl::StatusOr<Entry> EntryContaining(Offset offset) const;
   absl::Status OutOfRange(Offset offset, const LogState& state) const;
   /// Why `offset` cannot be found in the store.
@@ -135,7 +141,8 @@ class EmbeddedLog : public Log {
   std::function<bool(EmbeddedLog&, size_t)> make_room_;
 
   LogState staged_;  // the committer's alone
-  /// The start that a trim under way is about to publish: what lies before it may be gone from the store already.
+  /// The start that a trim under way is about to publish: what lies before it may be gone from the store
+  /// already.
   std::atomic<int64_t> start_to_be_;
 
   absl::Mutex trim_mutex_;  // one trim at a time, since each is planned on what is there

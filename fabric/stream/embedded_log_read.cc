@@ -15,8 +15,8 @@ absl::StatusOr<Entry> DecodeAt(const Cursor& cursor) {
 
 absl::Status EmbeddedLog::OutOfRange(Offset offset, const LogState& state) const {
   return MakeError(absl::StatusCode::kOutOfRange, "offset_out_of_range",
-                   fmt::format("{}: offset {} is outside of what is held, {} to {}", ToString(origin_), offset.value(),
-                               state.start.value(), state.end.value()),
+                   fmt::format("{}: offset {} is outside of what is held, {} to {}", ToString(origin_),
+                               offset.value(), state.start.value(), state.end.value()),
                    "read from the start or the end");
 }
 
@@ -69,8 +69,9 @@ absl::StatusOr<std::vector<Entry>> EmbeddedLog::Read(Offset from, size_t max_byt
     // What is whole goes out; the damage answers the next read.
     if (!entry.ok() && !entries.empty()) return entries;
     if (!entry.ok()) return Annotate(entry.status(), ToString(origin_));
-    const bool follows = entries.empty() ? entry->from <= next && next < entry->to
-                                         : entry->from == next && entry->hash_before == entries.back().hash_after;
+    const bool follows = entries.empty()
+                             ? entry->from <= next && next < entry->to
+                             : entry->from == next && entry->hash_before == entries.back().hash_after;
     if (!follows) break;
     bytes += size;
     next = entry->to;
@@ -115,7 +116,8 @@ absl::StatusOr<std::optional<Entry>> EmbeddedLog::FirstAtOrAfter(int64_t timesta
   SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> entry,
                            Search([&](const Entry& e) { return e.max_timestamp >= timestamp_ms; }));
   if (!entry) return entry;
-  // The running maximum may come from a record that was trimmed: step to an entry that has such a record itself.
+  // The running maximum may come from a record that was trimmed: step to an entry that has such a record
+  // itself.
   const Offset end = state().end;
   auto cursor = CursorAt(entry->from);
   for (; cursor->Valid() && OffsetOfLogKey(cursor->key()) < end; cursor->Next()) {

@@ -16,8 +16,9 @@ namespace selvage {
 namespace {
 
 absl::Status DamagedMeta(std::string_view what) {
-  return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", fmt::format("the store's {} is damaged", what),
-                   "restore the store, or start this node with an empty data directory: it adopts its place again");
+  return MakeError(
+      absl::StatusCode::kDataLoss, "corrupt_meta", fmt::format("the store's {} is damaged", what),
+      "restore the store, or start this node with an empty data directory: it adopts its place again");
 }
 
 LogState StateOf(const v1::StoredLog& document) {
@@ -64,7 +65,8 @@ absl::StatusOr<std::optional<Entry>> EntryAtOrBefore(KvStore& store, LogNumber l
   return DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
 }
 
-/// The offset after the damaged entry at `at`: what its batch header says if that is whole, else at least one record.
+/// The offset after the damaged entry at `at`: what its batch header says if that is whole, else at least one
+/// record.
 Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
   auto value = store.Get(Family::kLog, LogKey(log, at));
   if (!value.ok() || !*value || (*value)->size() < kEntryHeaderSize) return at + 1;
@@ -72,11 +74,12 @@ Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
   return header.ok() && header->base_offset == at ? header->next_offset() : at + 1;
 }
 
-/// One seek for a whole log. Behind a damaged end the last entry that can be read is found by bisecting offsets, since
-/// a cursor does not tell the key of what it cannot read.
+/// One seek for a whole log. Behind a damaged end the last entry that can be read is found by bisecting
+/// offsets, since a cursor does not tell the key of what it cannot read.
 Tail FindTail(KvStore& store, LogNumber log, Offset start) {
   Tail tail;
-  Offset low = start - 1, high(INT64_MAX - 1);  // what begins at or before `low` can be read, at or before `high` not
+  Offset low = start - 1,
+         high(INT64_MAX - 1);  // what begins at or before `low` can be read, at or before `high` not
   Offset probe = high;
   while (true) {
     auto entry = EntryAtOrBefore(store, log, probe);
@@ -125,7 +128,8 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   LogNumber number(document.number());
   LogState state = StateOf(document);
   if (state.id.none()) return DamagedMeta("log document");
-  LogOrigin origin{document.edge(), Slot(document.slot()), document.stream(), PartitionId(document.partition())};
+  LogOrigin origin{document.edge(), Slot(document.slot()), document.stream(),
+                   PartitionId(document.partition())};
   const Offset written_end = state.end;
   const Tail tail = FindTail(env_.store, number, state.start);
   if (tail.last) {
@@ -146,8 +150,8 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   std::optional<Offset> acknowledged;
   if (document.acked() >= 0) acknowledged = Offset(document.acked());
   absl::MutexLock lock(&mutex_);
-  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, ages_, number, origin, std::move(state), acknowledged,
-                                                       document.superseded()));
+  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, ages_, number, origin, std::move(state),
+                                                       acknowledged, document.superseded()));
   if (!problem.ok()) {
     log->Hold(problem);
     problems.push_back({log, problem, expected});
@@ -176,7 +180,8 @@ absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
     absl::MutexLock lock(&mutex_);
     number = next_number_++;
   }
-  auto log = std::make_unique<EmbeddedLog>(env_, ages_, LogNumber(number), create.origin, state, std::nullopt, false);
+  auto log = std::make_unique<EmbeddedLog>(env_, ages_, LogNumber(number), create.origin, state, std::nullopt,
+                                           false);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     std::string next;
     AppendBig<uint32_t>(next, number + 1);
@@ -221,7 +226,8 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     for (EmbeddedLog* log : logs) {
       batch.DeleteRange(Family::kLog, LogKey(log->number(), Offset(0)), LogKey(log->number() + 1, Offset(0)));
-      batch.DeleteRange(Family::kMeta, GapIndexKey(log->number(), Offset(0)), GapIndexKey(log->number() + 1, Offset(0)));
+      batch.DeleteRange(Family::kMeta, GapIndexKey(log->number(), Offset(0)),
+                        GapIndexKey(log->number() + 1, Offset(0)));
       batch.Delete(Family::kMeta, LogDocumentKey(log->number()));
     }
     return absl::OkStatus();
@@ -268,7 +274,8 @@ absl::Status EmbeddedLogStore::FlushAcknowledged() {
   });
 }
 
-absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also) {
+absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,
+                                         std::function<void(WriteBatch&)> also) {
   std::vector<LogState> after;
   return Commit(
       env_.committer,

@@ -12,15 +12,16 @@
 
 namespace selvage {
 
-/// The logs of a node in its own store. Opening reads the document and the last entry of each log, so it does not
-/// depend on how much they hold.
+/// The logs of a node in its own store. Opening reads the document and the last entry of each log, so it does
+/// not depend on how much they hold.
 class EmbeddedLogStore : public LogStore {
  public:
   /// A log that cannot be served as it is; it stays held until an operator decides.
   struct OpenProblem {
     EmbeddedLog* log;
     absl::Status what;
-    Offset acknowledged_end;  ///< everything before it was acknowledged or stored: what AcceptLoss is to cover
+    Offset
+        acknowledged_end;  ///< everything before it was acknowledged or stored: what AcceptLoss is to cover
   };
   /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
   struct Branching {
@@ -36,8 +37,9 @@ class EmbeddedLogStore : public LogStore {
 
   explicit EmbeddedLogStore(LogEnvironment env) : env_(env), ages_(env.clock) {}
 
-  /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log that holds
-  /// less is held with a problem, never served as if it were whole. Call once, before anything else.
+  /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log
+  /// that holds less is held with a problem, never served as if it were whole. Call once, before anything
+  /// else.
   absl::StatusOr<std::vector<OpenProblem>> Open(const std::map<LogNumber, Offset>& acknowledged_ends);
 
   absl::StatusOr<Log*> Create(const CreateLog& create) override;
@@ -52,11 +54,16 @@ class EmbeddedLogStore : public LogStore {
   /// Stores what peers acknowledged since the last call.
   absl::Status FlushAcknowledged();
   /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
-  void set_make_room(std::function<bool(EmbeddedLog&, size_t)> make_room) { make_room_ = std::move(make_room); }
+  void set_make_room(std::function<bool(EmbeddedLog&, size_t)> make_room) {
+    make_room_ = std::move(make_room);
+  }
   /// Ends the hold of a log with an OpenProblem; see EmbeddedLog::AcceptLoss.
-  absl::Status AcceptLoss(EmbeddedLog& log, Offset acknowledged_end) { return log.AcceptLoss(acknowledged_end); }
-  /// Gives every log its new identity, and writes what `also` stages, all or nothing; what lies before `from` counts
-  /// as acknowledged. Durable when it returns, published after the sync. Fails without an effect if one log is held.
+  absl::Status AcceptLoss(EmbeddedLog& log, Offset acknowledged_end) {
+    return log.AcceptLoss(acknowledged_end);
+  }
+  /// Gives every log its new identity, and writes what `also` stages, all or nothing; what lies before `from`
+  /// counts as acknowledged. Durable when it returns, published after the sync. Fails without an effect if
+  /// one log is held.
   absl::Status BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also);
   /// The time by which entries age (Entry::append_ms), now.
   int64_t AgeNowMs() { return ages_.NowMs(); }
@@ -74,7 +81,8 @@ class EmbeddedLogStore : public LogStore {
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<EmbeddedLog>> logs_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::unique_ptr<EmbeddedLog>> deleted_ ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
+  std::vector<std::unique_ptr<EmbeddedLog>> deleted_
+      ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
   std::vector<DeletedLog> to_reclaim_ ABSL_GUARDED_BY(mutex_);
   std::map<LogOrigin, EmbeddedLog*> current_ ABSL_GUARDED_BY(mutex_);
   uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -75,7 +75,10 @@ absl::StatusOr<std::optional<EmbeddedLog::TrimPlan>> EmbeddedLog::PlanTrim(
   gap.kind = EntryKind::kGap;
   gap.from = first.from;
   gap.hash_before = first.hash_before;
-  gap.body = Bytes(EncodeGap({.from = gap.from, .to = gap.to, .reason = reason, .leader_epoch = LeaderEpochOf(last),
+  gap.body = Bytes(EncodeGap({.from = gap.from,
+                              .to = gap.to,
+                              .reason = reason,
+                              .leader_epoch = LeaderEpochOf(last),
                               .hash_after = gap.hash_after,
                               .recorded_ms = absl::ToUnixMillis(env_.clock.Wall())}));
   return TrimPlan{std::move(last), std::move(gap)};
@@ -85,8 +88,8 @@ absl::Status EmbeddedLog::Trim(Offset to, std::optional<Offset> unacknowledged_f
   absl::MutexLock lock(&trim_mutex_);
   SELVAGE_ASSIGN_OR_RETURN(auto plan, PlanTrim(to, unacknowledged_from, reason));
   if (!plan) return absl::OkStatus();
-  return CommitAndWait(env_.committer,
-                       std::make_unique<TrimTask>(*this, std::move(plan->last_dropped), std::move(plan->gap)));
+  return CommitAndWait(
+      env_.committer, std::make_unique<TrimTask>(*this, std::move(plan->last_dropped), std::move(plan->gap)));
 }
 
 }  // namespace selvage

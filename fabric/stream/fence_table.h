@@ -7,9 +7,9 @@
 
 namespace selvage {
 
-/// The newest session epoch of each peer, as the committer's queue has it: a fence is a task in that queue, and every
-/// replica append is checked against it there, so a half-open old link can never write (DESIGN section 7, rule 4).
-/// Touched only by tasks while they are staged.
+/// The newest session epoch of each peer, as the committer's queue has it: a fence is a task in that queue,
+/// and every replica append is checked against it there, so a half-open old link can never write (DESIGN
+/// section 7, rule 4). Touched only by tasks while they are staged.
 class FenceTable {
  public:
   /// Raises the peer's epoch; a lower one changes nothing.

@@ -32,7 +32,8 @@ SourceEntry FromStored(const Entry& stored) {
   entry.hash_after = stored.hash_after;
   entry.body = stored.body;
   if (stored.kind == EntryKind::kBatch) {
-    entry.compressible = ParseBatchHeader(stored.body.view())->codec_bits() == static_cast<uint8_t>(Codec::kNone);
+    entry.compressible =
+        ParseBatchHeader(stored.body.view())->codec_bits() == static_cast<uint8_t>(Codec::kNone);
   }
   return entry;
 }
@@ -106,7 +107,8 @@ v1::FlowOpen LogFlowSource::Describe() {
 replication::FlowSettings LogFlowSource::settings() {
   absl::MutexLock lock(&mutex_);
   const v1::StreamSettings& settings = definition_.settings();
-  return {.priority = std::min<uint32_t>(settings.priority(), 9), .weight = std::max<uint32_t>(settings.weight(), 1),
+  return {.priority = std::min<uint32_t>(settings.priority(), 9),
+          .weight = std::max<uint32_t>(settings.weight(), 1),
           .compress = settings.link_compression() != v1::NONE};
 }
 
@@ -127,16 +129,20 @@ absl::StatusOr<SourceEntry> LogFlowSource::GapBeforeStart(Offset from) {
     auto start = log_.BoundaryAtOrBefore(state.start);
     if (!start.ok() && log_.state().start > state.start) continue;  // trimmed meanwhile
     if (!start.ok()) return start.status();
-    return GapEntry({.from = from, .to = start->offset, .reason = GapReason::kReplicaRegressed,
-                     .leader_epoch = LeaderEpochBefore(state, start->offset), .hash_after = start->hash,
+    return GapEntry({.from = from,
+                     .to = start->offset,
+                     .reason = GapReason::kReplicaRegressed,
+                     .leader_epoch = LeaderEpochBefore(state, start->offset),
+                     .hash_after = start->hash,
                      .recorded_ms = state.append_ms});
   }
 }
 
 absl::StatusOr<SourceEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset from) {
   if (entry.kind != EntryKind::kGap) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "chain_mismatch",
-                     fmt::format("{}: offset {} lies inside of a batch", ToString(log_.origin()), from.value()));
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "chain_mismatch",
+        fmt::format("{}: offset {} lies inside of a batch", ToString(log_.origin()), from.value()));
   }
   SELVAGE_ASSIGN_OR_RETURN(Gap rest, DecodeGap(entry.body.view()));
   rest.from = from;
@@ -164,7 +170,9 @@ absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t
   return entries;
 }
 
-absl::StatusOr<LogPosition> LogFlowSource::BoundaryAtOrBefore(Offset offset) { return log_.BoundaryAtOrBefore(offset); }
+absl::StatusOr<LogPosition> LogFlowSource::BoundaryAtOrBefore(Offset offset) {
+  return log_.BoundaryAtOrBefore(offset);
+}
 
 void LogFlowSource::Acknowledged(const LogPosition& durable) {
   log_.SetAcknowledged(durable.offset);
@@ -198,7 +206,8 @@ absl::Status LogFlowSink::Check(const replication::ReceivedEntry& entry) {
                                  entry.body.size(), batch_max_),
                      "raise batch.max_bytes at the receiving end");
   }
-  if (header->base_offset != entry.from || header->next_offset() != entry.to) return corrupt("other offsets than announced");
+  if (header->base_offset != entry.from || header->next_offset() != entry.to)
+    return corrupt("other offsets than announced");
   if (!BatchCrcMatches(entry.body)) return corrupt("CRC");
   return absl::OkStatus();
 }

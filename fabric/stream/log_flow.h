@@ -16,8 +16,8 @@
 /// Streams as flows over the link: the two flow ports, implemented on logs.
 namespace selvage {
 
-/// Offers a log to the peer. The session calls the port; everything else may be called from any thread, and the
-/// definition's settings may change while the flow runs.
+/// Offers a log to the peer. The session calls the port; everything else may be called from any thread, and
+/// the definition's settings may change while the flow runs.
 class LogFlowSource : public replication::FlowSource {
  public:
   /// `log` must outlive the source.

@@ -29,7 +29,8 @@ absl::Status DecodeBody(Offset from, Entry& entry) {
   if (entry.kind == EntryKind::kGap) {
     auto gap = DecodeGap(entry.body.view());
     if (!gap.ok()) return CorruptEntry(from, "not a gap");
-    if (gap->from != from || gap->hash_after != entry.hash_after) return CorruptEntry(from, "gap and key disagree");
+    if (gap->from != from || gap->hash_after != entry.hash_after)
+      return CorruptEntry(from, "gap and key disagree");
     entry.to = gap->to;
     return absl::OkStatus();
   }
@@ -47,11 +48,16 @@ absl::Status DecodeBody(Offset from, Entry& entry) {
 
 std::string_view GapReasonName(GapReason reason) {
   switch (reason) {
-    case GapReason::kDroppedForSpace: return "dropped_for_space";
-    case GapReason::kExpired: return "expired";
-    case GapReason::kCorrupt: return "corrupt";
-    case GapReason::kLostWithDisk: return "lost_with_disk";
-    case GapReason::kReplicaRegressed: return "replica_regressed";
+    case GapReason::kDroppedForSpace:
+      return "dropped_for_space";
+    case GapReason::kExpired:
+      return "expired";
+    case GapReason::kCorrupt:
+      return "corrupt";
+    case GapReason::kLostWithDisk:
+      return "lost_with_disk";
+    case GapReason::kReplicaRegressed:
+      return "replica_regressed";
   }
   return "unknown";
 }
@@ -70,7 +76,8 @@ std::string EncodeGap(const Gap& gap) {
 
 absl::StatusOr<Gap> DecodeGap(std::string_view body) {
   auto corrupt = [](std::string_view why) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_gap", fmt::format("not a gap entry: {}", why));
+    return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_gap",
+                     fmt::format("not a gap entry: {}", why));
   };
   if (body.size() != kGapSize) return corrupt("wrong size");
   Gap gap;

@@ -9,9 +9,9 @@
 #include "fabric/base/ids.h"
 #include "fabric/base/log_position.h"
 
-/// The stored form of a log (docs/formats.md, "Log"). Key: log number ‖ base offset. Value: entry header ‖ body, where
-/// the body is a record batch v2 or a gap. Integers are big-endian. Bodies travel the link unchanged; headers belong
-/// to one copy, but for the chain hashes, which agree on every copy.
+/// The stored form of a log (docs/formats.md, "Log"). Key: log number ‖ base offset. Value: entry header ‖
+/// body, where the body is a record batch v2 or a gap. Integers are big-endian. Bodies travel the link
+/// unchanged; headers belong to one copy, but for the chain hashes, which agree on every copy.
 namespace selvage {
 
 /// Why records are missing. The numbers are stored.
@@ -30,7 +30,8 @@ struct Gap {
   Offset to;
   GapReason reason = GapReason::kDroppedForSpace;
   LeaderEpoch leader_epoch;
-  /// Chain hash at `to`. A gap that takes the place of entries keeps the hash they led to, so the chain goes on.
+  /// Chain hash at `to`. A gap that takes the place of entries keeps the hash they led to, so the chain goes
+  /// on.
   ChainHash hash_after;
   int64_t recorded_ms = 0;  ///< wall time when the gap was made; information only
 
@@ -64,15 +65,15 @@ Offset OffsetOfLogKey(std::string_view key);
 /// The header for `entry`; for a gap its checksum also covers the body.
 std::string EncodeEntryHeader(const Entry& entry);
 /// Decodes a stored value that was found under base offset `from`. `body` shares the memory of `value`.
-/// Errors: "corrupt_entry" (kDataLoss) when header, gap or batch header are damaged or disagree with the key. The
-/// records' own CRC is not checked here.
+/// Errors: "corrupt_entry" (kDataLoss) when header, gap or batch header are damaged or disagree with the key.
+/// The records' own CRC is not checked here.
 absl::StatusOr<Entry> DecodeEntry(Offset from, const Bytes& value);
 
 /// The leader epoch that the entry's body carries. `entry` was decoded, or is about to be stored.
 LeaderEpoch LeaderEpochOf(const Entry& entry);
 
-/// The chain hash after a batch: XXH3-64 over the hash before it and the batch's 61 header bytes, which hold its
-/// stamped offset, epoch and CRC.
+/// The chain hash after a batch: XXH3-64 over the hash before it and the batch's 61 header bytes, which hold
+/// its stamped offset, epoch and CRC.
 ChainHash ChainBatch(ChainHash before, std::string_view batch_header);
 /// The chain hash after a gap made at the end of a log, where it replaces nothing known.
 ChainHash ChainGap(ChainHash before, const Gap& gap);

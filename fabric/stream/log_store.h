@@ -17,8 +17,8 @@
 
 namespace selvage {
 
-/// Whose partition a log is. `edge` is empty (and `slot` 0) for what this node itself is the source of; for a copy it
-/// is the origin edge, and at the core the slot tells apart the stores that the edge had over time.
+/// Whose partition a log is. `edge` is empty (and `slot` 0) for what this node itself is the source of; for a
+/// copy it is the origin edge, and at the core the slot tells apart the stores that the edge had over time.
 struct LogOrigin {
   std::string edge;
   Slot slot;
@@ -35,8 +35,8 @@ struct LogState {
   LogId id;
   Offset base;  ///< where this history began: 0, the fork it was branched at, or the position it adopted
   ChainHash base_hash;
-  Offset start;  ///< first offset held
-  Offset end;    ///< log end offset; equals the high watermark
+  Offset start;    ///< first offset held
+  Offset end;      ///< log end offset; equals the high watermark
   ChainHash hash;  ///< chain hash at `end`
   uint64_t bytes_before_start = 0;
   uint64_t log_bytes = 0;  ///< body bytes since the log began; held are log_bytes - bytes_before_start
@@ -44,7 +44,9 @@ struct LogState {
   int64_t append_ms = 0;  ///< when this copy stored the last entry (see Entry)
   std::vector<std::pair<LeaderEpoch, Offset>> leader_epochs;  ///< each with its start, rising
 
-  LeaderEpoch leader_epoch() const { return leader_epochs.empty() ? LeaderEpoch(0) : leader_epochs.back().first; }
+  LeaderEpoch leader_epoch() const {
+    return leader_epochs.empty() ? LeaderEpoch(0) : leader_epochs.back().first;
+  }
   LogPosition position() const { return {id, end, hash}; }
   uint64_t bytes() const { return log_bytes - bytes_before_start; }
 };
@@ -63,11 +65,12 @@ struct ReplicaEntry {
   std::string body;
 };
 
-/// Called on the committer's thread after the sync, or with the reason why nothing was written. Must not block.
+/// Called on the committer's thread after the sync, or with the reason why nothing was written. Must not
+/// block.
 using AppendDone = std::function<void(const absl::StatusOr<LogPosition>& position_after)>;
 
-/// One log: batches and gaps from `start` to `end`. The narrow port behind which a partition is stored. Safe to use
-/// from several threads. Only synced entries are visible.
+/// One log: batches and gaps from `start` to `end`. The narrow port behind which a partition is stored. Safe
+/// to use from several threads. Only synced entries are visible.
 class Log {
  public:
   virtual ~Log() = default;
@@ -78,31 +81,32 @@ class Log {
   /// Another log took this one's place for its origin; it is kept and can be read.
   virtual bool superseded() const = 0;
 
-  /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends it.
-  /// Errors (at once or through `done`): "disk_full", "overloaded" (retry helps), "log_closed".
+  /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends
+  /// it. Errors (at once or through `done`): "disk_full", "overloaded" (retry helps), "log_closed".
   virtual absl::Status Append(std::string batch, AppendDone done) = 0;
 
-  /// As a replica: appends an entry exactly as it is. Refused, with nothing written: "stale_session" (fenced),
-  /// "out_of_sequence" (`from` is not the end), "corrupt_batch"/"corrupt_gap", "disk_full".
+  /// As a replica: appends an entry exactly as it is. Refused, with nothing written: "stale_session"
+  /// (fenced), "out_of_sequence" (`from` is not the end), "corrupt_batch"/"corrupt_gap", "disk_full".
   virtual absl::Status AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) = 0;
 
   /// As the source: a gap from the end to `to`.
   virtual absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) = 0;
 
-  /// Entries from the one that contains `from`, whole, until `max_bytes` are reached (at least one if there is any).
-  /// Empty at the end. Errors: "offset_out_of_range" outside [start, end]; "corrupt_entry" (kDataLoss).
-  /// With `from_disk` no cache answers.
+  /// Entries from the one that contains `from`, whole, until `max_bytes` are reached (at least one if there
+  /// is any). Empty at the end. Errors: "offset_out_of_range" outside [start, end]; "corrupt_entry"
+  /// (kDataLoss). With `from_disk` no cache answers.
   virtual absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) = 0;
 
-  /// The position at the largest entry boundary that is <= `offset` and held, for resume and for finding forks.
+  /// The position at the largest entry boundary that is <= `offset` and held, for resume and for finding
+  /// forks.
   virtual absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) = 0;
 
-  /// First entry at or after which no earlier record has a timestamp >= `timestamp_ms`: it holds the first such
-  /// record. Nothing when no record has.
+  /// First entry at or after which no earlier record has a timestamp >= `timestamp_ms`: it holds the first
+  /// such record. Nothing when no record has.
   virtual absl::StatusOr<std::optional<Entry>> FirstAtOrAfter(int64_t timestamp_ms) = 0;
 
-  /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays accounted
-  /// for as a gap with `reason`; without it nothing is left behind. Raises `start` only.
+  /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays
+  /// accounted for as a gap with `reason`; without it nothing is left behind. Raises `start` only.
   virtual absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) = 0;
 
   /// First entry from `start` on for which `wanted` holds; `wanted` must be monotone along the log.
@@ -113,7 +117,8 @@ class Log {
   /// Follows the replica's durable end, down as well as up. Kept over restarts, lazily.
   virtual void SetAcknowledged(Offset offset) = 0;
 
-  /// Calls `advanced` on the committer's thread whenever `end` grew. Must not block. Returns a handle for Unwatch.
+  /// Calls `advanced` on the committer's thread whenever `end` grew. Must not block. Returns a handle for
+  /// Unwatch.
   virtual int Watch(std::function<void()> advanced) = 0;
   /// After it returns the callback neither runs nor will run.
   virtual void Unwatch(int handle) = 0;
@@ -132,7 +137,8 @@ class LogStore {
  public:
   virtual ~LogStore() = default;
 
-  /// Creates a log durably and makes it the current one of its origin; an earlier one is superseded, not touched.
+  /// Creates a log durably and makes it the current one of its origin; an earlier one is superseded, not
+  /// touched.
   virtual absl::StatusOr<Log*> Create(const CreateLog& create) = 0;
   /// The current log of an origin, or null.
   virtual Log* Find(const LogOrigin& origin) = 0;

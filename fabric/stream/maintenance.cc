@@ -16,7 +16,8 @@ constexpr uint64_t kDropShare = 16;    // of the log
 constexpr int kReclaimPause = 4;
 
 /// The first entry of the log that stays: everything before has gone when it is `wanted`.
-absl::StatusOr<Offset> FirstKept(EmbeddedLog& log, Offset end, const std::function<bool(const Entry&)>& wanted) {
+absl::StatusOr<Offset> FirstKept(EmbeddedLog& log, Offset end,
+                                 const std::function<bool(const Entry&)>& wanted) {
   SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> kept, log.Search(wanted));
   return kept ? kept->from : end;
 }
@@ -48,8 +49,11 @@ RetentionView Maintenance::ViewOf(const EmbeddedLog& log, const v1::StreamDefini
   // Read first: what is acknowledged only grows meanwhile, but for a replica that lost.
   const Offset acknowledged = log.acknowledged().value_or(Offset(0));
   const LogState state = log.state();
-  return {.start = state.start, .end = state.end, .bytes_before_start = state.bytes_before_start,
-          .log_bytes = state.log_bytes, .replicated = replicated_from_here_(log.origin(), definition),
+  return {.start = state.start,
+          .end = state.end,
+          .bytes_before_start = state.bytes_before_start,
+          .log_bytes = state.log_bytes,
+          .replicated = replicated_from_here_(log.origin(), definition),
           .acknowledged = acknowledged};
 }
 
@@ -63,9 +67,8 @@ absl::StatusOr<Offset> Maintenance::ExpiredTo(EmbeddedLog& log, const v1::Stream
     to = std::max(to, kept);
   }
   if (auto cutoff = BytesCutoff(settings, view)) {
-    SELVAGE_ASSIGN_OR_RETURN(Offset kept, FirstKept(log, view.end, [&](const Entry& entry) {
-                               return entry.log_bytes > *cutoff;
-                             }));
+    SELVAGE_ASSIGN_OR_RETURN(
+        Offset kept, FirstKept(log, view.end, [&](const Entry& entry) { return entry.log_bytes > *cutoff; }));
     to = std::max(to, kept);
   }
   return to;
@@ -95,7 +98,8 @@ absl::StatusOr<uint64_t> Maintenance::DropOldest(EmbeddedLog& log, const v1::Str
                            log.Search([&](const Entry& entry) { return entry.log_bytes >= enough; }));
   const Offset to = last ? last->to : view.end;
   std::optional<Offset> unacknowledged_from;
-  if (view.replicated && to > view.acknowledged) unacknowledged_from = std::max(view.start, view.acknowledged);
+  if (view.replicated && to > view.acknowledged)
+    unacknowledged_from = std::max(view.start, view.acknowledged);
   SELVAGE_RETURN_IF_ERROR(log.Trim(to, unacknowledged_from, GapReason::kDroppedForSpace));
   return log.state().bytes_before_start - view.bytes_before_start;
 }
@@ -111,6 +115,8 @@ bool Maintenance::MakeRoom(EmbeddedLog& log, size_t bytes) {
     auto dropped = DropOldest(log, *definition, needed);
     if (!dropped.ok() || *dropped == 0) return false;
     room_made_ += *dropped;
+    absl::MutexLock also(&mutex_);
+    dropped_ = true;
   }
   room_made_ -= std::min(room_made_, needed);
   return true;
@@ -134,7 +140,7 @@ uint64_t Maintenance::BytesToReclaim() {
 }
 
 bool Maintenance::WorthReclaiming(uint64_t bytes) const {
-  if (bytes > 0 && !budget_.has_room()) return true;
+  if (bytes > 0 && (dropped_ || !budget_.has_room())) return true;
   return bytes > std::max(kReclaimMin, budget_.file_bytes() / kReclaimShare);
 }
 
@@ -142,7 +148,9 @@ std::vector<Maintenance::Range> Maintenance::TakeRanges() {
   std::vector<Range> ranges;
   const std::vector<EmbeddedLog*> logs = logs_.Logs();
   absl::MutexLock lock(&mutex_);
-  for (const auto& [number, bytes] : std::exchange(deleted_, {})) ranges.push_back({number, Offset(INT64_MAX), bytes});
+  dropped_ = false;
+  for (const auto& [number, bytes] : std::exchange(deleted_, {}))
+    ranges.push_back({number, Offset(INT64_MAX), bytes});
   for (EmbeddedLog* log : logs) {
     const LogState state = log->state();
     uint64_t& reclaimed = reclaimed_[log->number()];

@@ -18,30 +18,30 @@
 
 namespace selvage {
 
-/// What keeps a node's logs within their limits: retention, measuring the disk, giving space back. It has no thread of
-/// its own; a daemon calls RunOnce every few seconds, MaybeReclaim on another thread, since that may take long, and
-/// hands MakeRoom to EmbeddedLogStore::set_make_room. The methods may run at the same time, but none on the
-/// committer's thread.
+/// What keeps a node's logs within their limits: retention, measuring the disk, giving space back. It has no
+/// thread of its own; a daemon calls RunOnce every few seconds, MaybeReclaim on another thread, since that
+/// may take long, and hands MakeRoom to EmbeddedLogStore::set_make_room. The methods may run at the same
+/// time, but none on the committer's thread.
 class Maintenance {
  public:
   /// Whether a log is replicated from here, so that what is not acknowledged must not be forgotten.
   using ReplicatedFromHere = std::function<bool(const LogOrigin&, const v1::StreamDefinition&)>;
 
   /// All must outlive this.
-  Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& catalog, DiskBudget& budget, Clock& clock,
-              ReplicatedFromHere replicated_from_here);
+  Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& catalog, DiskBudget& budget,
+              Clock& clock, ReplicatedFromHere replicated_from_here);
 
-  /// Trims every log as its stream says, stores acknowledgements, measures the disk. A log that cannot be trimmed does
-  /// not stop the others: the first error is returned at the end. Held logs are left alone.
+  /// Trims every log as its stream says, stores acknowledgements, measures the disk. A log that cannot be
+  /// trimmed does not stop the others: the first error is returned at the end. Held logs are left alone.
   absl::Status RunOnce();
 
-  /// Gives trimmed and deleted ranges back to the file system when that is worth it: much was trimmed since the last
-  /// time, or the disk is out of room.
+  /// Gives trimmed and deleted ranges back to the file system when that is worth it: much was trimmed since
+  /// the last time, or the disk is out of room.
   absl::Status MaybeReclaim();
 
   /// For streams with on_full drop_oldest: drops the oldest entries of the log, as a gap where they were not
-  /// acknowledged, so that `bytes` may be written from the reserve. False when nothing was dropped, or when the reserve
-  /// is used up and what was dropped before has yet to be reclaimed.
+  /// acknowledged, so that `bytes` may be written from the reserve. False when nothing was dropped, or when
+  /// the reserve is used up and what was dropped before has yet to be reclaimed.
   bool MakeRoom(EmbeddedLog& log, size_t bytes);
 
  private:
@@ -52,12 +52,14 @@ class Maintenance {
   };
 
   absl::Status TrimLog(EmbeddedLog& log, const v1::StreamDefinition& definition);
-  absl::StatusOr<Offset> ExpiredTo(EmbeddedLog& log, const v1::StreamSettings& settings, const RetentionView& view);
+  absl::StatusOr<Offset> ExpiredTo(EmbeddedLog& log, const v1::StreamSettings& settings,
+                                   const RetentionView& view);
   RetentionView ViewOf(const EmbeddedLog& log, const v1::StreamDefinition& definition) const;
-  absl::StatusOr<uint64_t> DropOldest(EmbeddedLog& log, const v1::StreamDefinition& definition, uint64_t bytes);
+  absl::StatusOr<uint64_t> DropOldest(EmbeddedLog& log, const v1::StreamDefinition& definition,
+                                      uint64_t bytes);
   absl::Status Measure();
   uint64_t BytesToReclaim() ABSL_LOCKS_EXCLUDED(mutex_);
-  bool WorthReclaiming(uint64_t bytes) const;
+  bool WorthReclaiming(uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Range> TakeRanges();
 
   KvStore& store_;
@@ -71,9 +73,11 @@ class Maintenance {
   uint64_t room_made_ ABSL_GUARDED_BY(room_mutex_) = 0;  // dropped and not yet used up by writes
 
   absl::Mutex mutex_;
-  /// Bytes trimmed of each log that were reclaimed. Empty after a start: what was trimmed before is reclaimed again.
+  /// Bytes trimmed of each log that were reclaimed. Empty after a start: what was trimmed before is reclaimed
+  /// again.
   std::map<LogNumber, uint64_t> reclaimed_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, uint64_t> deleted_ ABSL_GUARDED_BY(mutex_);  // whole logs, with their bytes
+  bool dropped_ ABSL_GUARDED_BY(mutex_) = false;  // room was made by dropping, and not reclaimed yet
   absl::Duration next_reclaim_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
 };
 

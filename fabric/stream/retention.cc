@@ -16,7 +16,8 @@ std::optional<uint64_t> BytesCutoff(const v1::StreamSettings& settings, const Re
   return log.log_bytes - limit;
 }
 
-std::optional<TrimPlan> PlanTrim(const v1::StreamSettings& settings, const RetentionView& log, Offset expired_to) {
+std::optional<TrimPlan> PlanTrim(const v1::StreamSettings& settings, const RetentionView& log,
+                                 Offset expired_to) {
   TrimPlan plan;
   plan.to = std::max(log.start, std::min(expired_to, log.end));
   if (log.replicated) {

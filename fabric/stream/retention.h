@@ -22,7 +22,8 @@ struct RetentionView {
 
 /// An entry may go when it was stored before this time; nothing when age does not matter.
 std::optional<int64_t> AgeCutoff(const v1::StreamSettings& settings, int64_t now_ms);
-/// An entry may go when the log's bytes up to and including it are at most this; nothing when size does not matter.
+/// An entry may go when the log's bytes up to and including it are at most this; nothing when size does not
+/// matter.
 std::optional<uint64_t> BytesCutoff(const v1::StreamSettings& settings, const RetentionView& log);
 
 struct TrimPlan {
@@ -32,8 +33,10 @@ struct TrimPlan {
   GapReason reason = GapReason::kExpired;
 };
 
-/// Trims up to `expired_to` (the first entry that may stay), without touching what is not acknowledged unless the
-/// stream says drop_oldest. With keep_after_ack off, everything acknowledged goes. Nothing when nothing may go.
-std::optional<TrimPlan> PlanTrim(const v1::StreamSettings& settings, const RetentionView& log, Offset expired_to);
+/// Trims up to `expired_to` (the first entry that may stay), without touching what is not acknowledged unless
+/// the stream says drop_oldest. With keep_after_ack off, everything acknowledged goes. Nothing when nothing
+/// may go.
+std::optional<TrimPlan> PlanTrim(const v1::StreamSettings& settings, const RetentionView& log,
+                                 Offset expired_to);
 
 }  // namespace selvage

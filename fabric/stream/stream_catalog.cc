@@ -27,7 +27,8 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
                    fmt::format("use 1 to {} of a-z, A-Z, 0-9, '_' and '-'", kMaxStreamName));
   }
   if (!v1::Direction_IsValid(definition.direction()) || definition.direction() == v1::DIRECTION_UNSPECIFIED) {
-    return Invalid(fmt::format("stream {} has no direction", definition.name()), "one of up, down, down-shared, local");
+    return Invalid(fmt::format("stream {} has no direction", definition.name()),
+                   "one of up, down, down-shared, local");
   }
   if (definition.partitions() == 0) definition.set_partitions(1);
   if (definition.partitions() < 0 || definition.partitions() > kPartitionsMax) {
@@ -42,7 +43,8 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
   }
   if (settings.on_full() == v1::ON_FULL_UNSPECIFIED) settings.set_on_full(v1::REJECT);
   if (settings.weight() == 0) settings.set_weight(1);
-  if (settings.link_compression() == v1::LINK_COMPRESSION_UNSPECIFIED) settings.set_link_compression(v1::ZSTD);
+  if (settings.link_compression() == v1::LINK_COMPRESSION_UNSPECIFIED)
+    settings.set_link_compression(v1::ZSTD);
   if (settings.start_at() == v1::START_AT_UNSPECIFIED) settings.set_start_at(v1::EARLIEST);
   if (settings.priority() > 9) return Invalid(fmt::format("priority {}", settings.priority()), "0 to 9");
   if (settings.weight() > 1000) return Invalid(fmt::format("weight {}", settings.weight()), "1 to 1000");
@@ -53,12 +55,14 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
 }
 
 absl::Status CheckSameShape(const v1::StreamDefinition& have, const v1::StreamDefinition& other) {
-  if (have.direction() == other.direction() && have.partitions() == other.partitions()) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kFailedPrecondition, "definition_mismatch",
-                   fmt::format("stream {} is {} with {} partitions here and {} with {} there", have.name(),
-                               v1::Direction_Name(have.direction()), have.partitions(),
-                               v1::Direction_Name(other.direction()), other.partitions()),
-                   "direction and partition count are immutable: delete one of the two streams, or rename it");
+  if (have.direction() == other.direction() && have.partitions() == other.partitions())
+    return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "definition_mismatch",
+      fmt::format("stream {} is {} with {} partitions here and {} with {} there", have.name(),
+                  v1::Direction_Name(have.direction()), have.partitions(),
+                  v1::Direction_Name(other.direction()), other.partitions()),
+      "direction and partition count are immutable: delete one of the two streams, or rename it");
 }
 
 absl::Status MergeSettings(const v1::StreamSettings& from, const std::vector<std::string>& fields,
@@ -68,13 +72,15 @@ absl::Status MergeSettings(const v1::StreamSettings& from, const std::vector<std
   v1::StreamSettings unnamed = into;
   for (const std::string& name : fields) {
     const auto* field = descriptor->FindFieldByName(name);
-    if (field == nullptr) return Invalid(fmt::format("unknown setting {}", name), "see selvagectl stream set --help");
+    if (field == nullptr)
+      return Invalid(fmt::format("unknown setting {}", name), "see selvagectl stream set --help");
     reflection->ClearField(&unnamed, field);
   }
   v1::StreamSettings named = from;
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const auto* field = descriptor->field(i);
-    if (std::find(fields.begin(), fields.end(), field->name()) == fields.end()) reflection->ClearField(&named, field);
+    if (std::find(fields.begin(), fields.end(), field->name()) == fields.end())
+      reflection->ClearField(&named, field);
   }
   unnamed.MergeFrom(named);
   into = unnamed;
@@ -108,11 +114,13 @@ std::vector<v1::StreamDefinition> StreamCatalog::All() const {
   return all;
 }
 
-absl::Status StreamCatalog::Put(const v1::StreamDefinition& definition, std::function<void(WriteBatch&)> also) {
+absl::Status StreamCatalog::Put(const v1::StreamDefinition& definition,
+                                std::function<void(WriteBatch&)> also) {
   return Commit(
       committer_,
       [&](WriteBatch& batch) {
-        batch.Put(Family::kMeta, std::string(kStreamPrefix) + definition.name(), {definition.SerializeAsString()});
+        batch.Put(Family::kMeta, std::string(kStreamPrefix) + definition.name(),
+                  {definition.SerializeAsString()});
         also(batch);
         return absl::OkStatus();
       },

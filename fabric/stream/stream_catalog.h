@@ -15,8 +15,8 @@
 
 namespace selvage {
 
-/// Fills in what a definition leaves open and checks it: name, direction, partitions (1 to 1024), settings. Errors:
-/// "invalid_stream" with what is allowed.
+/// Fills in what a definition leaves open and checks it: name, direction, partitions (1 to 1024), settings.
+/// Errors: "invalid_stream" with what is allowed.
 absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition);
 
 /// Whether two definitions may be of one stream: direction and partition count are immutable. Error:
@@ -38,9 +38,10 @@ class StreamCatalog {
   std::vector<v1::StreamDefinition> All() const;
 
   /// Adds or replaces a complete definition; `also` is staged in the same batch.
-  absl::Status Put(const v1::StreamDefinition& definition,
-                   std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
-  absl::Status Remove(const std::string& name, std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
+  absl::Status Put(
+      const v1::StreamDefinition& definition, std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
+  absl::Status Remove(
+      const std::string& name, std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
 
  private:
   KvStore& store_;

@@ -6,7 +6,9 @@ namespace selvage {
 namespace {
 
 /// Memory that a cached entry takes: its body and about as much as the containers and the allocator add.
-size_t MemoryOf(const Entry& entry) { return entry.body.size() + sizeof(Entry) + 64; }
+size_t MemoryOf(const Entry& entry) {
+  return entry.body.size() + sizeof(Entry) + 64;
+}
 
 }  // namespace
 

@@ -12,13 +12,14 @@
 
 namespace selvage {
 
-/// The newest synced entries of all logs, within one budget: what consumers and the sender usually want is served
-/// without touching the store. Oldest out first. Safe to use from several threads.
+/// The newest synced entries of all logs, within one budget: what consumers and the sender usually want is
+/// served without touching the store. Oldest out first. Safe to use from several threads.
 class TailCache {
  public:
   explicit TailCache(size_t budget_bytes) : budget_(budget_bytes) {}
 
-  /// Adds the entry that follows what was added before for this log. An entry larger than the budget is not kept.
+  /// Adds the entry that follows what was added before for this log. An entry larger than the budget is not
+  /// kept.
   void Insert(LogNumber log, const Entry& entry);
   /// Entries from the one that contains `from`, whole, until `max_bytes`; empty when that one is not here.
   std::vector<Entry> Read(LogNumber log, Offset from, size_t max_bytes) const;

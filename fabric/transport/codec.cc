@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream.h>
 #include <grpc/slice.h>
-#include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/slice.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -34,6 +35,54 @@ struct TrailingPayload {
   size_t size;
 };
 
+/// Reads slices in place. Unlike grpc::ProtoBufferReader it can back up over more than the last piece, which
+/// protobuf asks for when malformed bytes come in pieces of a few bytes: gRPC's ends the process then.
+class SliceInput final : public google::protobuf::io::ZeroCopyInputStream {
+ public:
+  explicit SliceInput(const std::vector<grpc::Slice>& slices) : slices_(slices) {}
+
+  bool Next(const void** data, int* size) override {
+    for (; index_ < slices_.size(); ++index_, within_ = 0) {
+      const grpc::Slice& slice = slices_[index_];
+      if (within_ == slice.size()) continue;
+      *data = slice.begin() + within_;
+      *size = static_cast<int>(slice.size() - within_);
+      count_ += *size;
+      within_ = slice.size();
+      return true;
+    }
+    return false;
+  }
+  void BackUp(int count) override {
+    count_ -= count;
+    auto rest = static_cast<size_t>(count);
+    while (rest > within_ && index_ > 0) {
+      rest -= within_;
+      within_ = slices_[--index_].size();
+    }
+    within_ -= std::min(rest, within_);
+  }
+  bool Skip(int count) override {
+    const void* data;
+    int size = 0;
+    for (; count > 0; count -= size) {
+      if (!Next(&data, &size)) return false;
+      if (size > count) {
+        BackUp(size - count);
+        size = count;
+      }
+    }
+    return true;
+  }
+  int64_t ByteCount() const override { return count_; }
+
+ private:
+  const std::vector<grpc::Slice>& slices_;
+  size_t index_ = 0;
+  size_t within_ = 0;  // of slices_[index_]
+  int64_t count_ = 0;
+};
+
 bool SkipValue(CodedInputStream& in, uint32_t tag) {
   uint64_t number;
   uint32_t length;
@@ -52,11 +101,9 @@ bool SkipValue(CodedInputStream& in, uint32_t tag) {
 }
 
 /// Nothing when the payload lies elsewhere, or the bytes are not a frame: for the full parser to decide.
-std::optional<TrailingPayload> FindTrailingPayload(grpc::ByteBuffer& buffer) {
-  const size_t size = buffer.Length();
-  grpc::ProtoBufferReader reader(&buffer);
-  if (!reader.status().ok()) return std::nullopt;
-  CodedInputStream in(&reader);
+std::optional<TrailingPayload> FindTrailingPayload(const std::vector<grpc::Slice>& slices, size_t size) {
+  SliceInput input(slices);
+  CodedInputStream in(&input);
   while (true) {
     const auto start = static_cast<size_t>(in.CurrentPosition());
     const uint32_t tag = in.ReadTag();
@@ -75,16 +122,14 @@ std::optional<TrailingPayload> FindTrailingPayload(grpc::ByteBuffer& buffer) {
 }
 
 /// The bytes [from, from + size) without a copy, when one slice holds them all.
-std::optional<Bytes> ShareSlice(const grpc::ByteBuffer& buffer, size_t from, size_t size) {
-  std::vector<grpc::Slice> slices;
-  if (!buffer.Dump(&slices).ok()) return std::nullopt;
-  for (grpc::Slice& slice : slices) {
+std::optional<Bytes> ShareSlice(const std::vector<grpc::Slice>& slices, size_t from, size_t size) {
+  for (const grpc::Slice& slice : slices) {
     if (from >= slice.size()) {
       from -= slice.size();
       continue;
     }
     if (slice.size() - from < size) return std::nullopt;
-    auto owner = std::make_shared<const grpc::Slice>(std::move(slice));
+    auto owner = std::make_shared<const grpc::Slice>(slice);
     std::string_view view(reinterpret_cast<const char*>(owner->begin()) + from, size);
     return Bytes(std::move(owner), view);
   }
@@ -126,15 +171,15 @@ grpc::ByteBuffer EncodeFrame(const replication::Message& message) {
 }
 
 absl::StatusOr<replication::Message> DecodeFrame(const grpc::ByteBuffer& buffer) {
-  grpc::ByteBuffer shared = buffer;  // another reference: readers want a mutable one
-  const size_t size = shared.Length();
+  const size_t size = buffer.Length();
   replication::Message message;
   if (size == 0) return message;
-  if (size > kFrameBytesMax) return Malformed(size);
-  if (auto place = FindTrailingPayload(shared)) {
-    if (auto bytes = ShareSlice(shared, place->from, place->size)) {
-      grpc::ProtoBufferReader reader(&shared);
-      if (!message.frame.ParseFromBoundedZeroCopyStream(&reader, static_cast<int>(place->head_size))) {
+  std::vector<grpc::Slice> slices;
+  if (size > kFrameBytesMax || !buffer.Dump(&slices).ok()) return Malformed(size);
+  SliceInput input(slices);
+  if (auto place = FindTrailingPayload(slices, size)) {
+    if (auto bytes = ShareSlice(slices, place->from, place->size)) {
+      if (!message.frame.ParseFromBoundedZeroCopyStream(&input, static_cast<int>(place->head_size))) {
         return Malformed(size);
       }
       message.frame.clear_payload();  // an earlier one: the last counts
@@ -142,11 +187,7 @@ absl::StatusOr<replication::Message> DecodeFrame(const grpc::ByteBuffer& buffer)
       return message;
     }
   }
-  grpc::ProtoBufferReader reader(&shared);
-  if (!reader.status().ok() ||
-      !message.frame.ParseFromBoundedZeroCopyStream(&reader, static_cast<int>(size))) {
-    return Malformed(size);
-  }
+  if (!message.frame.ParseFromBoundedZeroCopyStream(&input, static_cast<int>(size))) return Malformed(size);
   if (!message.frame.payload().empty()) message.payload = Bytes(std::move(*message.frame.mutable_payload()));
   message.frame.clear_payload();
   return message;

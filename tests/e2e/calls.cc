@@ -14,7 +14,9 @@ using Stub = ctl::Client::Stub;
 constexpr uint32_t kPageBytes = 4u << 20;
 constexpr absl::Duration kPollInterval = absl::Milliseconds(50);
 
-absl::Status Late(const std::string& what) { return absl::DeadlineExceededError(what); }
+absl::Status Late(const std::string& what) {
+  return absl::DeadlineExceededError(what);
+}
 
 absl::Status AddEntry(const v1::FetchedEntry& entry, LogContents& contents) {
   if (entry.gap()) {
@@ -79,10 +81,13 @@ absl::StatusOr<v1::ProduceResponse> Produce(Daemon& node, const v1::LogAddress& 
 absl::StatusOr<v1::ProduceResponse> ProduceSoon(Daemon& node, const v1::LogAddress& address,
                                                 const std::string& batch, absl::Duration deadline) {
   absl::StatusOr<v1::ProduceResponse> response = Late("not tried");
-  Eventually(deadline, [&] {
-    response = Produce(node, address, batch);
-    return response.ok();
-  }, kPollInterval);
+  Eventually(
+      deadline,
+      [&] {
+        response = Produce(node, address, batch);
+        return response.ok();
+      },
+      kPollInterval);
   return response;
 }
 
@@ -118,7 +123,8 @@ std::optional<v1::LogSummary> FindSummary(Daemon& node, const v1::LogAddress& ad
   std::optional<v1::LogSummary> found;
   for (const v1::LogSummary& log : described->logs()) {
     if (log.superseded() || log.edge() != address.edge() || log.partition() != address.partition()) continue;
-    // At the core the logs of a replaced store stay beside those of the present one, which has the higher slot.
+    // At the core the logs of a replaced store stay beside those of the present one, which has the higher
+    // slot.
     if (!found || log.slot() > found->slot()) found = log;
   }
   return found;
@@ -128,13 +134,16 @@ absl::Status AwaitReplicated(Daemon& edge, const std::string& edge_name, Daemon&
                              const std::string& stream, int32_t partition, absl::Duration deadline) {
   int64_t source = -1;
   int64_t replica = -1;
-  bool done = Eventually(deadline, [&] {
-    auto at_edge = FindSummary(edge, At(stream, partition));
-    auto at_core = FindSummary(core, At(stream, partition, edge_name));
-    source = at_edge ? at_edge->end() : -1;
-    replica = at_core ? at_core->end() : -1;
-    return source >= 0 && source == replica && at_edge->log_id() == at_core->log_id();
-  }, kPollInterval);
+  bool done = Eventually(
+      deadline,
+      [&] {
+        auto at_edge = FindSummary(edge, At(stream, partition));
+        auto at_core = FindSummary(core, At(stream, partition, edge_name));
+        source = at_edge ? at_edge->end() : -1;
+        replica = at_core ? at_core->end() : -1;
+        return source >= 0 && source == replica && at_edge->log_id() == at_core->log_id();
+      },
+      kPollInterval);
   if (done) return absl::OkStatus();
   return Late(fmt::format("{}/{}/{}: end {} at the edge, {} at the core", edge_name, stream, partition,
                           source, replica));
@@ -145,21 +154,27 @@ absl::Status AwaitEnd(Daemon& node, const v1::LogAddress& address, Offset end, a
   *request.mutable_address() = address;
   request.set_offset(-1);
   absl::StatusOr<v1::FetchResponse> page = Late("not tried");
-  bool done = Eventually(deadline, [&] {
-    page = node.Call(&Stub::Fetch, request);
-    return page.ok() && page->high_watermark() >= end.value();
-  }, kPollInterval);
+  bool done = Eventually(
+      deadline,
+      [&] {
+        page = node.Call(&Stub::Fetch, request);
+        return page.ok() && page->high_watermark() >= end.value();
+      },
+      kPollInterval);
   if (done) return absl::OkStatus();
   return Late(fmt::format("{}/{} ends at {}, not at {}", address.stream(), address.partition(),
-                          page.ok() ? fmt::format("{}", page->high_watermark()) : Describe(page.status()),
+                          page.ok() ? fmt::format("{}", page->high_watermark()) : selvage::Describe(page.status()),
                           end.value()));
 }
 
 absl::Status AwaitLinked(Daemon& core, const std::string& edge, absl::Duration deadline) {
-  bool done = Eventually(deadline, [&] {
-    auto summary = Summary(core, edge);
-    return summary.ok() && summary->connected();
-  }, kPollInterval);
+  bool done = Eventually(
+      deadline,
+      [&] {
+        auto summary = Summary(core, edge);
+        return summary.ok() && summary->connected();
+      },
+      kPollInterval);
   return done ? absl::OkStatus() : Late(edge + " is not linked");
 }
 
@@ -181,12 +196,15 @@ std::vector<v1::AlarmDocument> Alarms(Daemon& node, bool also_resolved) {
 
 std::optional<v1::AlarmDocument> AwaitAlarm(Daemon& node, const std::string& kind, absl::Duration deadline) {
   std::optional<v1::AlarmDocument> found;
-  Eventually(deadline, [&] {
-    for (const v1::AlarmDocument& alarm : Alarms(node)) {
-      if (alarm.kind() == kind) found = alarm;
-    }
-    return found.has_value();
-  }, kPollInterval);
+  Eventually(
+      deadline,
+      [&] {
+        for (const v1::AlarmDocument& alarm : Alarms(node)) {
+          if (alarm.kind() == kind) found = alarm;
+        }
+        return found.has_value();
+      },
+      kPollInterval);
   return found;
 }
 

@@ -21,7 +21,9 @@ void Add(const Settings& from, Settings& to) {
 
 }  // namespace
 
-std::string Cluster::EdgeName(int number) { return fmt::format("edge-{}", number); }
+std::string Cluster::EdgeName(int number) {
+  return fmt::format("edge-{}", number);
+}
 
 absl::Status Cluster::MakeIdentities() {
   const absl::Time now = SystemClock().Wall();
@@ -45,7 +47,8 @@ absl::Status Cluster::Prepare() {
   core.admin_setting = "link.listen";
   core.operator_identity = operator_identity();
   core.settings = {{"node.id", "core"}, {"link.heartbeat", "200ms"}, {"link.timeout", "1500ms"}};
-  Add(TlsSettings({identities() + "/core-core.crt", identities() + "/core-core.key", identities() + "/ca.crt"}),
+  Add(TlsSettings(
+          {identities() + "/core-core.crt", identities() + "/core-core.key", identities() + "/ca.crt"}),
       core.settings);
   Add(options_.core, core.settings);
   SELVAGE_ASSIGN_OR_RETURN(core_, Daemon::Make(std::move(core)));

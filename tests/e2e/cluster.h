@@ -17,8 +17,9 @@
 
 namespace selvage::test {
 
-/// One core and some edges as real processes on this machine, with an authority of their own. Each edge reaches the
-/// core through a LinkProxy. Timeouts on the link are short. The edges are "edge-0", "edge-1" and so on.
+/// One core and some edges as real processes on this machine, with an authority of their own. Each edge
+/// reaches the core through a LinkProxy. Timeouts on the link are short. The edges are "edge-0", "edge-1" and
+/// so on.
 class Cluster {
  public:
   struct Options {
@@ -53,7 +54,8 @@ class Cluster {
 
   /// Runs selvagectl as the operator, against `daemon`.
   absl::StatusOr<RunResult> Ctl(const Daemon& daemon, const std::vector<std::string>& args,
-                                std::string_view input = {}, absl::Duration deadline = absl::Seconds(60)) const;
+                                std::string_view input = {},
+                                absl::Duration deadline = absl::Seconds(60)) const;
 
  private:
   absl::Status MakeIdentities();

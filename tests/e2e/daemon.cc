@@ -24,11 +24,15 @@ constexpr absl::Duration kReadyDeadline = absl::Seconds(30);
 constexpr absl::Duration kStopDeadline = absl::Seconds(10);
 constexpr size_t kLogTailBytes = 3000;
 
-absl::Status Failure(std::string_view what) { return absl::InternalError(std::string(what)); }
+absl::Status Failure(std::string_view what) {
+  return absl::InternalError(std::string(what));
+}
 
 }  // namespace
 
-std::string LocalAddress(uint16_t port) { return fmt::format("127.0.0.1:{}", port); }
+std::string LocalAddress(uint16_t port) {
+  return fmt::format("127.0.0.1:{}", port);
+}
 
 std::string ConfigText(const Settings& settings) {
   std::map<std::string, std::string> sections;
@@ -108,7 +112,9 @@ absl::Status Daemon::Stop() {
   return Failure(fmt::format("{}: {}\n{}", options_.program, Describe(exit), LogTail()));
 }
 
-std::optional<ExitStatus> Daemon::AwaitExit(absl::Duration deadline) { return process_->Wait(deadline); }
+std::optional<ExitStatus> Daemon::AwaitExit(absl::Duration deadline) {
+  return process_->Wait(deadline);
+}
 
 std::string Daemon::LogTail() const {
   std::string log = ReadFile(log_path());

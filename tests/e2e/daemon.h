@@ -34,10 +34,10 @@ class Daemon {
  public:
   struct Options {
     std::string program;
-    std::string dir;                  ///< made if need be; holds config.yaml, log and data/
-    std::string admin_setting;        ///< name of the setting that takes the port of the admin service
-    Settings settings = {};           ///< without ports and data_dir
-    std::string operator_identity;    ///< DIR/NAME, for client()
+    std::string dir;                     ///< made if need be; holds config.yaml, log and data/
+    std::string admin_setting;           ///< name of the setting that takes the port of the admin service
+    Settings settings = {};              ///< without ports and data_dir
+    std::string operator_identity;       ///< DIR/NAME, for client()
     std::vector<std::string> args = {};  ///< beside --config
   };
 

@@ -138,7 +138,8 @@ TEST_F(FaultsTest, EveryAcknowledgedRecordArrivesOnceAtItsOffset) {
   auto report = load.Check(cluster_.core());
   ASSERT_THAT(report, IsOk());
   fmt::print(
-      "rounds: {} kills of an edge, {} of the core, {} link faults; records: {} acknowledged, {} found, {} lost, {} "
+      "rounds: {} kills of an edge, {} of the core, {} link faults; records: {} acknowledged, {} found, {} "
+      "lost, {} "
       "duplicated, {} reordered, {} different; batches of unknown outcome: {}\n",
       rounds.edge_kills, rounds.core_kills, rounds.link_faults, report->check.acked, report->check.found,
       report->check.lost.size(), report->check.duplicated.size() + report->repeated,
@@ -146,7 +147,8 @@ TEST_F(FaultsTest, EveryAcknowledgedRecordArrivesOnceAtItsOffset) {
   EXPECT_TRUE(report->ok()) << report->Describe();
   EXPECT_GT(report->check.acked, 0u);
   for (int i = 0; i < kEdges; ++i) {
-    auto verify = cluster_.Ctl(cluster_.core(), {"verify", "--edge-address", cluster_.edge(i).admin_address()});
+    auto verify =
+        cluster_.Ctl(cluster_.core(), {"verify", "--edge-address", cluster_.edge(i).admin_address()});
     ASSERT_THAT(verify, IsOk());
     EXPECT_TRUE(verify->exit.ok()) << verify->out << verify->err;
   }

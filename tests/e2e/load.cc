@@ -99,8 +99,8 @@ void Load::Run(const Target& target, uint64_t seed) {
       checker_.Add({target.edge_name, target.stream, PartitionId(target.partition), offset, hash});
       ++offset;
     }
-    pause = absl::Microseconds(static_cast<int64_t>(maker.Below(
-        static_cast<size_t>(absl::ToInt64Microseconds(options_.pause_max)) + 1)));
+    pause = absl::Microseconds(static_cast<int64_t>(
+        maker.Below(static_cast<size_t>(absl::ToInt64Microseconds(options_.pause_max)) + 1)));
   }
 }
 
@@ -115,8 +115,7 @@ absl::StatusOr<LoadReport> Load::Check(Daemon& core) const {
     for (const Record& record : log.records) {
       const uint64_t hash = HashOfRecord(record.timestamp, record.key, record.value);
       if (!contents.insert(hash).second) ++report.repeated;
-      found.push_back(
-          {target.edge_name, target.stream, PartitionId(target.partition), record.offset, hash});
+      found.push_back({target.edge_name, target.stream, PartitionId(target.partition), record.offset, hash});
     }
   }
   absl::MutexLock lock(&mutex_);

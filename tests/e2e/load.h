@@ -28,9 +28,9 @@ struct LoadReport {
   std::string Describe() const;
 };
 
-/// Producers that write to partitions of edges, a thread for each, as fast as `pause` lets them: batches of one
-/// record up to `batch_bytes_max`, some compressed. A batch whose answer is an error or never comes counts as
-/// not acknowledged, and is not sent again. Edges may come and go meanwhile.
+/// Producers that write to partitions of edges, a thread for each, as fast as `pause` lets them: batches of
+/// one record up to `batch_bytes_max`, some compressed. A batch whose answer is an error or never comes
+/// counts as not acknowledged, and is not sent again. Edges may come and go meanwhile.
 class Load {
  public:
   struct Target {

@@ -67,8 +67,8 @@ TEST(SensorFileTest, LineByLineOverACutLinkComesOutIdentical) {
   EXPECT_GE(cluster.link().counters().connections, 4u);
 
   ASSERT_THAT(AwaitReplicated(cluster.edge(), "edge-0", cluster.core(), "temperature"), IsOk());
-  auto tail = cluster.Ctl(cluster.core(), {"stream", "tail", "temperature", "--edge", "edge-0", "--from", "1",
-                                           "--no-follow"});
+  auto tail = cluster.Ctl(
+      cluster.core(), {"stream", "tail", "temperature", "--edge", "edge-0", "--from", "1", "--no-follow"});
   ASSERT_THAT(tail, IsOk());
   ASSERT_TRUE(tail->exit.ok()) << tail->err;
   const std::string file = ReadFile(path);

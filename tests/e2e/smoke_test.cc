@@ -116,7 +116,8 @@ TEST_F(SmokeTest, TheEdgeKeepsWritingWhileTheCoreIsAway) {
   ASSERT_NO_FATAL_FAILURE(ExpectEverythingEverywhere());
   core().Kill();
   for (int i = 0; i < 20; ++i) {
-    ASSERT_THAT(Produce(cluster_.edge(0), At("readings", 1), BatchOf({fmt::format("offline {}", i)})), IsOk());
+    ASSERT_THAT(Produce(cluster_.edge(0), At("readings", 1), BatchOf({fmt::format("offline {}", i)})),
+                IsOk());
   }
   ASSERT_THAT(core().Start(), IsOk());
   ASSERT_THAT(AwaitReplicated(cluster_.edge(0), "edge-0", core(), "readings", 1), IsOk());

@@ -10,7 +10,9 @@
 
 namespace selvage::test {
 
-inline const absl::Status& StatusOf(const absl::Status& status) { return status; }
+inline const absl::Status& StatusOf(const absl::Status& status) {
+  return status;
+}
 template <class T>
 const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
   return result.status();
@@ -19,14 +21,14 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
 /// A status or a result that is no error.
 MATCHER(IsOk, "is OK") {
   const absl::Status& status = StatusOf(arg);
-  if (!status.ok()) *result_listener << ErrorKind(status) << ": " << Describe(status);
+  if (!status.ok()) *result_listener << ErrorKind(status) << ": " << selvage::Describe(status);
   return status.ok();
 }
 
 /// An error of this kind (fabric/base/error.h).
 MATCHER_P(HasKind, kind, std::string("is the error ") + kind) {
   const absl::Status& status = StatusOf(arg);
-  *result_listener << (status.ok() ? "OK" : ErrorKind(status) + ": " + Describe(status));
+  *result_listener << (status.ok() ? "OK" : ErrorKind(status) + ": " + selvage::Describe(status));
   return ErrorKind(status) == kind;
 }
 

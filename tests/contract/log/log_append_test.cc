@@ -61,7 +61,8 @@ TEST_P(LogAppend, ManyWritersShareOneSync) {
   }
   node().CommitAll();
   EXPECT_EQ(node().committer().stats().groups, before + 1);
-  EXPECT_EQ(ends, (std::vector<int64_t>{2, 4, 6, 2, 8, 10, 12, 4, 14, 16, 18, 6, 20, 22, 24, 8, 26, 28, 30, 10}));
+  EXPECT_EQ(ends,
+            (std::vector<int64_t>{2, 4, 6, 2, 8, 10, 12, 4, 14, 16, 18, 6, 20, 22, 24, 8, 26, 28, 30, 10}));
   EXPECT_EQ(log.state().end, Offset(30));
   EXPECT_EQ(other.state().end, Offset(10));
 }
@@ -87,7 +88,8 @@ TEST_P(LogAppend, ReplicaIsIdenticalWithGapsAndSuccessions) {
   ASSERT_TRUE(source.StartLeaderEpoch(LeaderEpoch(2)).ok());
   ASSERT_TRUE(node().AppendGap(source, Offset(10)).ok());
   Fill(source, {5});
-  for (const Entry& entry : AllEntries(source)) ASSERT_TRUE(node().AppendReplica(replica, ToReplica(entry)).ok());
+  for (const Entry& entry : AllEntries(source))
+    ASSERT_TRUE(node().AppendReplica(replica, ToReplica(entry)).ok());
 
   const std::vector<Entry> ours = AllEntries(source), theirs = AllEntries(replica);
   ASSERT_EQ(Shape(theirs), Shape(ours));
@@ -106,13 +108,16 @@ TEST_P(LogAppend, ReplicaRefusesWhatDoesNotFollow) {
   Fill(source, {3, 2, 4});
   const std::vector<Entry> entries = AllEntries(source);
   ASSERT_TRUE(node().AppendReplica(replica, ToReplica(entries[0])).ok());
-  EXPECT_EQ(KindOfError(node().AppendReplica(replica, ToReplica(entries[0]))), "out_of_sequence") << "a repeat";
+  EXPECT_EQ(KindOfError(node().AppendReplica(replica, ToReplica(entries[0]))), "out_of_sequence")
+      << "a repeat";
   EXPECT_EQ(KindOfError(node().AppendReplica(replica, ToReplica(entries[2]))), "out_of_sequence") << "a jump";
   ReplicaEntry lies = ToReplica(entries[1]);
   lies.to = Offset(9);
   EXPECT_EQ(KindOfError(node().AppendReplica(replica, lies)), "corrupt_batch");
-  EXPECT_EQ(KindOfError(node().AppendReplica(replica, {EntryKind::kGap, Offset(3), Offset(5), "junk"})), "corrupt_gap");
-  EXPECT_EQ(KindOfError(node().AppendReplica(replica, {EntryKind::kBatch, Offset(3), Offset(5), "junk"})), "corrupt_batch");
+  EXPECT_EQ(KindOfError(node().AppendReplica(replica, {EntryKind::kGap, Offset(3), Offset(5), "junk"})),
+            "corrupt_gap");
+  EXPECT_EQ(KindOfError(node().AppendReplica(replica, {EntryKind::kBatch, Offset(3), Offset(5), "junk"})),
+            "corrupt_batch");
   EXPECT_EQ(Shape(AllEntries(replica)), "[0,3)batch");
   EXPECT_EQ(replica.state().end, Offset(3));
 }
@@ -122,11 +127,14 @@ TEST_P(LogAppend, FenceIsAPlaceInTheQueue) {
   EmbeddedLog& replica = node().Replica();
   Fill(source, {1, 1, 1});
   const std::vector<Entry> entries = AllEntries(source);
-  EXPECT_EQ(KindOfError(node().AppendReplica(replica, ToReplica(entries[0]))), "stale_session") << "never fenced";
+  EXPECT_EQ(KindOfError(node().AppendReplica(replica, ToReplica(entries[0]))), "stale_session")
+      << "never fenced";
   node().RaiseFence({"rig", SessionEpoch(7)});
 
   std::vector<std::string> outcomes;
-  auto note = [&](const absl::StatusOr<LogPosition>& p) { outcomes.push_back(p.ok() ? "stored" : KindOfError(p)); };
+  auto note = [&](const absl::StatusOr<LogPosition>& p) {
+    outcomes.push_back(p.ok() ? "stored" : KindOfError(p));
+  };
   const Fence old_session{"rig", SessionEpoch(7)}, new_session{"rig", SessionEpoch(8)};
   ASSERT_TRUE(replica.AppendReplica(ToReplica(entries[0]), old_session, note).ok());
   node().RaiseFence(new_session);  // commits what was queued before it as well

@@ -34,6 +34,8 @@ class LogContract : public ::testing::TestWithParam<StoreKind> {
   std::unique_ptr<LogNode> node_ = std::make_unique<LogNode>(fixture_->store(), clock_);
 };
 
-inline std::string NameOfKind(const ::testing::TestParamInfo<StoreKind>& info) { return info.param.name; }
+inline std::string NameOfKind(const ::testing::TestParamInfo<StoreKind>& info) {
+  return info.param.name;
+}
 
 }  // namespace selvage

@@ -49,7 +49,8 @@ class FakeClock : public Clock {
 
 inline constexpr size_t kAll = size_t{1} << 30;
 
-/// A batch as a producer sends it: `records` records of `value_bytes` each, the last with the given timestamp.
+/// A batch as a producer sends it: `records` records of `value_bytes` each, the last with the given
+/// timestamp.
 inline std::string ProducedBatch(int records = 1, size_t value_bytes = 10, int64_t timestamp = 1000) {
   BatchBuilder builder;
   for (int i = 0; i < records; ++i) {
@@ -68,15 +69,18 @@ template <class T>
 std::string KindOfError(const absl::StatusOr<T>& result) {
   return ErrorKind(result.status());
 }
-inline std::string KindOfError(const absl::Status& status) { return ErrorKind(status); }
+inline std::string KindOfError(const absl::Status& status) {
+  return ErrorKind(status);
+}
 
 /// What a node's logs need, over a store that may live longer than the node; the committer is driven by hand.
 class LogNode {
  public:
   using Problems = std::vector<EmbeddedLogStore::OpenProblem>;
 
-  explicit LogNode(KvStore& store, FakeClock& clock, const std::map<LogNumber, Offset>& acknowledged_ends = {},
-                   DiskBudget::Limits limits = {}, size_t cache_bytes = 1 << 20)
+  explicit LogNode(KvStore& store, FakeClock& clock,
+                   const std::map<LogNumber, Offset>& acknowledged_ends = {}, DiskBudget::Limits limits = {},
+                   size_t cache_bytes = 1 << 20)
       : committer_(store, {}),
         cache_(cache_bytes),
         budget_(limits),
@@ -97,8 +101,12 @@ class LogNode {
     }
   }
 
-  EmbeddedLog& Create(LogOrigin origin, int id = 1, LogPosition base = {}, LeaderEpoch epoch = LeaderEpoch(0)) {
-    auto log = logs_.Create({.origin = std::move(origin), .id = IdOf(id), .base = base.offset, .base_hash = base.hash,
+  EmbeddedLog& Create(LogOrigin origin, int id = 1, LogPosition base = {},
+                      LeaderEpoch epoch = LeaderEpoch(0)) {
+    auto log = logs_.Create({.origin = std::move(origin),
+                             .id = IdOf(id),
+                             .base = base.offset,
+                             .base_hash = base.hash,
                              .leader_epoch = epoch});
     SELVAGE_CHECK(log.ok());
     return static_cast<EmbeddedLog&>(**log);
@@ -120,8 +128,10 @@ class LogNode {
                   return absl::OkStatus();
                 }).ok());
   }
-  absl::StatusOr<LogPosition> AppendReplica(Log& log, ReplicaEntry entry, Fence fence = {"rig", SessionEpoch(1)}) {
-    return Await([&](AppendDone done) { return log.AppendReplica(std::move(entry), fence, std::move(done)); });
+  absl::StatusOr<LogPosition> AppendReplica(Log& log, ReplicaEntry entry,
+                                            Fence fence = {"rig", SessionEpoch(1)}) {
+    return Await(
+        [&](AppendDone done) { return log.AppendReplica(std::move(entry), fence, std::move(done)); });
   }
 
  private:

@@ -18,7 +18,8 @@ TEST_P(LogRead, AnswersWithWholeEntriesFromTheOneThatHoldsTheOffset) {
   ASSERT_TRUE(node().AppendGap(log, Offset(8)).ok());
   Fill(log, {4});
   for (bool from_disk : {false, true}) {
-    EXPECT_EQ(ShapeOf(log.Read(Offset(0), kAll, from_disk)), "[0,3)batch [3,5)batch [5,8)gap:corrupt [8,12)batch");
+    EXPECT_EQ(ShapeOf(log.Read(Offset(0), kAll, from_disk)),
+              "[0,3)batch [3,5)batch [5,8)gap:corrupt [8,12)batch");
     EXPECT_EQ(ShapeOf(log.Read(Offset(4), kAll, from_disk)), "[3,5)batch [5,8)gap:corrupt [8,12)batch");
     EXPECT_EQ(ShapeOf(log.Read(Offset(6), 1, from_disk)), "[5,8)gap:corrupt");
     EXPECT_EQ(ShapeOf(log.Read(Offset(11), 0, from_disk)), "[8,12)batch");
@@ -38,7 +39,8 @@ TEST_P(LogRead, CacheAndDiskAgreeForEveryOffsetAndLimit) {
   const size_t all = log.state().log_bytes;
   for (Offset from(0); from < log.state().end; ++from) {
     for (size_t limit = 0; limit <= all + 1; limit += 37) {
-      ASSERT_EQ(ShapeOf(log.Read(from, limit, false)), ShapeOf(log.Read(from, limit, true))) << from.value() << " " << limit;
+      ASSERT_EQ(ShapeOf(log.Read(from, limit, false)), ShapeOf(log.Read(from, limit, true)))
+          << from.value() << " " << limit;
     }
   }
 }

@@ -100,7 +100,8 @@ TEST_P(LogReopen, AdoptTakesOverAnEmptyLog) {
   EXPECT_EQ(again.state().position(), end);
   EXPECT_EQ(again.state().base, Offset(100));
   EXPECT_EQ(again.state().start, Offset(100));
-  EXPECT_EQ(again.state().leader_epochs, (std::vector<std::pair<LeaderEpoch, Offset>>{{LeaderEpoch(5), Offset(100)}}));
+  EXPECT_EQ(again.state().leader_epochs,
+            (std::vector<std::pair<LeaderEpoch, Offset>>{{LeaderEpoch(5), Offset(100)}}));
   Fill(again, {2});
   EXPECT_EQ(Shape(AllEntries(again)), "[100,102)batch");
   EXPECT_EQ(AllEntries(again).front().hash_before, ChainHash(77));
@@ -122,7 +123,10 @@ TEST_P(LogReopen, BranchAllIsOneStep) {
   EXPECT_FALSE(node().logs().BranchAll(branchings, [](WriteBatch&) {}).ok());
   EXPECT_EQ(log.state().id, IdOf(1)) << "all or nothing";
   ASSERT_TRUE(other.AcceptLoss(Offset(0)).ok());
-  ASSERT_TRUE(node().logs().BranchAll(branchings, [](WriteBatch& batch) { batch.Put(Family::kMeta, "also", {"x"}); }).ok());
+  ASSERT_TRUE(node()
+                  .logs()
+                  .BranchAll(branchings, [](WriteBatch& batch) { batch.Put(Family::kMeta, "also", {"x"}); })
+                  .ok());
   for (bool reopened : {false, true}) {
     if (reopened) Reopen();
     EmbeddedLog& now = SourceAgain();

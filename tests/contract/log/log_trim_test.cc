@@ -22,8 +22,8 @@ class LogTrim : public LogContract {
     return log_.Trim(to, unacknowledged_from, GapReason::kDroppedForSpace);
   }
 
-  /// Replicates through the flow ports from a replica that stands at `at`, with its hash there, and expects it to end
-  /// where the source ends. The entries that travelled.
+  /// Replicates through the flow ports from a replica that stands at `at`, with its hash there, and expects
+  /// it to end where the source ends. The entries that travelled.
   std::string Resume(Offset at) {
     LogFlowSource flow(log_, {});
     const LogPosition held{IdOf(1), at, HashAt(at)};

@@ -52,7 +52,7 @@ TEST(OptionsTest, StreamSettingsHaveDefaults) {
   EXPECT_EQ(settings.retention_bytes(), 0);
   EXPECT_EQ(settings.on_full(), v1::REJECT);
   EXPECT_EQ(settings.priority(), 5u);
-  EXPECT_EQ(settings.weight(), 100u);
+  EXPECT_EQ(settings.weight(), 1u);
   EXPECT_EQ(settings.link_compression(), v1::ZSTD);
   EXPECT_TRUE(settings.keep_after_ack());
   EXPECT_EQ(settings.start_at(), v1::EARLIEST);

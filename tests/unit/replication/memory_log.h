@@ -46,7 +46,9 @@ class SeededRandom : public Random {
   uint64_t word_ = 0;
 };
 
-inline LogId TestLogId(uint8_t n) { return *LogId::FromBytes(std::string(16, static_cast<char>(n))); }
+inline LogId TestLogId(uint8_t n) {
+  return *LogId::FromBytes(std::string(16, static_cast<char>(n)));
+}
 
 class MemoryLog {
  public:
@@ -93,7 +95,8 @@ class MemoryLog {
   void ReplaceByGap(size_t first, size_t last) {
     Stored gap{EntryKind::kGap, entries_[first].from, entries_[last].to, entries_[last].hash_after,
                Bytes(std::string("gap"))};
-    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(first), entries_.begin() + static_cast<ptrdiff_t>(last));
+    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(first),
+                   entries_.begin() + static_cast<ptrdiff_t>(last));
     entries_[first] = std::move(gap);
   }
   /// Index of the entry that holds `offset`; the number of entries at the end.
@@ -140,7 +143,8 @@ class LogSource : public FlowSource {
     if (!read_error.ok()) return read_error;
     std::vector<SourceEntry> entries;
     size_t bytes = 0;
-    for (size_t i = log_.IndexOf(from); i < log_.entries().size() && (entries.empty() || bytes < max_bytes); ++i) {
+    for (size_t i = log_.IndexOf(from); i < log_.entries().size() && (entries.empty() || bytes < max_bytes);
+         ++i) {
       const MemoryLog::Stored& e = log_.entries()[i];
       entries.push_back({e.kind, std::max(from, e.from), e.to, e.hash_after, compressible, e.body});
       bytes += e.body.size();
@@ -174,7 +178,6 @@ class LogSink : public FlowSink {
   LogPosition position() override { return log_.position(); }
   absl::Status Check(const ReceivedEntry&) override { return check_error; }
   std::optional<ChainHash> HashAt(Offset offset) override {
-    ++hashes_asked;
     LogPosition boundary = log_.BoundaryAtOrBefore(offset);
     if (boundary.offset != offset) return std::nullopt;
     return boundary.hash;
@@ -182,7 +185,8 @@ class LogSink : public FlowSink {
   /// What a log's committer does with what the session hands it.
   absl::StatusOr<LogPosition> Append(ReceivedEntry entry) {
     if (entry.from != log_.end()) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence", "not at the end", "", Retry::kYes);
+      return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence", "not at the end", "",
+                       Retry::kYes);
     }
     log_.Append(entry.kind, entry.to, Bytes(std::move(entry.body)));
     return log_.position();
@@ -190,7 +194,6 @@ class LogSink : public FlowSink {
   MemoryLog& log() { return log_; }
 
   absl::Status check_error;
-  int hashes_asked = 0;
 
  private:
   MemoryLog& log_;
@@ -202,7 +205,8 @@ inline bool IsPrefix(const MemoryLog& replica, const MemoryLog& source) {
   for (size_t i = 0; i < replica.entries().size(); ++i) {
     const auto& a = replica.entries()[i];
     const auto& b = source.entries()[i];
-    if (a.kind != b.kind || a.from != b.from || a.to != b.to || !(a.body == b.body) || a.hash_after != b.hash_after) {
+    if (a.kind != b.kind || a.from != b.from || a.to != b.to || !(a.body == b.body) ||
+        a.hash_after != b.hash_after) {
       return false;
     }
   }

@@ -51,8 +51,10 @@ class CountingEnd : public End {
  public:
   using End::End;
 
-  CountedSource& Add(const std::string& name, uint32_t priority, size_t entry_bytes, int64_t entries, uint32_t weight = 1) {
-    sources_.push_back(std::make_unique<CountedSource>(name, FlowSettings{priority, weight, false}, entry_bytes, entries));
+  CountedSource& Add(const std::string& name, uint32_t priority, size_t entry_bytes, int64_t entries,
+                     uint32_t weight = 1) {
+    sources_.push_back(
+        std::make_unique<CountedSource>(name, FlowSettings{priority, weight, false}, entry_bytes, entries));
     return *sources_.back();
   }
   uint64_t bytes(const std::string& name) { return flows_[name].bytes; }
@@ -117,7 +119,8 @@ class PacingSimulation : public testing::Test {
       link.RunFor(absl::Milliseconds(1000 + 37 * (raised.size() % 7)));
     }
   }
-  /// Seconds from raising to storing, of the alarms raised in [from, to) that have been stored; in order of raising.
+  /// Seconds from raising to storing, of the alarms raised in [from, to) that have been stored; in order of
+  /// raising.
   std::vector<double> Latencies(absl::Duration from, absl::Duration to = absl::InfiniteDuration()) {
     std::vector<double> seconds;
     const auto& stored = core.times("alarms");
@@ -230,11 +233,15 @@ TEST_F(PacingSimulation, FastLinksAreFull) {
     uint64_t before = core_end.bytes("bulk");
     absl::Duration from = l.now();
     l.RunFor(c.time);
-    double rate = static_cast<double>(core_end.bytes("bulk") - before) / absl::ToDoubleSeconds(l.now() - from);
-    EXPECT_GT(rate / c.rate, 0.80) << c.rate << " " << c.round_trip << " window " << e.session().pacer().window();
+    double rate =
+        static_cast<double>(core_end.bytes("bulk") - before) / absl::ToDoubleSeconds(l.now() - from);
+    EXPECT_GT(rate / c.rate, 0.80) << c.rate << " " << c.round_trip << " window "
+                                   << e.session().pacer().window();
     // And little more is under way than the link holds.
     double holds = c.rate * absl::ToDoubleSeconds(c.round_trip);
-    EXPECT_LT(static_cast<double>(e.session().pacer().window()), holds * 1.5 + std::min(2.2e6, c.rate * 0.1 + 4096)) << c.rate;
+    EXPECT_LT(static_cast<double>(e.session().pacer().window()),
+              holds * 1.5 + std::min(2.2e6, c.rate * 0.1 + 4096))
+        << c.rate;
   }
 }
 
@@ -253,7 +260,8 @@ TEST_F(PacingSimulation, RecoversWhenAFastLinkFalls) {
     double rate;
     absl::Duration round_trip;
   };
-  for (Case c : {Case{125e3, absl::Milliseconds(80)}, Case{1.25e6, absl::Milliseconds(50)}, Case{12.5e6, absl::Milliseconds(5)}}) {
+  for (Case c : {Case{125e3, absl::Milliseconds(80)}, Case{1.25e6, absl::Milliseconds(50)},
+                 Case{12.5e6, absl::Milliseconds(5)}}) {
     CountingEnd e(true, {}), core_end(false, {});
     VirtualLink l(e, core_end);
     CountedSource& alarm = e.Add("alarms", kAlarmPriority, 200, 0);
@@ -276,7 +284,8 @@ TEST_F(PacingSimulation, RecoversWhenAFastLinkFalls) {
     const auto& stored = core_end.times("alarms");
     for (size_t i = 0; i + 5 < at.size(); ++i) {
       if (at[i] < recovered) continue;
-      EXPECT_LT(stored.at(i) - at[i], absl::Seconds(2.5)) << c.rate << ": " << at[i] - fell << " after, drain " << drain;
+      EXPECT_LT(stored.at(i) - at[i], absl::Seconds(2.5))
+          << c.rate << ": " << at[i] - fell << " after, drain " << drain;
     }
     double holds = c.rate * absl::ToDoubleSeconds(c.round_trip);
     EXPECT_LT(static_cast<double>(caught), holds * 1.5 + c.rate * 0.09 + 4096) << c.rate;
@@ -332,7 +341,8 @@ TEST_F(PacingSimulation, MaxRateIsKeptAndUsed) {
     // Over any ten seconds too.
     for (size_t i = 0, j = 0; i < sent_at.size(); ++i) {
       while (sent_at[i].first - sent_at[j].first > absl::Seconds(10)) ++j;
-      ASSERT_LT(static_cast<double>(sent_at[i].second - sent_at[j].second), static_cast<double>(max_rate) * 10 * 1.05);
+      ASSERT_LT(static_cast<double>(sent_at[i].second - sent_at[j].second),
+                static_cast<double>(max_rate) * 10 * 1.05);
     }
   }
 }
@@ -367,7 +377,9 @@ TEST_F(PacingSimulation, WeightsHoldWithinTenPerCent) {
   l.Shape(200e3, absl::Milliseconds(100));
   l.Connect();
   l.RunFor(absl::Seconds(300));
-  auto per_weight = [&](int i) { return static_cast<double>(c.bytes(fmt::format("f{}", i))) / flows[i].weight; };
+  auto per_weight = [&](int i) {
+    return static_cast<double>(c.bytes(fmt::format("f{}", i))) / flows[i].weight;
+  };
   EXPECT_NEAR(per_weight(1) / per_weight(0), 1, 0.1);
   EXPECT_NEAR(per_weight(2) / per_weight(0), 1, 0.1);
   EXPECT_NEAR(per_weight(4) / per_weight(3), 1, 0.1);

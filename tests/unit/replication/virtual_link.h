@@ -14,7 +14,8 @@
 #include "fabric/replication/session.h"
 #include "tests/unit/replication/memory_log.h"
 
-/// Two sessions joined by a network of virtual time: delay, a rate with an unbounded queue in front of it, cuts.
+/// Two sessions joined by a network of virtual time: delay, a rate with an unbounded queue in front of it,
+/// cuts.
 namespace selvage::replication::test {
 
 /// One direction.
@@ -183,7 +184,8 @@ class End {
   std::vector<Event> events_;
   absl::Status closed_;
   absl::Duration wake_at_ = absl::InfiniteDuration();
-  uint64_t held_ = 0;  // bytes of entries begun here and not yet persisted; only right while no flow is refused
+  uint64_t held_ =
+      0;  // bytes of entries begun here and not yet persisted; only right while no flow is refused
   uint64_t held_max_ = 0;
 };
 
@@ -227,7 +229,8 @@ class LogEnd : public End {
       case Event::Kind::kFlowOffered: {
         absl::Status answer = on_offer ? on_offer(event.open) : absl::OkStatus();
         if (!answer.ok()) {
-          session().Refuse(event.flow, answer, IsRetryable(answer) ? absl::Seconds(1) : absl::InfiniteDuration());
+          session().Refuse(event.flow, answer,
+                           IsRetryable(answer) ? absl::Seconds(1) : absl::InfiniteDuration());
           break;
         }
         const std::string& name = event.open.name();
@@ -301,7 +304,9 @@ class VirtualLink {
     }
     return true;
   }
-  bool RunFor(absl::Duration time, const std::function<bool()>& done = {}) { return RunUntil(now_ + time, done); }
+  bool RunFor(absl::Duration time, const std::function<bool()>& done = {}) {
+    return RunUntil(now_ + time, done);
+  }
   /// Something changed at an end (a source grew): look at it.
   void Settle() {
     bool moved = true;

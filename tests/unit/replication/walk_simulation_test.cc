@@ -15,7 +15,8 @@ class Walk {
     for (int i = 0; i < flows; ++i) {
       LogEnd& from = random_.OneIn(3) ? core_ : edge_;
       logs_.push_back(std::make_unique<MemoryLog>(TestLogId(static_cast<uint8_t>(i + 1))));
-      FlowSettings settings{static_cast<uint32_t>(random_.Below(10)), static_cast<uint32_t>(random_.Between(1, 9)), true};
+      FlowSettings settings{static_cast<uint32_t>(random_.Below(10)),
+                            static_cast<uint32_t>(random_.Between(1, 9)), true};
       LogSource& source = from.AddSource(fmt::format("log{}", i), *logs_.back(), settings);
       source.compressible = random_.OneIn(2);
     }
@@ -70,7 +71,8 @@ class Walk {
       std::string name = fmt::format("log{}", i);
       if (logs_[i].get() != &log || !end.has_replica(name)) continue;
       end.sink(name).check_error =
-          damaged ? MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "CRC", "", Retry::kYes) : absl::OkStatus();
+          damaged ? MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "CRC", "", Retry::kYes)
+                  : absl::OkStatus();
     }
   }
   /// Each entry is stored exactly once, in its place: the one after the last, and the same as the source's.
@@ -121,7 +123,8 @@ class Walk {
     // At 20 kB/s at worst, each entry persisted in up to 0.3 s and perhaps alone in the window.
     uint64_t entries = 0;
     for (auto& log : logs_) entries += log->entries().size();
-    absl::Duration bound = absl::Seconds(30) + absl::Seconds(static_cast<double>(bytes) / 8000) + absl::Seconds(2) * static_cast<double>(entries);
+    absl::Duration bound = absl::Seconds(30) + absl::Seconds(static_cast<double>(bytes) / 8000) +
+                           absl::Seconds(2) * static_cast<double>(entries);
     ASSERT_TRUE(link_.RunFor(bound, [this] { return Converged(); }))
         << "no convergence; edge: " << edge_.closed() << ", core: " << core_.closed();
     for (LogEnd* end : {&edge_, &core_}) {

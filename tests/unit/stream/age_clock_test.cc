@@ -19,7 +19,8 @@ TEST(AgeClock, FollowsAWallClockThatBehaves) {
 }
 
 TEST(AgeClock, NeverGoesBackAndGoesOnThroughJumps) {
-  for (absl::Time jump : {absl::UnixEpoch(), absl::UnixEpoch() - absl::Hours(9), absl::FromUnixSeconds(1'700'000'000)}) {
+  for (absl::Time jump :
+       {absl::UnixEpoch(), absl::UnixEpoch() - absl::Hours(9), absl::FromUnixSeconds(1'700'000'000)}) {
     FakeClock clock;
     AgeClock ages(clock);
     const int64_t before = ages.NowMs();

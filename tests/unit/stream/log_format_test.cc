@@ -8,8 +8,12 @@ namespace selvage {
 namespace {
 
 Gap SampleGap() {
-  return {.from = Offset(1000), .to = Offset(1500), .reason = GapReason::kDroppedForSpace,
-          .leader_epoch = LeaderEpoch(7), .hash_after = ChainHash(0x1122334455667788), .recorded_ms = 1'780'000'000'123};
+  return {.from = Offset(1000),
+          .to = Offset(1500),
+          .reason = GapReason::kDroppedForSpace,
+          .leader_epoch = LeaderEpoch(7),
+          .hash_after = ChainHash(0x1122334455667788),
+          .recorded_ms = 1'780'000'000'123};
 }
 
 Entry SampleBatchEntry() {
@@ -41,7 +45,9 @@ Entry SampleGapEntry() {
   return entry;
 }
 
-std::string Stored(const Entry& entry) { return EncodeEntryHeader(entry) + std::string(entry.body.view()); }
+std::string Stored(const Entry& entry) {
+  return EncodeEntryHeader(entry) + std::string(entry.body.view());
+}
 
 void ExpectSame(const Entry& a, const Entry& b) {
   EXPECT_EQ(a.kind, b.kind);
@@ -64,25 +70,31 @@ TEST(LogFormatGolden, Key) {
 }
 
 TEST(LogFormatGolden, Gap) {
-  EXPECT_EQ(ToHex(EncodeGap(SampleGap())), "00000000000003e800000000000005dc112233445566778800000007010000019e7044887b");
+  EXPECT_EQ(ToHex(EncodeGap(SampleGap())),
+            "00000000000003e800000000000005dc112233445566778800000007010000019e7044887b");
   EXPECT_EQ(*DecodeGap(EncodeGap(SampleGap())), SampleGap());
 }
 
 TEST(LogFormatGolden, BatchEntryHeader) {
-  EXPECT_EQ(ToHex(EncodeEntryHeader(SampleBatchEntry())), "01010000d1d06d340000019e7044887b0000018bcfee8fc0000000000001e2400102030405060708e6e9f8de078d2d52");
+  EXPECT_EQ(
+      ToHex(EncodeEntryHeader(SampleBatchEntry())),
+      "01010000d1d06d340000019e7044887b0000018bcfee8fc0000000000001e2400102030405060708e6e9f8de078d2d52");
   ExpectSame(*DecodeEntry(Offset(1000), Bytes(Stored(SampleBatchEntry()))), SampleBatchEntry());
   EXPECT_EQ(LeaderEpochOf(SampleBatchEntry()), LeaderEpoch(7));
 }
 
 TEST(LogFormatGolden, GapEntryHeader) {
-  EXPECT_EQ(ToHex(EncodeEntryHeader(SampleGapEntry())), "010200003836d5410000019e7044887bffffffffffffffff000000000001e24001020304050607081122334455667788");
+  EXPECT_EQ(
+      ToHex(EncodeEntryHeader(SampleGapEntry())),
+      "010200003836d5410000019e7044887bffffffffffffffff000000000001e24001020304050607081122334455667788");
   ExpectSame(*DecodeEntry(Offset(1000), Bytes(Stored(SampleGapEntry()))), SampleGapEntry());
   EXPECT_EQ(LeaderEpochOf(SampleGapEntry()), LeaderEpoch(7));
 }
 
 TEST(LogFormatGolden, ChainHashes) {
   EXPECT_EQ(fmt::format("{:016x}", SampleBatchEntry().hash_after.value()), "e6e9f8de078d2d52");
-  EXPECT_EQ(fmt::format("{:016x}", ChainGap(ChainHash(0x0102030405060708), SampleGap()).value()), "80bcfba590517095");
+  EXPECT_EQ(fmt::format("{:016x}", ChainGap(ChainHash(0x0102030405060708), SampleGap()).value()),
+            "80bcfba590517095");
 }
 
 TEST(LogFormat, ChainDependsOnWhatCameBefore) {
@@ -99,7 +111,8 @@ TEST(LogFormat, ChainDependsOnWhatCameBefore) {
 class DamagedEntry : public ::testing::TestWithParam<Entry (*)()> {};
 INSTANTIATE_TEST_SUITE_P(Kinds, DamagedEntry, ::testing::Values(&SampleBatchEntry, &SampleGapEntry));
 
-/// Bytes that the entry's own checks vouch for: all of a gap; of a batch its header, as the records have their own CRC.
+/// Bytes that the entry's own checks vouch for: all of a gap; of a batch its header, as the records have
+/// their own CRC.
 size_t CoveredBytes(const Entry& entry) {
   return kEntryHeaderSize + (entry.kind == EntryKind::kGap ? entry.body.size() : kBatchHeaderSize);
 }

@@ -13,7 +13,9 @@ class CrashingStore : public MemoryStore {
   using MemoryStore::LoseUnsynced;
   using MemoryStore::UnsyncedBatches;
 
-  absl::Status Write(WriteBatch& batch, bool sync) override { return MemoryStore::Write(batch, sync && syncing_); }
+  absl::Status Write(WriteBatch& batch, bool sync) override {
+    return MemoryStore::Write(batch, sync && syncing_);
+  }
   /// From now on a sync returns early, as from a disk that lies.
   void StopSyncing() { syncing_ = false; }
   void Change(Family family, const std::string& key, const std::function<void(std::string&)>& change) {
@@ -61,7 +63,8 @@ TEST_F(LogRecovery, ACrashLeavesAPrefixWithAllThatWasAcknowledged) {
       switch (random() % 6) {
         case 0:
           ASSERT_TRUE(log->Trim(Offset(random() % (log->state().end.value() + 1)), Offset(random() % 20),
-                                GapReason::kDroppedForSpace).ok());
+                                GapReason::kDroppedForSpace)
+                          .ok());
           break;
         case 1:
           ASSERT_TRUE(log->StartLeaderEpoch(log->state().leader_epoch() + 1).ok());
@@ -79,7 +82,8 @@ TEST_F(LogRecovery, ACrashLeavesAPrefixWithAllThatWasAcknowledged) {
     const size_t kept = random() % (store.UnsyncedBatches() + 1);
     store.LoseUnsynced(kept);
 
-    node = std::make_unique<LogNode>(store, clock_, std::map<LogNumber, Offset>{{LogNumber(1), acknowledged.end}});
+    node = std::make_unique<LogNode>(store, clock_,
+                                     std::map<LogNumber, Offset>{{LogNumber(1), acknowledged.end}});
     EXPECT_TRUE(node->problems().empty());
     log = node->logs().Find(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
     EXPECT_EQ(log->state().position(), kept == 0 ? acknowledged.position() : later[kept - 1]);
@@ -99,7 +103,8 @@ TEST_F(LogRecovery, ASourceThatLostWhatItAcknowledgedIsHeldUntilTheLossIsAccepte
   EmbeddedLog& again = Find();
   EXPECT_EQ(KindOfError(again.Read(Offset(0), kAll)), "recovered_less_than_acknowledged");
   EXPECT_EQ(KindOfError(node_->Append(again, ProducedBatch())), "recovered_less_than_acknowledged");
-  EXPECT_EQ(KindOfError(again.Trim(Offset(3), std::nullopt, GapReason::kExpired)), "recovered_less_than_acknowledged");
+  EXPECT_EQ(KindOfError(again.Trim(Offset(3), std::nullopt, GapReason::kExpired)),
+            "recovered_less_than_acknowledged");
   Open({{log.number(), Offset(20)}});
   ASSERT_EQ(node_->problems().size(), 1u) << "it stays held over restarts";
 
@@ -198,7 +203,8 @@ TEST_F(LogRecovery, EntriesThatVanishedBehindAKnownEndAreMissed) {
 TEST_F(LogRecovery, DamagedDocumentsRefuseToOpen) {
   EmbeddedLog& log = node_->Source();
   store_.Change(Family::kMeta, LogDocumentKey(log.number()), [](std::string& value) { value = "\xff\xff"; });
-  EmbeddedLogStore logs({store_, node_->committer(), clock_, node_->cache(), node_->budget(), node_->fences()});
+  EmbeddedLogStore logs(
+      {store_, node_->committer(), clock_, node_->cache(), node_->budget(), node_->fences()});
   EXPECT_EQ(KindOfError(logs.Open({})), "corrupt_meta");
 }
 

@@ -3,7 +3,6 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/synchronization/notification.h"
-
 #include "fabric/storage/rocksdb_store.h"
 #include "fabric/stream/maintenance.h"
 #include "tests/contract/log/log_node.h"
@@ -23,7 +22,8 @@ class LogThreads : public ::testing::Test {
     auto opened = RocksDbStore::Open({.path = dir_.File("store")});
     SELVAGE_CHECK(opened.ok());
     store_ = *std::move(opened);
-    node_ = std::make_unique<LogNode>(*store_, clock_, std::map<LogNumber, Offset>{}, DiskBudget::Limits{}, 64 << 10);
+    node_ = std::make_unique<LogNode>(*store_, clock_, std::map<LogNumber, Offset>{}, DiskBudget::Limits{},
+                                      64 << 10);
     log_ = &node_->Source();
     committing_ = std::make_unique<CommitterThread>(node_->committer());
   }
@@ -31,14 +31,18 @@ class LogThreads : public ::testing::Test {
   void Produce(std::atomic<int64_t>& highest) {
     for (int i = 0; i < kBatches; ++i) {
       absl::Notification done;
-      ASSERT_TRUE(log_->Append(ProducedBatch(kRecords, 200), [&](const absl::StatusOr<LogPosition>& position) {
-                        EXPECT_TRUE(position.ok());
-                        int64_t seen = highest;
-                        while (seen < position->offset.value() && !highest.compare_exchange_weak(seen, position->offset.value())) {
-                        }
-                        EXPECT_GE(log_->state().end, position->offset) << "visible before it is acknowledged";
-                        done.Notify();
-                      }).ok());
+      ASSERT_TRUE(log_->Append(ProducedBatch(kRecords, 200),
+                               [&](const absl::StatusOr<LogPosition>& position) {
+                                 EXPECT_TRUE(position.ok());
+                                 int64_t seen = highest;
+                                 while (seen < position->offset.value() &&
+                                        !highest.compare_exchange_weak(seen, position->offset.value())) {
+                                 }
+                                 EXPECT_GE(log_->state().end, position->offset)
+                                     << "visible before it is acknowledged";
+                                 done.Notify();
+                               })
+                      .ok());
       done.WaitForNotification();
     }
   }
@@ -93,7 +97,8 @@ TEST_F(LogThreads, EveryReaderSeesEachOffsetOnceInOrder) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(highest, end.value());
   EXPECT_EQ(log_->state().end, end);
-  EXPECT_LT(node_->committer().stats().groups, static_cast<uint64_t>(kProducers * kBatches)) << "writers share syncs";
+  EXPECT_LT(node_->committer().stats().groups, static_cast<uint64_t>(kProducers * kBatches))
+      << "writers share syncs";
 }
 
 TEST_F(LogThreads, TrimsBesideAppendsAndReadsAreNeverDamage) {

@@ -40,7 +40,8 @@ class ReclaimingStore : public MemoryStore {
 class MaintenanceTest : public ::testing::Test {
  protected:
   explicit MaintenanceTest(bool lazy = false) : store_(lazy) {
-    node_.logs().set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
+    node_.logs().set_make_room(
+        [this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
   }
 
   EmbeddedLog& Stream(const std::string& name, const std::function<void(v1::StreamSettings&)>& settings,
@@ -64,13 +65,16 @@ class MaintenanceTest : public ::testing::Test {
   FakeClock clock_;
   LogNode node_{store_, clock_, {}, {.budget = kBudget, .reserve = kReserve}};
   StreamCatalog catalog_{store_, node_.committer()};
-  Maintenance maintenance_{store_, node_.logs(), catalog_, node_.budget(), clock_,
-                           [](const LogOrigin&, const v1::StreamDefinition& d) { return d.direction() == v1::UP; }};
+  Maintenance maintenance_{
+      store_,   node_.logs(),
+      catalog_, node_.budget(),
+      clock_,   [](const LogOrigin&, const v1::StreamDefinition& d) { return d.direction() == v1::UP; }};
   int ids_ = 0;
 };
 
 TEST_F(MaintenanceTest, AgeCountsFromStorageThroughClockJumps) {
-  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_retention_ms(10 * 3'600'000); }, v1::LOCAL);
+  EmbeddedLog& log = Stream(
+      "s", [](auto& s) { s.set_retention_ms(10 * 3'600'000); }, v1::LOCAL);
   Append(log, 1);
   clock_.Advance(absl::Hours(4));
   clock_.JumpTo(absl::UnixEpoch());
@@ -87,7 +91,8 @@ TEST_F(MaintenanceTest, AgeCountsFromStorageThroughClockJumps) {
 }
 
 TEST_F(MaintenanceTest, BytesKeepAtLeastTheLimit) {
-  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_retention_bytes(1000); }, v1::LOCAL);
+  EmbeddedLog& log = Stream(
+      "s", [](auto& s) { s.set_retention_bytes(1000); }, v1::LOCAL);
   for (int i = 0; i < 20; ++i) Append(log, 1, 130);
   ASSERT_TRUE(maintenance_.RunOnce().ok());
   const uint64_t one = AllEntries(log).front().body.size();
@@ -173,7 +178,8 @@ TEST_F(MaintenanceTest, RejectRefusesAndRecoversByItself) {
 
 TEST_F(MaintenanceTest, ReclaimsRangesOfTrimmedAndDeletedLogs) {
   EmbeddedLog& log = Stream("s", [](auto& s) { s.set_on_full(v1::DROP_OLDEST); });
-  EmbeddedLog& doomed = Stream("doomed", [](auto&) {}, v1::LOCAL);
+  EmbeddedLog& doomed = Stream(
+      "doomed", [](auto&) {}, v1::LOCAL);
   for (int i = 0; i < 8; ++i) Append(log, 1, 5000);
   Append(doomed, 1, 5000);
   ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
@@ -186,8 +192,10 @@ TEST_F(MaintenanceTest, ReclaimsRangesOfTrimmedAndDeletedLogs) {
   node_.budget().Measured(kBudget, kBudget);
   ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
   ASSERT_EQ(store_.ranges.size(), 2u);
-  EXPECT_EQ(store_.ranges[0], std::make_pair(LogKey(doomed_number, Offset(0)), LogKey(doomed_number, Offset(INT64_MAX))));
-  EXPECT_EQ(store_.ranges[1], std::make_pair(LogKey(log.number(), Offset(0)), LogKey(log.number(), Offset(6))))
+  EXPECT_EQ(store_.ranges[0],
+            std::make_pair(LogKey(doomed_number, Offset(0)), LogKey(doomed_number, Offset(INT64_MAX))));
+  EXPECT_EQ(store_.ranges[1],
+            std::make_pair(LogKey(log.number(), Offset(0)), LogKey(log.number(), Offset(6))))
       << "up to the end of the gap that stands for what was dropped";
   EXPECT_TRUE(node_.budget().has_room());
   node_.budget().Measured(kBudget, kBudget);

@@ -43,8 +43,12 @@ TEST_P(PlanTrimTable, Decides) {
   v1::StreamSettings settings;
   settings.set_keep_after_ack(c.keep_after_ack);
   settings.set_on_full(c.on_full);
-  const RetentionView view{.start = Offset(100), .end = Offset(200), .bytes_before_start = 0, .log_bytes = 0,
-                           .replicated = c.replicated, .acknowledged = Offset(c.acknowledged)};
+  const RetentionView view{.start = Offset(100),
+                           .end = Offset(200),
+                           .bytes_before_start = 0,
+                           .log_bytes = 0,
+                           .replicated = c.replicated,
+                           .acknowledged = Offset(c.acknowledged)};
   auto plan = PlanTrim(settings, view, Offset(c.expired_to));
   ASSERT_EQ(plan.has_value(), c.to >= 0);
   if (!plan) return;

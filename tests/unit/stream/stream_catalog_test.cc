@@ -6,7 +6,8 @@
 namespace selvage {
 namespace {
 
-v1::StreamDefinition Definition(const std::string& name, v1::Direction direction = v1::UP, int partitions = 0) {
+v1::StreamDefinition Definition(const std::string& name, v1::Direction direction = v1::UP,
+                                int partitions = 0) {
   v1::StreamDefinition definition;
   definition.set_name(name);
   definition.set_direction(direction);
@@ -45,13 +46,16 @@ TEST(CompleteDefinition, RefusesWhatIsNotAllowed) {
   EXPECT_EQ(refused([](D& d) { d.mutable_settings()->set_weight(1001); }), "invalid_stream");
   EXPECT_EQ(refused([](D& d) { d.mutable_settings()->set_retention_ms(-1); }), "invalid_stream");
   EXPECT_EQ(refused([](D& d) { d.mutable_settings()->set_retention_bytes(-1); }), "invalid_stream");
-  EXPECT_EQ(refused([](D& d) { d.mutable_settings()->set_on_full(static_cast<v1::OnFull>(7)); }), "invalid_stream");
+  EXPECT_EQ(refused([](D& d) { d.mutable_settings()->set_on_full(static_cast<v1::OnFull>(7)); }),
+            "invalid_stream");
 }
 
 TEST(CheckSameShape, DirectionAndPartitionsAreImmutable) {
   EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::UP, 2))), "");
-  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::UP, 3))), "definition_mismatch");
-  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::DOWN, 2))), "definition_mismatch");
+  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::UP, 3))),
+            "definition_mismatch");
+  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::DOWN, 2))),
+            "definition_mismatch");
 }
 
 TEST(MergeSettings, TakesTheNamedFieldsOnly) {
@@ -82,8 +86,10 @@ TEST(StreamCatalog, IsDurable) {
     ASSERT_TRUE(catalog.Put(Definition("a", v1::UP, 1)).ok());
     ASSERT_TRUE(catalog.Put(Definition("b", v1::DOWN, 2)).ok());
     ASSERT_TRUE(catalog.Put(Definition("c")).ok());
-    ASSERT_TRUE(catalog.Put(Definition("a", v1::UP, 4),
-                            [](WriteBatch& batch) { batch.Put(Family::kMeta, "also", {"x"}); }).ok());
+    ASSERT_TRUE(catalog
+                    .Put(Definition("a", v1::UP, 4),
+                         [](WriteBatch& batch) { batch.Put(Family::kMeta, "also", {"x"}); })
+                    .ok());
     ASSERT_TRUE(catalog.Remove("c").ok());
     EXPECT_FALSE(catalog.Find("c").has_value());
   }

@@ -13,7 +13,9 @@ Entry EntryAt(int64_t from, int64_t to, size_t bytes = 1000) {
   return entry;
 }
 
-size_t Held(const TailCache& cache, LogNumber log, int64_t from) { return cache.Read(log, Offset(from), 1 << 30).size(); }
+size_t Held(const TailCache& cache, LogNumber log, int64_t from) {
+  return cache.Read(log, Offset(from), 1 << 30).size();
+}
 
 constexpr LogNumber kLog(1), kOther(2);
 

@@ -1,0 +1,90 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+
+#include "fabric/base/error.h"
+#include "tests/unit/admin/admin_harness.h"
+
+namespace selvage::test {
+namespace {
+
+/// Every call of the service, with an empty request; gives the error's kind.
+using Calls = std::map<std::string, std::function<std::string(AdminNode&, Stub&)>>;
+
+template <class Request, class Response>
+std::function<std::string(AdminNode&, Stub&)> Caller(AdminNode::Method<Request, Response> method) {
+  return [method](AdminNode& node, Stub& stub) { return KindOf(node.Ask(method, Request(), &stub)); };
+}
+
+Calls AllCalls() {
+  return {{"CreateStream", Caller(&Stub::CreateStream)},
+          {"ListStreams", Caller(&Stub::ListStreams)},
+          {"DescribeStream", Caller(&Stub::DescribeStream)},
+          {"SetStream", Caller(&Stub::SetStream)},
+          {"DeleteStream", Caller(&Stub::DeleteStream)},
+          {"Produce", Caller(&Stub::Produce)},
+          {"Fetch", Caller(&Stub::Fetch)},
+          {"FindOffset", Caller(&Stub::FindOffset)},
+          {"ReadDigests", Caller(&Stub::ReadDigests)},
+          {"ListEdges", Caller(&Stub::ListEdges)},
+          {"SetEdge", Caller(&Stub::SetEdge)},
+          {"RetireEdge", Caller(&Stub::RetireEdge)},
+          {"ListOrigins", Caller(&Stub::ListOrigins)},
+          {"ListLosses", Caller(&Stub::ListLosses)},
+          {"ListAlarms", Caller(&Stub::ListAlarms)},
+          {"ResolveAlarm", Caller(&Stub::ResolveAlarm)},
+          {"GetStatus", Caller(&Stub::GetStatus)}};
+}
+
+TEST(Access, TheListOfCallsIsWhole) {
+  EXPECT_EQ(static_cast<int>(AllCalls().size()), v1::StreamDefinition::descriptor()
+                                                     ->file()
+                                                     ->pool()
+                                                     ->FindServiceByName("selvage.v1.Admin")
+                                                     ->method_count());
+}
+
+TEST(Access, OnlyOperatorsMayCall) {
+  EdgeNode edge;
+  CoreNode core;
+  int refused = 0;
+  for (AdminNode* node : std::initializer_list<AdminNode*>{&edge, &core}) {
+    refused = 0;
+    const auto as_edge = node->Connect(Certificates::Get().edge);
+    const auto as_core = node->Connect(Certificates::Get().core);
+    for (const auto& [name, call] : AllCalls()) {
+      EXPECT_EQ(call(*node, *as_edge), "permission_denied") << name;
+      EXPECT_EQ(call(*node, *as_core), "permission_denied") << name;
+      EXPECT_NE(call(*node, node->stub()), "permission_denied") << name;
+      refused += 2;
+    }
+    EXPECT_EQ(node->Errors("permission_denied"), refused);
+  }
+}
+
+TEST(Access, OperatorsOfAnotherTrustDomainAreStrangers) {
+  EdgeNode edge({.disk = {}, .trust_domain = "another"});
+  for (const auto& [name, call] : AllCalls()) EXPECT_EQ(call(edge, edge.stub()), "unauthenticated") << name;
+  EXPECT_EQ(edge.Errors("unauthenticated"), static_cast<int>(AllCalls().size()));
+}
+
+TEST(Access, AnErrorCarriesKindHintAndRetry) {
+  EdgeNode edge;
+  const auto refused = edge.Ask(&Stub::ListEdges, v1::ListEdgesRequest());
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(KindOf(refused), "wrong_node");
+  EXPECT_THAT(ErrorHint(refused.status()), testing::HasSubstr("core"));
+  EXPECT_FALSE(IsRetryable(refused.status()));
+  EXPECT_EQ(edge.Errors("wrong_node"), 1);
+}
+
+TEST(Access, TooManyCallsAreRefusedAndARetryHelps) {
+  EdgeNode edge({.disk = {}, .pool = {.threads = 1, .calls_max = 0, .bytes_max = 0}});
+  for (const auto& [name, call] : AllCalls()) EXPECT_EQ(call(edge, edge.stub()), "overloaded") << name;
+  EXPECT_TRUE(IsRetryable(edge.Ask(&Stub::GetStatus, v1::GetStatusRequest()).status()));
+}
+
+}  // namespace
+}  // namespace selvage::test

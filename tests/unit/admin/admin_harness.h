@@ -1,0 +1,147 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/server.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/core_admin.h"
+#include "edge/edge_admin.h"
+#include "fabric/admin/admin_service.h"
+#include "fabric/admin/error_metadata.h"
+#include "fabric/control/node_state.h"
+#include "fabric/security/tls_files.h"
+#include "fabric/storage/memory_store.h"
+#include "fabric/stream/record_batch.h"
+#include "fabric/telemetry/metrics.h"
+#include "selvage/v1/admin.grpc.pb.h"
+
+namespace selvage::test {
+
+using Stub = v1::Admin::StubInterface;
+
+/// The error kind of a result; empty for OK.
+template <class T>
+std::string KindOf(const absl::StatusOr<T>& result) {
+  return ErrorKind(result.status());
+}
+
+/// Certificates of one authority for all tests of this process: a core, an edge and an operator.
+struct Certificates {
+  TlsFiles core, edge, operator_;
+  static const Certificates& Get();
+};
+inline constexpr char kTrustDomain[] = "fleet";
+
+/// A batch of records with these values, at timestamps 1000, 1001, ... from `first_timestamp` on.
+std::string Batch(const std::vector<std::string>& values, int64_t first_timestamp = 1000,
+                  Codec codec = Codec::kNone);
+v1::LogAddress Address(const std::string& stream, int32_t partition = 0, const std::string& edge = "");
+v1::StreamDefinition Definition(const std::string& name, v1::Direction direction, int32_t partitions = 1);
+
+/// A node in memory with its committer, and the admin service for it behind mutual TLS on this machine.
+class AdminNode {
+ public:
+  struct Options {
+    std::string name = "rig-7";
+    bool is_edge = true;
+    DiskBudget::Limits disk;
+    std::string trust_domain = kTrustDomain;  ///< whose operators the node takes
+    CallPool::Options pool = {};
+  };
+  explicit AdminNode(Options options);
+  virtual ~AdminNode();
+
+  NodeState& node() { return *node_; }
+  MemoryStore& store() { return store_; }
+  Metrics& metrics() { return metrics_; }
+
+  /// A connection of its own with this certificate.
+  std::unique_ptr<Stub> Connect(const TlsFiles& files) const;
+  /// The operator's.
+  Stub& stub() { return *stub_; }
+
+  template <class Request, class Response>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+
+  template <class Request, class Response>
+  absl::StatusOr<Response> Ask(Method<Request, Response> method, const Request& request,
+                               Stub* stub = nullptr) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    Response response;
+    const grpc::Status status = ((stub == nullptr ? *stub_ : *stub).*method)(&context, request, &response);
+    if (!status.ok()) return FromTrailers(status, context);
+    return response;
+  }
+  absl::StatusOr<v1::ProduceResponse> Produce(const v1::LogAddress& address, const std::string& batch);
+  absl::StatusOr<v1::FetchResponse> Fetch(const v1::LogAddress& address, int64_t offset,
+                                          uint32_t max_wait_ms = 0, uint32_t max_bytes = 0);
+
+  /// How often errors of this kind were counted.
+  int Errors(const std::string& kind) const;
+
+ protected:
+  /// Serves; the derived class calls it when its backend is there.
+  void Start(AdminBackend& backend);
+  /// Before the backend goes.
+  void Stop();
+
+ private:
+  const Options options_;
+  MemoryStore store_;
+  Metrics metrics_{"test"};
+  Authorizer authorizer_;
+  std::unique_ptr<NodeState> node_;
+  std::unique_ptr<CommitterThread> committer_;
+  std::unique_ptr<AdminService> service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::unique_ptr<Stub> stub_;
+};
+
+class EdgeNode : public AdminNode {
+ public:
+  explicit EdgeNode(Options options = {});
+  ~EdgeNode() override { Stop(); }
+
+  EdgeState& state() { return state_; }
+  EdgeAdmin& admin() { return admin_; }
+  LinkView link{false, "dialling core:7443"};
+  /// A stream as the core defined it, with what came from there in partition 0.
+  void TakeFromCore(const v1::StreamDefinition& definition, const std::vector<std::string>& batches);
+
+ private:
+  EdgeState state_;
+  EdgeAdmin admin_;
+};
+
+class CoreNode : public AdminNode {
+ public:
+  CoreNode();
+  ~CoreNode() override { Stop(); }
+
+  Fleet& fleet() { return fleet_; }
+  CoreAdmin& admin() { return admin_; }
+
+  /// An edge links and is given its slot.
+  Fleet::Admission Join(const std::string& edge);
+  /// What the edge wrote to partition `p` of an up stream arrives.
+  Log* Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition, int32_t p,
+                 const std::vector<std::string>& batches);
+
+ private:
+  Fleet fleet_;
+  CoreAdmin admin_;
+};
+
+/// Appends and waits for the sync.
+absl::Status AppendNow(Log& log, const std::string& batch);
+absl::Status AppendGapNow(Log& log, Offset to, GapReason reason);
+
+}  // namespace selvage::test
