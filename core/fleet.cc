@@ -279,7 +279,7 @@ uint64_t Fleet::Linked(const std::string& edge, std::function<void()> close, std
     absl::MutexLock lock(&mutex_);
     if (auto it = links_.find(edge); it != links_.end()) former = it->second.close;
     number = next_link_++;
-    links_[edge] = Link{number, std::move(close), std::move(wake)};
+    links_[edge] = Link{number, std::move(close), std::move(wake), false};
   }
   if (former) former();
   return number;
@@ -469,6 +469,7 @@ void Fleet::TakeStatus(const std::string& edge, const v1::EdgeStatus& status) {
   *it->second.mutable_status() = status;
   it->second.set_last_seen_ms(node_.wall_ms());
   dirty_[edge] = true;
+  if (auto link = links_.find(edge); link != links_.end()) link->second.reported = true;
 }
 
 absl::Status Fleet::Flush() {
@@ -574,12 +575,19 @@ std::optional<Slot> Fleet::SlotOf(const std::string& edge) const {
   return Slot(it->second.tenures(it->second.tenures_size() - 1).slot());
 }
 
+bool Fleet::HasReported(const std::string& edge) const {
+  absl::MutexLock lock(&mutex_);
+  auto it = links_.find(edge);
+  return it != links_.end() && it->second.reported;
+}
+
 std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
   std::vector<v1::FlowStatus> rows;
   for (const v1::EdgeSummary& edge : Summaries()) {
     if (!only.empty() && edge.edge() != only) continue;
     for (v1::FlowStatus flow : edge.status().flows()) {
       bool up = flow.direction() == v1::UP;
+      int64_t reported_lag = flow.source_end() - flow.replica_end();
       LogOrigin origin{flow.edge(), Slot(edge.slot()), flow.stream(), PartitionId(flow.partition())};
       if (!up) origin = {flow.direction() == v1::DOWN ? edge.edge() : "", Slot(0), flow.stream(), PartitionId(flow.partition())};
       if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
@@ -595,7 +603,16 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
         flow.set_catch_up_seconds(0);
         if (flow.state() == "streaming") flow.set_state("caught_up");
       }
+      int64_t lag = flow.source_end() - flow.replica_end();
+      if (up && lag > 0 && lag < reported_lag) {
+        // The report is some seconds old; what arrived since is not missing any more.
+        double left = static_cast<double>(lag) / static_cast<double>(reported_lag);
+        flow.set_lag_bytes(static_cast<uint64_t>(static_cast<double>(flow.lag_bytes()) * left));
+        if (flow.catch_up_seconds() > 0) flow.set_catch_up_seconds(flow.catch_up_seconds() * left);
+      }
       if (!edge.connected()) flow.set_state("offline");
+      // Until it reports, what the edge wrote while there was no link is not known here.
+      if (edge.connected() && !HasReported(edge.edge())) flow.set_state("opening");
       flow.set_slot(edge.slot());
       rows.push_back(std::move(flow));
     }

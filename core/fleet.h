@@ -86,6 +86,7 @@ class Fleet {
     uint64_t number;
     std::function<void()> close;
     std::function<void()> wake;
+    bool reported = false;  ///< its status, since it linked
   };
   absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) const;
   absl::Status TakeTenure(const v1::Hello& hello, v1::StoredEdge& edge, bool& adopts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -98,6 +99,7 @@ class Fleet {
   v1::StoredCore NextGeneration() const;
   absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change, bool new_generation);
   v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool HasReported(const std::string& edge) const;
   absl::Status CreateSharedLogs(const v1::StreamDefinition& definition);
 
   NodeState& node_;

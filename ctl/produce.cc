@@ -124,7 +124,8 @@ void Report(Session& session, const Options& options, const ProduceOutcome& outc
   if (outcome.lines_in_doubt > 0) session.exit_code = kOutcomeUnknown;
   session.Finish(status);
   session.err() << SummaryText(outcome) << '\n';
-  if (!status.ok() || outcome.interrupted) session.err() << ResumeText(options, outcome);
+  const bool begun = outcome.records > 0 || outcome.lines_in_doubt > 0;
+  if (begun && (!status.ok() || outcome.interrupted)) session.err() << ResumeText(options, outcome);
   if (session.json()) PrintJson(session.out(), SummaryJson(options, outcome, status));
 }
 

@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/json/object.hpp>
 #include <memory>
 #include <set>
-#include <tuple>
+#include <utility>
 
 #include "ctl/log_follower.h"
 #include "ctl/options.h"
@@ -52,15 +51,18 @@ absl::StatusOr<TailFrom> ParseFrom(const std::string& text, bool follow) {
 }
 
 // At the core an up or down stream has a log for each edge: all of them, unless one edge is asked for.
-std::vector<v1::LogAddress> LogsToRead(const Options& options, const v1::DescribeStreamResponse& stream) {
-  std::set<std::pair<std::string, int32_t>> logs;
-  if (options.edge.empty()) {
+absl::StatusOr<std::vector<v1::LogAddress>> LogsToRead(const Client& client, const Options& options,
+                                                       const v1::DescribeStreamResponse& stream) {
+  absl::StatusOr<v1::GetStatusResponse> status =
+      client.Call(&Client::Stub::GetStatus, v1::GetStatusRequest());
+  if (!status.ok()) return status.status();
+  std::set<std::pair<std::string, int32_t>> logs;  // edge and its partition
+  if (status->role() == "core" && options.edge.empty()) {
     for (const v1::LogSummary& log : stream.logs()) {
       if (!log.superseded()) logs.emplace(log.edge(), log.partition());
     }
   }
-  bool at_origins = std::any_of(logs.begin(), logs.end(), [](const auto& log) { return !log.first.empty(); });
-  if (!at_origins) {
+  if (logs.empty()) {
     for (int32_t p = 0; p < stream.definition().partitions(); ++p) logs.emplace(options.edge, p);
   }
   std::vector<v1::LogAddress> addresses;
@@ -71,7 +73,10 @@ std::vector<v1::LogAddress> LogsToRead(const Options& options, const v1::Describ
     address.set_stream(options.stream);
     address.set_partition(partition);
   }
-  return addresses;
+  if (!addresses.empty()) return addresses;
+  return MakeError(absl::StatusCode::kNotFound, "unknown_partition",
+                   fmt::format("stream {} has no partition {}", options.stream, options.partition),
+                   fmt::format("it has {}, counted from 0", stream.definition().partitions()));
 }
 
 /// Writes what the follower reads.
@@ -162,12 +167,7 @@ absl::Status Tail(Session& session, const Options& options) {
   SELVAGE_ASSIGN_OR_RETURN(v1::DescribeStreamResponse stream,
                            client.Call(&Client::Stub::DescribeStream, request));
   LogFollower::Options following;
-  following.logs = LogsToRead(options, stream);
-  if (following.logs.empty()) {
-    return MakeError(absl::StatusCode::kNotFound, "unknown_partition",
-                     fmt::format("stream {} has no partition {}", options.stream, options.partition),
-                     fmt::format("it has {}, counted from 0", stream.definition().partitions()));
-  }
+  SELVAGE_ASSIGN_OR_RETURN(following.logs, LogsToRead(client, options, stream));
   Printer printer(session, options.show, following.logs.size() > 1);
   following.from = from;
   following.follow = options.follow;

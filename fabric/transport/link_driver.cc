@@ -24,6 +24,7 @@ constexpr size_t kDataBudget = 256 << 10;
 /// A peer that makes this end answer and does not read the answers is cut off.
 constexpr size_t kQueueMax = 16 << 20;
 constexpr size_t kSmallFrame = 4 << 10;
+constexpr char kLinkTimeout[] = "link_timeout";  // what Session says of a silent peer
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr absl::Duration kTimerStep = absl::Milliseconds(1);
 
@@ -240,6 +241,7 @@ void LinkDriver::BeginClose(const absl::Status& reason) {
   end_.reason = reason;
   queue_.DropData();
   cut_at_ = clock_.Monotonic() + options_.close_timeout;
+  if (ErrorKind(reason) == kLinkTimeout) stream_->Cancel();  // nobody is there to say goodbye to
   FinishIfDrained();
   ArmTimer();
 }

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <random>
 
@@ -128,9 +130,17 @@ TEST_F(FaultsTest, EveryAcknowledgedRecordArrivesOnceAtItsOffset) {
 
   Load load(targets_, {.seed = seed_});
   for (Fault fault : faults) {
-    if (fault == Fault::kKillEdge) ASSERT_NO_FATAL_FAILURE(KillAndRestart(cluster_.edge(Below(kEdges))));
-    if (fault == Fault::kKillCore) ASSERT_NO_FATAL_FAILURE(KillAndRestart(cluster_.core()));
-    if (fault == Fault::kSpoilLink) SpoilLink(cluster_.link(Below(kEdges)));
+    switch (fault) {
+      case Fault::kKillEdge:
+        ASSERT_NO_FATAL_FAILURE(KillAndRestart(cluster_.edge(Below(kEdges))));
+        break;
+      case Fault::kKillCore:
+        ASSERT_NO_FATAL_FAILURE(KillAndRestart(cluster_.core()));
+        break;
+      case Fault::kSpoilLink:
+        SpoilLink(cluster_.link(Below(kEdges)));
+        break;
+    }
   }
   load.Stop();
   ASSERT_NO_FATAL_FAILURE(HealAndDrain());

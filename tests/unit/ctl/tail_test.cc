@@ -116,6 +116,7 @@ TEST_F(TailTest, FollowsThroughARestartOfTheNode) {
 }
 
 TEST_F(TailTest, AtTheCoreAllOriginsAreRead) {
+  node_.status.set_role("core");
   node_.AddStream("core", v1::UP, 1, {"rig-1", "rig-2"});
   node_.AppendValues("core", {"one"}, "rig-1");
   node_.AppendValues("core", {"two"}, "rig-2");
@@ -125,6 +126,12 @@ TEST_F(TailTest, AtTheCoreAllOriginsAreRead) {
   EXPECT_THAT(run.out, HasSubstr("rig-2/core/0\t0\t1970-01-01 00:00:01Z\t-\ttwo\n"));
   EXPECT_EQ(run.err, "gap: offsets 1..4 missing, quarantined_corrupt (rig-2/core/0)\n");
   EXPECT_EQ(Tail({"--no-follow", "--edge", "rig-1"}, "core").out, "one\n");
+}
+
+TEST_F(TailTest, AnEdgeReadsItsOwnCopyOfADownStream) {
+  node_.AddStream("commands", v1::DOWN, 1, {"", "rig-7"});  // a log may be described with the edge it is for
+  node_.AppendValues("commands", {"go"});
+  EXPECT_EQ(Tail({"--no-follow"}, "commands").out, "go\n");
 }
 
 TEST_F(TailTest, UnknownStreamsAndPartitionsAreErrors) {

@@ -3,6 +3,7 @@
 
 #include "absl/time/clock.h"
 #include "fabric/base/error.h"
+#include "selvage/v1/admin.grpc.pb.h"
 #include "tests/support/connect_proxy.h"
 #include "tests/support/eventually.h"
 #include "tests/support/link_proxy.h"
@@ -89,17 +90,15 @@ TEST_F(LinkDialTest, SaysThatTheCoreDoesNotTrustThisEdge) {
 }
 
 TEST_F(LinkDialTest, RefusesAServerThatIsNotTheCore) {
-  GrpcServer::Options listen{"127.0.0.1:0", ServerCredentials(world_.Certificate(Role::kEdge, "impostor"))};
-  auto server = GrpcServer::Start(listen, {});
-  ASSERT_TRUE(server.ok());
-  absl::Status error =
-      ErrorOf(world_.EdgeOptions({"127.0.0.1:" + std::to_string((*server)->port())}), "tls_failed");
+  RawCore impostor(ServerCredentials(world_.Certificate(Role::kEdge, "impostor")), {});
+  absl::Status error = ErrorOf(world_.EdgeOptions({impostor.address()}), "tls_failed");
   EXPECT_THAT(std::string(error.message()), HasSubstr("impostor"));
 }
 
 TEST_F(LinkDialTest, SaysThatAServerIsNoCoreAtAll) {
   GrpcServer::Options listen{"127.0.0.1:0", ServerCredentials(world_.Certificate(Role::kCore, "main"))};
-  auto server = GrpcServer::Start(listen, {});
+  v1::Admin::Service other;
+  auto server = GrpcServer::Start(listen, {&other});
   ASSERT_TRUE(server.ok());
   auto edge = world_.Edge(edge_, {"127.0.0.1:" + std::to_string((*server)->port())});
   edge->Start();

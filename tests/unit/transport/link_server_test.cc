@@ -58,7 +58,7 @@ TEST_F(LinkServerTest, ARefusalByTheFactoryReachesTheEdge) {
       TestCore::DefaultOptions());
   auto edge = world_.Edge(edge_, {core.address()});
   edge->Start();
-  ASSERT_TRUE(edge_.WaitForEnd("edge_retired", kLong)) << edge->state().last_error;
+  ASSERT_TRUE(Eventually(kLong, [&] { return ErrorKind(edge->state().last_error) == "edge_retired"; }));
   absl::Status error = edge->state().last_error;
   EXPECT_EQ(error.message(), "rig-7 is retired");
   EXPECT_EQ(ErrorHint(error), "ask ann");

@@ -164,13 +164,13 @@ TEST_F(LinkTransferTest, UrgentEntriesOvertakeBulkOnASlowLink) {
   alarms.Append("the link is up");
   ASSERT_TRUE(alarms.WaitForAcknowledged(1, kLong));
   (*proxy)->Throttle(Direction::kUp, 1'000'000);
-  bulk.Append(Bodies(1, 4 << 20).front());
-  absl::SleepFor(absl::Seconds(1));  // the bulk is under way by then, and takes half a minute
+  for (std::string& body : Bodies(6, 1 << 20)) bulk.Append(std::move(body));
+  absl::SleepFor(absl::Seconds(1));  // the bulk is under way by then, and takes most of a minute
   for (size_t i = 2; i <= 5; ++i) {
     alarms.Append("fire");
     EXPECT_TRUE(alarm_replica.WaitForEntries(i, absl::Seconds(2)));
   }
-  EXPECT_EQ(bulk.acknowledged(), 0);
+  EXPECT_LT(bulk.acknowledged(), 6);
 }
 
 }  // namespace

@@ -172,7 +172,7 @@ TestCore::TestCore(LinkWorld& world, Node& node, int port)
 
 TestCore::~TestCore() {
   links_.Stop(absl::Seconds(5), absl::ZeroDuration());
-  server_->Shutdown(absl::Seconds(5));
+  server_->Shutdown(absl::Seconds(1));
   server_.reset();
 }
 
