@@ -10,9 +10,10 @@
 
 namespace selvage::replication {
 
-/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by weight
-/// (start-time fair queueing). Nothing starves: of the bytes sent while somebody was overtaken, the lower priorities
-/// get one in kShare, taking turns. Who waits for credit is overtaken as well, and keeps the claim to a turn. Pure.
+/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by
+/// weight (start-time fair queueing). Nothing starves: of the bytes sent while somebody was overtaken, the
+/// lower priorities get one in kShare, taking turns. Who waits for credit is overtaken as well, and keeps the
+/// claim to a turn. Pure.
 class Scheduler {
  public:
   struct Candidate {

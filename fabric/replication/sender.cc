@@ -15,6 +15,10 @@ constexpr size_t kCompressMin = 256;
 constexpr int kCompressionLevel = 1;
 /// After an error of the source, or an acknowledgement that contradicts it.
 constexpr absl::Duration kRetry = absl::Seconds(5);
+/// A source whose disk is failing would otherwise send the same damaged entry over a slow link again and
+/// again.
+constexpr absl::Duration kRetryMax = absl::Minutes(1);
+constexpr int kRetryDoublings = 6;
 /// Of more entries under way than this the oldest are forgotten, and their acknowledgements not
 /// cross-checked.
 constexpr size_t kInFlightMax = 4096;
@@ -177,18 +181,21 @@ void Sender::OnAck(const LogPosition& durable, absl::Duration now) {
     return;
   }
   acknowledged_ = durable;
+  held_in_vain_ = 0;
   source_.Acknowledged(durable);
 }
 
 void Sender::Fail(absl::Status why, absl::Duration now) {
-  absl::Duration retry_at = IsRetryable(why) ? now + kRetry : absl::InfiniteDuration();
-  Hold(std::move(why), retry_at);
+  absl::Duration retry_after = IsRetryable(why) ? kRetry : absl::InfiniteDuration();
+  Hold(std::move(why), retry_after, now);
 }
 
-void Sender::Hold(absl::Status why, absl::Duration retry_at) {
+void Sender::Hold(absl::Status why, absl::Duration retry_after, absl::Duration now) {
   state_ = State::kHeld;
   problem_ = std::move(why);
-  retry_at_ = retry_at;
+  absl::Duration longer = std::min(retry_after * (1 << held_in_vain_), kRetryMax);
+  retry_at_ = now + std::max(retry_after, longer);
+  held_in_vain_ = std::min(held_in_vain_ + 1, kRetryDoublings);
   loaded_.clear();
   encoded_ = Bytes();
   sent_of_entry_ = 0;

@@ -50,7 +50,9 @@ class Sender {
   std::optional<Message> OnProbeReply(const v1::ProbeReply& reply, absl::Duration now);
   /// An acknowledgement that contradicts what was sent holds the flow.
   void OnAck(const LogPosition& durable, absl::Duration now);
-  void Hold(absl::Status why, absl::Duration retry_at);
+  /// To be offered again `retry_after` from now, or never if that is infinite; each time later, up to a
+  /// minute, as long as nothing is acknowledged in between.
+  void Hold(absl::Status why, absl::Duration retry_after, absl::Duration now);
 
   /// True when an entry, or the rest of one, waits to be sent.
   bool HasWork();
@@ -83,6 +85,7 @@ class Sender {
   State state_ = State::kOpening;
   absl::Status problem_;
   absl::Duration retry_at_ = absl::InfiniteDuration();
+  int held_in_vain_ = 0;  // times held since something was acknowledged
 
   Offset next_;                     // first offset that is not loaded
   Offset sent_;                     // end of the last entry sent whole, or where the replica stood

@@ -190,9 +190,9 @@ void Session::StepSource(const v1::Frame& frame, absl::Duration now) {
     sender->OnAck(FromProto(frame.ack().durable()), now);
   } else {
     const v1::FlowRefuse& refuse = frame.flow_refuse();
-    absl::Duration retry_at = refuse.retry_after_ms() > 0 ? now + absl::Milliseconds(refuse.retry_after_ms())
-                                                          : absl::InfiniteDuration();
-    sender->Hold(FromProblem(refuse.problem()), retry_at);
+    absl::Duration retry_after =
+        refuse.retry_after_ms() > 0 ? absl::Milliseconds(refuse.retry_after_ms()) : absl::InfiniteDuration();
+    sender->Hold(FromProblem(refuse.problem()), retry_after, now);
   }
   if (reply) Queue(*std::move(reply));
   if (sender->state() != before) ReportSender(on_link_.at(FlowNumber(number)), *sender);
@@ -305,7 +305,7 @@ void Session::OnCredit(const v1::Credit& credit, absl::Duration now) {
 }
 
 FlowNumber Session::Offer(FlowSource& source) {
-  SELVAGE_CHECK(established_);
+  SELVAGE_CHECK(established_ || closing_);
   FlowNumber flow(next_flow_);
   auto sender = std::make_unique<Sender>(source, options_.entry_max);
   highest_priority_ = std::max(highest_priority_, sender->settings().priority);

@@ -173,7 +173,7 @@ TEST_F(SenderTest, OfferedAgainItBeginsWhereTheReplicaStands) {
   SendEntries(1);
   sender.EntryBytes(kReadAhead, kNow);
   sender.NextFragment(5);
-  sender.Hold(absl::UnavailableError("later"), kNow);
+  sender.Hold(absl::UnavailableError("later"), absl::Seconds(1), kNow);
   Message offer = sender.Offer(FlowNumber(2));
   EXPECT_EQ(offer.frame.flow_open().flow(), 2u);
   EXPECT_FALSE(sender.OnAccept(At(1), kNow).has_value());
@@ -181,6 +181,21 @@ TEST_F(SenderTest, OfferedAgainItBeginsWhereTheReplicaStands) {
   Message fragment = sender.NextFragment(1 << 20);
   EXPECT_EQ(fragment.frame.data().position(), 0u);
   EXPECT_EQ(fragment.frame.data().from(), 2);
+}
+
+TEST_F(SenderTest, HeldInVainItIsOfferedLessOften) {
+  auto hold = [&](absl::Duration retry_after) {
+    sender.Hold(absl::UnavailableError("later"), retry_after, kNow);
+    return sender.retry_at() - kNow;
+  };
+  for (int seconds : {1, 2, 4, 8, 16, 32, 60, 60, 60})
+    EXPECT_EQ(hold(absl::Seconds(1)), absl::Seconds(seconds));
+  EXPECT_EQ(hold(absl::Minutes(5)), absl::Minutes(5));
+  EXPECT_EQ(hold(absl::InfiniteDuration()), absl::InfiniteDuration());
+  Stream(0);
+  SendEntries(1);
+  sender.OnAck(At(1), kNow);
+  EXPECT_EQ(hold(absl::Seconds(1)), absl::Seconds(1));
 }
 
 TEST_F(SenderTest, AnswersOutOfPlaceAreIgnored) {

@@ -123,7 +123,7 @@ class Walk {
     // At 20 kB/s at worst, each entry persisted in up to 0.3 s and perhaps alone in the window.
     uint64_t entries = 0;
     for (auto& log : logs_) entries += log->entries().size();
-    absl::Duration bound = absl::Seconds(30) + absl::Seconds(static_cast<double>(bytes) / 8000) +
+    absl::Duration bound = absl::Seconds(90) + absl::Seconds(static_cast<double>(bytes) / 8000) +
                            absl::Seconds(2) * static_cast<double>(entries);
     ASSERT_TRUE(link_.RunFor(bound, [this] { return Converged(); }))
         << "no convergence; edge: " << edge_.closed() << ", core: " << core_.closed();
