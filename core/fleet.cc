@@ -597,7 +597,7 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
         if (up && flow.source_end() < state.end.value()) flow.set_source_end(state.end.value());
         if (!up) flow.set_source_end(state.end.value());
       }
-      if (up && flow.replica_end() >= flow.source_end()) {
+      if (flow.replica_end() >= flow.source_end()) {
         flow.set_lag_bytes(0);
         flow.set_lag_seconds(0);
         flow.set_catch_up_seconds(0);

@@ -107,6 +107,11 @@ void Daemon::Kill() {
 }
 
 absl::Status Daemon::Stop() {
+  {
+    // A server waits some seconds for clients that are connected and do not look.
+    absl::MutexLock lock(&mutex_);
+    client_.reset();
+  }
   SELVAGE_ASSIGN_OR_RETURN(ExitStatus exit, process_->Terminate(kStopDeadline));
   if (exit.ok()) return absl::OkStatus();
   return Failure(fmt::format("{}: {}\n{}", options_.program, Describe(exit), LogTail()));

@@ -26,7 +26,7 @@ void RunSeed(uint64_t seed) {
     logs.push_back(std::make_unique<MemoryLog>(TestLogId(1)));
     // Large ones beside small ones.
     size_t log_max = random.OneIn(2) ? size_max : random.Spread(1, size_max);
-    for (uint64_t i = random.Spread(0, 2000 / (size_max / 100 + 10)); i > 0; --i)
+    for (uint64_t i = random.Spread(0, 500 / (size_max / 100 + 10)); i > 0; --i)
       logs.back()->AppendRandom(random, log_max);
     for (const auto& entry : logs.back()->entries()) {
       largest = std::max(largest, entry.body.size());
