@@ -203,9 +203,13 @@ absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
     v1::StoredCore before = core_;
     edge.set_edge(hello.edge());
     SELVAGE_RETURN_IF_ERROR(CheckHello(hello, edge));
-    if (!hello.cluster_id().empty() && hello.cluster_id() != core_.cluster_id() && !edge.tenures().empty()) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "foreign_cluster",
-                       fmt::format("edge {} belongs to another cluster", hello.edge()), "check the edge's link.addresses");
+    if (!hello.cluster_id().empty() && hello.cluster_id() != core_.cluster_id()) {
+      if (!edges_.empty()) {
+        return MakeError(absl::StatusCode::kFailedPrecondition, "foreign_cluster",
+                         fmt::format("edge {} belongs to another cluster", hello.edge()), "check the edge's link.addresses");
+      }
+      // A core that no edge ever linked with takes the place of one that was lost.
+      core_.set_cluster_id(hello.cluster_id());
     }
     const auto& superseded = edge.superseded_boot_ids();
     if (std::find(superseded.begin(), superseded.end(), hello.boot_id()) != superseded.end()) {

@@ -138,7 +138,8 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
     return CertificateEnd(tls);
   }));
-  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.link.listen.ToString(), ServerCredentials(tls)},
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.link.listen.ToString(), ServerCredentials(tls),
+                                                           AdminRequestMax(config.batch_max_bytes)},
                                                           {&links.service(), &admin}));
   auto flusher = std::make_unique<FleetFlusher>(fleet);
   health.SetReady("store");

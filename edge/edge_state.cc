@@ -102,6 +102,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
   if (!membership.lineage_id().empty() && membership.lineage_id() != welcome.lineage_id()) {
     node_.alarms().Report({"core_restored", welcome.core(), "the core's store is not the one this edge knew: it was restored or replaced",
                            "nothing to do here: what the core lacks is sent again as far as it is still held", false});
+    SELVAGE_RETURN_IF_ERROR(MakeProvisional());
   }
   for (const v1::Adoption& adoption : welcome.adoptions()) SELVAGE_RETURN_IF_ERROR(Adopt(adoption));
   bool new_lineage = membership.lineage_id() != welcome.lineage_id();
@@ -117,6 +118,15 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
     spec_.set_generation(0);
   }
   return StoreMembership(membership);
+}
+
+absl::Status EdgeState::MakeProvisional() {
+  for (v1::StreamDefinition& definition : node_.catalog().All()) {
+    if (definition.generation() == 0) continue;
+    definition.set_generation(0);
+    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status EdgeState::Adopt(const v1::Adoption& adoption) {

@@ -122,7 +122,8 @@ absl::Status RunEdge(const EdgeConfig& config) {
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
     return CertificateEnd(tls);
   }));
-  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls)},
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls),
+                                                           AdminRequestMax(config.batch_max_bytes)},
                                                           {&admin}));
   health.SetReady("store");
   link.Start();

@@ -267,8 +267,8 @@ grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* c
   return Run(context, kGetStatus, [=, this] { return StatusTo(*request, *response); });
 }
 
-int AdminRequestMax(size_t batch_max) {
-  return static_cast<int>(batch_max + kRequestOverhead);
+size_t AdminRequestMax(size_t batch_max) {
+  return batch_max + kRequestOverhead;
 }
 
 }  // namespace selvage

@@ -109,6 +109,6 @@ class AdminService final : public v1::Admin::CallbackService {
 /// The largest request that the service takes, for the server's limit on received messages: a batch of
 /// `batch_max` bytes and what is around it. Answers are not limited there: they hold at least one whole
 /// entry.
-int AdminRequestMax(size_t batch_max);
+size_t AdminRequestMax(size_t batch_max);
 
 }  // namespace selvage

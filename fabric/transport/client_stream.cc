@@ -17,7 +17,7 @@ absl::Status FromGrpc(const grpc::Status& status) {
 ClientStream::ClientStream(std::shared_ptr<grpc::Channel> channel)
     : channel_(std::move(channel)), stub_(channel_) {}
 
-void ClientStream::Connect(std::function<void()> up, std::function<void(const absl::Status&)> failed) {
+void ClientStream::Connect(std::function<void()> up, Failed failed) {
   up_ = std::move(up);
   failed_ = std::move(failed);
   self_ = shared_from_this();
@@ -79,7 +79,9 @@ void ClientStream::OnWriteDone(bool ok) {
 }
 
 void ClientStream::OnDone(const grpc::Status& status) {
-  const std::shared_ptr<ClientStream> self = std::move(self_);
+  // The last reference must not die here: with it goes the channel, and a thread of gRPC that destroys the
+  // last channel of the process waits for itself.
+  std::shared_ptr<ClientStream> self = std::move(self_);
   up_ = nullptr;
   auto failed = std::exchange(failed_, nullptr);
   std::shared_ptr<LinkDriver> driver;
@@ -87,9 +89,9 @@ void ClientStream::OnDone(const grpc::Status& status) {
     absl::MutexLock lock(&mutex_);
     driver.swap(driver_);
   }
-  if (driver == nullptr) return failed(FromGrpc(status));
+  if (driver == nullptr) return failed(std::move(self), FromGrpc(status));
   failed = nullptr;  // whoever hears of the end may take down what it refers to
-  LinkDriver::Ended(std::move(driver), FromGrpc(status));
+  LinkDriver::Ended(std::move(driver), FromGrpc(status), std::move(self));
 }
 
 }  // namespace selvage

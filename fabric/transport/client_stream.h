@@ -23,9 +23,12 @@ class ClientStream final : public FrameStream,
  public:
   explicit ClientStream(std::shared_ptr<grpc::Channel> channel);
 
-  /// Dials. Either `up` is called once, when the server has answered, or `failed` once; both on a thread of
-  /// gRPC.
-  void Connect(std::function<void()> up, std::function<void(const absl::Status&)> failed);
+  /// Gets the stream's own reference to itself, not to be dropped in the calling thread.
+  using Failed = std::function<void(std::shared_ptr<ClientStream> stream, const absl::Status&)>;
+
+  /// Dials. `up` is called when the server has answered, `failed` when the stream is over and has no driver;
+  /// each at most once, on a thread of gRPC.
+  void Connect(std::function<void()> up, Failed failed);
   /// After `up`: reports to `driver` from here on. Then start the driver.
   void Attach(std::shared_ptr<LinkDriver> driver);
   /// After `up`, in place of Attach: breaks it off, and `failed` follows.
@@ -47,7 +50,7 @@ class ClientStream final : public FrameStream,
   grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub_;
   grpc::ClientContext context_;
   std::function<void()> up_;
-  std::function<void(const absl::Status&)> failed_;
+  Failed failed_;
   std::shared_ptr<ClientStream> self_;
 
   absl::Mutex mutex_;

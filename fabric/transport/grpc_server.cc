@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "fabric/base/error.h"
@@ -16,7 +17,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& opt
   int port = 0;
   builder.AddListeningPort(options.address, options.credentials, &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  builder.SetMaxReceiveMessageSize(kFrameBytesMax);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(std::max(options.request_max, kFrameBytesMax)));
   // Two cores on one port would share its edges at random.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Edges ping every 30 s, also while nothing is sent; a stricter server would cut them off for it.

@@ -18,6 +18,7 @@ class GrpcServer {
   struct Options {
     std::string address;  ///< host:port; port 0 takes a free one
     std::shared_ptr<grpc::ServerCredentials> credentials;
+    size_t request_max = 0;  ///< bytes of the largest request; a frame of the link always fits
   };
   /// Listens and serves. The services must outlive the server. Error: "listen_failed".
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const Options& options,

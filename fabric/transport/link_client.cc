@@ -144,9 +144,11 @@ void LinkClient::Impl::Dial() {
   auto up = [self = shared_from_this(), stream = dialling_] {
     boost::asio::post(self->strand_, [self, stream] { self->OnUp(stream); });
   };
-  auto failed = [self = shared_from_this()](const absl::Status& status) mutable {
+  auto failed = [self = shared_from_this()](std::shared_ptr<ClientStream> stream,
+                                            const absl::Status& status) mutable {
     auto strand = self->strand_;
-    boost::asio::post(strand, [self = std::move(self), status] { self->OnDialFailed(status); });
+    boost::asio::post(
+        strand, [self = std::move(self), status, stream = std::move(stream)] { self->OnDialFailed(status); });
   };
   dialling_->Connect(std::move(up), std::move(failed));
   Arm(options_.connect_timeout);

@@ -97,10 +97,11 @@ void LinkDriver::WriteDone(bool ok) {
   Post(&LinkDriver::OnWritten, ok);
 }
 
-void LinkDriver::Ended(std::shared_ptr<LinkDriver> self, const absl::Status& status) {
-  // The reference moves to the strand, so that the driver never dies in the stream's thread.
+void LinkDriver::Ended(std::shared_ptr<LinkDriver> self, const absl::Status& status,
+                       std::shared_ptr<FrameStream> stream) {
   auto strand = self->strand_;
-  boost::asio::post(strand, [self = std::move(self), status] { self->OnEnded(status); });
+  boost::asio::post(strand,
+                    [self = std::move(self), status, stream = std::move(stream)] { self->OnEnded(status); });
 }
 
 void LinkDriver::OnWake() {

@@ -67,9 +67,11 @@ class LinkDriver : public std::enable_shared_from_this<LinkDriver> {
   // What the stream reports.
   void ReadDone(bool ok);
   void WriteDone(bool ok);
-  /// The stream is over, its last report; it gives up its reference. `status`: how the transport saw it; OK
+  /// The stream is over, its last report; it gives up its references to the driver
+  /// and to itself, which are dropped on the strand. `status`: how the transport saw it; OK
   /// when it ended in order.
-  static void Ended(std::shared_ptr<LinkDriver> self, const absl::Status& status);
+  static void Ended(std::shared_ptr<LinkDriver> self, const absl::Status& status,
+                    std::shared_ptr<FrameStream> stream = nullptr);
 
  private:
   enum class Phase { kNew, kOpen, kClosing, kEnded };

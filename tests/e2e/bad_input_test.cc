@@ -74,7 +74,7 @@ TEST_F(BadInputTest, ABatchThatIsNoneOfOursIsRefused) {
   ExpectBatchRefused("corrupt_batch", true, Damaged(good));
   ExpectBatchRefused("corrupt_batch", true, good.substr(0, good.size() - 3));
   ExpectBatchRefused("corrupt_batch", true, good.substr(0, 20));
-  ExpectBatchRefused("corrupt_batch", true, "");
+  ExpectBatchRefused("invalid_record", false, "");
   ExpectBatchRefused("unsupported_format", false, OfMagic(1, good));
   ExpectBatchRefused("batch_too_large", false, BatchOf({std::string(1'100'000, 'x')}));
   ExpectUnharmed();

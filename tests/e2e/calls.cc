@@ -162,9 +162,9 @@ absl::Status AwaitEnd(Daemon& node, const v1::LogAddress& address, Offset end, a
       },
       kPollInterval);
   if (done) return absl::OkStatus();
-  return Late(fmt::format("{}/{} ends at {}, not at {}", address.stream(), address.partition(),
-                          page.ok() ? fmt::format("{}", page->high_watermark()) : selvage::Describe(page.status()),
-                          end.value()));
+  return Late(fmt::format(
+      "{}/{} ends at {}, not at {}", address.stream(), address.partition(),
+      page.ok() ? fmt::format("{}", page->high_watermark()) : selvage::Describe(page.status()), end.value()));
 }
 
 absl::Status AwaitLinked(Daemon& core, const std::string& edge, absl::Duration deadline) {

@@ -76,14 +76,18 @@ absl::Status Daemon::Set(const std::string& name, const std::string& value) {
 }
 
 absl::Status Daemon::Start() {
-  SELVAGE_RETURN_IF_ERROR(Spawn());
+  return StartWith({});
+}
+
+absl::Status Daemon::StartWith(const std::vector<std::string>& args) {
+  SELVAGE_RETURN_IF_ERROR(Spawn(args));
   return AwaitReady();
 }
 
-absl::Status Daemon::Spawn() {
+absl::Status Daemon::Spawn(const std::vector<std::string>& args) {
   ChildProcess::Options start;
   start.spawn.args = {options_.program, "--config", config_path()};
-  start.spawn.args.insert(start.spawn.args.end(), options_.args.begin(), options_.args.end());
+  start.spawn.args.insert(start.spawn.args.end(), args.begin(), args.end());
   start.output_path = log_path();
   SELVAGE_ASSIGN_OR_RETURN(process_, ChildProcess::Start(start));
   absl::MutexLock lock(&mutex_);

@@ -34,19 +34,20 @@ class Daemon {
  public:
   struct Options {
     std::string program;
-    std::string dir;                     ///< made if need be; holds config.yaml, log and data/
-    std::string admin_setting;           ///< name of the setting that takes the port of the admin service
-    Settings settings = {};              ///< without ports and data_dir
-    std::string operator_identity;       ///< DIR/NAME, for client()
-    std::vector<std::string> args = {};  ///< beside --config
+    std::string dir;                ///< made if need be; holds config.yaml, log and data/
+    std::string admin_setting;      ///< name of the setting that takes the port of the admin service
+    Settings settings = {};         ///< without ports and data_dir
+    std::string operator_identity;  ///< DIR/NAME, for client()
   };
 
   static absl::StatusOr<std::unique_ptr<Daemon>> Make(Options options);
 
   /// Starts it and waits until it is ready. The error holds how it ended and the end of its log.
   absl::Status Start();
+  /// The same with these arguments beside --config, this time.
+  absl::Status StartWith(const std::vector<std::string>& args);
   /// Starts it and waits for nothing.
-  absl::Status Spawn();
+  absl::Status Spawn(const std::vector<std::string>& args = {});
   /// Waits until a spawned daemon is ready.
   absl::Status AwaitReady();
   /// SIGKILL.

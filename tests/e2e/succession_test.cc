@@ -153,18 +153,64 @@ TEST_F(SuccessionTest, ClonesAreHeldUntilAnOperatorDecides) {
 }
 
 TEST_F(SuccessionTest, ANewCoreTakesWhatTheEdgesHoldIntoTheSameSlots) {
+  v1::StreamDefinition brief = Definition("brief", v1::UP);
+  brief.mutable_settings()->set_keep_after_ack(false);
+  ASSERT_THAT(CreateStream(core(), brief), IsOk());
+  ASSERT_THAT(ProduceSoon(edge(), At("brief"), BatchOf({"gone"})), IsOk());
+  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] {
+    auto log = FindSummary(edge(), At("brief"));
+    return log && log->start() == 1;
+  }));
   std::vector<uint32_t> slots;
   for (int i = 0; i < cluster_.edges(); ++i) slots.push_back(EdgeAtCore(i).slot());
+
   core().Kill();
   Wipe(core());
+  for (int i = 0; i < cluster_.edges(); ++i) cluster_.link(i).Refuse(true);
   ASSERT_THAT(core().Start(), IsOk());
-  for (int i = cluster_.edges() - 1; i >= 0; --i) {
+  for (int i = cluster_.edges() - 1; i >= 0; --i) {  // not in the order of their slots
+    cluster_.link(i).Refuse(false);
     ASSERT_THAT(AwaitLinked(core(), Cluster::EdgeName(i)), IsOk());
     ASSERT_NO_FATAL_FAILURE(Write("c", i));
     ASSERT_NO_FATAL_FAILURE(AwaitDrained(i));
     EXPECT_THAT(AtCore(i), ElementsAre("a", "b", "c"));
     EXPECT_EQ(EdgeAtCore(i).slot(), slots[static_cast<size_t>(i)]);
   }
+  // What nobody holds any more is a gap, and its number is not used again.
+  auto next = Produce(edge(), At("brief"), BatchOf({"kept"}));
+  ASSERT_THAT(next, IsOk());
+  EXPECT_EQ(next->base_offset(), 1);
+  ASSERT_THAT(AwaitReplicated(edge(), "edge-0", core(), "brief"), IsOk());
+  auto log = ReadLog(core(), At("brief", 0, "edge-0"));
+  ASSERT_THAT(log, IsOk());
+  EXPECT_THAT(log->values(), ElementsAre("kept"));
+  ASSERT_EQ(log->gaps.size(), 1u);
+  EXPECT_EQ(log->gaps[0].to, Offset(1));
+  EXPECT_EQ(log->gaps[0].reason, "replica_regressed");
+  EXPECT_TRUE(AwaitAlarm(edge(), "core_restored").has_value());
+}
+
+TEST_F(SuccessionTest, ACoreRestoredFromABackupGetsWhatItLacks) {
+  ASSERT_THAT(core().Stop(), IsOk());
+  Copy(core().data_dir(), Backup());
+  ASSERT_THAT(core().Start(), IsOk());
+  ASSERT_THAT(CreateStream(core(), Definition("later", v1::UP)), IsOk());
+  ASSERT_THAT(ProduceSoon(edge(), At("later"), BatchOf({"x"})), IsOk());
+  ASSERT_THAT(AwaitReplicated(edge(), "edge-0", core(), "later"), IsOk());
+  ASSERT_NO_FATAL_FAILURE(Write("c"));
+  ASSERT_NO_FATAL_FAILURE(AwaitDrained());
+  const uint32_t slot = EdgeAtCore().slot();
+
+  core().Kill();
+  Copy(Backup(), core().data_dir());
+  ASSERT_THAT(core().StartWith({"--restored"}), IsOk());
+  ASSERT_THAT(AwaitLinked(core(), "edge-0"), IsOk());
+  ASSERT_NO_FATAL_FAILURE(Write("d"));
+  ASSERT_NO_FATAL_FAILURE(AwaitDrained());
+  EXPECT_THAT(AtCore(), ElementsAre("a", "b", "c", "d"));
+  EXPECT_EQ(EdgeAtCore().slot(), slot);
+  ASSERT_THAT(AwaitReplicated(edge(), "edge-0", core(), "later"), IsOk());
+  EXPECT_THAT(ReadLog(core(), At("later", 0, "edge-0"))->values(), ElementsAre("x"));
 }
 
 TEST_F(SuccessionTest, AStreamMadeAgainIsANewLog) {

@@ -1,7 +1,6 @@
 #include "tests/unit/admin/admin_harness.h"
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <regex>
@@ -43,6 +42,7 @@ NodeState::Options NodeOptions(const AdminNode::Options& options) {
   node.node = options.name;
   node.is_edge = options.is_edge;
   node.disk = options.disk;
+  node.batch_max = options.batch_max;
   return node;
 }
 
@@ -109,18 +109,16 @@ AdminNode::~AdminNode() {
 void AdminNode::Start(AdminBackend& backend) {
   service_ =
       std::make_unique<AdminService>(AdminService::Options{backend, authorizer_, metrics_, options_.pool});
-  grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(AdminRequestMax(4 << 20));
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
-  builder.AddListeningPort("127.0.0.1:0", ServerCredentials(own), &port_);
-  builder.RegisterService(service_.get());
-  server_ = builder.BuildAndStart();
-  ASSERT_NE(server_, nullptr);
+  auto server = GrpcServer::Start(
+      {"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)}, {service_.get()});
+  ASSERT_TRUE(server.ok()) << server.status();
+  server_ = *std::move(server);
   stub_ = Connect(Certificates::Get().operator_);
 }
 
 void AdminNode::Stop() {
-  server_->Shutdown(std::chrono::system_clock::now());
+  server_->Shutdown(absl::ZeroDuration());
   service_.reset();
   server_.reset();
 }
@@ -131,7 +129,7 @@ std::unique_ptr<Stub> AdminNode::Connect(const TlsFiles& files) const {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(-1);
   const ExpectedPeer peer{.trust_domain = kTrustDomain, .role = std::nullopt, .id = ""};
-  return v1::Admin::NewStub(grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port_),
+  return v1::Admin::NewStub(grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
                                                       ChannelCredentials(files, peer), arguments));
 }
 

@@ -2,7 +2,6 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/server.h>
 
 #include <functional>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "fabric/storage/memory_store.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/telemetry/metrics.h"
+#include "fabric/transport/grpc_server.h"
 #include "selvage/v1/admin.grpc.pb.h"
 
 namespace selvage::test {
@@ -53,6 +53,7 @@ class AdminNode {
     DiskBudget::Limits disk;
     std::string trust_domain = kTrustDomain;  ///< whose operators the node takes
     CallPool::Options pool = {};
+    size_t batch_max = 1'048'588;
   };
   explicit AdminNode(Options options);
   virtual ~AdminNode();
@@ -100,8 +101,7 @@ class AdminNode {
   std::unique_ptr<NodeState> node_;
   std::unique_ptr<CommitterThread> committer_;
   std::unique_ptr<AdminService> service_;
-  std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
+  std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<Stub> stub_;
 };
 

@@ -118,5 +118,17 @@ TEST_F(ProduceTest, ManyAtATimeGetOffsetsOfTheirOwn) {
   EXPECT_EQ(log().state().end, Offset(1 + 2 * kCalls));
 }
 
+TEST(ProduceLarge, ABatchLargerThanAPagePassesWhole) {
+  EdgeNode edge({.disk = {}, .batch_max = 8 << 20});
+  ASSERT_TRUE(edge.state().CreateStream(Definition("images", v1::UP)).ok());
+  const std::string image(6 << 20, 'x');
+  const auto produced = edge.Produce(Address("images"), Batch({image}));
+  ASSERT_TRUE(produced.ok()) << produced.status();
+  const auto page = edge.Fetch(Address("images"), 0);
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->entries_size(), 1);
+  EXPECT_EQ(DecodeRecords(page->entries(0).batch())->front().value, image);
+}
+
 }  // namespace
 }  // namespace selvage::test

@@ -8,6 +8,8 @@
 namespace selvage {
 namespace {
 
+constexpr LogNumber kSource(1);  // what the first log of a store gets
+
 class CrashingStore : public MemoryStore {
  public:
   using MemoryStore::LoseUnsynced;
@@ -82,8 +84,7 @@ TEST_F(LogRecovery, ACrashLeavesAPrefixWithAllThatWasAcknowledged) {
     const size_t kept = random() % (store.UnsyncedBatches() + 1);
     store.LoseUnsynced(kept);
 
-    node = std::make_unique<LogNode>(store, clock_,
-                                     std::map<LogNumber, Offset>{{LogNumber(1), acknowledged.end}});
+    node = std::make_unique<LogNode>(store, clock_, std::map<LogNumber, Offset>{{kSource, acknowledged.end}});
     EXPECT_TRUE(node->problems().empty());
     log = node->logs().Find(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
     EXPECT_EQ(log->state().position(), kept == 0 ? acknowledged.position() : later[kept - 1]);
@@ -97,7 +98,7 @@ TEST_F(LogRecovery, ASourceThatLostWhatItAcknowledgedIsHeldUntilTheLossIsAccepte
   EmbeddedLog& log = node_->Source();
   Fill(log, {3, 2});
   const LogPosition end = log.state().position();
-  Open({{log.number(), Offset(20)}});
+  Open({{kSource, Offset(20)}});
   ASSERT_EQ(node_->problems().size(), 1u);
   EXPECT_EQ(ErrorKind(node_->problems()[0].what), "recovered_less_than_acknowledged");
   EmbeddedLog& again = Find();
@@ -105,7 +106,7 @@ TEST_F(LogRecovery, ASourceThatLostWhatItAcknowledgedIsHeldUntilTheLossIsAccepte
   EXPECT_EQ(KindOfError(node_->Append(again, ProducedBatch())), "recovered_less_than_acknowledged");
   EXPECT_EQ(KindOfError(again.Trim(Offset(3), std::nullopt, GapReason::kExpired)),
             "recovered_less_than_acknowledged");
-  Open({{log.number(), Offset(20)}});
+  Open({{kSource, Offset(20)}});
   ASSERT_EQ(node_->problems().size(), 1u) << "it stays held over restarts";
 
   EmbeddedLog& held = Find();
@@ -119,7 +120,7 @@ TEST_F(LogRecovery, ASourceThatLostWhatItAcknowledgedIsHeldUntilTheLossIsAccepte
   using Epochs = std::vector<std::pair<LeaderEpoch, Offset>>;
   EXPECT_EQ(held.state().leader_epochs, (Epochs{{LeaderEpoch(0), Offset(0)}, {LeaderEpoch(1), Offset(5)}}));
   const LogState state = held.state();
-  Open({{log.number(), Offset(21)}});
+  Open({{kSource, Offset(21)}});
   EXPECT_TRUE(node_->problems().empty());
   EXPECT_EQ(Find().state().position(), state.position());
   EXPECT_EQ(Find().state().leader_epochs, state.leader_epochs);
@@ -158,7 +159,7 @@ TEST_F(LogRecovery, ADamagedLastEntryIsHeldAndItsOffsetsAreNotGivenAgain) {
   ASSERT_TRUE(node_->logs().AcceptLoss(held, node_->problems()[0].acknowledged_end).ok());
   EXPECT_EQ(Shape(AllEntries(held)), "[0,3)batch [3,5)batch [5,9)gap:lost_with_disk");
   EXPECT_EQ(AllEntries(held).back().hash_before, before_damage);
-  Open({{log.number(), Offset(9)}});
+  Open({{kSource, Offset(9)}});
   EXPECT_TRUE(node_->problems().empty());
 }
 
@@ -166,12 +167,12 @@ TEST_F(LogRecovery, SeveralDamagedEntriesAtTheEnd) {
   EmbeddedLog& log = node_->Source();
   Fill(log, {3, 2, 4, 1, 6});
   for (int64_t at : {5, 9, 10}) FlipBit(log, Offset(at), kEntryHeaderSize + 16);  // the batch's format byte
-  Open({{log.number(), Offset(16)}});
+  Open({{kSource, Offset(16)}});
   ASSERT_EQ(node_->problems().size(), 1u);
   ASSERT_TRUE(node_->logs().AcceptLoss(Find(), node_->problems()[0].acknowledged_end).ok());
   EXPECT_EQ(Shape(AllEntries(Find())), "[0,3)batch [3,5)batch [5,16)gap:lost_with_disk");
   Fill(Find(), {1});
-  Open({{log.number(), Offset(17)}});
+  Open({{kSource, Offset(17)}});
   EXPECT_TRUE(node_->problems().empty());
   EXPECT_EQ(Shape(AllEntries(Find())), "[0,3)batch [3,5)batch [5,16)gap:lost_with_disk [16,17)batch");
 }
@@ -212,7 +213,7 @@ TEST_F(LogRecovery, AReplicaInsideOfALossResumes) {
   EmbeddedLog& log = node_->Source();
   Fill(log, {3, 2});
   const LogPosition at{IdOf(1), Offset(9), ChainHash(4711)};  // the replica got entries that the source lost
-  Open({{log.number(), Offset(12)}});
+  Open({{kSource, Offset(12)}});
   ASSERT_TRUE(node_->logs().AcceptLoss(Find(), Offset(12)).ok());
   LogFlowSource flow(Find(), {});
   EXPECT_TRUE(*flow.Continues(at));

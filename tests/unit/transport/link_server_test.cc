@@ -150,8 +150,8 @@ TEST_F(LinkServerTest, StopsInTimeWhenAnEdgeIsStuckUnderLoad) {
 TEST_F(LinkServerTest, APortInUseIsAClearError) {
   TestCore core(world_, core_);
   LinkServer links(TestCore::DefaultOptions(), world_.executor(), SystemClock(), Factory());
-  auto second =
-      GrpcServer::Start({core.address(), ServerCredentials(world_.Certificate(Role::kCore, "main"))}, {&links.service()});
+  auto second = GrpcServer::Start(
+      {core.address(), ServerCredentials(world_.Certificate(Role::kCore, "main"))}, {&links.service()});
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(ErrorKind(second.status()), "listen_failed");
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(core.address()));
