@@ -600,6 +600,7 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
         if (up) flow.set_replica_end(state.end.value());
         if (up && flow.source_end() < state.end.value()) flow.set_source_end(state.end.value());
         if (!up) flow.set_source_end(state.end.value());
+        if (!up && flow.replica_end() < flow.source_end() && flow.state() == "caught_up") flow.set_state("streaming");
       }
       if (flow.replica_end() >= flow.source_end()) {
         flow.set_lag_bytes(0);

@@ -130,7 +130,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));
   LinkServer links(LinkOptions(config, identity.trust_domain), link_threads.get_executor(), SystemClock(),
                    [&](const Identity& edge, std::function<void()> wake) {
-                     return std::make_shared<PeerLink>(fleet, edge.id, std::move(wake));
+                     return std::make_shared<PeerLink>(fleet, metrics, edge.id, std::move(wake));
                    });
   CoreAdmin backend(fleet);
   Authorizer authorizer(identity.trust_domain);

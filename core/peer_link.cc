@@ -18,8 +18,8 @@ constexpr int64_t kSkewAlarmMs = 60'000;
 
 }  // namespace
 
-PeerLink::PeerLink(Fleet& fleet, std::string edge, std::function<void()> wake)
-    : fleet_(fleet), edge_(std::move(edge)), wake_(std::move(wake)) {}
+PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake)
+    : fleet_(fleet), metrics_(metrics), edge_(std::move(edge)), wake_(std::move(wake)) {}
 
 PeerLink::~PeerLink() {
   for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
@@ -51,14 +51,17 @@ void PeerLink::Handle(Session& session, const Session::Event& event) {
   }
 }
 
+absl::StatusOr<Fleet::Admission> PeerLink::Admit(const v1::Hello& hello) {
+  if (hello.edge() == edge_) return fleet_.Admit(hello);
+  return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
+                   fmt::format("the certificate is of edge {}, the hello of {}", edge_, hello.edge()),
+                   "node.id must be the id in the certificate");
+}
+
 void PeerLink::OnHello(Session& session, const v1::Hello& hello) {
-  if (hello.edge() != edge_) {
-    return session.Close(MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
-                                   fmt::format("the certificate is of edge {}, the hello of {}", edge_, hello.edge()),
-                                   "node.id must be the id in the certificate"));
-  }
-  auto admission = fleet_.Admit(hello);
+  auto admission = Admit(hello);
   if (!admission.ok()) {
+    metrics_.CountError(admission.status());
     LogWarning("an edge is refused", {{"edge", edge_}, {"error", Describe(admission.status())}});
     return session.Close(admission.status(), absl::Seconds(30));
   }
@@ -121,6 +124,7 @@ void PeerLink::OfferDown(Session& session) {
 void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
   auto log = fleet_.LogForOffer(edge_, slot_, open);
   if (!log.ok()) {
+    metrics_.CountError(log.status());
     std::string subject = fmt::format("{}/{}/{}", edge_, open.name().substr(0, 200), open.partition());
     fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()), ErrorHint(log.status()), true});
     LogWarning("an edge's flow is refused", {{"edge", edge_}, {"error", Describe(log.status())}});

@@ -9,6 +9,7 @@
 #include "core/fleet.h"
 #include "fabric/replication/link_handler.h"
 #include "fabric/stream/log_flow.h"
+#include "fabric/telemetry/metrics.h"
 
 namespace selvage {
 
@@ -16,8 +17,9 @@ namespace selvage {
 /// date. Called by the link's driver, one call at a time.
 class PeerLink : public replication::LinkHandler {
  public:
-  /// `edge` as the certificate says. `fleet` must outlive it. `wake` may be called from any thread.
-  PeerLink(Fleet& fleet, std::string edge, std::function<void()> wake);
+  /// `edge` as the certificate says. `fleet` and `metrics`, which counts what is refused, must outlive it. `wake` may
+  /// be called from any thread.
+  PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake);
   ~PeerLink() override;
 
   void Opened(replication::Session&) override {}
@@ -37,12 +39,14 @@ class PeerLink : public replication::LinkHandler {
   struct Signal {
     std::atomic<bool> close{false};
   };
+  absl::StatusOr<Fleet::Admission> Admit(const v1::Hello& hello);
   void OnHello(replication::Session& session, const v1::Hello& hello);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void FollowSpec(replication::Session& session);
   void OfferDown(replication::Session& session);
 
   Fleet& fleet_;
+  Metrics& metrics_;
   const std::string edge_;
   const std::function<void()> wake_;
   std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();

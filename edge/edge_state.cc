@@ -262,7 +262,7 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
   if (acknowledged < state.end) {
     auto oldest = log.Read(std::max(acknowledged, state.start), 1);
     if (oldest.ok() && !oldest->empty()) {
-      flow.set_lag_seconds(static_cast<double>(std::max<int64_t>(0, node_.wall_ms() - oldest->front().append_ms)) / 1e3);
+      flow.set_lag_seconds(static_cast<double>(std::max<int64_t>(0, node_.logs().AgeNowMs() - oldest->front().append_ms)) / 1e3);
     }
   }
   absl::MutexLock lock(&mutex_);
@@ -288,8 +288,8 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
   flow.set_replica_end(state.end.value());
   absl::MutexLock lock(&mutex_);
   auto known = flow_states_.find(log.number());
-  flow.set_state(known == flow_states_.end() ? "offline" : known->second.state);
-  // What the source has beyond this is known at the core.
+  // What the source has beyond this is known at the core; here, everything that arrived is everything there is.
+  flow.set_state(known == flow_states_.end() ? "offline" : "caught_up");
   flow.set_source_end(state.end.value());
   return flow;
 }

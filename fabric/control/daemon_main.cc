@@ -57,7 +57,7 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
     std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
     return 2;
   }
-  LogError("stopped by a failure", {{"error", status}});
+  LogError("stopped by a failure", {{"kind", ErrorKind(status)}, {"error", status}});
   return 1;
 }
 

@@ -171,7 +171,11 @@ absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t
 }
 
 absl::StatusOr<LogPosition> LogFlowSource::BoundaryAtOrBefore(Offset offset) {
-  return log_.BoundaryAtOrBefore(offset);
+  while (true) {
+    const Offset start = log_.state().start;
+    auto boundary = log_.BoundaryAtOrBefore(std::max(offset, start));
+    if (boundary.ok() || log_.state().start == start) return boundary;  // else trimmed meanwhile
+  }
 }
 
 void LogFlowSource::Acknowledged(const LogPosition& durable) {

@@ -43,7 +43,7 @@ class BadIdentityTest : public testing::Test {
   std::string expired() const { return cluster_.dir().File("expired"); }
 
   /// The edge does not start with these files, and says why.
-  void ExpectEdgeRefusesToStart(const TlsFiles& files, const std::string& kind, const std::string& file) {
+  void ExpectEdgeRefusesToStart(const TlsFiles& files, const std::string& what, const std::string& file) {
     Daemon& edge = cluster_.edge();
     edge.Kill();
     ASSERT_THAT(edge.Set("tls.cert", files.cert), IsOk());
@@ -55,7 +55,7 @@ class BadIdentityTest : public testing::Test {
     ASSERT_TRUE(exit.has_value());
     EXPECT_EQ(exit->code, 1);
     const std::string log = ReadFile(edge.log_path()).substr(before);
-    EXPECT_THAT(log, AllOf(HasSubstr(file), HasSubstr(kind)));
+    EXPECT_THAT(log, AllOf(HasSubstr(file), HasSubstr(what)));
   }
 
   /// selvagectl as somebody else: exit code 1 and this on standard error.
@@ -78,14 +78,13 @@ TEST_F(BadIdentityTest, AnEdgeWithoutAGoodCertificateDoesNotStartAndLosesNothing
   const TlsFiles old = FilesOf(expired(), "edge-edge-0");
   const TlsFiles foreign = FilesOf(foreign_, "edge-edge-0");
   const TlsFiles neighbour = FilesOf(cluster_.identities(), "edge-edge-1");
-  ExpectEdgeRefusesToStart({"/nowhere/edge.crt", good.key, good.ca}, "certificate_missing",
-                           "/nowhere/edge.crt");
-  ExpectEdgeRefusesToStart({good.cert, "/nowhere/edge.key", good.ca}, "certificate_missing",
+  ExpectEdgeRefusesToStart({"/nowhere/edge.crt", good.key, good.ca}, "there is no file", "/nowhere/edge.crt");
+  ExpectEdgeRefusesToStart({good.cert, "/nowhere/edge.key", good.ca}, "there is no file",
                            "/nowhere/edge.key");
-  ExpectEdgeRefusesToStart(old, "certificate_expired", old.cert);
-  ExpectEdgeRefusesToStart({foreign.cert, foreign.key, good.ca}, "certificate_foreign", foreign.cert);
-  ExpectEdgeRefusesToStart({good.cert, neighbour.key, good.ca}, "certificate_mismatch", good.cert);
-  ExpectEdgeRefusesToStart(neighbour, "certificate_identity", neighbour.cert);
+  ExpectEdgeRefusesToStart(old, "expired", old.cert);
+  ExpectEdgeRefusesToStart({foreign.cert, foreign.key, good.ca}, "do not vouch", foreign.cert);
+  ExpectEdgeRefusesToStart({good.cert, neighbour.key, good.ca}, "does not belong to", good.cert);
+  ExpectEdgeRefusesToStart(neighbour, "node.id is edge-0", neighbour.cert);
 
   Daemon& edge = cluster_.edge();
   ASSERT_THAT(edge.Set("tls.cert", good.cert), IsOk());

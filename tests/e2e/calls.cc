@@ -30,6 +30,16 @@ absl::Status AddEntry(const v1::FetchedEntry& entry, LogContents& contents) {
   return absl::OkStatus();
 }
 
+/// How a node says that a flow stands.
+std::string FlowText(Daemon& node, const std::string& stream, int32_t partition) {
+  auto status = NodeStatus(node);
+  if (!status.ok()) return selvage::Describe(status.status());
+  for (const v1::FlowStatus& flow : status->flows()) {
+    if (flow.stream() == stream && flow.partition() == partition) return flow.state() + " " + flow.detail();
+  }
+  return "no such flow";
+}
+
 }  // namespace
 
 v1::LogAddress At(const std::string& stream, int32_t partition, const std::string& edge) {
@@ -145,8 +155,8 @@ absl::Status AwaitReplicated(Daemon& edge, const std::string& edge_name, Daemon&
       },
       kPollInterval);
   if (done) return absl::OkStatus();
-  return Late(fmt::format("{}/{}/{}: end {} at the edge, {} at the core", edge_name, stream, partition,
-                          source, replica));
+  return Late(fmt::format("{}/{}/{}: end {} at the edge, {} at the core; {}", edge_name, stream, partition,
+                          source, replica, FlowText(edge, stream, partition)));
 }
 
 absl::Status AwaitEnd(Daemon& node, const v1::LogAddress& address, Offset end, absl::Duration deadline) {

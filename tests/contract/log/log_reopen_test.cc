@@ -82,6 +82,11 @@ TEST_P(LogReopen, DeletedStreamStaysDeleted) {
   log.SetAcknowledged(Offset(1));
   former.SetAcknowledged(Offset(1));
   ASSERT_TRUE(node().logs().FlushAcknowledged().ok());
+  // As a flush does that was queued while the stream was being deleted.
+  ASSERT_TRUE(Commit(node().committer(), [&](WriteBatch& batch) {
+                log.StageAcknowledged(batch);
+                return absl::OkStatus();
+              }).ok());
   EXPECT_TRUE(node().logs().Losses()->empty());
   Reopen();
   ASSERT_EQ(node().logs().All().size(), 1u);

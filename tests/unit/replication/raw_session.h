@@ -1,0 +1,124 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/replication/session.h"
+
+/// One session, spoken to frame by frame.
+namespace selvage::replication::test {
+
+using Kind = Session::Event::Kind;
+
+class RawSession {
+ public:
+  explicit RawSession(bool is_edge, Session::Options options = {}) {
+    options.is_edge = is_edge;
+    session = std::make_unique<Session>(options, now);
+  }
+  void Step(Message message) { session->Step(message, now); }
+  Session::Ready Take() { return session->TakeReady(now, 1 << 20); }
+  /// The core after its handshake, with `window` of the peer.
+  void EstablishCore(uint64_t window = 1 << 20) {
+    Message hello;
+    hello.frame.mutable_hello()->set_receive_window(window);
+    Step(hello);
+    session->SendWelcome({});
+    Take();
+  }
+  void EstablishEdge() {
+    session->SendHello({});
+    Message welcome;
+    welcome.frame.mutable_welcome()->set_receive_window(1 << 20);
+    Step(welcome);
+    Take();
+  }
+  /// The peer offers a flow, which is accepted into `sink`.
+  void Open(uint32_t flow, FlowSink& sink) {
+    Message open;
+    open.frame.mutable_flow_open()->set_flow(flow);
+    Step(open);
+    session->Accept(FlowNumber(flow), sink);
+    Take();
+  }
+  void Data(uint32_t flow, int64_t from, size_t size, size_t position, std::string payload) {
+    Message message;
+    v1::Data& data = *message.frame.mutable_data();
+    data.set_flow(flow);
+    data.set_from(from);
+    data.set_to(from + 1);
+    data.set_kind(v1::BATCH);
+    data.set_entry_size(static_cast<uint32_t>(size));
+    data.set_wire_size(static_cast<uint32_t>(size));
+    data.set_position(static_cast<uint32_t>(position));
+    message.payload = Bytes(std::move(payload));
+    Step(message);
+  }
+
+  absl::Duration now = absl::Seconds(100);
+  std::unique_ptr<Session> session;
+};
+
+template <class Set>
+Message Frame(Set set) {
+  Message message;
+  set(message.frame);
+  return message;
+}
+inline Message Hello() {
+  return Frame([](v1::Frame& f) { f.mutable_hello(); });
+}
+inline Message Welcome() {
+  return Frame([](v1::Frame& f) { f.mutable_welcome(); });
+}
+inline Message Heartbeat() {
+  return Frame([](v1::Frame& f) { f.mutable_heartbeat(); });
+}
+inline Message Accept(uint32_t flow, const LogPosition& position) {
+  return Frame([&](v1::Frame& f) {
+    f.mutable_flow_accept()->set_flow(flow);
+    *f.mutable_flow_accept()->mutable_position() = ToProto(position);
+  });
+}
+inline Message Refuse(uint32_t flow, int64_t retry_after_ms) {
+  return Frame([&](v1::Frame& f) {
+    f.mutable_flow_refuse()->set_flow(flow);
+    f.mutable_flow_refuse()->mutable_problem()->set_kind("busy");
+    f.mutable_flow_refuse()->set_retry_after_ms(retry_after_ms);
+  });
+}
+inline Message Credit(uint64_t received, uint64_t limit) {
+  return Frame([&](v1::Frame& f) {
+    f.mutable_credit()->set_received(received);
+    f.mutable_credit()->set_limit(limit);
+  });
+}
+
+inline const Message* Find(const Session::Ready& ready, v1::Frame::BodyCase body) {
+  for (const Message& m : ready.messages) {
+    if (m.frame.body_case() == body) return &m;
+  }
+  return nullptr;
+}
+/// The credit it announces; 0 if none.
+inline uint64_t LimitIn(const Session::Ready& ready) {
+  const Message* credit = Find(ready, v1::Frame::kCredit);
+  return credit == nullptr ? 0 : credit->frame.credit().limit();
+}
+inline int Count(const Session::Ready& ready, Kind kind) {
+  return static_cast<int>(
+      std::count_if(ready.events.begin(), ready.events.end(), [&](auto& e) { return e.kind == kind; }));
+}
+inline void ExpectProtocolError(RawSession& raw) {
+  Session::Ready ready = raw.Take();
+  EXPECT_TRUE(ready.closed);
+  EXPECT_EQ(ErrorKind(ready.reason), "protocol_error");
+  EXPECT_NE(Find(ready, v1::Frame::kClose), nullptr);
+}
+
+}  // namespace selvage::replication::test

@@ -1,0 +1,299 @@
+#include <gtest/gtest.h>
+
+#include "tests/unit/replication/memory_log.h"
+#include "tests/unit/replication/raw_session.h"
+
+namespace selvage::replication::test {
+namespace {
+
+class SinkSession : public testing::Test {
+ protected:
+  SinkSession() { Begin(100); }
+  void Begin(uint64_t window) {
+    Session::Options options;
+    options.receive_window = window;
+    options.entry_max = 1000;
+    core = std::make_unique<RawSession>(false, options);
+    core->EstablishCore();
+    core->Open(1, sink);
+    core->Open(2, sink2);
+  }
+  uint64_t LimitSaid() {
+    Session::Ready ready = core->Take();
+    for (const Message& m : ready.messages) {
+      if (m.frame.has_credit()) limit = m.frame.credit().limit();
+    }
+    for (auto& p : ready.persist) persist.push_back(std::move(p));
+    return limit;
+  }
+
+  MemoryLog log, log2;
+  LogSink sink{log}, sink2{log2};
+  std::unique_ptr<RawSession> core;
+  std::vector<Session::Persist> persist;
+  uint64_t limit = 100;
+};
+
+TEST_F(SinkSession, NothingIsAcknowledgedBeforeItIsPersisted) {
+  core->Data(1, 0, 3, 0, "abc");
+  core->Data(1, 1, 3, 0, "def");
+  Session::Ready ready = core->Take();
+  ASSERT_EQ(ready.persist.size(), 2u);
+  EXPECT_EQ(Find(ready, v1::Frame::kAck), nullptr);
+  core->session->Persisted(FlowNumber(1), ready.persist[0].bytes, sink.Append(ready.persist[0].entry));
+  Session::Ready after = core->Take();
+  const Message* ack = Find(after, v1::Frame::kAck);
+  ASSERT_NE(ack, nullptr);
+  EXPECT_EQ(FromProto(ack->frame.ack().durable()), log.position());
+  EXPECT_EQ(Find(core->Take(), v1::Frame::kAck), nullptr);
+}
+
+TEST_F(SinkSession, FailedPersistRefusesTheFlow) {
+  core->Data(1, 0, 3, 0, "abc");
+  core->Data(1, 1, 3, 0, "def");
+  Session::Ready ready = core->Take();
+  absl::Status full = MakeError(absl::StatusCode::kResourceExhausted, "disk_full", "full", "", Retry::kYes);
+  for (auto& p : ready.persist) core->session->Persisted(p.flow, p.bytes, full);
+  Session::Ready after = core->Take();
+  const Message* refusal = Find(after, v1::Frame::kFlowRefuse);
+  ASSERT_NE(refusal, nullptr);
+  EXPECT_GT(refusal->frame.flow_refuse().retry_after_ms(), 0);
+  EXPECT_EQ(Count(after, Kind::kFlowEnded), 1);
+  EXPECT_EQ(Find(after, v1::Frame::kAck), nullptr);
+  EXPECT_EQ(LimitIn(after), 106u);
+}
+
+// Its later fragments bring the total above the window as well: only a second entry would be too much.
+TEST_F(SinkSession, EntryLargerThanTheWindowPassesInFragments) {
+  for (size_t at = 0; at < 1000; at += 100) {
+    core->Data(1, 0, 1000, at, std::string(100, 'x'));
+    ASSERT_FALSE(core->Take().closed) << at;
+  }
+  core->Data(2, 0, 1, 0, "y");
+  ExpectProtocolError(*core);
+}
+
+TEST_F(SinkSession, PeerThatIgnoresCreditIsCutOff) {
+  core->Data(1, 0, 60, 0, std::string(60, 'x'));
+  core->Data(2, 0, 40, 0, "y");
+  Session::Ready ready = core->Take();
+  EXPECT_FALSE(ready.closed);
+  core->Data(1, 1, 1, 0, "z");
+  ExpectProtocolError(*core);
+  EXPECT_TRUE(core->Take().persist.empty());
+}
+
+TEST_F(SinkSession, PersistingGivesCreditBack) {
+  core->Data(1, 0, 60, 0, std::string(60, 'x'));
+  EXPECT_EQ(LimitSaid(), 100u);
+  ASSERT_EQ(persist.size(), 1u);
+  core->session->Persisted(FlowNumber(1), 60, sink.Append(persist[0].entry));
+  EXPECT_EQ(LimitSaid(), 160u);
+}
+
+TEST_F(SinkSession, DataUnderWayForARefusedFlowGivesCreditBack) {
+  core->Data(1, 5, 50, 0, "jump");  // refused by the receiver itself, in the middle of an entry
+  core->Data(1, 5, 50, 4, std::string(46, 'x'));
+  core->Data(1, 6, 30, 0, std::string(30, 'x'));
+  EXPECT_EQ(LimitSaid(), 180u);
+  core->Data(2, 0, 80, 0, "begun");
+  EXPECT_EQ(LimitSaid(), 180u);
+  core->session->Refuse(FlowNumber(2), absl::UnavailableError("deleted"), absl::InfiniteDuration());
+  EXPECT_EQ(LimitSaid(), 260u);
+  core->Data(2, 0, 80, 5, std::string(75, 'x'));
+  EXPECT_EQ(LimitSaid(), 260u);
+}
+
+TEST_F(SinkSession, ClosedFlowGivesCreditBack) {
+  core->Data(1, 0, 50, 0, "half");
+  core->Step(Frame([](v1::Frame& f) { f.mutable_flow_close()->set_flow(1); }));
+  Session::Ready ready = core->Take();
+  EXPECT_EQ(Count(ready, Kind::kFlowEnded), 1);
+  EXPECT_EQ(LimitIn(ready), 150u);
+  core->Data(1, 0, 50, 4, "straggler");
+  EXPECT_FALSE(core->Take().closed);
+}
+
+TEST_F(SinkSession, AnEndedFlowIsReportedOnce) {
+  core->Data(1, 5, 50, 0, "jump");
+  EXPECT_EQ(Count(core->Take(), Kind::kFlowEnded), 1);
+  core->Step(Frame([](v1::Frame& f) { f.mutable_flow_close()->set_flow(1); }));
+  EXPECT_EQ(Count(core->Take(), Kind::kFlowEnded), 0);
+}
+
+TEST_F(SinkSession, PersistOfAFlowThatEndedGivesCreditBack) {
+  core->Data(1, 0, 50, 0, std::string(50, 'x'));
+  Session::Ready ready = core->Take();
+  ASSERT_EQ(ready.persist.size(), 1u);
+  core->Step(Frame([](v1::Frame& f) { f.mutable_flow_close()->set_flow(1); }));
+  core->Take();
+  core->session->Persisted(FlowNumber(1), 50, sink.Append(ready.persist[0].entry));
+  ready = core->Take();
+  EXPECT_EQ(LimitIn(ready), 150u);
+  EXPECT_EQ(Find(ready, v1::Frame::kAck), nullptr);
+}
+
+TEST_F(SinkSession, FlowNumbersAreNeverUsedAgain) {
+  for (uint32_t number : {0u, 1u, 2u}) {
+    Begin(100);
+    core->Step(Frame([&](v1::Frame& f) { f.mutable_flow_open()->set_flow(number); }));
+    ExpectProtocolError(*core);
+  }
+}
+
+TEST_F(SinkSession, DataOfAFlowThatWasNeverOfferedEndsTheLink) {
+  core->Data(3, 0, 1, 0, "x");
+  ExpectProtocolError(*core);
+}
+
+TEST_F(SinkSession, OffersAreBounded) {
+  for (uint32_t number = 3; number < 20000; ++number) {
+    core->Step(Frame([&](v1::Frame& f) { f.mutable_flow_open()->set_flow(number); }));
+  }
+  ExpectProtocolError(*core);
+}
+
+TEST_F(SinkSession, AnswersToFlowsThatEndedHaveNoEffect) {
+  core->session->Accept(FlowNumber(1), sink2);  // a second answer
+  core->session->Accept(FlowNumber(9), sink);
+  core->session->Refuse(FlowNumber(9), absl::UnavailableError("x"), absl::ZeroDuration());
+  EXPECT_TRUE(core->Take().messages.empty());
+}
+
+class SourceSession : public testing::Test {
+ protected:
+  SourceSession() {
+    for (int i = 0; i < 5; ++i) log.AppendBatch(1, std::string(1000, 'x'));
+    edge.EstablishEdge();
+    flow = edge.session->Offer(source);
+  }
+  RawSession edge{true};
+  MemoryLog log{TestLogId(1)};
+  LogSource source{log};
+  FlowNumber flow;
+};
+
+TEST_F(SourceSession, CreditForBytesThatWereNeverSentEndsTheLink) {
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Take();
+  edge.Step(Credit(5000, 5000 + (1 << 20)));
+  EXPECT_FALSE(edge.Take().closed);
+  edge.Step(Credit(5001, 5000 + (1 << 20)));
+  ExpectProtocolError(edge);
+  RawSession other(true);
+  other.EstablishEdge();
+  other.Step(Credit(0, (1 << 20) + 1));
+  ExpectProtocolError(other);
+}
+
+TEST_F(SourceSession, RefusedFlowIsOfferedAgainUnderANewNumber) {
+  edge.Take();
+  edge.Step(Refuse(1, 2000));
+  Session::Ready held = edge.Take();
+  ASSERT_EQ(Count(held, Kind::kFlowHeld), 1);
+  EXPECT_EQ(held.events[0].flow, flow);
+  EXPECT_EQ(held.wake_at, edge.now + absl::Seconds(2));
+  EXPECT_NE(Find(held, v1::Frame::kFlowClose), nullptr);
+  EXPECT_EQ(Find(held, v1::Frame::kFlowOpen), nullptr);
+  // What was on its way for the old number changes nothing.
+  edge.Step(Refuse(1, 2000));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  EXPECT_TRUE(edge.Take().messages.empty());
+
+  edge.now += absl::Seconds(2);
+  Session::Ready again = edge.Take();
+  const Message* offer = Find(again, v1::Frame::kFlowOpen);
+  ASSERT_NE(offer, nullptr);
+  EXPECT_EQ(offer->frame.flow_open().flow(), 2u);
+  edge.Step(Accept(2, {log.id(), Offset(1), log.entries()[0].hash_after}));
+  Session::Ready data = edge.Take();
+  ASSERT_NE(Find(data, v1::Frame::kData), nullptr);
+  EXPECT_EQ(Find(data, v1::Frame::kData)->frame.data().flow(), 2u);
+  EXPECT_EQ(Find(data, v1::Frame::kData)->frame.data().from(), 1);
+
+  // The owner still knows it by its first number.
+  ASSERT_EQ(edge.session->senders().count(flow), 1u);
+  edge.Step(Refuse(2, 0));
+  EXPECT_EQ(edge.Take().events.at(0).flow, flow);
+  edge.session->Withdraw(flow);
+  edge.now += absl::Seconds(5);
+  edge.Step(Heartbeat());
+  EXPECT_TRUE(edge.session->senders().empty());
+  EXPECT_EQ(Find(edge.Take(), v1::Frame::kFlowOpen), nullptr);
+}
+
+TEST_F(SourceSession, HeldIsReportedOnce) {
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Take();
+  LogPosition wrong{log.id(), Offset(2), ChainHash(77)};
+  Message ack = Frame([&](v1::Frame& f) {
+    f.mutable_ack()->set_flow(1);
+    *f.mutable_ack()->mutable_durable() = ToProto(wrong);
+  });
+  edge.Step(ack);
+  edge.Step(ack);
+  EXPECT_EQ(Count(edge.Take(), Kind::kFlowHeld), 1);
+  EXPECT_EQ(edge.session->senders().at(flow)->state(), Sender::State::kHeld);
+}
+
+TEST_F(SourceSession, WithdrawnFlowIsClosedOnTheLink) {
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Take();
+  edge.session->Withdraw(source);
+  Session::Ready ready = edge.Take();
+  EXPECT_NE(Find(ready, v1::Frame::kFlowClose), nullptr);
+  log.AppendBatch(1, "more");
+  edge.Step(Credit(5000, 5000 + (1 << 20)));
+  EXPECT_EQ(Find(edge.Take(), v1::Frame::kData), nullptr);
+}
+
+TEST_F(SourceSession, HighPriorityOvertakesWhatWaits) {
+  MemoryLog alarm_log{TestLogId(2)};
+  alarm_log.AppendBatch(1, "alarm");
+  LogSource alarms(alarm_log, {.priority = 9});
+  for (int i = 0; i < 100; ++i) log.AppendBatch(1, std::string(1000, 'x'));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Take();
+  edge.session->Offer(alarms);
+  edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Credit(4000, 4000 + (1 << 20)));
+  Session::Ready ready = edge.Take();
+  const Message* first = Find(ready, v1::Frame::kData);
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(first->frame.data().flow(), 2u);
+}
+
+TEST_F(SourceSession, BudgetBoundsWhatOneCallHandsOut) {
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  Session::Ready none = edge.session->TakeReady(edge.now, 0);
+  EXPECT_TRUE(none.more);
+  EXPECT_EQ(Find(none, v1::Frame::kData), nullptr);
+  Session::Ready some = edge.session->TakeReady(edge.now, 1500);
+  EXPECT_TRUE(some.more);
+  size_t bytes = 0;
+  for (const Message& m : some.messages) bytes += m.payload.size();
+  EXPECT_GE(bytes, 1500u);
+  EXPECT_LE(bytes, 3000u);
+}
+
+TEST_F(SourceSession, ForkIsReportedAndNothingSent) {
+  edge.Step(Accept(1, {TestLogId(9), Offset(3), ChainHash(1)}));
+  Session::Ready ready = edge.Take();
+  for (int i = 0; i < 20 && Find(ready, v1::Frame::kProbe) != nullptr; ++i) {
+    int64_t offset = Find(ready, v1::Frame::kProbe)->frame.probe().offset();
+    edge.Step(Frame([&](v1::Frame& f) {
+      f.mutable_probe_reply()->set_flow(1);
+      f.mutable_probe_reply()->set_offset(offset);
+      f.mutable_probe_reply()->set_known(offset <= 2);
+      f.mutable_probe_reply()->set_hash(log.BoundaryAtOrBefore(Offset(offset)).hash.value());
+    }));
+    ready = edge.Take();
+    EXPECT_EQ(Find(ready, v1::Frame::kData), nullptr);
+  }
+  ASSERT_EQ(Count(ready, Kind::kFlowForked), 1);
+  EXPECT_EQ(ready.events[0].position, log.BoundaryAtOrBefore(Offset(2)));
+  EXPECT_EQ(ready.events[0].flow, flow);
+}
+
+}  // namespace
+}  // namespace selvage::replication::test
