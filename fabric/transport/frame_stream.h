@@ -7,8 +7,8 @@
 namespace selvage {
 
 /// A bidirectional stream of frames under a LinkDriver, to which it reports with ReadDone, WriteDone and
-/// Ended, from any thread. One read and one write at a time. All but Cancel are called on the driver's
-/// strand.
+/// Ended, from any thread but never from inside one of the calls below. One read and one write at a time.
+/// Reads and writes may be started from any thread, also inside a report.
 class FrameStream {
  public:
   virtual ~FrameStream() = default;

@@ -23,7 +23,12 @@ constexpr size_t kQueueLow = 256 << 10;
 constexpr size_t kDataBudget = 256 << 10;
 /// A peer that makes this end answer and does not read the answers is cut off.
 constexpr size_t kQueueMax = 16 << 20;
+/// Reading pauses while more than this is read and not stepped.
+constexpr size_t kInboxMax = 256 << 10;
+constexpr size_t kInboxFramesMax = 1024;
 constexpr size_t kSmallFrame = 4 << 10;
+/// Tag and length of a payload, at most.
+constexpr size_t kPayloadHeader = 8;
 constexpr char kLinkTimeout[] = "link_timeout";  // what Session says of a silent peer
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr absl::Duration kTimerStep = absl::Milliseconds(1);
@@ -85,16 +90,41 @@ void LinkDriver::Abort() {
   });
 }
 
-void LinkDriver::Post(void (LinkDriver::*step)(bool), bool value) {
-  boost::asio::post(strand_, [self = shared_from_this(), step, value] { (self.get()->*step)(value); });
-}
-
 void LinkDriver::ReadDone(bool ok) {
-  Post(&LinkDriver::OnRead, ok);
+  if (ok) {
+    auto frame = DecodeFrame(read_buffer_);
+    const size_t size = read_buffer_.Length();
+    read_buffer_.Clear();
+    bool pause;
+    {
+      absl::MutexLock lock(&mutex_);
+      inbox_.push_back(std::move(frame));
+      inbox_bytes_ += size;
+      pause = read_paused_ = inbox_bytes_ > kInboxMax || inbox_.size() > kInboxFramesMax;
+    }
+    if (!pause) stream_->StartRead(&read_buffer_);
+  } else {
+    absl::MutexLock lock(&mutex_);
+    reads_over_ = true;
+  }
+  Wake();
 }
 
 void LinkDriver::WriteDone(bool ok) {
-  Post(&LinkDriver::OnWritten, ok);
+  {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    write_buffer_.Clear();
+    if (!ok) {
+      // The stream is dead for writing, but what the peer said before it ended, the reason, may still be
+      // read.
+      write_failed_ = true;
+      queue_.Clear();
+    }
+    StartWrite();
+    if (ok && !(wake_when_written_ && queue_.bytes() < kQueueLow)) return;
+  }
+  Wake();
 }
 
 void LinkDriver::Ended(std::shared_ptr<LinkDriver> self, const absl::Status& status,
@@ -107,52 +137,36 @@ void LinkDriver::Ended(std::shared_ptr<LinkDriver> self, const absl::Status& sta
 void LinkDriver::OnWake() {
   wake_posted_ = false;  // before looking, so that what comes from here on is looked at again
   std::vector<Durable> durable;
+  std::vector<absl::StatusOr<Message>> inbox;
+  bool resume, reads_over, write_failed;
   {
     absl::MutexLock lock(&mutex_);
     durable.swap(durable_);
+    inbox.swap(inbox_);
+    inbox_bytes_ = 0;
+    resume = std::exchange(read_paused_, false);
+    reads_over = reads_over_;
+    write_failed = write_failed_;
   }
-  if (phase_ != Phase::kOpen) return;
-  for (const Durable& d : durable) session_->Persisted(d.flow, d.bytes, d.position);
-  Pump();
-}
-
-void LinkDriver::OnRead(bool ok) {
-  if (!ok) {
-    if (phase_ == Phase::kOpen) BeginClose(absl::OkStatus());
-    return;
-  }
-  if (phase_ == Phase::kOpen) StepFrame();
-  read_buffer_.Clear();
-  // Also while closing: the peer must not be held up on its way to the end.
-  stream_->StartRead(&read_buffer_);
-  Pump();
-}
-
-void LinkDriver::StepFrame() {
-  auto message = DecodeFrame(read_buffer_);
-  if (!message.ok()) return session_->Close(message.status());
-  if (message->frame.has_close()) {
-    end_.closed_by_peer = true;
-    end_.redirect = message->frame.close().redirect();
-  }
-  session_->Step(*message, clock_.Monotonic());
-}
-
-void LinkDriver::OnWritten(bool ok) {
-  writing_ = false;
-  write_buffer_.Clear();
-  if (!ok && !write_failed_) {
-    // The stream is dead for writing, but what the peer said before it ended, the reason, may still be read.
-    write_failed_ = true;
-    queue_.Clear();
-    cut_at_ = std::min(cut_at_, clock_.Monotonic() + options_.close_timeout);
-  }
+  // Also while closing, when frames are dropped: the peer must not be held up on its way to the end.
+  if (resume && stream_ != nullptr) stream_->StartRead(&read_buffer_);
   if (phase_ == Phase::kOpen) {
-    StartWrite();
+    for (const Durable& d : durable) session_->Persisted(d.flow, d.bytes, d.position);
+    for (const absl::StatusOr<Message>& frame : inbox) Step(frame);
+    if (write_failed) cut_at_ = std::min(cut_at_, clock_.Monotonic() + options_.close_timeout);
     Pump();
-  } else {
-    FinishIfDrained();
   }
+  if (reads_over) BeginClose(absl::OkStatus());
+  FinishIfDrained();
+}
+
+void LinkDriver::Step(const absl::StatusOr<Message>& frame) {
+  if (!frame.ok()) return session_->Close(frame.status());
+  if (frame->frame.has_close()) {
+    end_.closed_by_peer = true;
+    end_.redirect = frame->frame.close().redirect();
+  }
+  session_->Step(*frame, clock_.Monotonic());
 }
 
 void LinkDriver::OnTimer() {
@@ -171,7 +185,11 @@ void LinkDriver::OnTimer() {
 
 void LinkDriver::Pump() {
   while (phase_ == Phase::kOpen) {
-    const bool room = !write_failed_ && queue_.bytes() < kQueueLow;
+    bool room;
+    {
+      absl::MutexLock lock(&mutex_);
+      room = !write_failed_ && queue_.bytes() < kQueueLow;
+    }
     if (!Obey(session_->TakeReady(clock_.Monotonic(), room ? kDataBudget : 0))) break;
   }
   ArmTimer();
@@ -179,17 +197,22 @@ void LinkDriver::Pump() {
 
 /// True when there was something to do, which may have made more ready.
 bool LinkDriver::Obey(Session::Ready ready) {
-  const bool progress = !ready.events.empty() || !ready.persist.empty() || !ready.messages.empty();
+  bool progress = !ready.events.empty() || !ready.persist.empty() || !ready.messages.empty();
   for (const Session::Event& event : ready.events) {
     if (event.kind == Session::Event::Kind::kPeerClosed) end_.retry_after = event.retry_after;
     handler_->Handle(*session_, event);
   }
   for (Session::Persist& persist : ready.persist) Persist(std::move(persist));
-  for (Message& message : ready.messages) Enqueue(std::move(message));
-  StartWrite();
   if (session_->established() && !std::exchange(end_.established, true)) callbacks_.established();
   wake_at_ = ready.wake_at;
+  Send(std::move(ready.messages));
   if (ready.closed) BeginClose(ready.reason);
+  if (ready.more && !progress) {
+    // It was asked for nothing but what is urgent. Room may have come meanwhile; else WriteDone tells.
+    absl::MutexLock lock(&mutex_);
+    wake_when_written_ = true;
+    progress = !write_failed_ && queue_.bytes() < kQueueLow;
+  }
   return progress;
 }
 
@@ -208,31 +231,38 @@ void LinkDriver::Persist(Session::Persist persist) {
                     });
 }
 
-void LinkDriver::Enqueue(Message message) {
-  if (write_failed_) return;
-  queue_.Push(std::move(message));
-  if (queue_.bytes() <= kQueueMax || phase_ != Phase::kOpen) return;
+void LinkDriver::Send(std::vector<Message> messages) {
+  auto too_large = std::find_if(messages.begin(), messages.end(), [](const Message& message) {
+    return message.frame.ByteSizeLong() + message.payload.size() > kFrameBytesMax - kPayloadHeader;
+  });
+  if (too_large != messages.end()) {
+    // The peer would refuse it without saying why.
+    messages.erase(too_large, messages.end());
+    session_->Close(MakeError(absl::StatusCode::kResourceExhausted, "frame_too_large",
+                              fmt::format("a frame is larger than {} bytes", kFrameBytesMax),
+                              "a spec or a status has grown too large"));
+  }
+  size_t waiting;
+  {
+    absl::MutexLock lock(&mutex_);
+    wake_when_written_ = false;
+    if (write_failed_) return;
+    for (Message& message : messages) queue_.Push(std::move(message));
+    StartWrite();
+    waiting = queue_.bytes();
+  }
+  if (waiting <= kQueueMax) return;
   BeginClose(MakeError(absl::StatusCode::kResourceExhausted, "peer_not_reading",
-                       fmt::format("the peer left {} bytes of answers unread", queue_.bytes()), "",
-                       Retry::kYes));
+                       fmt::format("the peer left {} bytes of answers unread", waiting), "", Retry::kYes));
 }
 
 void LinkDriver::StartWrite() {
-  if (writing_ || write_failed_ || finished_) return;
+  if (writing_ || write_failed_) return;
   auto message = queue_.Pop();
   if (!message) return;
   write_buffer_ = EncodeFrame(*message);
-  const size_t size = write_buffer_.Length();
-  if (size > kFrameBytesMax) {
-    // The peer would refuse it without saying why.
-    write_buffer_.Clear();
-    session_->Close(MakeError(absl::StatusCode::kResourceExhausted, "frame_too_large",
-                              fmt::format("a frame of {} bytes is larger than {}", size, kFrameBytesMax),
-                              "a spec or a status has grown too large"));
-    return StartWrite();
-  }
   writing_ = true;
-  stream_->StartWrite(&write_buffer_, size < kSmallFrame && !queue_.empty());
+  stream_->StartWrite(&write_buffer_, write_buffer_.Length() < kSmallFrame && !queue_.empty());
 }
 
 /// With an OK `reason` the transport is to say it, in OnEnded.
@@ -240,7 +270,11 @@ void LinkDriver::BeginClose(const absl::Status& reason) {
   if (phase_ != Phase::kOpen) return;
   phase_ = Phase::kClosing;
   end_.reason = reason;
-  queue_.DropData();
+  {
+    absl::MutexLock lock(&mutex_);
+    queue_.DropData();
+    wake_when_written_ = true;
+  }
   cut_at_ = clock_.Monotonic() + options_.close_timeout;
   if (ErrorKind(reason) == kLinkTimeout) stream_->Cancel();  // nobody is there to say goodbye to
   FinishIfDrained();
@@ -249,8 +283,10 @@ void LinkDriver::BeginClose(const absl::Status& reason) {
 
 void LinkDriver::FinishIfDrained() {
   if (phase_ != Phase::kClosing || finished_) return;
-  StartWrite();
-  if (writing_) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (writing_ || !queue_.empty()) return;  // each write that completes starts the next
+  }
   finished_ = true;
   stream_->Finish(end_.reason);
 }
@@ -261,7 +297,11 @@ void LinkDriver::OnEnded(const absl::Status& status) {
   timer_.cancel();
   if (end_.reason.ok()) end_.reason = Lost(status);
   session_.reset();  // it refers to flows that the handler may take down now
-  queue_.Clear();
+  {
+    absl::MutexLock lock(&mutex_);
+    queue_.Clear();
+    inbox_.clear();
+  }
   stream_.reset();
   handler_->Closed(end_.reason, end_.retry_after);
   handler_.reset();

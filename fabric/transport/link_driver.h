@@ -34,8 +34,10 @@ struct LinkEnd {
 };
 
 /// Runs one replication session between a FrameStream and a LinkHandler: the one place that obeys persist →
-/// acknowledge → send. All of its work, and every call of the handler, happens on one strand of the executor.
-/// Public methods may be called from any thread. It keeps itself alive until the stream has ended.
+/// acknowledge → send. The session, and every call of the handler, is on one strand of the executor. What
+/// arrives and what is written passes through queues, so that a batch of frames costs one visit to the
+/// strand: acknowledgements and credits come once for each, and the stream's own threads keep the socket busy
+/// meanwhile. Public methods may be called from any thread. It keeps itself alive until the stream has ended.
 class LinkDriver : public std::enable_shared_from_this<LinkDriver> {
  public:
   struct Options {
@@ -81,19 +83,16 @@ class LinkDriver : public std::enable_shared_from_this<LinkDriver> {
     absl::StatusOr<LogPosition> position;
   };
 
-  void Post(void (LinkDriver::*step)(bool), bool value);
   void OnWake();
-  void OnRead(bool ok);
-  void OnWritten(bool ok);
   void OnTimer();
   void OnEnded(const absl::Status& status);
 
-  void StepFrame();
   void Pump();
   bool Obey(replication::Session::Ready ready);
   void Persist(replication::Session::Persist persist);
-  void Enqueue(replication::Message message);
-  void StartWrite();
+  void Step(const absl::StatusOr<replication::Message>& frame);
+  void Send(std::vector<replication::Message> messages);
+  void StartWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginClose(const absl::Status& reason);
   void FinishIfDrained();
   void ArmTimer();
@@ -103,23 +102,28 @@ class LinkDriver : public std::enable_shared_from_this<LinkDriver> {
   boost::asio::strand<boost::asio::any_io_executor> strand_;
 
   std::atomic<bool> wake_posted_ = false;
-  absl::Mutex mutex_;
+  grpc::ByteBuffer read_buffer_;  // of the read under way
+
+  absl::Mutex mutex_;  // never held while the session or the handler is called
   std::vector<Durable> durable_
       ABSL_GUARDED_BY(mutex_);  // results of Persist that the session has not heard of
+  std::vector<absl::StatusOr<replication::Message>> inbox_ ABSL_GUARDED_BY(mutex_);  // read and not stepped
+  size_t inbox_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool read_paused_ ABSL_GUARDED_BY(mutex_) = false;  // no read is under way, until the inbox is emptied
+  bool reads_over_ ABSL_GUARDED_BY(mutex_) = false;
+  WriteQueue queue_ ABSL_GUARDED_BY(mutex_);
+  grpc::ByteBuffer write_buffer_ ABSL_GUARDED_BY(mutex_);  // of the write under way
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool write_failed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool wake_when_written_ ABSL_GUARDED_BY(mutex_) = false;  // the strand waits for room in the queue
 
-  // The rest belongs to the strand.
+  // The rest belongs to the strand; stream_ is set before the first read or write and reset after the last.
   Phase phase_ = Phase::kNew;
   std::shared_ptr<FrameStream> stream_;
   std::shared_ptr<replication::LinkHandler> handler_;  // before the session, which refers to its flows
   Callbacks callbacks_;
   std::optional<replication::Session> session_;
   LinkEnd end_;
-
-  grpc::ByteBuffer read_buffer_;
-  WriteQueue queue_;
-  grpc::ByteBuffer write_buffer_;
-  bool writing_ = false;
-  bool write_failed_ = false;
   bool finished_ = false;  // stream_->Finish was called
 
   boost::asio::steady_timer timer_;

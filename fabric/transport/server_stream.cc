@@ -23,6 +23,7 @@ ServerStream::ServerStream(grpc::CallbackServerContext* context, std::shared_ptr
     : driver_(std::move(driver)), context_(context) {}
 
 void ServerStream::StartRead(grpc::ByteBuffer* into) {
+  absl::MutexLock lock(&mutex_);
   if (!finished_) Reactor::StartRead(into);  // Finish ended the stream: nothing may be started any more
 }
 
@@ -33,7 +34,10 @@ void ServerStream::StartWrite(const grpc::ByteBuffer* frame, bool more) {
 }
 
 void ServerStream::Finish(const absl::Status& reason) {
-  finished_ = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    finished_ = true;
+  }
   Reactor::Finish(ToGrpcStatus(reason));
 }
 

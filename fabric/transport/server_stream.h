@@ -33,11 +33,11 @@ class ServerStream final : public FrameStream,
   void OnWriteDone(bool ok) override { driver_->WriteDone(ok); }
   void OnDone() override;
 
-  bool finished_ = false;  // on the driver's strand
   std::shared_ptr<LinkDriver> driver_;
   std::shared_ptr<ServerStream> self_;
 
   absl::Mutex mutex_;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mutex_);  // nothing once gRPC takes it back
 };
 

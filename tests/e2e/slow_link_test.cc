@@ -122,6 +122,12 @@ TEST(SlowLinkTest, AlarmsOvertakeALargeBatch) {
       "largest {:.2f} s\n",
       BulkBytes(), bulk_seconds, absl::ToDoubleSeconds(expected), latencies.size(),
       latencies[latencies.size() / 2], p99, latencies.back());
+  if (std::getenv("SELVAGE_E2E_SLOW_LINK_FULL") != nullptr) {
+    for (const auto& [offset, at] : sent) {
+      fmt::print("{:.1f}:{:.2f} ", absl::ToDoubleSeconds(at - started), absl::ToDoubleSeconds(alarms.arrivals().at(offset) - at));
+    }
+    fmt::print("\n");
+  }
   EXPECT_LE(p99, absl::ToDoubleSeconds(kAlarmLimit));
   EXPECT_EQ(cluster.link().counters().connections, 1u) << "the link did not hold";
 }

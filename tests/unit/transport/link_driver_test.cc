@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <functional>
@@ -28,7 +30,8 @@ using test::MemoryLog;
 /// The peer is the test: it decides when a write completes and what is read.
 class FakeStream final : public FrameStream {
  public:
-  explicit FakeStream(LinkDriver& driver) : driver_(driver) {}
+  FakeStream(std::shared_ptr<LinkDriver> driver, boost::asio::any_io_executor executor)
+      : driver_(std::move(driver)), strand_(std::move(executor)) {}
 
   void StartRead(grpc::ByteBuffer* into) override {
     absl::MutexLock lock(&mutex_);
@@ -135,26 +138,27 @@ class FakeStream final : public FrameStream {
     if (!incoming_.empty()) {
       *std::exchange(read_into_, nullptr) = incoming_.front();
       incoming_.pop_front();
-      driver_.ReadDone(true);
+      boost::asio::post(strand_, [driver = driver_] { driver->ReadDone(true); });
     } else if (hung_up_) {
       FailRead();
     }
   }
   void FailRead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     read_into_ = nullptr;
-    driver_.ReadDone(false);
+    boost::asio::post(strand_, [driver = driver_] { driver->ReadDone(false); });
   }
   void CompleteWrite(bool ok) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     writing_ = false;
-    driver_.WriteDone(ok);
+    boost::asio::post(strand_, [driver = driver_, ok] { driver->WriteDone(ok); });
   }
   void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (std::exchange(ended_, true)) return;
-    LinkDriver::Ended(driver_.shared_from_this(),
-                      cancelled_ ? absl::CancelledError("cancelled") : absl::OkStatus());
+    absl::Status status = cancelled_ ? absl::CancelledError("cancelled") : absl::OkStatus();
+    boost::asio::post(strand_, [driver = std::move(driver_), status] { LinkDriver::Ended(driver, status); });
   }
 
-  LinkDriver& driver_;
+  std::shared_ptr<LinkDriver> driver_;
+  boost::asio::strand<boost::asio::any_io_executor> strand_;
   absl::Mutex mutex_;
   grpc::ByteBuffer* read_into_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::deque<grpc::ByteBuffer> incoming_ ABSL_GUARDED_BY(mutex_);
@@ -214,7 +218,7 @@ class LinkDriverTest : public testing::Test {
     options.session.is_edge = false;
     options.close_timeout = absl::Milliseconds(300);
     driver_ = std::make_shared<LinkDriver>(options, pool_.get_executor(), SystemClock());
-    stream_ = std::make_shared<FakeStream>(*driver_);
+    stream_ = std::make_shared<FakeStream>(driver_, pool_.get_executor());
   }
   ~LinkDriverTest() override {
     if (started_) {
