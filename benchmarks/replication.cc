@@ -23,6 +23,7 @@
 #include "fabric/security/credentials.h"
 #include "fabric/security/pki.h"
 #include "fabric/telemetry/log.h"
+#include "fabric/telemetry/metrics.h"
 #include "fabric/transport/grpc_server.h"
 #include "fabric/transport/link_client.h"
 #include "fabric/transport/link_server.h"
@@ -79,13 +80,14 @@ double Replicate(size_t batch_bytes) {
   Log& log = *edge_node->state().logs().Find({"", Slot(0), "bench", PartitionId(0)});
   FillBacklog(log, batch_bytes);
 
+  Metrics metrics("bench_replication");
   boost::asio::thread_pool threads(2);
   LinkServer::Options server_options;
   server_options.trust_domain = kTrustDomain;
   server_options.session.receive_window = 8u << 20;
   LinkServer links(server_options, threads.get_executor(), SystemClock(),
                    [&](const Identity& peer, std::function<void()> wake) {
-                     return std::make_shared<PeerLink>(fleet, peer.id, std::move(wake));
+                     return std::make_shared<PeerLink>(fleet, metrics, peer.id, std::move(wake));
                    });
   auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(identities.core)}, {&links.service()});
   SELVAGE_CHECK(server.ok());
