@@ -38,7 +38,7 @@ constexpr char kTrustDomain[] = "bench.selvage";
 struct Identities {
   explicit Identities(const std::filesystem::path& dir) {
     absl::Time now = absl::Now();
-    SELVAGE_CHECK(InitAuthority(dir, kTrustDomain, absl::Hours(24), now).ok());
+    SELVAGE_CHECK(InitAuthority(dir, kTrustDomain, absl::Hours(48), now).ok());
     core = *Issue(dir, {.role = Role::kCore, .id = "core", .validity = absl::Hours(24), .dns_names = {}, .ip_addresses = {}}, dir, now);
     edge = *Issue(dir, {.role = Role::kEdge, .id = "edge", .validity = absl::Hours(24), .dns_names = {}, .ip_addresses = {}}, dir, now);
   }
