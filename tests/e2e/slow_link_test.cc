@@ -124,7 +124,9 @@ TEST(SlowLinkTest, AlarmsOvertakeALargeBatch) {
       "{:.2f} s, largest {:.2f} s (sent at {:.0f} s)\n",
       BulkBytes(), bulk_seconds, absl::ToDoubleSeconds(expected), latencies.size(),
       latencies[latencies.size() / 2].first, p99, latencies.back().first, latencies.back().second);
-  if (Full()) EXPECT_LE(p99, absl::ToDoubleSeconds(kAlarmLimit));
+  if (Full()) {
+    EXPECT_LE(p99, absl::ToDoubleSeconds(kAlarmLimit));
+  }
   EXPECT_EQ(cluster.link().counters().connections, 1u) << "the link did not hold";
 }
 
