@@ -66,6 +66,9 @@ class NodeState {
   absl::Status RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also);
   /// Creates the logs of a stream that this node is the source of and that do not exist yet.
   absl::Status CreateOwnLogs(const v1::StreamDefinition& definition);
+  /// What to write as acknowledged ends (storage/acked_ends.h), where `recorded` was written last: a held log keeps what
+  /// it had acknowledged until an operator accepts the loss.
+  std::map<LogNumber, Offset> EndsToRecord(const std::map<LogNumber, Offset>& recorded);
   /// True when this node is the source of a log and somebody replicates it from here.
   bool ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const;
 

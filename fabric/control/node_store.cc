@@ -71,12 +71,7 @@ void NodeStore::RunReclaim() {
 }
 
 void NodeStore::WriteAckedEndsIfChanged() {
-  std::map<LogNumber, Offset> ends = state_->logs().Ends();
-  // A held log keeps what it had acknowledged, until an operator accepts the loss.
-  for (EmbeddedLog* log : state_->logs().Logs()) {
-    auto before = written_ends_.find(log->number());
-    if (!log->held().ok() && before != written_ends_.end()) ends[log->number()] = before->second;
-  }
+  std::map<LogNumber, Offset> ends = state_->EndsToRecord(written_ends_);
   if (ends == written_ends_) return;
   if (absl::Status status = WriteAckedEnds(options_.data_dir / kAckedEndsFile, ends); !status.ok()) {
     LogWarning("the file of acknowledged ends could not be written", {{"error", Describe(status)}});

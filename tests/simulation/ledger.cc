@@ -1,0 +1,281 @@
+#include "tests/simulation/ledger.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "fabric/base/error.h"
+#include "fabric/stream/record_batch.h"
+
+namespace selvage::sim {
+namespace {
+
+size_t Digest(const Entry& entry) {
+  return std::hash<std::string_view>()(entry.body.view());
+}
+
+uint64_t PayloadOf(const Entry& entry) {
+  return static_cast<uint64_t>(ParseBatchHeader(entry.body.view())->base_timestamp);
+}
+
+bool IsSource(NodeState& state, const LogOrigin& origin) {
+  if (origin.edge.empty()) return true;
+  auto definition = state.catalog().Find(origin.stream);
+  return !state.options().is_edge && definition && definition->direction() != v1::UP;
+}
+
+constexpr size_t kReadBytes = 1 << 20;
+
+}  // namespace
+
+std::string Ledger::Describe(const Entry& entry) {
+  std::string what = entry.kind == EntryKind::kBatch
+                         ? fmt::format("batch {}", PayloadOf(entry))
+                         : fmt::format("gap {}", GapReasonName(DecodeGap(entry.body.view())->reason));
+  return fmt::format("[{}, {}) {} chain {:x} to {:x}", entry.from.value(), entry.to.value(), what,
+                     entry.hash_before.value(), entry.hash_after.value());
+}
+
+// --- What the run did ------------------------------------------------------------------------------------------
+
+void Ledger::Excuse(const Shadow& disk, uint64_t since) {
+  for (auto at = payloads_.upper_bound(since); at != payloads_.end(); ++at) {
+    if (at->second.disk == &disk) at->second.excused = true;
+  }
+}
+
+void Ledger::HandOver(const Shadow& from, const Shadow& to, uint64_t until) {
+  for (auto& [number, payload] : payloads_) {
+    if (number <= until && payload.disk == &from) payload.disk = &to;
+  }
+}
+
+void Ledger::CoreRegressed() {
+  for (auto& [number, payload] : payloads_) {
+    if (payload.delivered) payload.regressed = true;
+    payload.delivered = false;
+  }
+  at_core_.clear();
+}
+
+void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t number,
+                          Offset end) {
+  ++acknowledged_;
+  Payload& payload = payloads_[number];
+  payload.disk = &disk;
+  payload.edge = edge;
+  payload.origin = origin;
+  payload.last = end - 1;
+  time_.Trace("{}: batch {} acknowledged, {} up to {}", disk.node, number, ToString(origin), end.value());
+}
+
+// --- Observations ----------------------------------------------------------------------------------------------
+
+void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
+  if (!log.held().ok()) {
+    if (state.catalog().Find(log.origin().stream) && !shadow.lost_tail) {
+      time_.Violate(fmt::format("{}: {} is held: {}", shadow.node, ToString(log.origin()),
+                                selvage::Describe(log.held())));
+    }
+    return;
+  }
+  LogState now = log.state();
+  auto [at, added] = shadow.seen.try_emplace(log.number());
+  Shadow::Seen& seen = at->second;
+  // A source's log that was branched, or adopted another's place, is another log.
+  if (added || seen.id != now.id || seen.base != now.base) {
+    if (!added && !seen.source) {
+      return time_.Violate(fmt::format("{}: {} became another log", shadow.node, ToString(log.origin())));
+    }
+    const LogPosition first = log.BoundaryAtOrBefore(std::max(now.base, now.start)).value_or(now.position());
+    seen = {log.origin(), IsSource(state, log.origin()), now.id, now.base, first.offset, first.hash, LeaderEpoch(0)};
+  }
+  while (seen.end < now.end && !time_.violated()) {
+    auto entries = log.Read(std::max(seen.end, now.start), kReadBytes);
+    if (!entries.ok()) {
+      return time_.Violate(fmt::format("{}: {} cannot be read at {}: {}", shadow.node, ToString(log.origin()),
+                                       seen.end.value(), selvage::Describe(entries.status())));
+    }
+    for (const Entry& entry : *entries) {
+      if (entry.from == seen.end && entry.hash_before != seen.hash) {
+        time_.Violate(fmt::format("{}: {}: {} does not follow chain {:x}", shadow.node, ToString(log.origin()),
+                                  Describe(entry), seen.hash.value()));
+      }
+      // What was dropped before anybody looked is one gap by now.
+      if (entry.from != seen.end && entry.kind != EntryKind::kGap) {
+        time_.Violate(fmt::format("{}: {}: {} does not follow offset {}", shadow.node, ToString(log.origin()),
+                                  Describe(entry), seen.end.value()));
+      }
+      if (LeaderEpochOf(entry) < seen.epoch) {
+        time_.Violate(fmt::format("{}: {}: the leader epoch goes back at {}", shadow.node, ToString(log.origin()),
+                                  Describe(entry)));
+      }
+      CheckEntry(shadow, seen, entry);
+      if (!state.options().is_edge && !seen.source) Delivered(log.number(), log.origin(), entry);
+      seen.end = entry.to;
+      seen.hash = entry.hash_after;
+      seen.epoch = LeaderEpochOf(entry);
+    }
+  }
+}
+
+void Ledger::CheckEntry(const Shadow& shadow, const Shadow::Seen& log, const Entry& entry) {
+  if (entry.kind == EntryKind::kGap) return CheckGap(shadow, log.origin, entry);
+  const Known known{entry.to, entry.hash_before, entry.hash_after, Digest(entry)};
+  std::vector<Known>& there = known_[log.id][entry.from];
+  if (std::find(there.begin(), there.end(), known) != there.end()) return;
+  if (!log.source) {
+    return time_.Violate(fmt::format("{}: {}: {} is nothing that a source of log {} ever had", shadow.node,
+                                     ToString(log.origin), Describe(entry), log.id.hex()));
+  }
+  if (!there.empty() && !shadow.set_back) {
+    return time_.Violate(
+        fmt::format("{}: {}: offset {} was given twice", shadow.node, ToString(log.origin), entry.from.value()));
+  }
+  there.push_back(known);
+}
+
+void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry& entry) {
+  const Gap gap = *DecodeGap(entry.body.view());
+  bool founded = false;
+  switch (gap.reason) {
+    case GapReason::kDroppedForSpace:
+    case GapReason::kExpired:
+      founded = drop_oldest_.contains(origin.stream);
+      break;
+    case GapReason::kLostWithDisk:
+      tails_lost_ = tails_lost_ || shadow.lost_tail;
+      founded = tails_lost_;
+      break;
+    case GapReason::kReplicaRegressed:
+      // Who joins late gets what a shared stream still holds.
+      founded = shadow.set_back || origin.edge == kCoreOrigin;
+      break;
+    case GapReason::kCorrupt:
+      break;
+  }
+  if (!founded) {
+    time_.Violate(fmt::format("{}: {}: nothing gave reason for {}", shadow.node, ToString(origin), Describe(entry)));
+  }
+  if (gap.reason != GapReason::kReplicaRegressed) {
+    accounted_[{origin.edge, {origin.stream, origin.partition}}].emplace_back(entry.from, entry.to);
+  }
+}
+
+void Ledger::Delivered(LogNumber log, const LogOrigin& origin, const Entry& entry) {
+  if (entry.kind == EntryKind::kGap) return;
+  const uint64_t number = PayloadOf(entry);
+  auto [place, first] = at_core_.try_emplace(number, Place{log, entry.from});
+  if (!first && (place->second.log != log || place->second.from != entry.from)) {
+    time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,
+                              place->second.log.value(), place->second.from.value(), log.value(), entry.from.value()));
+  }
+  auto at = payloads_.find(number);
+  if (at == payloads_.end()) return;  // durable, but never acknowledged
+  Payload& payload = at->second;
+  payload.delivered = true;
+  if (payload.edge != origin.edge || payload.origin.stream != origin.stream ||
+      payload.origin.partition != origin.partition || payload.last != entry.to - 1) {
+    time_.Violate(fmt::format("batch {} was acknowledged by {} in {} up to {}, but the core has it in {} as {}", number,
+                              payload.edge, ToString(payload.origin), payload.last.value() + 1, ToString(origin),
+                              Describe(entry)));
+  }
+}
+
+void Ledger::CheckReopened(Shadow& shadow, NodeState& state) {
+  std::map<LogNumber, EmbeddedLog*> logs;
+  for (EmbeddedLog* log : state.logs().Logs()) logs[log->number()] = log;
+  for (auto at = shadow.seen.begin(); at != shadow.seen.end();) {
+    const Shadow::Seen& seen = at->second;
+    auto found = logs.find(at->first);
+    if (found == logs.end()) {
+      if (!deleted_.contains(seen.origin.stream)) {
+        time_.Violate(fmt::format("{}: {} is gone", shadow.node, ToString(seen.origin)));
+      }
+      at = shadow.seen.erase(at);
+      continue;
+    }
+    EmbeddedLog& log = *found->second;
+    const LogState now = log.state();
+    const bool same = now.id == seen.id && log.held().ok();
+    if (same && now.end < seen.end) {
+      time_.Violate(fmt::format("{}: {} was visible up to {}, and ends at {} after opening", shadow.node,
+                                ToString(seen.origin), seen.end.value(), now.end.value()));
+    } else if (same && seen.end >= now.start) {
+      auto boundary = log.BoundaryAtOrBefore(seen.end);
+      if (!boundary.ok() || boundary->hash != seen.hash || boundary->offset != seen.end) {
+        time_.Violate(fmt::format("{}: {} has another history up to {} after opening", shadow.node,
+                                  ToString(seen.origin), seen.end.value()));
+      }
+    }
+    ++at;
+  }
+}
+
+// --- The end ---------------------------------------------------------------------------------------------------
+
+void Ledger::CheckDelivered() {
+  for (const auto& [number, payload] : payloads_) {
+    if (payload.delivered || payload.regressed || payload.excused || payload.edge.empty()) continue;
+    if (deleted_.contains(payload.origin.stream)) continue;
+    const auto& gaps = accounted_[{payload.edge, {payload.origin.stream, payload.origin.partition}}];
+    const bool accounted = std::any_of(gaps.begin(), gaps.end(), [&](const auto& gap) {
+      return gap.first <= payload.last && payload.last < gap.second;
+    });
+    if (accounted) continue;
+    return time_.Violate(fmt::format("batch {}, acknowledged by {} in {} up to {}, is not at the core", number,
+                                     payload.disk->node, ToString(payload.origin), payload.last.value() + 1));
+  }
+}
+
+void Ledger::CheckHeld(Shadow& shadow, NodeState& state) {
+  for (EmbeddedLog* log : state.logs().Logs()) {
+    LogState now = log->state();
+    Offset next = now.start;
+    ChainHash hash = log->BoundaryAtOrBefore(now.start).value_or(now.position()).hash;
+    const Shadow::Seen seen = shadow.seen[log->number()];
+    while (next < now.end && !time_.violated()) {
+      auto entries = log->Read(next, kReadBytes, /*from_disk=*/true);
+      if (!entries.ok()) {
+        return time_.Violate(fmt::format("{}: {} cannot be read at {}: {}", shadow.node, ToString(log->origin()),
+                                         next.value(), selvage::Describe(entries.status())));
+      }
+      for (const Entry& entry : *entries) {
+        if (entry.from != next || entry.hash_before != hash) {
+          time_.Violate(fmt::format("{}: {}: {} does not follow {} with chain {:x}", shadow.node,
+                                    ToString(log->origin()), Describe(entry), next.value(), hash.value()));
+        }
+        if (now.base <= entry.from) CheckEntry(shadow, seen, entry);
+        next = entry.to;
+        hash = entry.hash_after;
+      }
+    }
+    if (hash != now.hash && next == now.end) {
+      time_.Violate(fmt::format("{}: {}: the log's entries do not lead to the hash at its end", shadow.node,
+                                ToString(log->origin())));
+    }
+  }
+}
+
+void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
+  const LogState from = source.state(), to = replica.state();
+  if (from.position() != to.position()) {
+    return time_.Violate(fmt::format("{} ends at {}, its replica {} at {}, in log {} and {}", ToString(source.origin()),
+                                     from.end.value(), ToString(replica.origin()), to.end.value(), from.id.hex(),
+                                     to.id.hex()));
+  }
+  for (Offset next = std::max({from.start, to.start, from.base}); next < from.end && !time_.violated();) {
+    auto ours = source.Read(next, 1), theirs = replica.Read(next, 1);
+    if (!ours.ok() || !theirs.ok()) return;  // CheckHeld says why
+    const Entry& a = ours->front();
+    const Entry& b = theirs->front();
+    const bool missing = a.kind == EntryKind::kBatch && b.kind == EntryKind::kGap;
+    const bool differs = a.kind == EntryKind::kBatch && b.kind == EntryKind::kBatch && a.body != b.body;
+    if (missing || differs) {
+      time_.Violate(fmt::format("{} holds {}, its replica {} holds {}", ToString(source.origin()), Describe(a),
+                                ToString(replica.origin()), Describe(b)));
+    }
+    next = std::min(a.to, b.to);
+  }
+}
+
+}  // namespace selvage::sim

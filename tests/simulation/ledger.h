@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fabric/control/node_state.h"
+#include "fabric/stream/embedded_log.h"
+#include "tests/simulation/timeline.h"
+
+namespace selvage::sim {
+
+/// What was visible on one disk: all of it must still be there when the disk is opened again.
+struct Shadow {
+  struct Seen {
+    LogOrigin origin;
+    bool source = false;  ///< this node writes it; else it is a replica
+    LogId id;
+    Offset base;
+    Offset end;
+    ChainHash hash;
+    LeaderEpoch epoch;
+  };
+  explicit Shadow(std::string node_name) : node(std::move(node_name)) {}
+  /// The disk was replaced, or set back: nothing is expected of it.
+  void Forget() { seen.clear(); }
+
+  const std::string node;
+  std::map<LogNumber, Seen> seen;
+  bool set_back = false;   ///< the disk held more once: replicas may regress, and histories fork
+  bool lost_tail = false;  ///< the disk lost what it had synced: logs may be held, and have gaps for it
+};
+
+/// Knows every entry that any source ever made durable and every record that was acknowledged to a producer, and
+/// checks each observation against them:
+///
+/// - a log is contiguous: each entry follows the one before in offset, chain hash and leader epoch; holes are gaps;
+/// - a replica holds only entries that a source of that log had synced, byte for byte, at that place of its chain;
+/// - what was visible before a crash is there after it;
+/// - a record is in one place at the core, at the offset that was acknowledged;
+/// - a gap has a reason that something in this run gave.
+class Ledger {
+ public:
+  explicit Ledger(Timeline& time) : time_(time) {}
+
+  // What the run does that gives reason for a gap or an absence.
+  void MayDropOldest(const std::string& stream) { drop_oldest_.insert(stream); }
+  void StreamDeleted(const std::string& stream) { deleted_.insert(stream); }
+  bool WasDeleted(const std::string& stream) const { return deleted_.contains(stream); }
+  /// What `node`'s disk acknowledged since `since` and the core does not hold is gone.
+  void Excuse(const Shadow& disk, uint64_t since);
+  /// What was acknowledged on one disk counts as acknowledged on its copy as well.
+  void HandOver(const Shadow& from, const Shadow& to, uint64_t until);
+  /// The core holds less than it acknowledged: what edges no longer hold may be missing.
+  void CoreRegressed();
+
+  // Producers. A payload is one batch, named by the timestamp of its first record.
+  uint64_t NextPayload() { return ++last_payload_; }
+  uint64_t acknowledged() const { return acknowledged_; }
+  /// The source acknowledged it: OK after the sync.
+  void Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t payload, Offset end);
+  /// A number that grows with each acknowledgement, for Excuse and HandOver.
+  uint64_t mark() const { return last_payload_; }
+
+  // Observations.
+  void Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log);
+  void CheckReopened(Shadow& shadow, NodeState& state);
+  /// The end of a run: everything acknowledged is at the core, or accounted for.
+  void CheckDelivered();
+  /// Reads everything that a node holds.
+  void CheckHeld(Shadow& shadow, NodeState& state);
+  /// Both hold one history up to the same end, and the replica has every batch that the source holds.
+  void CheckReplica(EmbeddedLog& source, EmbeddedLog& replica);
+
+ private:
+  struct Known {
+    Offset to;
+    ChainHash hash_before;
+    ChainHash hash_after;
+    size_t body;
+    friend bool operator==(const Known&, const Known&) = default;
+  };
+  struct Payload {
+    const Shadow* disk = nullptr;
+    std::string edge;
+    LogOrigin origin;
+    Offset last;  ///< offset of its last record
+    bool delivered = false;
+    bool regressed = false;  ///< it was delivered, and then the core was set back
+    bool excused = false;
+  };
+  struct Place {
+    LogNumber log;
+    Offset from;
+  };
+  using Partition = std::pair<std::string, std::pair<std::string, PartitionId>>;  // edge, stream, partition
+
+  void CheckEntry(const Shadow& shadow, const Shadow::Seen& log, const Entry& entry);
+  void CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry& entry);
+  void Delivered(LogNumber log, const LogOrigin& origin, const Entry& entry);
+  static std::string Describe(const Entry& entry);
+
+  Timeline& time_;
+  std::map<LogId, std::map<Offset, std::vector<Known>>> known_;
+  std::map<uint64_t, Payload> payloads_;
+  std::map<uint64_t, Place> at_core_;
+  std::map<Partition, std::vector<std::pair<Offset, Offset>>> accounted_;  // gaps at the core that stand for a loss
+  std::set<std::string> drop_oldest_;
+  std::set<std::string> deleted_;
+  bool tails_lost_ = false;
+  uint64_t last_payload_ = 0;
+  uint64_t acknowledged_ = 0;
+};
+
+}  // namespace selvage::sim

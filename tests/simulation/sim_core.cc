@@ -1,0 +1,103 @@
+#include "tests/simulation/sim_core.h"
+
+#include "core/peer_link.h"
+#include "fabric/base/error.h"
+#include "tests/simulation/sim_edge.h"
+
+namespace selvage::sim {
+
+SimCore::SimCore(Surroundings world) : SimNode(world, "core", /*is_edge=*/false) {}
+
+absl::Status SimCore::OpenLogic() {
+  fleet_ = std::make_unique<Fleet>(state(), "simulated");
+  SELVAGE_RETURN_IF_ERROR(fleet_->Open({}));
+  if (restored_) {
+    SELVAGE_RETURN_IF_ERROR(fleet_->StartLineage());
+    restored_ = false;
+  }
+  return absl::OkStatus();
+}
+
+void SimCore::CloseLogic() { fleet_.reset(); }
+
+void SimCore::Vanished() {
+  for (const auto& link : links_) {
+    const bool silent = world_.random.OneIn(3);
+    link->Vanish(SimLink::kCore,
+                 silent ? absl::InfiniteDuration() : absl::Milliseconds(world_.random.Spread(1, 3'000)));
+  }
+  links_.clear();
+}
+
+void SimCore::Upkeep() {
+  SimNode::Upkeep();
+  if (!disk().dead()) (void)fleet_->Flush();
+  std::erase_if(links_, [](const auto& link) { return link->over(); });
+}
+
+void SimCore::Regressed() {
+  boots_.clear();
+  slots_.clear();
+}
+
+void SimCore::Forgive() { boots_.clear(); }
+
+std::shared_ptr<replication::LinkHandler> SimCore::MakePeerLink(const std::string& edge, std::function<void()> wake) {
+  return std::make_shared<PeerLink>(*fleet_, metrics_, edge, std::move(wake));
+}
+
+void SimCore::Admitted(const std::string& edge, uint64_t link, const v1::Hello& hello) {
+  SimNode::Admitted(edge, link, hello);
+  Boots& boots = boots_[edge];
+  if (boots.superseded.contains(hello.boot_id())) {
+    world_.time.Violate(fmt::format("a process of {} that was superseded is admitted again", edge));
+  }
+  if (!boots.current.empty() && boots.current != hello.boot_id()) boots.superseded.insert(boots.current);
+  boots.current = hello.boot_id();
+  auto slot = fleet_->SlotOf(edge);
+  if (!slot) return world_.time.Violate(fmt::format("{} is admitted without a slot", edge));
+  auto [at, first] = slots_.emplace(slot->value(), edge);
+  if (!first && at->second != edge) {
+    world_.time.Violate(fmt::format("slot {} is given to {} and was {}'s", slot->value(), edge, at->second));
+  }
+  world_.time.Trace("core: link {} of {} admitted, slot {}", link, edge, slot->value());
+}
+
+void SimCore::Produce() {
+  if (!up() || disk().dead()) return;
+  std::vector<EmbeddedLog*> logs;
+  for (EmbeddedLog* log : state().logs().Logs()) {
+    auto definition = state().catalog().Find(log->origin().stream);
+    if (definition && definition->direction() != v1::UP && !log->superseded()) logs.push_back(log);
+  }
+  if (logs.empty()) return;
+  EmbeddedLog* log = world_.random.Pick(logs);
+  const uint64_t payload = world_.ledger.NextPayload();
+  (void)log->Append(MakeBatch(world_, payload), [this, log](const absl::StatusOr<LogPosition>& position) {
+    if (position.ok()) world_.ledger.Observe(shadow(), state(), *log);
+  });
+}
+
+void SimCore::CreateStream(const v1::StreamDefinition& definition) {
+  if (!up() || disk().dead()) return;
+  auto created = fleet_->CreateStream(definition);
+  world_.time.Trace("core: creates stream {}: {}", definition.name(),
+                    created.ok() ? "ok" : Describe(created.status()));
+}
+
+void SimCore::DeleteStream(const std::string& name) {
+  if (!up() || disk().dead() || !state().catalog().Find(name)) return;
+  world_.ledger.StreamDeleted(name);
+  auto deleted = fleet_->DeleteStream(name);
+  world_.time.Trace("core: deletes stream {}: {}", name, deleted.ok() ? "ok" : Describe(deleted.status()));
+}
+
+void SimCore::SetStream(const v1::SetStreamRequest& request) {
+  if (!up() || disk().dead()) return;
+  if (request.settings().on_full() == v1::DROP_OLDEST) world_.ledger.MayDropOldest(request.stream());
+  auto set = fleet_->SetStream(request);
+  world_.time.Trace("core: changes stream {}: {}: {}", request.stream(), request.settings().ShortDebugString(),
+                    set.ok() ? "ok" : Describe(set.status()));
+}
+
+}  // namespace selvage::sim

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "edge/edge_state.h"
+#include "tests/simulation/sim_link.h"
+#include "tests/simulation/sim_node.h"
+
+namespace selvage::sim {
+
+/// An edge: dials, produces, is operated.
+class SimEdge : public SimNode {
+ public:
+  /// Asks the world for a connection; null when the core cannot be reached.
+  using Dial = std::function<std::shared_ptr<SimLink>(SimEdge&)>;
+
+  SimEdge(Surroundings world, std::string name, Dial dial);
+
+  /// Only while up.
+  EdgeState& edge() { return *edge_; }
+  const std::shared_ptr<SimLink>& link() const { return link_; }
+
+  /// Ledger::mark of when this machine was copied, or came into being as a copy; 0: never.
+  uint64_t copied_at() const { return copied_at_; }
+  void set_copied_at(uint64_t mark) { copied_at_ = mark; }
+
+  /// Writes one batch to a partition of an own stream, if there is one.
+  void Produce();
+  /// Creates an up stream here; provisional until the core knows it.
+  void CreateStream(const v1::StreamDefinition& definition);
+
+  std::shared_ptr<replication::LinkHandler> MakeUplink(std::function<void()> wake);
+  void LinkEnded(const absl::Status& reason, absl::Duration retry_after);
+
+ protected:
+  absl::Status OpenLogic() override;
+  void CloseLogic() override;
+  void Vanished() override;
+
+ private:
+  void DialAfter(absl::Duration wait);
+
+  const Dial dial_;
+  std::unique_ptr<EdgeState> edge_;
+  std::shared_ptr<SimLink> link_;
+  uint64_t dials_ = 0;
+  uint64_t copied_at_ = 0;
+};
+
+/// A batch of random size with a key that names it; see Ledger.
+std::string MakeBatch(Surroundings world, uint64_t payload);
+
+}  // namespace selvage::sim

@@ -1,0 +1,143 @@
+#include "tests/simulation/sim_node.h"
+
+#include "fabric/base/error.h"
+
+namespace selvage::sim {
+
+SimNode::SimNode(Surroundings world, std::string name, bool is_edge)
+    : world_(world), name_(std::move(name)), is_edge_(is_edge), clock_(world.time), shadow_(name_) {}
+
+NodeState::Options SimNode::Options() {
+  NodeState::Options options;
+  options.node = name_;
+  options.is_edge = is_edge_;
+  options.tail_cache_bytes = world_.limits.tail_cache_bytes;
+  options.batch_max = world_.limits.batch_max;
+  options.disk = is_edge_ ? world_.limits.edge_disk : world_.limits.core_disk;
+  options.commit.group_bytes_max = world_.limits.commit_group_max;
+  options.commit.queue_bytes_max = world_.limits.commit_queue_max;
+  options.commit.clock = &clock_;
+  options.commit.on_failure = [this](const absl::Status&) { disk_->Kill(); };
+  return options;
+}
+
+void SimNode::Start() {
+  if (up()) return;
+  ++boots_;
+  disk_->Restart(world_.random);
+  clock_.Boot(absl::Microseconds(world_.random.Spread(1, 1'000'000'000)), 0.95 + 0.1 * world_.random.Unit());
+  random_ = std::make_unique<test::SeededRandom>(world_.random.Next());
+  state_ = std::make_unique<NodeState>(Options(), *disk_, clock_, *random_);
+  written_ends_ = disk_->acked_ends;
+  absl::Status opened = state_->Open(written_ends_);
+  if (opened.ok()) opened = OpenLogic();
+  if (!opened.ok()) {
+    world_.time.Trace("{} cannot open: {}", name_, Describe(opened));
+    if (!disk_->dead() && ErrorKind(opened) != "disk_full") world_.time.Violate(fmt::format("{} cannot open its store: {}", name_, Describe(opened)));
+    return Die("could not open");
+  }
+  world_.time.Trace("{} is up, boot {}, store {}", name_, state_->boot_id().hex(), state_->store_id().hex());
+  world_.ledger.CheckReopened(shadow_, *state_);
+  groups_seen_ = UINT64_MAX;
+  Observe();
+  ScheduleUpkeep();
+}
+
+void SimNode::Die(std::string_view why) {
+  if (!up()) return;
+  world_.time.Trace("{} dies: {}", name_, why);
+  disk_->Kill();
+  Close();
+}
+
+void SimNode::Stop() {
+  if (!up()) return;
+  world_.time.Trace("{} stops", name_);
+  while (state_->committer().CommitOnce()) {
+  }
+  Observe();
+  Upkeep();
+  disk_->Kill();
+  Close();
+}
+
+void SimNode::Close() {
+  ++boots_;
+  Vanished();
+  CloseLogic();
+  newest_link_.clear();
+  groups_seen_ = UINT64_MAX;
+  state_.reset();
+  commit_scheduled_ = false;
+}
+
+void SimNode::PutDisk(std::unique_ptr<SimDisk> disk) {
+  disk_ = std::move(disk);
+  disk_->Kill();
+  ++former_disks_;
+  shadow_.Forget();
+}
+
+void SimNode::Observe() {
+  if (!up()) return;
+  // Only a commit makes anything visible, or makes logs.
+  const uint64_t groups = state_->committer().stats().groups;
+  if (std::exchange(groups_seen_, groups) == groups) return;
+  for (EmbeddedLog* log : state_->logs().Logs()) world_.ledger.Observe(shadow_, *state_, *log);
+}
+
+void SimNode::Settle() {
+  if (!up()) return;
+  if (disk_->dead()) return Die("in the midst of a write");
+  Observe();
+  if (commit_scheduled_ || state_->committer().QueuedBytes() == 0) return;
+  commit_scheduled_ = true;
+  const absl::Duration takes = absl::Nanoseconds(
+      1 + world_.random.Below(static_cast<uint64_t>(absl::ToInt64Nanoseconds(world_.limits.sync_max))));
+  world_.time.After(takes, [this, boot = boots_] {
+    if (boot != boots_) return;
+    commit_scheduled_ = false;
+    state_->committer().CommitOnce();
+  });
+}
+
+void SimNode::ScheduleUpkeep() {
+  world_.time.After(world_.limits.upkeep, [this, boot = boots_] {
+    if (boot != boots_) return;
+    Upkeep();
+    ScheduleUpkeep();
+  });
+}
+
+void SimNode::Upkeep() {
+  absl::Status kept = state_->maintenance().RunOnce();
+  kept.Update(state_->maintenance().MaybeReclaim());
+  if (disk_->dead()) return;
+  if (!kept.ok() && !IsRetryable(kept)) {
+    world_.time.Trace("{}: upkeep: {}", name_, Describe(kept));
+  }
+  written_ends_ = state_->EndsToRecord(written_ends_);
+  disk_->acked_ends = written_ends_;
+}
+
+void SimNode::Admitted(const std::string& edge, uint64_t link, const v1::Hello&) {
+  newest_link_[edge] = std::max(newest_link_[edge], link);
+}
+
+void SimNode::Persisted(const std::string& edge, uint64_t link, const absl::Status& outcome) {
+  if (!outcome.ok() || newest_link_[edge] <= link) return;
+  world_.time.Violate(
+      fmt::format("{}: link {} of {} wrote after link {} was admitted", name_, link, edge, newest_link_[edge]));
+}
+
+void SimNode::ResolveAlarms() {
+  if (!up()) return;
+  for (const v1::AlarmDocument& alarm : state_->alarms().All(/*also_resolved=*/false)) {
+    if (!alarm.needs_operator() || disk_->dead()) continue;
+    auto resolved = state_->alarms().Resolve(alarm.id(), "");
+    world_.time.Trace("{}: the operator resolves {} of {}: {}", name_, alarm.kind(), alarm.subject(),
+                      resolved.ok() ? "ok" : Describe(resolved.status()));
+  }
+}
+
+}  // namespace selvage::sim

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fabric/control/node_state.h"
+#include "selvage/v1/link.pb.h"
+#include "tests/simulation/ledger.h"
+#include "tests/simulation/limits.h"
+#include "tests/simulation/sim_clock.h"
+#include "tests/simulation/sim_disk.h"
+#include "tests/simulation/timeline.h"
+#include "tests/support/seeded_random.h"
+
+namespace selvage::sim {
+
+/// What all parts of one world share.
+struct Surroundings {
+  Timeline& time;
+  test::SeededRandom& random;
+  const Limits& limits;
+  Ledger& ledger;
+};
+
+/// A machine with a disk on which the production code of a node runs: everything of a daemon but its threads, sockets
+/// and files. Dies and comes back; the object lives as long as the world.
+class SimNode {
+ public:
+  virtual ~SimNode() = default;
+
+  const std::string& name() const { return name_; }
+  bool is_edge() const { return is_edge_; }
+  bool up() const { return state_ != nullptr; }
+  /// Only while up.
+  NodeState& state() { return *state_; }
+  SimDisk& disk() { return *disk_; }
+  /// How many disks it had before this one.
+  int former_disks() const { return former_disks_; }
+  SimClock& clock() { return clock_; }
+  Shadow& shadow() { return shadow_; }
+
+  /// Opens the store as a starting daemon does. Stays down when that fails.
+  void Start();
+  /// Dead on the spot: what was not synced is lost or torn when it starts again.
+  void Die(std::string_view why);
+  /// As on SIGTERM: what waits is still committed.
+  void Stop();
+  /// Another disk, while down.
+  void PutDisk(std::unique_ptr<SimDisk> disk);
+
+  /// Call after every event: dies when the disk did, commits what waits, looks at what became visible.
+  void Settle();
+  /// Looks at everything that became visible since.
+  void Observe();
+
+  /// A link of an edge passed its fence at this node: no older one may write from here on.
+  virtual void Admitted(const std::string& edge, uint64_t link, const v1::Hello& hello);
+  /// An entry that came over a link was made durable, or refused.
+  void Persisted(const std::string& edge, uint64_t link, const absl::Status& outcome);
+
+  /// Does what an operator does who resolves every alarm that needs one.
+  void ResolveAlarms();
+
+ protected:
+  SimNode(Surroundings world, std::string name, bool is_edge);
+  virtual absl::Status OpenLogic() = 0;
+  virtual void CloseLogic() = 0;
+  /// The machine is gone: its links hear nothing more of it.
+  virtual void Vanished() = 0;
+  virtual void Upkeep();
+
+  Surroundings world_;
+
+ private:
+  NodeState::Options Options();
+  void Close();
+  void ScheduleUpkeep();
+
+  const std::string name_;
+  const bool is_edge_;
+  std::unique_ptr<SimDisk> disk_ = std::make_unique<SimDisk>();
+  SimClock clock_;
+  std::unique_ptr<test::SeededRandom> random_;
+  std::unique_ptr<NodeState> state_;
+  std::map<LogNumber, Offset> written_ends_;
+  Shadow shadow_;
+  std::map<std::string, uint64_t> newest_link_;  // of each edge, since the start
+  int boots_ = 0;
+  int former_disks_ = 0;
+  uint64_t groups_seen_ = 0;
+  bool commit_scheduled_ = false;
+};
+
+}  // namespace selvage::sim

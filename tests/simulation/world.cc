@@ -1,0 +1,289 @@
+#include "tests/simulation/world.h"
+
+#include <fmt/format.h>
+
+#include "fabric/base/error.h"
+
+namespace selvage::sim {
+namespace {
+
+constexpr absl::Duration kSimulated = absl::Hours(1);
+/// After the last fault everything must have come together within this.
+constexpr absl::Duration kHealedWithin = absl::Hours(1);
+constexpr absl::Duration kHealStep = absl::Seconds(30);
+
+}  // namespace
+
+World::World(uint64_t seed, bool trace)
+    : time_(trace),
+      random_(seed),
+      limits_(Limits::Draw(random_)),
+      ledger_(time_),
+      here_{time_, random_, limits_, ledger_},
+      core_(here_) {
+  outcome_.seed = seed;
+  for (int i = 0; i < limits_.edges; ++i) {
+    edges_.push_back(std::make_unique<SimEdge>(here_, fmt::format("edge-{}", i), [this](SimEdge& edge) { return Dial(edge); }));
+  }
+  // Each run has its own mix: a fault that strikes all the time hides what others do.
+  for (const Fault& fault : AllFaults()) {
+    if (random_.OneIn(3)) faults_.push_back(fault);
+  }
+}
+
+World::~World() {
+  // Links refer to the logs of their nodes.
+  for (auto& link : links_) {
+    for (SimLink::Side side : {SimLink::kEdge, SimLink::kCore}) link->Vanish(side, absl::InfiniteDuration());
+  }
+}
+
+Outcome World::Run() {
+  Begin();
+  const absl::Duration end = time_.now() + kSimulated;
+  while (time_.now() < end && !time_.violated()) {
+    if (!faults_.empty() && !random_.OneIn(4)) {
+      const Fault& fault = random_.Pick(faults_);
+      time_.Trace("--- {}", fault.name);
+      ++outcome_.faults[fault.name];
+      (this->*fault.strike)();
+      Settle();
+    }
+    if (random_.OneIn(20)) CreateSomeStream();
+    if (random_.OneIn(10)) Resolve();
+    Work(time_.now() + absl::Milliseconds(random_.Spread(10, 1'000'000)));
+  }
+  if (!time_.violated()) Heal();
+  if (!time_.violated()) CheckEnd();
+  outcome_.violation = time_.violation();
+  outcome_.simulated = time_.now() - absl::Seconds(1000);
+  outcome_.events = time_.events();
+  outcome_.digest = time_.digest();
+  outcome_.acknowledged = ledger_.acknowledged();
+  return outcome_;
+}
+
+void World::Begin() {
+  time_.Trace("{} edges, batches up to {} bytes", limits_.edges, limits_.batch_max);
+  core_.Start();
+  ShapeNetwork();
+  for (int i = 0; i < limits_.up_streams; ++i) CreateSomeStream();
+  for (auto& edge : edges_) {
+    time_.After(Soon(1, 200'000), [this, e = edge.get()] {
+      if (!restarting_[e]) e->Start();
+    });
+  }
+}
+
+void World::Work(absl::Duration until) {
+  ProduceSomething(until - time_.now());
+  RunUntil(until);
+}
+
+void World::RunUntil(absl::Duration until) {
+  while (!time_.violated() && time_.RunNext(until)) Settle();
+}
+
+void World::Settle() {
+  core_.Settle();
+  for (auto& edge : edges_) {
+    edge->Settle();
+    if (!edge->up() && !retired_[edge.get()]) RestartSoon(*edge);
+  }
+  if (!core_.up()) RestartSoon(core_);
+  if (links_.size() > edges_.size() * 3) {
+    std::erase_if(links_, [](const auto& link) { return link->over(); });
+  }
+}
+
+void World::RestartSoon(SimNode& node) {
+  if (std::exchange(restarting_[&node], true)) return;
+  const absl::Duration wait = healed_ ? absl::Seconds(1) : Soon(10, 300'000);
+  time_.After(wait, [this, &node] {
+    restarting_[&node] = false;
+    if (auto* edge = dynamic_cast<SimEdge*>(&node); edge != nullptr && retired_[edge]) return;
+    node.Start();
+  });
+}
+
+absl::Duration World::Soon(int64_t min_ms, int64_t max_ms) {
+  return absl::Milliseconds(random_.Spread(static_cast<uint64_t>(min_ms), static_cast<uint64_t>(max_ms)));
+}
+
+// --- What goes on ----------------------------------------------------------------------------------------------
+
+void World::ProduceSomething(absl::Duration within) {
+  const auto nanoseconds = static_cast<uint64_t>(std::max<int64_t>(1, absl::ToInt64Nanoseconds(within)));
+  for (auto& edge : edges_) {
+    for (uint64_t n = random_.Below(6); n > 0; --n) {
+      time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [e = edge.get()] { e->Produce(); });
+    }
+  }
+  for (uint64_t n = random_.Below(6); n > 0; --n) {
+    time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.Produce(); });
+  }
+}
+
+v1::StreamDefinition World::Definition(int number, v1::Direction direction) {
+  v1::StreamDefinition definition;
+  definition.set_name(fmt::format("stream-{}", number));
+  definition.set_direction(direction);
+  definition.set_partitions(static_cast<int32_t>(random_.Between(1, static_cast<uint64_t>(limits_.partitions_max))));
+  v1::StreamSettings& settings = *definition.mutable_settings();
+  settings.set_priority(static_cast<uint32_t>(random_.Below(10)));
+  settings.set_weight(static_cast<uint32_t>(random_.Between(1, 10)));
+  settings.set_keep_after_ack(random_.OneIn(2));
+  if (random_.OneIn(3)) settings.set_retention_ms(static_cast<int64_t>(random_.Spread(1'000, 3'600'000)));
+  if (random_.OneIn(3)) settings.set_retention_bytes(static_cast<int64_t>(random_.Spread(1'000, 1'000'000)));
+  if (random_.OneIn(4)) {
+    settings.set_on_full(v1::DROP_OLDEST);
+    ledger_.MayDropOldest(definition.name());
+  }
+  return definition;
+}
+
+void World::CreateSomeStream() {
+  const int number = streams_made_++;
+  const bool down = number > 0 && random_.OneIn(3);
+  if (down) {
+    const v1::Direction direction = random_.OneIn(3) ? v1::DOWN_SHARED : v1::DOWN;
+    return core_.CreateStream(Definition(number, direction));
+  }
+  const v1::StreamDefinition definition = Definition(number, random_.OneIn(8) ? v1::LOCAL : v1::UP);
+  // At the core, or first at some edges, which are offline perhaps.
+  if (random_.OneIn(2) || definition.direction() == v1::LOCAL) return core_.CreateStream(definition);
+  for (auto& edge : edges_) {
+    if (random_.OneIn(2)) edge->CreateStream(definition);
+  }
+}
+
+std::shared_ptr<SimLink> World::Dial(SimEdge& edge) {
+  if (!core_.up() || core_.disk().dead() || unreachable_until_[edge.name()] > time_.now()) return nullptr;
+  auto link = std::make_shared<SimLink>(here_, ++links_made_, edge, core_);
+  link->Shape(SimLink::kEdge, rate_, delay_);
+  link->Shape(SimLink::kCore, rate_, delay_);
+  links_.push_back(link);
+  core_.Link(link);
+  link->Open([&edge](std::function<void()> wake) { return edge.MakeUplink(std::move(wake)); },
+             [&edge](const absl::Status& why, absl::Duration retry_after) { edge.LinkEnded(why, retry_after); },
+             [this, &edge](std::function<void()> wake) { return core_.MakePeerLink(edge.name(), std::move(wake)); },
+             [](const absl::Status&, absl::Duration) {});
+  return link;
+}
+
+void World::ShapeNetwork() {
+  rate_ = random_.OneIn(3) ? test::Wire::kUnlimited : static_cast<double>(random_.Spread(4'000, 10'000'000));
+  delay_ = random_.OneIn(3) ? absl::ZeroDuration() : absl::Microseconds(random_.Spread(100, 800'000));
+  for (auto& link : links_) {
+    for (SimLink::Side side : {SimLink::kEdge, SimLink::kCore}) link->Shape(side, rate_, delay_);
+  }
+}
+
+void World::Resolve() {
+  // Of copies of one edge the operator keeps one.
+  std::map<std::string, std::vector<SimEdge*>> machines;
+  for (auto& edge : edges_) {
+    if (!retired_[edge.get()]) machines[edge->name()].push_back(edge.get());
+  }
+  for (auto& [name, copies] : machines) {
+    while (copies.size() > 1) {
+      const size_t which = random_.Below(copies.size());
+      SimEdge* away = copies[which];
+      copies.erase(copies.begin() + static_cast<ptrdiff_t>(which));
+      time_.Trace("the operator takes one {} away", name);
+      retired_[away] = true;
+      if (away->up()) away->Stop();
+      // What both had is still there; the rest was with that machine alone.
+      ledger_.HandOver(away->shadow(), copies.front()->shadow(), away->copied_at());
+      ledger_.HandOver(away->shadow(), copies.front()->shadow(), copies.front()->copied_at());
+      ledger_.Excuse(away->shadow(), 0);
+    }
+  }
+  core_.Forgive();
+  core_.ResolveAlarms();
+  for (auto& edge : edges_) edge->ResolveAlarms();
+  Settle();
+}
+
+// --- The end ---------------------------------------------------------------------------------------------------
+
+void World::Heal() {
+  time_.Trace("=== the faults end");
+  healed_ = true;
+  rate_ = test::Wire::kUnlimited;
+  delay_ = absl::Milliseconds(20);
+  unreachable_until_.clear();
+  for (auto& link : links_) link->Cut(/*in_flight_lost=*/false, absl::Seconds(1), absl::Seconds(2));
+  for (auto& edge : edges_) {
+    edge->disk().SetCapacity(uint64_t{1} << 40);
+    edge->clock().SetWallError(absl::ZeroDuration());
+  }
+  core_.disk().SetCapacity(uint64_t{1} << 40);
+  core_.clock().SetWallError(absl::ZeroDuration());
+  const absl::Duration bound = time_.now() + kHealedWithin;
+  std::string missing = "nothing was looked at";
+  while (!missing.empty() && time_.now() < bound && !time_.violated()) {
+    Resolve();
+    RunUntil(time_.now() + kHealStep);
+    missing = Unsettled();
+  }
+  if (!missing.empty()) time_.Violate("it does not come together: " + missing);
+}
+
+std::string World::Unsettled() {
+  if (!core_.up()) return "the core is down";
+  for (auto& edge : edges_) {
+    if (retired_[edge.get()]) continue;
+    if (!edge->up()) return edge->name() + " is down";
+    if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge)) return edge->name() + " has no link";
+    const uint64_t wanted = core_.fleet().SpecFor(edge->name()).generation();
+    if (edge->edge().spec().generation() != wanted) return edge->name() + " has another spec";
+    for (LogFlowSource* flow : edge->edge().UpFlows()) {
+      const LogState state = flow->log().state();
+      if (flow->log().acknowledged() != state.end && state.end != Offset(0)) {
+        return fmt::format("{}: {} is acknowledged up to {} of {}", edge->name(), ToString(flow->log().origin()),
+                           flow->log().acknowledged().value_or(Offset(-1)).value(), state.end.value());
+      }
+    }
+    auto down = core_.fleet().DownLogs(edge->name());
+    if (!down.ok()) return "down logs: " + Describe(down.status());
+    for (const Fleet::DownLog& flow : *down) {
+      const LogOrigin& origin = flow.log->origin();
+      EmbeddedLog* replica = edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
+      if (replica == nullptr) return fmt::format("{}: no replica of {}", edge->name(), ToString(origin));
+      if (replica->state().end != flow.log->state().end) {
+        return fmt::format("{}: {} ends at {} of {}", edge->name(), ToString(origin), replica->state().end.value(),
+                           flow.log->state().end.value());
+      }
+    }
+  }
+  return "";
+}
+
+void World::CheckEnd() {
+  time_.Trace("=== everything is looked at");
+  ledger_.CheckHeld(core_.shadow(), core_.state());
+  for (auto& edge : edges_) {
+    if (retired_[edge.get()]) continue;
+    ledger_.CheckHeld(edge->shadow(), edge->state());
+    const Slot slot = *core_.fleet().SlotOf(edge->name());
+    for (LogFlowSource* flow : edge->edge().UpFlows()) {
+      const LogOrigin& origin = flow->log().origin();
+      EmbeddedLog* replica = core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition});
+      if (replica == nullptr) {
+        time_.Violate(fmt::format("{}: the core has no replica of {}", edge->name(), ToString(origin)));
+      } else {
+        ledger_.CheckReplica(static_cast<EmbeddedLog&>(flow->log()), *replica);
+      }
+    }
+    auto down = core_.fleet().DownLogs(edge->name());
+    for (const Fleet::DownLog& flow : *down) {
+      const LogOrigin& origin = flow.log->origin();
+      EmbeddedLog* replica = edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
+      ledger_.CheckReplica(*flow.log, *replica);
+    }
+  }
+  ledger_.CheckDelivered();
+}
+
+}  // namespace selvage::sim
