@@ -19,8 +19,8 @@
 
 namespace selvage {
 
-/// What the core knows of its edges and decides about them: slots, who may link, adoption, clones, specs, the streams
-/// of the fleet. Durable; safe to use from several threads.
+/// What the core knows of its edges: who is linked, slots, specs, the streams of the fleet. Durable; safe to use from
+/// several threads. Links are in fleet_links.cc (decided by admission.h), what is shown in fleet_status.cc.
 class Fleet {
  public:
   Fleet(NodeState& node, std::string version) : node_(node), version_(std::move(version)) {}
@@ -88,14 +88,14 @@ class Fleet {
     std::function<void()> wake;
     bool reported = false;  ///< its status, since it linked
   };
-  absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) const;
-  absl::Status TakeTenure(const v1::Hello& hello, v1::StoredEdge& edge, bool& adopts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  uint32_t GiveSlot(std::optional<uint32_t> claimed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool SlotTaken(uint32_t slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome);
-  absl::Status HoldEdge(const std::string& edge, std::string_view kind, std::string message);
+  absl::Status HoldEdge(const v1::StoredEdge& edge, const absl::Status& why);
+  absl::Status RefuseForeign(const v1::Hello& hello, const absl::Status& why);
+  /// Edges that belong to that cluster, in hexadecimal digits, belong to this one from here on.
+  absl::Status TakeOverCluster(const std::string& cluster_hex);
+  // Durable first, then visible.
   absl::Status StoreEdge(const v1::StoredEdge& edge);
-  void StageCore(WriteBatch& batch, const v1::StoredCore& core);
+  absl::Status StoreCore(const v1::StoredCore& core);
   v1::StoredCore NextGeneration() const;
   absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change, bool new_generation);
   v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);

@@ -38,14 +38,14 @@ std::string Ledger::Describe(const Entry& entry) {
 // --- What the run did ------------------------------------------------------------------------------------------
 
 void Ledger::Excuse(const Shadow& disk, uint64_t since) {
-  for (auto at = payloads_.upper_bound(since); at != payloads_.end(); ++at) {
-    if (at->second.disk == &disk) at->second.excused = true;
+  for (auto& [number, payload] : payloads_) {
+    if (payload.disk == &disk && payload.mark > since) payload.excused = true;
   }
 }
 
 void Ledger::HandOver(const Shadow& from, const Shadow& to, uint64_t until) {
   for (auto& [number, payload] : payloads_) {
-    if (number <= until && payload.disk == &from) payload.disk = &to;
+    if (payload.disk == &from && payload.mark <= until) payload.disk = &to;
   }
 }
 
@@ -59,8 +59,8 @@ void Ledger::CoreRegressed() {
 
 void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t number,
                           Offset end) {
-  ++acknowledged_;
   Payload& payload = payloads_[number];
+  payload.mark = ++acknowledged_;
   payload.disk = &disk;
   payload.edge = edge;
   payload.origin = origin;

@@ -50,7 +50,7 @@ class Ledger {
   void MayDropOldest(const std::string& stream) { drop_oldest_.insert(stream); }
   void StreamDeleted(const std::string& stream) { deleted_.insert(stream); }
   bool WasDeleted(const std::string& stream) const { return deleted_.contains(stream); }
-  /// What `node`'s disk acknowledged since `since` and the core does not hold is gone.
+  /// What this disk acknowledged after `since` and the core does not hold is gone.
   void Excuse(const Shadow& disk, uint64_t since);
   /// What was acknowledged on one disk counts as acknowledged on its copy as well.
   void HandOver(const Shadow& from, const Shadow& to, uint64_t until);
@@ -63,7 +63,7 @@ class Ledger {
   /// The source acknowledged it: OK after the sync.
   void Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t payload, Offset end);
   /// A number that grows with each acknowledgement, for Excuse and HandOver.
-  uint64_t mark() const { return last_payload_; }
+  uint64_t mark() const { return acknowledged_; }
 
   // Observations.
   void Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log);
@@ -85,6 +85,7 @@ class Ledger {
   };
   struct Payload {
     const Shadow* disk = nullptr;
+    uint64_t mark = 0;  ///< of its acknowledgement
     std::string edge;
     LogOrigin origin;
     Offset last;  ///< offset of its last record

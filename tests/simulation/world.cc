@@ -214,12 +214,15 @@ void World::Heal() {
   delay_ = absl::Milliseconds(20);
   unreachable_until_.clear();
   for (auto& link : links_) link->Cut(/*in_flight_lost=*/false, absl::Seconds(1), absl::Seconds(2));
-  for (auto& edge : edges_) {
-    edge->disk().SetCapacity(uint64_t{1} << 40);
-    edge->clock().SetWallError(absl::ZeroDuration());
+  // Each node starts again with a larger disk.
+  limits_.edge_disk = limits_.core_disk = {};
+  std::vector<SimNode*> nodes = {&core_};
+  for (auto& edge : edges_) nodes.push_back(edge.get());
+  for (SimNode* node : nodes) {
+    node->Stop();
+    node->disk().SetCapacity(uint64_t{1} << 40);
+    node->clock().SetWallError(absl::ZeroDuration());
   }
-  core_.disk().SetCapacity(uint64_t{1} << 40);
-  core_.clock().SetWallError(absl::ZeroDuration());
   const absl::Duration bound = time_.now() + kHealedWithin;
   std::string missing = "nothing was looked at";
   while (!missing.empty() && time_.now() < bound && !time_.violated()) {

@@ -1,0 +1,155 @@
+#include "core/admission.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "fabric/base/error.h"
+
+namespace selvage {
+namespace {
+
+constexpr int kSupersededBootIdsMax = 64;
+constexpr int64_t kDayMs = 24 * 3600 * 1000LL;
+
+using Edges = std::map<std::string, v1::StoredEdge>;
+
+template <class Ids>
+bool Contains(const Ids& ids, const std::string& id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) {
+  if (hello.protocol() != 1) {
+    return MakeError(absl::StatusCode::kUnimplemented, "unsupported_protocol",
+                     fmt::format("the edge speaks link protocol {}, this core 1", hello.protocol()),
+                     "upgrade the older end");
+  }
+  if (hello.store_id().size() != 16 || hello.boot_id().size() != 16) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "a hello without store id and boot id");
+  }
+  if (edge.retired()) {
+    return MakeError(absl::StatusCode::kPermissionDenied, "edge_retired",
+                     fmt::format("edge {} was retired", hello.edge()), "give the site a new edge id and certificate");
+  }
+  if (edge.held()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "edge_held",
+                     fmt::format("edge {} is held until an operator decides", hello.edge()),
+                     "selvagectl alarm list at the core says why", Retry::kYes);
+  }
+  return absl::OkStatus();
+}
+
+bool SlotTaken(const Edges& edges, uint32_t slot) {
+  return std::any_of(edges.begin(), edges.end(), [&](const auto& entry) {
+    const auto& tenures = entry.second.tenures();
+    return std::any_of(tenures.begin(), tenures.end(), [&](const auto& tenure) { return tenure.slot() == slot; });
+  });
+}
+
+void AddTenure(const v1::Hello& hello, const Edges& edges, AdmissionDecision& decision) {
+  uint32_t slot = decision.core.next_slot();
+  // An edge that remembers a slot this core knows nothing of keeps it: the core was restored or replaced.
+  if (hello.has_slot() && !SlotTaken(edges, hello.slot())) slot = hello.slot();
+  while (SlotTaken(edges, slot)) ++slot;
+  decision.core.set_next_slot(std::max(decision.core.next_slot(), slot + 1));
+  v1::StoredTenure& tenure = *decision.edge.add_tenures();
+  tenure.set_slot(slot);
+  tenure.set_store_id(hello.store_id());
+}
+
+/// Which of the stores that the edge had this one is. Not OK: an operator must decide.
+absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall_ms, AdmissionDecision& decision) {
+  v1::StoredEdge& edge = decision.edge;
+  if (edge.tenures().empty()) {
+    AddTenure(hello, edges, decision);
+    return absl::OkStatus();
+  }
+  v1::StoredTenure& current = *edge.mutable_tenures(edge.tenures_size() - 1);
+  if (current.store_id() == hello.store_id()) return absl::OkStatus();
+  for (const v1::StoredTenure& tenure : edge.tenures()) {
+    if (tenure.store_id() != hello.store_id() && !Contains(tenure.former_store_ids(), hello.store_id())) continue;
+    edge.set_held_store_id(hello.store_id());
+    return MakeError(absl::StatusCode::kAborted, "clone", "a store that was replaced before is back");
+  }
+  if (hello.empty()) {
+    current.add_former_store_ids(current.store_id());
+    current.set_store_id(hello.store_id());
+    decision.adopts = true;
+    return absl::OkStatus();
+  }
+  if (edge.slot_given_ms() > 0 && wall_ms - edge.slot_given_ms() < kDayMs) {
+    return MakeError(absl::StatusCode::kAborted, "second_new_store",
+                     "a second store with a history of its own within a day");
+  }
+  AddTenure(hello, edges, decision);
+  edge.set_slot_given_ms(wall_ms);
+  return absl::OkStatus();
+}
+
+void TakeBoot(const v1::Hello& hello, v1::StoredEdge& edge) {
+  if (!edge.boot_id().empty() && edge.boot_id() != hello.boot_id()) {
+    edge.add_superseded_boot_ids(edge.boot_id());
+    auto& ids = *edge.mutable_superseded_boot_ids();
+    if (ids.size() > kSupersededBootIdsMax) ids.DeleteSubrange(0, ids.size() - kSupersededBootIdsMax);
+  }
+  edge.set_boot_id(hello.boot_id());
+}
+
+}  // namespace
+
+absl::StatusOr<AdmissionDecision> DecideAdmission(const v1::Hello& hello, const v1::StoredCore& core,
+                                                  const Edges& edges, int64_t wall_ms) {
+  AdmissionDecision decision;
+  decision.core = core;
+  if (auto known = edges.find(hello.edge()); known != edges.end()) decision.edge = known->second;
+  v1::StoredEdge& edge = decision.edge;
+  edge.set_edge(hello.edge());
+  SELVAGE_RETURN_IF_ERROR(CheckHello(hello, edge));
+  if (!hello.cluster_id().empty() && hello.cluster_id() != core.cluster_id() &&
+      !Contains(core.other_cluster_ids(), hello.cluster_id())) {
+    if (!edges.empty()) {
+      return MakeError(absl::StatusCode::kFailedPrecondition, "foreign_cluster",
+                       fmt::format("edge {} belongs to another cluster", hello.edge()),
+                       "check the edge's link.addresses; if this core took the place of one that was lost, resolve "
+                       "the alarm: its edges then belong here",
+                       Retry::kYes);
+    }
+    // A core that no edge ever linked with takes the place of one that was lost.
+    decision.core.set_cluster_id(hello.cluster_id());
+  }
+  decision.hold = Contains(edge.superseded_boot_ids(), hello.boot_id())
+                      ? MakeError(absl::StatusCode::kAborted, "clone",
+                                  "two machines run the same store: a process that was superseded dialled again")
+                      : TakeTenure(hello, edges, wall_ms, decision);
+  if (!decision.hold.ok()) {
+    edge.set_held(true);
+    return decision;
+  }
+  TakeBoot(hello, edge);
+  edge.set_session_epoch(std::max(edge.session_epoch(), hello.session_epoch()) + 1);
+  edge.set_last_seen_ms(wall_ms);
+  return decision;
+}
+
+void ReleaseEdge(v1::StoredEdge& edge) {
+  edge.set_held(false);
+  edge.clear_superseded_boot_ids();
+  edge.set_slot_given_ms(0);
+  const std::string id = edge.held_store_id();
+  edge.clear_held_store_id();
+  if (id.empty()) return;
+  auto& tenures = *edge.mutable_tenures();
+  for (int i = 0; i < tenures.size(); ++i) {
+    v1::StoredTenure tenure = tenures[i];
+    if (tenure.store_id() != id && !Contains(tenure.former_store_ids(), id)) continue;
+    if (tenure.store_id() != id) tenure.add_former_store_ids(tenure.store_id());
+    tenure.set_store_id(id);
+    tenures.DeleteSubrange(i, 1);
+    *tenures.Add() = tenure;
+    return;
+  }
+}
+
+}  // namespace selvage

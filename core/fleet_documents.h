@@ -1,0 +1,12 @@
+#pragma once
+
+#include "fabric/storage/kv_store.h"
+#include "selvage/v1/store.pb.h"
+
+/// The core's documents in its store (docs/formats.md).
+namespace selvage {
+
+void StageCore(WriteBatch& batch, const v1::StoredCore& core);
+void StageEdge(WriteBatch& batch, const v1::StoredEdge& edge);
+
+}  // namespace selvage

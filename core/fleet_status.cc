@@ -1,0 +1,79 @@
+#include "core/fleet.h"
+
+/// What the core shows of its edges.
+namespace selvage {
+
+v1::EdgeSummary Fleet::SummaryOf(const v1::StoredEdge& edge) const {
+  v1::EdgeSummary summary;
+  summary.set_edge(edge.edge());
+  summary.set_connected(links_.contains(edge.edge()));
+  for (int i = 0; i + 1 < edge.tenures_size(); ++i) summary.add_former_slots(edge.tenures(i).slot());
+  if (!edge.tenures().empty()) {
+    summary.set_slot(edge.tenures(edge.tenures_size() - 1).slot());
+    summary.set_store_id(edge.tenures(edge.tenures_size() - 1).store_id());
+  }
+  *summary.mutable_labels() = edge.labels();
+  summary.set_max_rate(edge.max_rate());
+  summary.set_retired(edge.retired());
+  summary.set_held(edge.held());
+  summary.set_last_seen_ms(edge.last_seen_ms());
+  summary.set_session_epoch(edge.session_epoch());
+  summary.set_spec_generation(core_.generation());
+  *summary.mutable_status() = edge.status();
+  return summary;
+}
+
+std::vector<v1::EdgeSummary> Fleet::Summaries() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<v1::EdgeSummary> summaries;
+  for (const auto& [name, edge] : edges_) summaries.push_back(SummaryOf(edge));
+  return summaries;
+}
+
+bool Fleet::HasReported(const std::string& edge) const {
+  absl::MutexLock lock(&mutex_);
+  auto it = links_.find(edge);
+  return it != links_.end() && it->second.reported;
+}
+
+std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
+  std::vector<v1::FlowStatus> rows;
+  for (const v1::EdgeSummary& edge : Summaries()) {
+    if (!only.empty() && edge.edge() != only) continue;
+    for (v1::FlowStatus flow : edge.status().flows()) {
+      bool up = flow.direction() == v1::UP;
+      int64_t reported_lag = flow.source_end() - flow.replica_end();
+      LogOrigin origin{flow.edge(), Slot(edge.slot()), flow.stream(), PartitionId(flow.partition())};
+      if (!up) origin = {flow.direction() == v1::DOWN ? edge.edge() : "", Slot(0), flow.stream(), PartitionId(flow.partition())};
+      if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
+        LogState state = log->state();
+        // Each end knows its own end best.
+        if (up) flow.set_replica_end(state.end.value());
+        if (up && flow.source_end() < state.end.value()) flow.set_source_end(state.end.value());
+        if (!up) flow.set_source_end(state.end.value());
+        if (!up && flow.replica_end() < flow.source_end() && flow.state() == "caught_up") flow.set_state("streaming");
+      }
+      if (flow.replica_end() >= flow.source_end()) {
+        flow.set_lag_bytes(0);
+        flow.set_lag_seconds(0);
+        flow.set_catch_up_seconds(0);
+        if (flow.state() == "streaming") flow.set_state("caught_up");
+      }
+      int64_t lag = flow.source_end() - flow.replica_end();
+      if (up && lag > 0 && lag < reported_lag) {
+        // The report is some seconds old; what arrived since is not missing any more.
+        double left = static_cast<double>(lag) / static_cast<double>(reported_lag);
+        flow.set_lag_bytes(static_cast<uint64_t>(static_cast<double>(flow.lag_bytes()) * left));
+        if (flow.catch_up_seconds() > 0) flow.set_catch_up_seconds(flow.catch_up_seconds() * left);
+      }
+      if (!edge.connected()) flow.set_state("offline");
+      // Until it reports, what the edge wrote while there was no link is not known here.
+      if (edge.connected() && !HasReported(edge.edge())) flow.set_state("opening");
+      flow.set_slot(edge.slot());
+      rows.push_back(std::move(flow));
+    }
+  }
+  return rows;
+}
+
+}  // namespace selvage
