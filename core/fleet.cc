@@ -185,6 +185,7 @@ absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition de
     }
     v1::StoredCore core = NextGeneration();
     definition.set_generation(core.generation());
+    definition.set_created(core.generation());
     SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition, [&](WriteBatch& batch) { StageCore(batch, core); }));
     SELVAGE_RETURN_IF_ERROR(CreateSharedLogs(definition));
     absl::MutexLock lock(&mutex_);
@@ -231,12 +232,9 @@ absl::StatusOr<int> Fleet::DeleteStream(const std::string& name) {
                        "selvagectl stream list shows what there is");
     }
     v1::StoredCore core = NextGeneration();
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Remove(name, [&](WriteBatch& batch) { StageCore(batch, core); }));
-    {
-      absl::MutexLock lock(&mutex_);
-      core_.set_generation(core.generation());
-    }
-    SELVAGE_ASSIGN_OR_RETURN(logs, node_.logs().DeleteStream(name));
+    SELVAGE_ASSIGN_OR_RETURN(logs, node_.DeleteStream(name, [&](WriteBatch& batch) { StageCore(batch, core); }));
+    absl::MutexLock lock(&mutex_);
+    core_.set_generation(core.generation());
   }
   WakeAll();
   return logs;

@@ -53,8 +53,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamReq
 
 absl::StatusOr<int> EdgeAdmin::DeleteStream(const std::string& stream) {
   SELVAGE_RETURN_IF_ERROR(Provisional(stream).status());
-  SELVAGE_RETURN_IF_ERROR(node().catalog().Remove(stream));
-  SELVAGE_ASSIGN_OR_RETURN(const int logs, node().logs().DeleteStream(stream));
+  SELVAGE_ASSIGN_OR_RETURN(const int logs, node().DeleteStream(stream));
   LogInfo("stream deleted", {{"stream", stream}, {"logs", logs}});
   return logs;
 }

@@ -103,6 +103,10 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
     node_.alarms().Report({"core_restored", welcome.core(), "the core's store is not the one this edge knew: it was restored or replaced",
                            "nothing to do here: what the core lacks is sent again as far as it is still held", false});
     SELVAGE_RETURN_IF_ERROR(MakeProvisional());
+    // What the former core acknowledged says nothing of what this one holds.
+    for (EmbeddedLog* log : node_.logs().Logs()) {
+      if (log->origin().edge.empty() && log->acknowledged()) log->SetAcknowledged(log->state().base);
+    }
   }
   for (const v1::Adoption& adoption : welcome.adoptions()) SELVAGE_RETURN_IF_ERROR(Adopt(adoption));
   bool new_lineage = membership.lineage_id() != welcome.lineage_id();
@@ -124,6 +128,7 @@ absl::Status EdgeState::MakeProvisional() {
   for (v1::StreamDefinition& definition : node_.catalog().All()) {
     if (definition.generation() == 0) continue;
     definition.set_generation(0);
+    definition.set_created(0);
     SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
   }
   return absl::OkStatus();
@@ -142,12 +147,21 @@ absl::Status EdgeState::Adopt(const v1::Adoption& adoption) {
   return node_.logs().Create(create).status();
 }
 
+absl::Status EdgeState::DropStream(const std::string& name) {
+  LogInfo("deleting a stream that the core deleted", {{"stream", name}});
+  return node_.DeleteStream(name).status();
+}
+
 absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
   if (spec.generation() <= this->spec().generation()) return false;
   std::set<std::string> wanted;
   for (const v1::StreamDefinition& definition : spec.streams()) {
     wanted.insert(definition.name());
     auto known = node_.catalog().Find(definition.name());
+    if (known && known->created() != 0 && known->created() != definition.created()) {
+      SELVAGE_RETURN_IF_ERROR(DropStream(known->name()));
+      known.reset();
+    }
     if (known) {
       if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
         node_.alarms().Report({"definition_mismatch", definition.name(), std::string(same.message()), ErrorHint(same), true});
@@ -165,9 +179,7 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
   for (const v1::StreamDefinition& known : node_.catalog().All()) {
     bool the_cores = known.generation() > 0 && known.direction() != v1::LOCAL;
     if (!the_cores || wanted.contains(known.name())) continue;
-    LogInfo("deleting a stream that the core deleted", {{"stream", known.name()}});
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Remove(known.name()));
-    SELVAGE_RETURN_IF_ERROR(node_.logs().DeleteStream(known.name()).status());
+    SELVAGE_RETURN_IF_ERROR(DropStream(known.name()));
   }
   SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
@@ -190,6 +202,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::CreateStream(v1::StreamDefinitio
                      fmt::format("stream {} exists", definition.name()), "selvagectl stream describe shows it");
   }
   definition.set_generation(0);
+  definition.set_created(0);
   SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
   SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
   return definition;

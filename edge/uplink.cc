@@ -191,13 +191,18 @@ LogFlowSource* Uplink::SourceOf(const Session& session, FlowNumber flow) {
   return it == session.senders().end() ? nullptr : &static_cast<LogFlowSource&>(it->second->source());
 }
 
+/// Once it is known of every flow where its history parts from the core's. Until then nothing is sent: an entry that the
+/// core takes now and acknowledges too late would be sent again in the new log.
 void Uplink::RebirthIfForked(Session& session) {
   if (forks_.empty()) return;
+  session.StopSending();
   std::vector<EmbeddedLogStore::Branching> branchings;
   for (const auto& [number, sender] : session.senders()) {
-    if (sender->state() == Sender::State::kOpening || sender->state() == Sender::State::kProbing) return;  // not all known yet
+    const bool forked = sender->state() == Sender::State::kForked;
+    const bool refused = sender->state() == Sender::State::kHeld && sender->retry_at() == absl::InfiniteDuration();
+    if (!forked && !refused && !sender->AllAcknowledged()) return;
     auto& log = static_cast<EmbeddedLog&>(static_cast<LogFlowSource&>(sender->source()).log());
-    std::optional<LogPosition> from = sender->state() == Sender::State::kForked ? sender->fork() : sender->acknowledged();
+    std::optional<LogPosition> from = forked ? sender->fork() : sender->acknowledged();
     if (from) branchings.push_back({&log, LogId::Mint(node_.random()), *from});
   }
   absl::Status reborn = state_.Rebirth(std::move(branchings));

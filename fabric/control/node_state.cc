@@ -65,6 +65,15 @@ absl::Status NodeState::CreateOwnLogs(const v1::StreamDefinition& definition) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<int> NodeState::DeleteStream(const std::string& name, const std::function<void(WriteBatch&)>& also) {
+  SELVAGE_ASSIGN_OR_RETURN(int logs, logs_.DeleteStream(name, [&](WriteBatch& batch) {
+                             catalog_.StageRemove(batch, name);
+                             also(batch);
+                           }));
+  catalog_.Forget(name);
+  return logs;
+}
+
 std::map<LogNumber, Offset> NodeState::EndsToRecord(const std::map<LogNumber, Offset>& recorded) {
   std::map<LogNumber, Offset> ends = logs_.Ends();
   for (EmbeddedLog* log : logs_.Logs()) {

@@ -66,6 +66,9 @@ class NodeState {
   absl::Status RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also);
   /// Creates the logs of a stream that this node is the source of and that do not exist yet.
   absl::Status CreateOwnLogs(const v1::StreamDefinition& definition);
+  /// Deletes a stream, its definition and its logs at once, with what `also` stages. The number of logs.
+  absl::StatusOr<int> DeleteStream(
+      const std::string& name, const std::function<void(WriteBatch&)>& also = [](WriteBatch&) {});
   /// What to write as acknowledged ends (storage/acked_ends.h), where `recorded` was written last: a held log keeps what
   /// it had acknowledged until an operator accepts the loss.
   std::map<LogNumber, Offset> EndsToRecord(const std::map<LogNumber, Offset>& recorded);

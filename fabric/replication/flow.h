@@ -57,6 +57,8 @@ class FlowSource {
   /// The replica holds everything before this durably. May go down when a session resumes with a replica that
   /// lost.
   virtual void Acknowledged(const LogPosition& durable) = 0;
+  /// What the replica is remembered to have acknowledged; 0 when nothing is known.
+  virtual Offset last_acknowledged() { return Offset(0); }
 };
 
 /// An entry that arrived whole.
@@ -74,6 +76,8 @@ class FlowSink {
 
   /// The durable end: where the source is to go on.
   virtual LogPosition position() = 0;
+  /// The first offset held.
+  virtual Offset start() = 0;
   /// Checks bytes that came from the peer, before they are persisted.
   virtual absl::Status Check(const ReceivedEntry& entry) = 0;
   /// The chain hash at `offset`, if it is a boundary between entries held here.

@@ -129,6 +129,33 @@ std::optional<Message> Sender::FinishBisect() {
   return std::nullopt;
 }
 
+std::optional<Message> Sender::OnFirstProbe(const v1::ProbeReply& reply, bool same, absl::Duration now) {
+  if (same) {
+    probed_first_ = true;
+    common_ = probed_;
+    return ProbeNext(now);
+  }
+  if (!reply.known() && inside_gap_) {
+    // The replica holds nothing any more of what the source could compare.
+    Stream(*inside_gap_);
+    return std::nullopt;
+  }
+  // The replica has trimmed more than the source: the first offset that both hold is compared instead.
+  const Offset held_from(reply.start());
+  if (!reply.known() && held_from > probed_.offset && held_from < differs_) {
+    auto boundary = source_.BoundaryAtOrBefore(held_from);
+    if (boundary.ok() && boundary->offset > probed_.offset) return Probe(*boundary);
+  }
+  // The histories part before anything that can be compared. What the replica acknowledged it had; the rest is sent
+  // again rather than lost.
+  const Offset acknowledged = std::min(source_.last_acknowledged(), differs_ - 1);
+  if (!reply.known() || acknowledged < probed_.offset) {
+    auto boundary = source_.BoundaryAtOrBefore(acknowledged);
+    if (boundary.ok() && boundary->offset > common_.offset) common_ = *boundary;
+  }
+  return FinishBisect();
+}
+
 std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply, absl::Duration now) {
   if (state_ != State::kProbing || Offset(reply.offset()) != probed_.offset) return std::nullopt;
   bool same = reply.known() && ChainHash(reply.hash()) == probed_.hash;
@@ -137,17 +164,7 @@ std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply, absl::D
     Stream(*inside_gap_);
     return std::nullopt;
   }
-  if (!probed_first_) {
-    probed_first_ = true;
-    if (same) return ProbeNext(now);
-    if (inside_gap_ && !reply.known()) {
-      // The replica holds nothing any more of what the source could compare.
-      Stream(*inside_gap_);
-      return std::nullopt;
-    }
-    // What lies before the first offset held cannot be compared: the fork is put at the first one that can.
-    return FinishBisect();
-  }
+  if (!probed_first_) return OnFirstProbe(reply, same, now);
   if (same) {
     common_ = probed_;
   } else {
@@ -200,6 +217,10 @@ void Sender::Hold(absl::Status why, absl::Duration retry_after, absl::Duration n
   encoded_ = Bytes();
   sent_of_entry_ = 0;
   in_flight_.clear();
+}
+
+bool Sender::AllAcknowledged() const {
+  return state_ == State::kStreaming && acknowledged_->offset >= sent_;
 }
 
 bool Sender::HasWork() {

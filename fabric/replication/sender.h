@@ -54,6 +54,8 @@ class Sender {
   /// minute, as long as nothing is acknowledged in between.
   void Hold(absl::Status why, absl::Duration retry_after, absl::Duration now);
 
+  /// True when the replica holds no entry that it has not acknowledged: none was sent whole since.
+  bool AllAcknowledged() const;
   /// True when an entry, or the rest of one, waits to be sent.
   bool HasWork();
   /// True when the next fragment begins a new entry, which needs credit for EntryBytes().
@@ -75,6 +77,7 @@ class Sender {
   std::optional<Message> ProbeNext(absl::Duration now);
   std::optional<Message> Probe(const LogPosition& at);
   absl::StatusOr<std::optional<LogPosition>> NextBoundary();
+  std::optional<Message> OnFirstProbe(const v1::ProbeReply& reply, bool same, absl::Duration now);
   std::optional<Message> FinishBisect();
   absl::Status CheckAck(const LogPosition& durable);
 

@@ -467,7 +467,7 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
 }
 
 void Session::QueueData(absl::Duration now, size_t budget, Ready& ready) {
-  if (!pacer_.window_open()) return;
+  if (!sending_ || !pacer_.window_open()) return;
   CollectCandidates();
   size_t queued = 0;
   while (auto turn = scheduler_.Pick(candidates_)) {

@@ -108,6 +108,8 @@ class Session {
   void SendSpec(const v1::EdgeSpec& spec);
   void SendStatus(const v1::EdgeStatus& status);
   void set_max_rate(uint64_t bytes_per_second);
+  /// Sends no entries from here on, so that what is under way can be waited for.
+  void StopSending() { sending_ = false; }
   /// Tells the peer and ends the link. With `retry_after` 0 the peer decides itself when to try again.
   void Close(const absl::Status& why, absl::Duration retry_after = absl::ZeroDuration());
 
@@ -149,6 +151,7 @@ class Session {
   bool established_ = false;
   bool hello_done_ = false;  // sent at the edge, seen at the core
   bool closing_ = false;
+  bool sending_ = true;
   absl::Status close_reason_;
   absl::Duration last_sent_;
   absl::Duration last_heard_;

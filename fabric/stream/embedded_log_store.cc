@@ -217,6 +217,11 @@ std::vector<Log*> EmbeddedLogStore::All() {
 }
 
 absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
+  return DeleteStream(stream, [](WriteBatch&) {});
+}
+
+absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
+                                                   const std::function<void(WriteBatch&)>& also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<EmbeddedLog*> logs = Logs();
   std::erase_if(logs, [&](EmbeddedLog* log) { return log->origin().stream != stream; });
@@ -230,6 +235,7 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
                         GapIndexKey(log->number() + 1, Offset(0)));
       batch.Delete(Family::kMeta, LogDocumentKey(log->number()));
     }
+    also(batch);
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);

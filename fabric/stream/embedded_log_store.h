@@ -46,6 +46,8 @@ class EmbeddedLogStore : public LogStore {
   EmbeddedLog* Find(const LogOrigin& origin) override;
   std::vector<Log*> All() override;
   absl::StatusOr<int> DeleteStream(const std::string& stream) override;
+  /// The same, with what `also` stages in the same batch.
+  absl::StatusOr<int> DeleteStream(const std::string& stream, const std::function<void(WriteBatch&)>& also);
   absl::StatusOr<std::vector<LostRange>> Losses() override;
 
   std::vector<EmbeddedLog*> Logs();

@@ -39,6 +39,7 @@ class LogFlowSource : public replication::FlowSource {
   absl::StatusOr<std::vector<replication::SourceEntry>> Read(Offset from, size_t max_bytes) override;
   absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
   void Acknowledged(const LogPosition& durable) override;
+  Offset last_acknowledged() override { return log_.acknowledged().value_or(Offset(0)); }
 
  private:
   /// The end of an entry that was read to be sent.
@@ -70,6 +71,7 @@ class LogFlowSink : public replication::FlowSink {
   Log& log() { return log_; }
 
   LogPosition position() override { return log_.state().position(); }
+  Offset start() override { return log_.state().start; }
   absl::Status Check(const replication::ReceivedEntry& entry) override;
   std::optional<ChainHash> HashAt(Offset offset) override;
 

@@ -132,19 +132,13 @@ absl::Status StreamCatalog::Put(const v1::StreamDefinition& definition,
       });
 }
 
-absl::Status StreamCatalog::Remove(const std::string& name, std::function<void(WriteBatch&)> also) {
-  return Commit(
-      committer_,
-      [&](WriteBatch& batch) {
-        batch.Delete(Family::kMeta, std::string(kStreamPrefix) + name);
-        also(batch);
-        return absl::OkStatus();
-      },
-      [&](const absl::Status& status) {
-        if (!status.ok()) return;
-        absl::MutexLock lock(&mutex_);
-        streams_.erase(name);
-      });
+void StreamCatalog::StageRemove(WriteBatch& batch, const std::string& name) {
+  batch.Delete(Family::kMeta, std::string(kStreamPrefix) + name);
+}
+
+void StreamCatalog::Forget(const std::string& name) {
+  absl::MutexLock lock(&mutex_);
+  streams_.erase(name);
 }
 
 }  // namespace selvage

@@ -40,8 +40,9 @@ class StreamCatalog {
   /// Adds or replaces a complete definition; `also` is staged in the same batch.
   absl::Status Put(
       const v1::StreamDefinition& definition, std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
-  absl::Status Remove(
-      const std::string& name, std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
+  /// Removes a definition as part of `batch`; call Forget when that is durable.
+  void StageRemove(WriteBatch& batch, const std::string& name);
+  void Forget(const std::string& name);
 
  private:
   KvStore& store_;

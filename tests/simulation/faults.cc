@@ -149,20 +149,20 @@ void World::EdgeDiskLost() {
   SimEdge& edge = AnyEdge();
   edge.Die("its disk is lost");
   edge.PutDisk(std::make_unique<SimDisk>());
-  edge.shadow().set_back = true;
+  ledger_.SetBack(edge.shadow());
   ledger_.Excuse(edge.shadow(), 0);
 }
 
 void World::EdgeRestored() {
   SimEdge& edge = AnyEdge();
   auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.node == edge.name(); });
-  if (backup == backups_.end() || edge.copied_at() > 0) {
+  if (backup == backups_.end() || edge.copied_at()) {
     if (edge.up()) backups_.push_back({edge.disk().Copy(), ledger_.mark(), edge.name()});
     return;
   }
   edge.Die("it is restored from a backup");
   edge.PutDisk(std::make_unique<SimDisk>(backup->image));
-  edge.shadow().set_back = true;
+  ledger_.SetBack(edge.shadow());
   ledger_.Excuse(edge.shadow(), backup->mark);
   backups_.erase(backup);
 }
@@ -178,25 +178,26 @@ void World::EdgeTailLost() {
     edge.Die("its disk lost what it had synced");
     before->acked_ends = edge.disk().acked_ends;
     edge.PutDisk(std::make_unique<SimDisk>(*before));
-    edge.shadow().set_back = edge.shadow().lost_tail = true;
+    ledger_.SetBack(edge.shadow());
+    edge.shadow().lost_tail = true;
     ledger_.Excuse(edge.shadow(), mark);
   });
 }
 
 void World::EdgeCloned() {
   SimEdge& edge = AnyEdge();
-  if (!edge.up() || edge.disk().dead() || edge.copied_at() > 0 || edges_.size() > 24) return;
+  if (!edge.up() || edge.disk().dead() || edge.copied_at() || edges_.size() > 24) return;
   auto clone = std::make_unique<SimEdge>(here_, edge.name(), [this](SimEdge& e) { return Dial(e); });
   clone->PutDisk(std::make_unique<SimDisk>(edge.disk().Copy()));
   for (SimEdge* each : {&edge, clone.get()}) {
     each->set_copied_at(ledger_.mark());
-    each->shadow().set_back = true;
+    ledger_.SetBack(each->shadow());
   }
   edges_.push_back(std::move(clone));
 }
 
 void World::CoreSetBack() {
-  core_.shadow().set_back = true;
+  ledger_.SetBack(core_.shadow());
   core_.Regressed();
   ledger_.CoreRegressed();
 }

@@ -110,7 +110,7 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
                                   Describe(entry)));
       }
       CheckEntry(shadow, seen, entry);
-      if (!state.options().is_edge && !seen.source) Delivered(log.number(), log.origin(), entry);
+      if (!state.options().is_edge && !seen.source) Delivered(state, log, entry);
       seen.end = entry.to;
       seen.hash = entry.hash_after;
       seen.epoch = LeaderEpochOf(entry);
@@ -161,13 +161,21 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
   }
 }
 
-void Ledger::Delivered(LogNumber log, const LogOrigin& origin, const Entry& entry) {
+void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   if (entry.kind == EntryKind::kGap) return;
+  const LogOrigin& origin = log.origin();
   const uint64_t number = PayloadOf(entry);
-  auto [place, first] = at_core_.try_emplace(number, Place{log, entry.from});
-  if (!first && (place->second.log != log || place->second.from != entry.from)) {
-    time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,
-                              place->second.log.value(), place->second.from.value(), log.value(), entry.from.value()));
+  auto [at_core, first] = at_core_.try_emplace(number, Place{log.number(), entry.from});
+  const Place place = std::exchange(at_core->second, Place{log.number(), entry.from});
+  if (!first && (place.log != log.number() || place.from != entry.from)) {
+    const std::vector<EmbeddedLog*> logs = core.logs().Logs();
+    const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
+      return other->number() == place.log && other->state().start <= place.from;
+    });
+    if (held || !set_back_.contains(origin.edge)) {
+      time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,
+                                place.log.value(), place.from.value(), log.number().value(), entry.from.value()));
+    }
   }
   auto at = payloads_.find(number);
   if (at == payloads_.end()) return;  // durable, but never acknowledged

@@ -30,7 +30,7 @@ struct Shadow {
 
   const std::string node;
   std::map<LogNumber, Seen> seen;
-  bool set_back = false;   ///< the disk held more once: replicas may regress, and histories fork
+  bool set_back = false;   ///< see Ledger::SetBack
   bool lost_tail = false;  ///< the disk lost what it had synced: logs may be held, and have gaps for it
 };
 
@@ -40,7 +40,8 @@ struct Shadow {
 /// - a log is contiguous: each entry follows the one before in offset, chain hash and leader epoch; holes are gaps;
 /// - a replica holds only entries that a source of that log had synced, byte for byte, at that place of its chain;
 /// - what was visible before a crash is there after it;
-/// - a record is in one place at the core, at the offset that was acknowledged;
+/// - a record is in one place at the core, at the offset that was acknowledged (but for what an edge set back to a
+///   backup sends again because the core trimmed it meanwhile: better twice than never);
 /// - a gap has a reason that something in this run gave.
 class Ledger {
  public:
@@ -48,6 +49,11 @@ class Ledger {
 
   // What the run does that gives reason for a gap or an absence.
   void MayDropOldest(const std::string& stream) { drop_oldest_.insert(stream); }
+  /// The disk held more once: replicas may regress, and histories fork.
+  void SetBack(Shadow& disk) {
+    disk.set_back = true;
+    set_back_.insert(disk.node);
+  }
   void StreamDeleted(const std::string& stream) { deleted_.insert(stream); }
   bool WasDeleted(const std::string& stream) const { return deleted_.contains(stream); }
   /// What this disk acknowledged after `since` and the core does not hold is gone.
@@ -101,7 +107,7 @@ class Ledger {
 
   void CheckEntry(const Shadow& shadow, const Shadow::Seen& log, const Entry& entry);
   void CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry& entry);
-  void Delivered(LogNumber log, const LogOrigin& origin, const Entry& entry);
+  void Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry);
   static std::string Describe(const Entry& entry);
 
   Timeline& time_;
@@ -111,6 +117,7 @@ class Ledger {
   std::map<Partition, std::vector<std::pair<Offset, Offset>>> accounted_;  // gaps at the core that stand for a loss
   std::set<std::string> drop_oldest_;
   std::set<std::string> deleted_;
+  std::set<std::string> set_back_;
   bool tails_lost_ = false;
   uint64_t last_payload_ = 0;
   uint64_t acknowledged_ = 0;

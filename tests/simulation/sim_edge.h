@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "edge/edge_state.h"
@@ -22,8 +23,8 @@ class SimEdge : public SimNode {
   EdgeState& edge() { return *edge_; }
   const std::shared_ptr<SimLink>& link() const { return link_; }
 
-  /// Ledger::mark of when this machine was copied, or came into being as a copy; 0: never.
-  uint64_t copied_at() const { return copied_at_; }
+  /// Ledger::mark of when this machine was copied, or came into being as a copy, if ever.
+  std::optional<uint64_t> copied_at() const { return copied_at_; }
   void set_copied_at(uint64_t mark) { copied_at_ = mark; }
 
   /// Writes one batch to a partition of an own stream, if there is one.
@@ -46,7 +47,7 @@ class SimEdge : public SimNode {
   std::unique_ptr<EdgeState> edge_;
   std::shared_ptr<SimLink> link_;
   uint64_t dials_ = 0;
-  uint64_t copied_at_ = 0;
+  std::optional<uint64_t> copied_at_;
 };
 
 /// A batch of random size with a key that names it; see Ledger.

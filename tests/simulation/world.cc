@@ -194,8 +194,7 @@ void World::Resolve() {
       retired_[away] = true;
       if (away->up()) away->Stop();
       // What both had is still there; the rest was with that machine alone.
-      ledger_.HandOver(away->shadow(), copies.front()->shadow(), away->copied_at());
-      ledger_.HandOver(away->shadow(), copies.front()->shadow(), copies.front()->copied_at());
+      ledger_.HandOver(away->shadow(), copies.front()->shadow(), *away->copied_at());
       ledger_.Excuse(away->shadow(), 0);
     }
   }

@@ -147,10 +147,11 @@ class LogSink : public FlowSink {
   explicit LogSink(MemoryLog& log) : log_(log) {}
 
   LogPosition position() override { return log_.position(); }
+  Offset start() override { return start_held; }
   absl::Status Check(const ReceivedEntry&) override { return check_error; }
   std::optional<ChainHash> HashAt(Offset offset) override {
     LogPosition boundary = log_.BoundaryAtOrBefore(offset);
-    if (boundary.offset != offset) return std::nullopt;
+    if (boundary.offset != offset || offset < start_held) return std::nullopt;
     return boundary.hash;
   }
   /// What a log's committer does with what the session hands it.
@@ -165,6 +166,7 @@ class LogSink : public FlowSink {
   MemoryLog& log() { return log_; }
 
   absl::Status check_error;
+  Offset start_held;  ///< nothing before it is held any more
 
  private:
   MemoryLog& log_;
