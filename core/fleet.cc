@@ -128,6 +128,11 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
                                  open.name()));
   }
   auto known = node_.catalog().Find(open.name());
+  if (offered.created() != 0 && offered.created() != (known ? known->created() : 0)) {
+    return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
+                     fmt::format("stream {} was deleted here after edge {} got it", open.name(), edge),
+                     "the edge drops it when the news reaches it", Retry::kYes);
+  }
   if (known) {
     SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, offered));
   } else {

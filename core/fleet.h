@@ -63,6 +63,10 @@ class Fleet {
     v1::StreamDefinition definition;
   };
   absl::StatusOr<std::vector<DownLog>> DownLogs(const std::string& edge);
+  /// An edge holds another history of a down log from `from` on: this core was set back. The log gets a new id, so that
+  /// nothing the edges hold is overwritten, and every link that has it ends. What a shared log holds is sent anew from its
+  /// start, since not every edge is where this one is.
+  absl::Status BranchDownLog(EmbeddedLog& log, const LogPosition& from);
 
   // Control.
   absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);

@@ -12,10 +12,11 @@
 namespace selvage {
 
 absl::Status Fleet::HoldEdge(const v1::StoredEdge& edge, const absl::Status& why) {
-  SELVAGE_RETURN_IF_ERROR(StoreEdge(edge));
+  // The alarm first: an edge that is held without one could not be released after a crash in between.
   node_.alarms().Report({ErrorKind(why), edge.edge(), std::string(why.message()),
                          "stop the machine that should not be there, then resolve this alarm: the edge links again",
                          true});
+  SELVAGE_RETURN_IF_ERROR(StoreEdge(edge));
   std::function<void()> close;
   {
     absl::MutexLock lock(&mutex_);
@@ -134,6 +135,28 @@ bool Fleet::IsLinked(const std::string& edge, uint64_t link) const {
 int Fleet::links() const {
   absl::MutexLock lock(&mutex_);
   return static_cast<int>(links_.size());
+}
+
+absl::Status Fleet::BranchDownLog(EmbeddedLog& log, const LogPosition& from) {
+  const bool shared = log.origin().edge.empty();
+  LogPosition at = from;
+  if (shared) {
+    SELVAGE_ASSIGN_OR_RETURN(at, log.BoundaryAtOrBefore(log.state().start));
+  }
+  SELVAGE_RETURN_IF_ERROR(node_.logs().BranchAll({{&log, LogId::Mint(node_.random()), at}}, [](WriteBatch&) {}));
+  node_.alarms().Report({"fork", ToString(log.origin()),
+                         "edges hold another history of this stream: the core was restored from a backup",
+                         "what the stream holds since goes into a new log at the edges; nothing there is overwritten",
+                         false});
+  std::vector<std::function<void()>> closes;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [edge, link] : links_) {
+      if (shared || edge == log.origin().edge) closes.push_back(link.close);
+    }
+  }
+  for (const auto& close : closes) close();
+  return absl::OkStatus();
 }
 
 void Fleet::WakeAll() {

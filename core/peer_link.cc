@@ -42,12 +42,23 @@ void PeerLink::Handle(Session& session, const Session::Event& event) {
       fleet_.TakeStatus(edge_, event.edge_status);
       break;
     case Session::Event::Kind::kFlowForked:
+      OnFlowForked(session, event);
+      break;
     case Session::Event::Kind::kFlowHeld:
       fleet_.node().alarms().Report({"flow_held", fmt::format("{}, flow {} down", edge_, event.flow.value()),
                                      std::string(event.status.message()), ErrorHint(event.status), false});
       break;
     default:
       break;
+  }
+}
+
+void PeerLink::OnFlowForked(Session& session, const Session::Event& event) {
+  for (auto& [number, offered] : offered_) {
+    if (offered.flow != event.flow) continue;
+    absl::Status branched = fleet_.BranchDownLog(static_cast<EmbeddedLog&>(offered.source->log()), event.position);
+    if (!branched.ok()) session.Close(branched);
+    return;
   }
 }
 
@@ -101,7 +112,7 @@ void PeerLink::OfferDown(Session& session) {
     current.insert(number);
     auto it = offered_.find(number);
     if (it != offered_.end()) {
-      it->second.source->set_settings(log.definition.settings());
+      it->second.source->set_definition(log.definition);
       continue;
     }
     Offered offered;

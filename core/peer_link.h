@@ -42,6 +42,7 @@ class PeerLink : public replication::LinkHandler {
   absl::StatusOr<Fleet::Admission> Admit(const v1::Hello& hello);
   void OnHello(replication::Session& session, const v1::Hello& hello);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
+  void OnFlowForked(replication::Session& session, const replication::Session::Event& event);
   void FollowSpec(replication::Session& session);
   void OfferDown(replication::Session& session);
 

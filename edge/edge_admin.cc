@@ -46,7 +46,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamReq
   SELVAGE_RETURN_IF_ERROR(node().catalog().Put(definition));
   // The next offer tells the core the settings as they are now.
   for (LogFlowSource* source : state_.UpFlows()) {
-    if (source->log().origin().stream == definition.name()) source->set_settings(definition.settings());
+    if (source->log().origin().stream == definition.name()) source->set_definition(definition);
   }
   return definition;
 }

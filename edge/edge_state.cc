@@ -173,7 +173,7 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
     if (definition.direction() == v1::UP) SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
     absl::MutexLock lock(&mutex_);
     for (auto& [number, source] : sources_) {
-      if (source->log().origin().stream == definition.name()) source->set_settings(definition.settings());
+      if (source->log().origin().stream == definition.name()) source->set_definition(definition);
     }
   }
   for (const v1::StreamDefinition& known : node_.catalog().All()) {
@@ -231,7 +231,11 @@ std::vector<LogFlowSource*> EdgeState::UpFlows() {
     if (!definition || definition->direction() != v1::UP) continue;
     absl::MutexLock lock(&mutex_);
     auto& source = sources_[log->number()];
-    if (source == nullptr) source = std::make_unique<LogFlowSource>(*log, *definition);
+    if (source == nullptr) {
+      source = std::make_unique<LogFlowSource>(*log, *definition);
+    } else {
+      source->set_definition(*definition);
+    }
     flows.push_back(source.get());
   }
   return flows;

@@ -34,10 +34,12 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
   SELVAGE_RETURN_IF_ERROR(catalog_.Open());
   SELVAGE_ASSIGN_OR_RETURN(auto problems, logs_.Open(acknowledged_ends));
   alarms_.OnResolve("log_held", [this, problems](const v1::AlarmDocument& alarm, const std::string&) {
+    // A log and the ones it took the place of have one name; of an earlier start there may be none any more.
     for (const auto& problem : problems) {
-      if (ToString(problem.log->origin()) == alarm.subject()) return logs_.AcceptLoss(*problem.log, problem.acknowledged_end);
+      if (ToString(problem.log->origin()) != alarm.subject() || problem.log->held().ok()) continue;
+      SELVAGE_RETURN_IF_ERROR(logs_.AcceptLoss(*problem.log, problem.acknowledged_end));
     }
-    return absl::OkStatus();  // of an earlier start: the log is whole now
+    return absl::OkStatus();
   });
   for (const auto& problem : problems) {
     alarms_.Report({"log_held", ToString(problem.log->origin()), std::string(problem.what.message()),

@@ -144,8 +144,7 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   if (problem.ok() && state.end < expected) {
     problem = MakeError(absl::StatusCode::kDataLoss, "recovered_less_than_acknowledged",
                         fmt::format("{}: the store recovered up to offset {}, but had acknowledged up to {}",
-                                    ToString(origin), state.end.value(), expected.value()),
-                        "look at the disk, then resolve the alarm: what is lost becomes a recorded gap");
+                                    ToString(origin), state.end.value(), expected.value()));
   }
   std::optional<Offset> acknowledged;
   if (document.acked() >= 0) acknowledged = Offset(document.acked());
@@ -153,6 +152,9 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, ages_, number, origin, std::move(state),
                                                        acknowledged, document.superseded()));
   if (!problem.ok()) {
+    // Whoever comes again after the operator's word is served.
+    problem = MakeError(problem.code(), ErrorKind(problem), std::string(problem.message()),
+                        "look at the disk, then resolve the alarm: what is lost becomes a recorded gap", Retry::kYes);
     log->Hold(problem);
     problems.push_back({log, problem, expected});
   }

@@ -62,9 +62,9 @@ v1::StreamDefinition LogFlowSource::definition() const {
   return definition_;
 }
 
-void LogFlowSource::set_settings(const v1::StreamSettings& settings) {
+void LogFlowSource::set_definition(const v1::StreamDefinition& definition) {
   absl::MutexLock lock(&mutex_);
-  *definition_.mutable_settings() = settings;
+  definition_ = definition;
 }
 
 uint64_t LogFlowSource::lag_bytes() const {

@@ -17,7 +17,7 @@
 namespace selvage {
 
 /// Offers a log to the peer. The session calls the port; everything else may be called from any thread, and
-/// the definition's settings may change while the flow runs.
+/// the definition may change while the flow runs: settings at once, the rest with the next offer.
 class LogFlowSource : public replication::FlowSource {
  public:
   /// `log` must outlive the source.
@@ -25,7 +25,7 @@ class LogFlowSource : public replication::FlowSource {
 
   Log& log() { return log_; }
   v1::StreamDefinition definition() const;
-  void set_settings(const v1::StreamSettings& settings);
+  void set_definition(const v1::StreamDefinition& definition);
 
   /// Body bytes held here that the replica has not acknowledged.
   uint64_t lag_bytes() const;
