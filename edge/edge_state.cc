@@ -58,13 +58,15 @@ v1::EdgeSpec EdgeState::spec() const {
   return spec_;
 }
 
-absl::Status EdgeState::StoreMembership(const v1::StoredMembership& membership) {
+absl::Status EdgeState::StoreMembership(const v1::StoredMembership& membership, const v1::EdgeSpec& spec) {
   SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
+    batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
   membership_ = membership;
+  spec_ = spec;
   return absl::OkStatus();
 }
 
@@ -116,12 +118,9 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
   membership.set_slot(welcome.slot());
   membership.set_session_epoch(welcome.session_epoch());
   membership.clear_forked_from();
-  if (new_lineage) {
-    // Another core counts its generations anew.
-    absl::MutexLock lock(&mutex_);
-    spec_.set_generation(0);
-  }
-  return StoreMembership(membership);
+  v1::EdgeSpec spec = this->spec();
+  if (new_lineage) spec.set_generation(0);  // another core counts its generations anew
+  return StoreMembership(membership, spec);
 }
 
 absl::Status EdgeState::MakeProvisional() {

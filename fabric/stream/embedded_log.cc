@@ -147,9 +147,9 @@ bool EmbeddedLog::superseded() const {
   return superseded_;
 }
 
-void EmbeddedLog::set_superseded() {
+void EmbeddedLog::set_superseded(bool superseded) {
   absl::MutexLock lock(&mutex_);
-  superseded_ = true;
+  superseded_ = superseded;
 }
 
 absl::Status EmbeddedLog::CheckAppendable() const {

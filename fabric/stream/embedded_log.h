@@ -91,7 +91,7 @@ class EmbeddedLog : public Log {
 
   // For EmbeddedLogStore, while it stages its own tasks.
   v1::StoredLog Document() const;
-  void set_superseded();
+  void set_superseded(bool superseded);
   /// Writes the document if what it says of acknowledgements changed since. Part of `batch`.
   void StageAcknowledged(WriteBatch& batch);
   /// Gives the log a new identity from `from` on; see EmbeddedLogStore::BranchAll. The state to publish

@@ -172,6 +172,9 @@ EmbeddedLog* EmbeddedLogStore::Add(std::unique_ptr<EmbeddedLog> log) {
 absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
   absl::MutexLock create_lock(&create_mutex_);
   EmbeddedLog* former = Find(create.origin);
+  for (EmbeddedLog* log : Logs()) {
+    if (log->origin() == create.origin && log->state().id == create.id) return MakeCurrent(*log, former);
+  }
   LogState state;
   state.id = create.id;
   state.base = state.start = state.end = create.base;
@@ -189,14 +192,28 @@ absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
     AppendBig<uint32_t>(next, number + 1);
     batch.Put(Family::kMeta, kNextLogKey, {next});
     batch.Put(Family::kMeta, LogDocumentKey(log->number()), {log->Document().SerializeAsString()});
-    if (former != nullptr) {
-      former->set_superseded();
-      batch.Put(Family::kMeta, LogDocumentKey(former->number()), {former->Document().SerializeAsString()});
-    }
+    if (former != nullptr) StageSuperseded(batch, *former, true);
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
   return Add(std::move(log));
+}
+
+void EmbeddedLogStore::StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded) {
+  log.set_superseded(superseded);
+  batch.Put(Family::kMeta, LogDocumentKey(log.number()), {log.Document().SerializeAsString()});
+}
+
+absl::StatusOr<Log*> EmbeddedLogStore::MakeCurrent(EmbeddedLog& log, EmbeddedLog* former) {
+  if (&log == former) return &log;
+  SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
+    StageSuperseded(batch, log, false);
+    if (former != nullptr) StageSuperseded(batch, *former, true);
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  current_[log.origin()] = &log;
+  return &log;
 }
 
 EmbeddedLog* EmbeddedLogStore::Find(const LogOrigin& origin) {

@@ -75,6 +75,8 @@ class EmbeddedLogStore : public LogStore {
  private:
   absl::Status OpenLog(const v1::StoredLog& document, const std::map<LogNumber, Offset>& acknowledged_ends,
                        std::vector<OpenProblem>& problems);
+  static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
+  absl::StatusOr<Log*> MakeCurrent(EmbeddedLog& log, EmbeddedLog* former);
   EmbeddedLog* Add(std::unique_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LogEnvironment env_;

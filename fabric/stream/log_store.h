@@ -138,7 +138,7 @@ class LogStore {
   virtual ~LogStore() = default;
 
   /// Creates a log durably and makes it the current one of its origin; an earlier one is superseded, not
-  /// touched.
+  /// touched. A superseded log of that origin and id becomes the current one again, as it is.
   virtual absl::StatusOr<Log*> Create(const CreateLog& create) = 0;
   /// The current log of an origin, or null.
   virtual Log* Find(const LogOrigin& origin) = 0;

@@ -72,7 +72,7 @@ void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const Log
 
 void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
   if (!log.held().ok()) {
-    if (state.catalog().Find(log.origin().stream) && !shadow.lost_tail) {
+    if (ErrorKind(log.held()) != "unknown_stream" && !shadow.lost_tail) {
       time_.Violate(fmt::format("{}: {} is held: {}", shadow.node, ToString(log.origin()),
                                 selvage::Describe(log.held())));
     }
@@ -109,6 +109,8 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
         time_.Violate(fmt::format("{}: {}: the leader epoch goes back at {}", shadow.node, ToString(log.origin()),
                                   Describe(entry)));
       }
+      time_.Trace("{}: {}: {} in log {}", shadow.node, ToString(log.origin()), Describe(entry),
+                  now.id.hex().substr(0, 6));
       CheckEntry(shadow, seen, entry);
       if (!state.options().is_edge && !seen.source) Delivered(state, log, entry);
       seen.end = entry.to;
@@ -157,7 +159,8 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
     time_.Violate(fmt::format("{}: {}: nothing gave reason for {}", shadow.node, ToString(origin), Describe(entry)));
   }
   if (gap.reason != GapReason::kReplicaRegressed) {
-    accounted_[{origin.edge, {origin.stream, origin.partition}}].emplace_back(entry.from, entry.to);
+    const std::string& edge = origin.edge.empty() ? shadow.node : origin.edge;
+    accounted_[{edge, {origin.stream, origin.partition}}].emplace_back(entry.from, entry.to);
   }
 }
 

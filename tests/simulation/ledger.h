@@ -114,7 +114,7 @@ class Ledger {
   std::map<LogId, std::map<Offset, std::vector<Known>>> known_;
   std::map<uint64_t, Payload> payloads_;
   std::map<uint64_t, Place> at_core_;
-  std::map<Partition, std::vector<std::pair<Offset, Offset>>> accounted_;  // gaps at the core that stand for a loss
+  std::map<Partition, std::vector<std::pair<Offset, Offset>>> accounted_;  // gaps that stand for a loss, at the core or at the edge
   std::set<std::string> drop_oldest_;
   std::set<std::string> deleted_;
   std::set<std::string> set_back_;

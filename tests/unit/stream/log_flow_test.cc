@@ -34,10 +34,9 @@ TEST_F(LogFlow, DescribesTheLog) {
   EXPECT_EQ(open.definition().settings().priority(), 4u);
   EXPECT_EQ(flow.settings().priority, 4u);
   EXPECT_EQ(flow.settings().weight, 1u);
-  v1::StreamSettings settings;
-  settings.set_priority(8);
-  settings.set_link_compression(v1::NONE);
-  flow.set_settings(settings);
+  definition.mutable_settings()->set_priority(8);
+  definition.mutable_settings()->set_link_compression(v1::NONE);
+  flow.set_definition(definition);
   EXPECT_EQ(flow.settings().priority, 8u);
   EXPECT_FALSE(flow.settings().compress);
 }

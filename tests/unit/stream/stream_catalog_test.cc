@@ -1,5 +1,6 @@
 #include "fabric/stream/stream_catalog.h"
 
+#include "fabric/storage/commit.h"
 #include "fabric/storage/memory_store.h"
 #include "tests/unit/stream/record_batch_samples.h"
 
@@ -90,7 +91,11 @@ TEST(StreamCatalog, IsDurable) {
                     .Put(Definition("a", v1::UP, 4),
                          [](WriteBatch& batch) { batch.Put(Family::kMeta, "also", {"x"}); })
                     .ok());
-    ASSERT_TRUE(catalog.Remove("c").ok());
+    ASSERT_TRUE(Commit(committer, [&](WriteBatch& batch) {
+                  catalog.StageRemove(batch, "c");
+                  return absl::OkStatus();
+                }).ok());
+    catalog.Forget("c");
     EXPECT_FALSE(catalog.Find("c").has_value());
   }
   StreamCatalog catalog(store, committer);
