@@ -142,6 +142,11 @@ void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOp
     session.Refuse(flow, log.status(), IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
     return;
   }
+  if (!taken_.insert((*log)->number()).second) {
+    // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
+    absl::Status drained = fleet_.node().RaiseFence(fence_, [](WriteBatch&) { return absl::OkStatus(); });
+    if (!drained.ok()) return session.Close(drained);
+  }
   auto sink = std::make_unique<LogFlowSink>(**log, fleet_.node().options().batch_max);
   session.Accept(flow, *sink);
   sinks_[flow] = std::move(sink);

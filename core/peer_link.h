@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "core/fleet.h"
@@ -57,6 +58,7 @@ class PeerLink : public replication::LinkHandler {
   uint64_t spec_sent_ = 0;
   std::map<LogNumber, Offered> offered_;
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
+  std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
 };
 
 }  // namespace selvage

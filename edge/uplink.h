@@ -51,6 +51,7 @@ class Uplink : public replication::LinkHandler {
   absl::Duration next_status_;
   std::map<LogNumber, Offered> offered_;
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
+  std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
   std::map<LogNumber, LogPosition> forks_;
   std::set<std::string> held_subjects_;
 };

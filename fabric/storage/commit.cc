@@ -48,7 +48,7 @@ absl::Status CommitAndWait(Committer& committer, std::unique_ptr<CommitTask> tas
   absl::Status outcome;
   absl::Notification finished;
   absl::Status submitted =
-      committer.Submit(std::make_unique<AwaitedTask>(std::move(task), outcome, finished));
+      committer.Submit(std::make_unique<AwaitedTask>(std::move(task), outcome, finished), Committer::Limit::kNone);
   if (!submitted.ok()) return submitted;
   if (!committer.driven_by_thread()) {
     while (!finished.HasBeenNotified()) committer.CommitOnce();

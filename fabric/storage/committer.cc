@@ -20,7 +20,7 @@ Committer::~Committer() {
   for (const auto& task : CloseWith(stopping)) task->Finish(stopping);
 }
 
-absl::Status Committer::Submit(std::unique_ptr<CommitTask> task) {
+absl::Status Committer::Submit(std::unique_ptr<CommitTask> task, Limit limit) {
   const size_t bytes = task->ByteSize();
   absl::MutexLock lock(&mutex_);
   if (!failure_.ok()) return failure_;
@@ -28,7 +28,7 @@ absl::Status Committer::Submit(std::unique_ptr<CommitTask> task) {
     return MakeError(absl::StatusCode::kUnavailable, "stopping", "the node stops and takes no more writes",
                      "", Retry::kYes);
   }
-  if (queued_bytes_ > 0 && queued_bytes_ + bytes > options_.queue_bytes_max) {
+  if (limit == Limit::kQueue && queued_bytes_ > 0 && queued_bytes_ + bytes > options_.queue_bytes_max) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, "overloaded",
         fmt::format("{} bytes wait to be written; the limit is {}", queued_bytes_, options_.queue_bytes_max),

@@ -57,10 +57,13 @@ class Committer {
   /// Fails what still waits.
   ~Committer();
 
-  /// Queues the task. When the queue is full, refuses with kResourceExhausted ("overloaded", a retry helps)
-  /// and neither Stage nor Finish is called; likewise after a failure or Close. A task larger than the queue
-  /// fits alone.
-  absl::Status Submit(std::unique_ptr<CommitTask> task);
+  enum class Limit {
+    kQueue,  ///< a producer's task: refused with "overloaded" (kResourceExhausted, a retry helps) by a full queue
+    kNone,   ///< what is bounded elsewhere: by the link's credit, or by there being one caller who waits
+  };
+  /// Queues the task. When it is refused, also after a failure or Close, neither Stage nor Finish is called. A task
+  /// larger than the queue fits alone.
+  absl::Status Submit(std::unique_ptr<CommitTask> task, Limit limit = Limit::kQueue);
 
   /// Commits one group if anything waits; false when nothing did.
   bool CommitOnce();

@@ -74,7 +74,8 @@ class AppendTask : public CommitTask {
   absl::Status OutOfSequence(std::string_view what, Offset offset) const {
     return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
                      fmt::format("{}: {} {} does not follow the log end {}", ToString(log_.origin_), what,
-                                 offset.value(), log_.staged_.end.value()));
+                                 offset.value(), log_.staged_.end.value()),
+                     "", Retry::kYes);
   }
 
   absl::Status AssignPosition() {
@@ -192,7 +193,7 @@ absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendD
   }
   auto task = std::make_unique<AppendTask>(*this, entry.kind, std::move(entry.body), std::move(done));
   task->AsReplica(std::move(fence), entry.from, entry.to);
-  return env_.committer.Submit(std::move(task));
+  return env_.committer.Submit(std::move(task), Committer::Limit::kNone);
 }
 
 absl::Status EmbeddedLog::AppendGap(Offset to, GapReason reason, AppendDone done) {

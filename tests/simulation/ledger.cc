@@ -109,8 +109,8 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
         time_.Violate(fmt::format("{}: {}: the leader epoch goes back at {}", shadow.node, ToString(log.origin()),
                                   Describe(entry)));
       }
-      time_.Trace("{}: {}: {} in log {}", shadow.node, ToString(log.origin()), Describe(entry),
-                  now.id.hex().substr(0, 6));
+      time_.Trace("{}: {}: {} in log {} (number {}, slot {})", shadow.node, ToString(log.origin()),
+                  Describe(entry), now.id.hex().substr(0, 6), log.number().value(), log.origin().slot.value());
       CheckEntry(shadow, seen, entry);
       if (!state.options().is_edge && !seen.source) Delivered(state, log, entry);
       seen.end = entry.to;
@@ -175,7 +175,7 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
       return other->number() == place.log && other->state().start <= place.from;
     });
-    if (held || !set_back_.contains(origin.edge)) {
+    if (held || !(set_back_.contains(origin.edge) || deleted_.contains(origin.stream))) {
       time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,
                                 place.log.value(), place.from.value(), log.number().value(), entry.from.value()));
     }
