@@ -149,7 +149,8 @@ void World::EdgeDiskLost() {
   SimEdge& edge = AnyEdge();
   edge.Die("its disk is lost");
   edge.PutDisk(std::make_unique<SimDisk>());
-  ledger_.SetBack(edge.shadow());
+  edge.set_copied_at(std::nullopt);
+  ledger_.SetBack(edge.shadow(), ledger_.mark());
   ledger_.Excuse(edge.shadow(), 0);
 }
 
@@ -162,7 +163,7 @@ void World::EdgeRestored() {
   }
   edge.Die("it is restored from a backup");
   edge.PutDisk(std::make_unique<SimDisk>(backup->image));
-  ledger_.SetBack(edge.shadow());
+  ledger_.SetBack(edge.shadow(), backup->mark);
   ledger_.Excuse(edge.shadow(), backup->mark);
   backups_.erase(backup);
 }
@@ -178,7 +179,7 @@ void World::EdgeTailLost() {
     edge.Die("its disk lost what it had synced");
     before->acked_ends = edge.disk().acked_ends;
     edge.PutDisk(std::make_unique<SimDisk>(*before));
-    ledger_.SetBack(edge.shadow());
+    ledger_.SetBack(edge.shadow(), mark);
     edge.shadow().lost_tail = true;
     ledger_.Excuse(edge.shadow(), mark);
   });
@@ -191,13 +192,13 @@ void World::EdgeCloned() {
   clone->PutDisk(std::make_unique<SimDisk>(edge.disk().Copy()));
   for (SimEdge* each : {&edge, clone.get()}) {
     each->set_copied_at(ledger_.mark());
-    ledger_.SetBack(each->shadow());
+    ledger_.Copied(each->shadow());
   }
   edges_.push_back(std::move(clone));
 }
 
 void World::CoreSetBack() {
-  ledger_.SetBack(core_.shadow());
+  ledger_.SetBack(core_.shadow(), 0);
   core_.Regressed();
   ledger_.CoreRegressed();
 }

@@ -37,6 +37,13 @@ std::string Ledger::Describe(const Entry& entry) {
 
 // --- What the run did ------------------------------------------------------------------------------------------
 
+void Ledger::SetBack(Shadow& disk, uint64_t to) {
+  disk.set_back = true;
+  set_back_.insert(disk.node);
+  auto forked = forked_.find(disk.node);
+  if (forked != forked_.end() && forked->second >= to) may_repeat_.insert(disk.node);
+}
+
 void Ledger::Excuse(const Shadow& disk, uint64_t since) {
   for (auto& [number, payload] : payloads_) {
     if (payload.disk == &disk && payload.mark > since) payload.excused = true;
@@ -85,6 +92,10 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
   if (added || seen.id != now.id || seen.base != now.base) {
     if (!added && !seen.source) {
       return time_.Violate(fmt::format("{}: {} became another log", shadow.node, ToString(log.origin())));
+    }
+    if (!added) {
+      forked_[shadow.node] = mark();
+      if (copied_.contains(shadow.node)) may_repeat_.insert(shadow.node);
     }
     const LogPosition first = log.BoundaryAtOrBefore(std::max(now.base, now.start)).value_or(now.position());
     seen = {log.origin(), IsSource(state, log.origin()), now.id, now.base, first.offset, first.hash, LeaderEpoch(0)};
@@ -149,8 +160,9 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
       founded = tails_lost_;
       break;
     case GapReason::kReplicaRegressed:
-      // Who joins late gets what a shared stream still holds.
-      founded = shadow.set_back || origin.edge == kCoreOrigin;
+      // Who joins late gets what a shared stream still holds; and a stream may be deleted at the core before the edge
+      // that made it heard that the core knew it.
+      founded = shadow.set_back || origin.edge == kCoreOrigin || deleted_.contains(origin.stream);
       break;
     case GapReason::kCorrupt:
       break;
@@ -175,7 +187,10 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
       return other->number() == place.log && other->state().start <= place.from;
     });
-    if (held || !(set_back_.contains(origin.edge) || deleted_.contains(origin.stream))) {
+    const bool trimmed = !held && (set_back_.contains(origin.edge) || deleted_.contains(origin.stream));
+    if (trimmed || may_repeat_.contains(origin.edge)) {
+      repeated_.insert(number);
+    } else if (!repeated_.contains(number)) {
       time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,
                                 place.log.value(), place.from.value(), log.number().value(), entry.from.value()));
     }

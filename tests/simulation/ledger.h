@@ -40,8 +40,9 @@ struct Shadow {
 /// - a log is contiguous: each entry follows the one before in offset, chain hash and leader epoch; holes are gaps;
 /// - a replica holds only entries that a source of that log had synced, byte for byte, at that place of its chain;
 /// - what was visible before a crash is there after it;
-/// - a record is in one place at the core, at the offset that was acknowledged (but for what an edge set back to a
-///   backup sends again because the core trimmed it meanwhile: better twice than never);
+/// - a record is in one place at the core, at the offset that was acknowledged. Two things are sent again rather than
+///   lost: what an edge that was set back cannot compare, because the core trimmed it meanwhile; and what a copy of a
+///   store still holds after another copy forked and delivered it in its new log;
 /// - a gap has a reason that something in this run gave.
 class Ledger {
  public:
@@ -49,10 +50,12 @@ class Ledger {
 
   // What the run does that gives reason for a gap or an absence.
   void MayDropOldest(const std::string& stream) { drop_oldest_.insert(stream); }
-  /// The disk held more once: replicas may regress, and histories fork.
-  void SetBack(Shadow& disk) {
-    disk.set_back = true;
-    set_back_.insert(disk.node);
+  /// The disk holds again what it held at the mark `to`: replicas may regress, and histories fork.
+  void SetBack(Shadow& disk, uint64_t to);
+  /// Two machines have what this disk holds.
+  void Copied(Shadow& disk) {
+    SetBack(disk, mark());
+    copied_.insert(disk.node);
   }
   void StreamDeleted(const std::string& stream) { deleted_.insert(stream); }
   bool WasDeleted(const std::string& stream) const { return deleted_.contains(stream); }
@@ -118,6 +121,10 @@ class Ledger {
   std::set<std::string> drop_oldest_;
   std::set<std::string> deleted_;
   std::set<std::string> set_back_;
+  std::set<std::string> copied_;
+  std::map<std::string, uint64_t> forked_;  // edges, with the mark of when their logs last got new ids
+  std::set<std::string> may_repeat_;        // edges of which a copy from before a fork is at work
+  std::set<uint64_t> repeated_;  // payloads that were sent again, as they may be
   bool tails_lost_ = false;
   uint64_t last_payload_ = 0;
   uint64_t acknowledged_ = 0;

@@ -25,7 +25,7 @@ class SimEdge : public SimNode {
 
   /// Ledger::mark of when this machine was copied, or came into being as a copy, if ever.
   std::optional<uint64_t> copied_at() const { return copied_at_; }
-  void set_copied_at(uint64_t mark) { copied_at_ = mark; }
+  void set_copied_at(std::optional<uint64_t> mark) { copied_at_ = mark; }
 
   /// Writes one batch to a partition of an own stream, if there is one.
   void Produce();

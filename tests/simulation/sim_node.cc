@@ -67,6 +67,7 @@ void SimNode::Close() {
   CloseLogic();
   newest_link_.clear();
   groups_seen_ = UINT64_MAX;
+  watched_.clear();
   state_.reset();
   commit_scheduled_ = false;
 }
@@ -83,7 +84,11 @@ void SimNode::Observe() {
   // Only a commit makes anything visible, or makes logs.
   const uint64_t groups = state_->committer().stats().groups;
   if (std::exchange(groups_seen_, groups) == groups) return;
-  for (EmbeddedLog* log : state_->logs().Logs()) world_.ledger.Observe(shadow_, *state_, *log);
+  for (EmbeddedLog* log : state_->logs().Logs()) {
+    world_.ledger.Observe(shadow_, *state_, *log);
+    // And from here on at once, before a trim can take it away.
+    if (watched_.insert(log).second) log->Watch([this, log] { world_.ledger.Observe(shadow_, *state_, *log); });
+  }
 }
 
 void SimNode::Settle() {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,7 @@ class SimNode {
   std::map<LogNumber, Offset> written_ends_;
   Shadow shadow_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, since the start
+  std::set<EmbeddedLog*> watched_;
   int boots_ = 0;
   int former_disks_ = 0;
   uint64_t groups_seen_ = 0;

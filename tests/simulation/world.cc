@@ -195,7 +195,9 @@ void World::Resolve() {
       retired_[away] = true;
       if (away->up()) away->Stop();
       // What both had is still there; the rest was with that machine alone.
-      ledger_.HandOver(away->shadow(), copies.front()->shadow(), *away->copied_at());
+      if (away->copied_at() && copies.front()->copied_at()) {
+        ledger_.HandOver(away->shadow(), copies.front()->shadow(), *away->copied_at());
+      }
       ledger_.Excuse(away->shadow(), 0);
     }
   }
@@ -233,11 +235,20 @@ void World::Heal() {
   if (!missing.empty()) time_.Violate("it does not come together: " + missing);
 }
 
+std::string World::HeldLog(SimNode& node) {
+  for (EmbeddedLog* log : node.state().logs().Logs()) {
+    if (!log->held().ok()) return fmt::format("{}: {} is held", node.name(), ToString(log->origin()));
+  }
+  return "";
+}
+
 std::string World::Unsettled() {
   if (!core_.up()) return "the core is down";
+  if (std::string held = HeldLog(core_); !held.empty()) return held;
   for (auto& edge : edges_) {
     if (retired_[edge.get()]) continue;
     if (!edge->up()) return edge->name() + " is down";
+    if (std::string held = HeldLog(*edge); !held.empty()) return held;
     if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge)) return edge->name() + " has no link";
     const uint64_t wanted = core_.fleet().SpecFor(edge->name()).generation();
     if (edge->edge().spec().generation() != wanted) return edge->name() + " has another spec";

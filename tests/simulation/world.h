@@ -56,6 +56,7 @@ class World {
   void Heal();
   /// What is not yet as it must be in the end; empty when all is.
   std::string Unsettled();
+  static std::string HeldLog(SimNode& node);
   void CheckEnd();
 
   // What goes on.
