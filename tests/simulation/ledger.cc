@@ -98,7 +98,15 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
       if (copied_.contains(shadow.node)) may_repeat_.insert(shadow.node);
     }
     const LogPosition first = log.BoundaryAtOrBefore(std::max(now.base, now.start)).value_or(now.position());
-    seen = {log.origin(), IsSource(state, log.origin()), now.id, now.base, first.offset, first.hash, LeaderEpoch(0)};
+    seen = {log.origin(), IsSource(state, log.origin()), now.id, now.base, 0, first.offset, first.hash, LeaderEpoch(0)};
+  }
+  if (std::exchange(seen.trimmed, now.bytes_before_start) != now.bytes_before_start && now.start < now.end) {
+    // What was dropped without being acknowledged stands at the start, as a gap.
+    auto first = log.Read(now.start, 1);
+    if (first.ok() && first->front().kind == EntryKind::kGap) {
+      time_.Trace("{}: {}: begins with {}", shadow.node, ToString(log.origin()), Describe(first->front()));
+      CheckGap(shadow, log.origin(), first->front());
+    }
   }
   while (seen.end < now.end && !time_.violated()) {
     auto entries = log.Read(std::max(seen.end, now.start), kReadBytes);

@@ -20,6 +20,7 @@ struct Shadow {
     bool source = false;  ///< this node writes it; else it is a replica
     LogId id;
     Offset base;
+    uint64_t trimmed = 0;  ///< LogState::bytes_before_start
     Offset end;
     ChainHash hash;
     LeaderEpoch epoch;
