@@ -27,3 +27,7 @@ if(SELVAGE_SANITIZE)
     add_compile_options(-Wno-tsan)  # Asio uses fences, which g++ 12 cannot instrument
   endif()
 endif()
+
+if(SELVAGE_CANARIES)
+  add_compile_definitions(SELVAGE_CANARIES)
+endif()

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 
 namespace selvage {
@@ -53,6 +54,7 @@ void AddTenure(const v1::Hello& hello, const Edges& edges, AdmissionDecision& de
   // An edge that remembers a slot this core knows nothing of keeps it: the core was restored or replaced.
   if (hello.has_slot() && !SlotTaken(edges, hello.slot())) slot = hello.slot();
   while (SlotTaken(edges, slot)) ++slot;
+  if (Planted(Canary::kReuseSlot) && decision.core.next_slot() > 0) slot = decision.core.next_slot() - 1;
   decision.core.set_next_slot(std::max(decision.core.next_slot(), slot + 1));
   v1::StoredTenure& tenure = *decision.edge.add_tenures();
   tenure.set_slot(slot);
@@ -119,7 +121,7 @@ absl::StatusOr<AdmissionDecision> DecideAdmission(const v1::Hello& hello, const 
     // A core that no edge ever linked with takes the place of one that was lost.
     decision.core.set_cluster_id(hello.cluster_id());
   }
-  decision.hold = Contains(edge.superseded_boot_ids(), hello.boot_id())
+  decision.hold = Contains(edge.superseded_boot_ids(), hello.boot_id()) && !Planted(Canary::kAcceptSupersededBoot)
                       ? MakeError(absl::StatusCode::kAborted, "clone",
                                   "two machines run the same store: a process that was superseded dialled again")
                       : TakeTenure(hello, edges, wall_ms, decision);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
 
@@ -205,7 +206,7 @@ void Uplink::RebirthIfForked(Session& session) {
   for (const auto& [number, sender] : session.senders()) {
     const bool forked = sender->state() == Sender::State::kForked;
     const bool refused = sender->state() == Sender::State::kHeld && sender->retry_at() == absl::InfiniteDuration();
-    if (!forked && !refused && !sender->AllAcknowledged()) return;
+    if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     auto& log = static_cast<EmbeddedLog&>(static_cast<LogFlowSource&>(sender->source()).log());
     std::optional<LogPosition> from = forked ? sender->fork() : sender->acknowledged();
     if (from) branchings.push_back({&log, LogId::Mint(node_.random()), *from});

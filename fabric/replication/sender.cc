@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 
@@ -72,6 +73,9 @@ void Sender::Stream(const LogPosition& replica) {
   next_ = sent_ = forgotten_ = replica.offset;
   acknowledged_ = replica;
   source_.Acknowledged(replica);
+  if (Planted(Canary::kResumeOffByOne)) {
+    if (auto entries = source_.Read(next_, 1); entries.ok() && !entries->empty()) next_ = entries->front().to;
+  }
 }
 
 /// Looks for the last common boundary before differs_.
@@ -232,6 +236,10 @@ void Sender::Load(size_t read_ahead, absl::Duration now) {
   if (!entries.ok()) return Fail(entries.status(), now);
   for (SourceEntry& entry : *entries) {
     SELVAGE_CHECK(entry.from == next_ && entry.to > entry.from && !entry.body.empty());
+    if (entry.kind == EntryKind::kGap && (Planted(Canary::kDropGap) || Planted(Canary::kStoreJump))) {
+      next_ = entry.to;
+      continue;
+    }
     if (entry.body.size() > entry_max_) {
       if (!loaded_.empty()) return;  // what comes before it is sent first
       return Fail(MakeError(absl::StatusCode::kFailedPrecondition, "batch_too_large",

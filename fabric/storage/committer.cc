@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 
@@ -86,7 +87,7 @@ std::vector<absl::Status> Committer::StageGroup(const Tasks& group) {
 
 absl::Status Committer::WriteGroup(size_t tasks) {
   const absl::Duration start = options_.clock->Monotonic();
-  const absl::Status written = store_.Write(*batch_, /*sync=*/true);
+  const absl::Status written = store_.Write(*batch_, /*sync=*/!Planted(Canary::kAcknowledgeBeforeSync));
   const absl::Duration took = options_.clock->Monotonic() - start;
 
   absl::MutexLock lock(&mutex_);

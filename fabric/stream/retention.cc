@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fabric/base/canary.h"
+
 namespace selvage {
 
 std::optional<int64_t> AgeCutoff(const v1::StreamSettings& settings, int64_t now_ms) {
@@ -20,6 +22,7 @@ std::optional<TrimPlan> PlanTrim(const v1::StreamSettings& settings, const Reten
                                  Offset expired_to) {
   TrimPlan plan;
   plan.to = std::max(log.start, std::min(expired_to, log.end));
+  if (Planted(Canary::kTrimUnacknowledged)) return plan.to > log.start ? std::optional(plan) : std::nullopt;
   if (log.replicated) {
     if (!settings.keep_after_ack()) plan.to = std::max(plan.to, std::min(log.acknowledged, log.end));
     if (plan.to > log.acknowledged) {

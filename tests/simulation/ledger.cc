@@ -215,9 +215,16 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   }
 }
 
-void Ledger::CheckReopened(Shadow& shadow, NodeState& state) {
+void Ledger::CheckReopened(Shadow& shadow, NodeState& state, const std::map<LogNumber, Offset>& acknowledged_ends) {
   std::map<LogNumber, EmbeddedLog*> logs;
-  for (EmbeddedLog* log : state.logs().Logs()) logs[log->number()] = log;
+  for (EmbeddedLog* log : state.logs().Logs()) {
+    logs[log->number()] = log;
+    auto acknowledged = acknowledged_ends.find(log->number());
+    if (acknowledged != acknowledged_ends.end() && log->state().end < acknowledged->second && log->held().ok()) {
+      time_.Violate(fmt::format("{}: {} ends at {} and had acknowledged up to {}, and is served", shadow.node,
+                                ToString(log->origin()), log->state().end.value(), acknowledged->second.value()));
+    }
+  }
   for (auto at = shadow.seen.begin(); at != shadow.seen.end();) {
     const Shadow::Seen& seen = at->second;
     auto found = logs.find(at->first);

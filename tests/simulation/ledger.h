@@ -77,7 +77,8 @@ class Ledger {
 
   // Observations.
   void Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log);
-  void CheckReopened(Shadow& shadow, NodeState& state);
+  /// `acknowledged_ends`: of the file beside the store, as it was found.
+  void CheckReopened(Shadow& shadow, NodeState& state, const std::map<LogNumber, Offset>& acknowledged_ends);
   /// The end of a run: everything acknowledged is at the core, or accounted for.
   void CheckDelivered();
   /// Reads everything that a node holds.

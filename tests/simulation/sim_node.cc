@@ -37,7 +37,7 @@ void SimNode::Start() {
     return Die("could not open");
   }
   world_.time.Trace("{} is up, boot {}, store {}", name_, state_->boot_id().hex(), state_->store_id().hex());
-  world_.ledger.CheckReopened(shadow_, *state_);
+  world_.ledger.CheckReopened(shadow_, *state_, disk_->acked_ends);
   groups_seen_ = UINT64_MAX;
   Observe();
   ScheduleUpkeep();

@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <cstdio>
+#include <string_view>
+#include <utility>
+
+#include "fabric/base/canary.h"
+#include "fabric/telemetry/log.h"
+#include "tests/simulation/world.h"
+
+/// canary_hunt: plants each known bug in turn and says after how many seeds the simulator found it. Fails when one
+/// stays unseen, or when the same seeds find something without a bug.
+namespace selvage::sim {
+namespace {
+
+constexpr std::pair<Canary, std::string_view> kCanaries[] = {
+    {Canary::kAcknowledgeBeforeSync, "acknowledge before sync"},
+    {Canary::kServeBeforeSync, "serve before sync"},
+    {Canary::kSkipEpochCheck, "skip the epoch check"},
+    {Canary::kResumeOffByOne, "resume off by one"},
+    {Canary::kSkipHashCheck, "skip the hash check"},
+    {Canary::kDropGap, "drop a gap entry"},
+    {Canary::kStoreJump, "store a jump"},
+    {Canary::kForgetEmptiedEnd, "forget the end of an emptied log"},
+    {Canary::kReuseSlot, "reuse a slot"},
+    {Canary::kIgnoreCredit, "ignore credit"},
+    {Canary::kTrimUnacknowledged, "trim what is not acknowledged"},
+    {Canary::kAcceptSupersededBoot, "accept a superseded boot id"},
+    {Canary::kSkipOpenCheck, "skip the check of acknowledged ends"},
+    {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
+};
+
+constexpr int kFound = 0;
+constexpr int kUnseen = 3;
+
+/// Runs in a process of its own, since a planted bug may also break an invariant that ends the process.
+int Hunt(Canary canary, std::string_view name, uint64_t seeds) {
+  planted_canary = canary;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Outcome outcome = World(seed, /*trace=*/false).Run();
+    if (outcome.violation.empty()) continue;
+    fmt::print("{:<45} found by seed {:>4}: {}\n", name, seed, outcome.violation.substr(0, 150));
+    return kFound;
+  }
+  fmt::print("{:<45} not found by {} seeds\n", name, seeds);
+  return kUnseen;
+}
+
+/// The exit status, or nothing when the process was ended by a broken invariant.
+int HuntInChild(Canary canary, std::string_view name, uint64_t seeds) {
+  std::fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int found = Hunt(canary, name, seeds);
+    std::fflush(stdout);
+    _exit(found);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  fmt::print("{:<45} found: it breaks an invariant of the code\n", name);
+  return kFound;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Plants known bugs and says after how many seeds the simulator finds each.");
+  uint64_t seeds = 2000, quiet_seeds = 20;
+  app.add_option("--seeds", seeds, "at most so many for each")->capture_default_str();
+  app.add_option("--quiet-seeds", quiet_seeds, "run without a bug, to find nothing")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  ConfigureLog({.level = LogLevel::kError});
+  int unseen = 0;
+  for (const auto& [canary, name] : kCanaries) unseen += HuntInChild(canary, name, seeds) == kFound ? 0 : 1;
+  const bool quiet = HuntInChild(Canary::kNone, "no bug", quiet_seeds) == kUnseen;
+  if (unseen > 0) fmt::print("{} planted bugs were not found\n", unseen);
+  if (!quiet) fmt::print("something was found without a planted bug\n");
+  return unseen == 0 && quiet ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace selvage::sim
+
+int main(int argc, char** argv) {
+  return selvage::sim::Main(argc, argv);
+}
