@@ -76,7 +76,7 @@ absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall
     return MakeError(absl::StatusCode::kAborted, "clone", "a store that was replaced before is back");
   }
   if (hello.empty()) {
-    current.add_former_store_ids(current.store_id());
+    if (!Planted(Canary::kForgetFormerStores)) current.add_former_store_ids(current.store_id());
     current.set_store_id(hello.store_id());
     decision.adopts = true;
     return absl::OkStatus();

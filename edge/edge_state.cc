@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
@@ -119,7 +120,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
   membership.set_session_epoch(welcome.session_epoch());
   membership.clear_forked_from();
   v1::EdgeSpec spec = this->spec();
-  if (new_lineage) spec.set_generation(0);  // another core counts its generations anew
+  if (new_lineage && !Planted(Canary::kKeepOldGeneration)) spec.set_generation(0);  // another core counts its generations anew
   return StoreMembership(membership, spec);
 }
 

@@ -19,7 +19,13 @@ enum class Canary {
   kTrimUnacknowledged,      ///< retention takes what the replica does not hold
   kAcceptSupersededBoot,    ///< a process that was superseded may link again
   kSkipOpenCheck,           ///< a store that recovered less than it acknowledged is served
-  kForkWithoutWaiting,      ///< new logs begin while entries are under way in the old ones
+  // Found by the simulator, and planted again.
+  kForkWithoutWaiting,     ///< new logs begin while entries are under way in the old ones
+  kForgetFormerStores,     ///< a store that was replaced before is taken for one never seen
+  kReviveDeletedStream,    ///< an edge's offer creates a stream anew that was deleted meanwhile
+  kCopySupersededLog,      ///< a superseded log that comes back is received again from its base
+  kKeepOldGeneration,      ///< another core's spec is compared with the generation of the former one's
+  kRefuseWithoutRetry,     ///< what a held log refuses is never offered again
 };
 
 #ifdef SELVAGE_CANARIES

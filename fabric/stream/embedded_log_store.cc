@@ -159,7 +159,8 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   if (!problem.ok()) {
     // Whoever comes again after the operator's word is served.
     problem = MakeError(problem.code(), ErrorKind(problem), std::string(problem.message()),
-                        "look at the disk, then resolve the alarm: what is lost becomes a recorded gap", Retry::kYes);
+                        "look at the disk, then resolve the alarm: what is lost becomes a recorded gap",
+                        Planted(Canary::kRefuseWithoutRetry) ? Retry::kNo : Retry::kYes);
     log->Hold(problem);
     problems.push_back({log, problem, expected});
   }
@@ -178,7 +179,8 @@ absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
   absl::MutexLock create_lock(&create_mutex_);
   EmbeddedLog* former = Find(create.origin);
   for (EmbeddedLog* log : Logs()) {
-    if (log->origin() == create.origin && log->state().id == create.id) return MakeCurrent(*log, former);
+    const bool same = log->origin() == create.origin && log->state().id == create.id;
+    if (same && !Planted(Canary::kCopySupersededLog)) return MakeCurrent(*log, former);
   }
   LogState state;
   state.id = create.id;

@@ -87,6 +87,7 @@ uint64_t LogFlowSource::LogBytesAt(Offset offset) {
 v1::FlowOpen LogFlowSource::Describe() {
   sent_.clear();
   LogState state = log_.state();
+  offered_ = state.id;
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
   open.set_name(log_.origin().stream);
@@ -151,6 +152,11 @@ absl::StatusOr<SourceEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset 
 }
 
 absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t max_bytes) {
+  if (log_.state().id != offered_) {
+    return MakeError(absl::StatusCode::kAborted, "log_branched",
+                     fmt::format("{}: the log has got a new id since it was offered", ToString(log_.origin())),
+                     "it is offered again", Retry::kYes);
+  }
   std::vector<SourceEntry> entries;
   auto stored = log_.Read(from, max_bytes);
   if (!stored.ok() && from < log_.state().start) {

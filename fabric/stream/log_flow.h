@@ -57,6 +57,7 @@ class LogFlowSource : public replication::FlowSource {
   Log& log_;
   mutable absl::Mutex mutex_;
   v1::StreamDefinition definition_ ABSL_GUARDED_BY(mutex_);
+  LogId offered_;          // the log's id when it was described last; the session's alone
   std::deque<Sent> sent_;  // not acknowledged yet; the session's alone
   std::atomic<uint64_t> acknowledged_log_bytes_;
   std::atomic<uint64_t> acknowledged_bytes_{0};

@@ -190,6 +190,7 @@ void World::EdgeCloned() {
   if (!edge.up() || edge.disk().dead() || edge.copied_at() || edges_.size() > 24) return;
   auto clone = std::make_unique<SimEdge>(here_, edge.name(), [this](SimEdge& e) { return Dial(e); });
   clone->PutDisk(std::make_unique<SimDisk>(edge.disk().Copy()));
+  clone->shadow().lost_tail = edge.shadow().lost_tail;
   for (SimEdge* each : {&edge, clone.get()}) {
     each->set_copied_at(ledger_.mark());
     ledger_.Copied(each->shadow());

@@ -6,7 +6,7 @@ namespace {
 replication::Session::Options DrawSession(test::SeededRandom& random, bool is_edge, size_t batch_max) {
   replication::Session::Options options;
   options.is_edge = is_edge;
-  options.heartbeat = absl::Milliseconds(random.Spread(500, 20'000));
+  options.heartbeat = absl::Milliseconds(random.Between(3'000, 30'000));
   options.receive_window = random.Spread(1, 4 << 20);
   options.entry_max = batch_max + random.Below(1000);
   options.max_rate = random.OneIn(4) ? random.Spread(5'000, 10 << 20) : 0;
@@ -40,8 +40,8 @@ Limits Limits::Draw(test::SeededRandom& random) {
   limits.edge_session.timeout = slower * static_cast<double>(random.Between(2, 4)) + absl::Seconds(3);
   limits.core_session.timeout = slower * static_cast<double>(random.Between(2, 4)) + absl::Seconds(3);
   limits.data_budget = random.Spread(1'000, 256 << 10);
-  limits.tick = absl::Milliseconds(random.Spread(1'000, 10'000));
-  limits.upkeep = absl::Milliseconds(random.Spread(1'000, 20'000));
+  limits.tick = absl::Milliseconds(random.Between(1'000, 10'000));
+  limits.upkeep = absl::Milliseconds(random.Between(1'000, 20'000));
   limits.sync_max = absl::Microseconds(random.Spread(100, 500'000));
   return limits;
 }
