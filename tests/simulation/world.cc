@@ -197,9 +197,10 @@ void World::Resolve() {
       retired_[away] = true;
       if (away->up()) away->Stop();
       // What both had is still there; the rest was with that machine alone.
-      if (away->copied_at() && copies.front()->copied_at()) {
-        ledger_.HandOver(away->shadow(), copies.front()->shadow(), *away->copied_at());
-      }
+      auto twin = std::find_if(copies.begin(), copies.end(), [&](SimEdge* other) {
+        return away->copied_at() && other->copied_at() == away->copied_at();
+      });
+      if (twin != copies.end()) ledger_.HandOver(away->shadow(), (*twin)->shadow(), *away->copied_at());
       ledger_.Excuse(away->shadow(), 0);
     }
   }

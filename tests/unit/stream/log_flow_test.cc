@@ -83,6 +83,7 @@ TEST_F(LogFlow, OnlyUncompressedBatchesAreWorthCompressing) {
   ASSERT_TRUE(node_.Append(log_, builder.Build()).ok());
   ASSERT_TRUE(node_.AppendGap(log_, Offset(9)).ok());
   LogFlowSource flow(log_, {});
+  flow.Describe();
   auto entries = flow.Read(Offset(0), kAll);
   ASSERT_EQ(entries->size(), 3u);
   EXPECT_TRUE((*entries)[0].compressible);
