@@ -23,6 +23,13 @@ constexpr double kSlackOfBase = 0.25;
 constexpr double kSlackBytes = 2 << 10;
 constexpr double kSlackMax = 2 << 20;
 
+// Bytes per second before the first measurement: frames far enough apart for a record each, and soon sent.
+constexpr double kFirstPace = 100e3;
+// At this rate a whole TLS record takes 16 ms: frames need not be apart from one another.
+constexpr double kSpacedMax = 1e6;
+// What a frame costs beside its own bytes: gRPC, HTTP/2, TLS.
+constexpr size_t kHeaders = 60;
+
 // The rate has stopped growing when it grew by less than this in each of so many rounds.
 constexpr double kStartGrowth = 1.25;
 constexpr int kStartFlatRounds = 3;
@@ -61,34 +68,56 @@ void Pacer::Refill(absl::Duration now) {
   tokens_at_ = now;
 }
 
-size_t Pacer::NextFrame(size_t rest, absl::Duration now) {
-  if (!window_open()) return 0;
-  size_t room = window_ - in_flight();
+absl::Duration Pacer::Spacing(size_t bytes) const {
+  double pace =
+      base_delay_ == absl::InfiniteDuration()
+          ? kFirstPace
+          : static_cast<double>(window_) / absl::ToDoubleSeconds(std::max(base_delay_, kMeasureMin));
+  if (pace > kSpacedMax) return absl::ZeroDuration();
+  return std::min(absl::Seconds(static_cast<double>(bytes) / pace), kFrameTime);
+}
+
+absl::Duration Pacer::NextAtFor(bool urgent) const {
+  return urgent ? next_at_ - kFrameTime : next_at_;
+}
+
+size_t Pacer::NextFrame(size_t rest, absl::Duration now, bool urgent) {
+  if (!window_open(urgent)) return 0;
+  size_t room = WindowFor(urgent) - in_flight();
   if (max_rate_ > 0) {
     Refill(now);
     room = std::min(room, static_cast<size_t>(tokens_));
   }
+  if (now < NextAtFor(urgent)) return 0;
   size_t frame = FrameBytes();
   if (room >= std::min(frame, rest)) return std::min(frame, rest);
   return room >= frame / 2 ? room : 0;
 }
 
-absl::Duration Pacer::NextFrameAt(size_t rest, absl::Duration now) const {
+absl::Duration Pacer::NextFrameAt(size_t rest, absl::Duration now, bool urgent) const {
   size_t wanted = std::min(rest, FrameBytes() / 2);
-  if (max_rate_ == 0 || in_flight() + wanted > window_) return absl::InfiniteDuration();
-  double missing = static_cast<double>(wanted) - tokens_;
-  if (missing <= 0) return now;
+  if (in_flight() + wanted > WindowFor(urgent)) return absl::InfiniteDuration();
+  absl::Duration at = std::max(now, NextAtFor(urgent));
+  double missing = max_rate_ == 0 ? 0 : static_cast<double>(wanted) - tokens_;
+  if (missing <= 0) return at;
   // A little more than what is missing, lest rounding leave it short by a fraction again and again.
-  return now + absl::Seconds(missing / static_cast<double>(max_rate_)) + absl::Microseconds(1);
+  return std::max(at, now + absl::Seconds(missing / static_cast<double>(max_rate_)) + absl::Microseconds(1));
 }
 
 void Pacer::Sent(size_t bytes, absl::Duration now) {
   if (in_flight() == 0) arrived_at_ = arrived_sent_at_ = now;
   bool idle = received_ < idle_until_;
   sent_ += bytes;
+  next_at_ = std::max(next_at_, now) + Spacing(bytes);
   marks_.push_back({sent_, now, received_, arrived_at_, arrived_sent_at_, idle});
   if (max_rate_ > 0) tokens_ -= static_cast<double>(bytes);
   NotePeak(now);
+}
+
+void Pacer::SentControl(size_t bytes, absl::Duration now) {
+  // Many at once, as when a link begins, do not hold up the data for longer than a frame would.
+  next_at_ =
+      std::max(next_at_, std::min(std::max(next_at_, now) + Spacing(bytes + kHeaders), now + kFrameTime));
 }
 
 void Pacer::Idle() {

@@ -15,6 +15,10 @@ namespace selvage::replication {
 /// smallest time lately from sending a byte to hearing that it arrived. The window is what the link itself
 /// holds (rate × base delay) and some slack; it grows twofold each round until the rate stops growing. A
 /// queue of our own would hide the base delay, so every 15 s the link is drained for one round to measure it.
+///
+/// On slow links frames are sent apart from one another, a window in a base delay. What is written at once
+/// shares a TLS record of up to 16 KiB, of which the receiver gets nothing before it has all: an urgent frame
+/// would arrive as late as the bulk behind it, and arrivals would be heard of in bursts.
 class Pacer {
  public:
   /// `max_rate` in bytes per second; 0: unlimited.
@@ -22,14 +26,19 @@ class Pacer {
 
   void set_max_rate(uint64_t bytes_per_second) { max_rate_ = bytes_per_second; }
   /// Size of the next frame of an entry of which `rest` bytes remain to be sent; 0: wait. A frame that does
-  /// not end its entry is never small, since headers would waste the link.
-  size_t NextFrame(size_t rest, absl::Duration now);
-  /// When the rate limit lets the frame pass that NextFrame refused; infinite when it waits for arrivals
-  /// instead.
-  absl::Duration NextFrameAt(size_t rest, absl::Duration now) const;
-  /// False when NextFrame refuses any frame until more has arrived.
-  bool window_open() const { return in_flight() < window_; }
+  /// not end its entry is never small, since headers would waste the link. An urgent one may be one frame
+  /// ahead of what others may: bulk data that fill the window do not hold it up.
+  size_t NextFrame(size_t rest, absl::Duration now, bool urgent = false);
+  /// When the spacing and the rate limit let the frame pass that NextFrame refused; infinite when it waits
+  /// for arrivals instead.
+  absl::Duration NextFrameAt(size_t rest, absl::Duration now, bool urgent = false) const;
+  /// False when NextFrame refuses any such frame until more has arrived.
+  bool window_open(bool urgent = false) const { return in_flight() < WindowFor(urgent); }
   void Sent(size_t bytes, absl::Duration now);
+  /// A frame without payload was sent, of `bytes`: it takes its time on the link too.
+  void SentControl(size_t bytes, absl::Duration now);
+  /// When the frames sent so far leave room for another one that is not urgent.
+  absl::Duration next_at() const { return next_at_; }
   /// There was nothing more to send, or the peer had no memory for it: until what is under way has arrived,
   /// the rate measured is not the link's.
   void Idle();
@@ -62,6 +71,9 @@ class Pacer {
   void EndRound(const Mark& mark);
   void NotePeak(absl::Duration now);
   size_t Window() const;
+  size_t WindowFor(bool urgent) const { return window_ + (urgent ? FrameBytes() : 0); }
+  absl::Duration NextAtFor(bool urgent) const;
+  absl::Duration Spacing(size_t bytes) const;
   void Refill(absl::Duration now);
   double Burst() const;
 
@@ -71,6 +83,8 @@ class Pacer {
   absl::Duration arrived_at_;       // when received_ last grew
   absl::Duration arrived_sent_at_;  // when its last byte had been sent
   uint64_t idle_until_ = 1;         // until this byte has arrived, frames do not show the link's rate
+
+  absl::Duration next_at_ = -absl::InfiniteDuration();  // of a frame that is not urgent
 
   size_t window_ = 8 << 10;
   size_t peak_ = 0;       // most that was under way, this interval

@@ -308,7 +308,7 @@ FlowNumber Session::Offer(FlowSource& source) {
   SELVAGE_CHECK(established_ || closing_);
   FlowNumber flow(next_flow_);
   auto sender = std::make_unique<Sender>(source, options_.entry_max);
-  highest_priority_ = std::max(highest_priority_, sender->settings().priority);
+  NotePriority(*sender);
   OfferOnLink(flow, *sender);
   senders_.emplace(flow, std::move(sender));
   return flow;
@@ -386,13 +386,19 @@ void Session::QueueCredit() {
   credit_limit_sent_ = limit;
 }
 
+void Session::NotePriority(const Sender& sender) {
+  highest_priority_ = std::max(highest_priority_, sender.settings().priority);
+  lowest_priority_ = std::min(lowest_priority_, sender.settings().priority);
+}
+
 void Session::RefreshSettings(absl::Duration now) {
   if (now < settings_at_ + kSettingsInterval) return;
   settings_at_ = now;
   highest_priority_ = 0;
+  lowest_priority_ = Scheduler::kPriorities;
   for (const auto& [flow, sender] : senders_) {
     sender->RefreshSettings();
-    highest_priority_ = std::max(highest_priority_, sender->settings().priority);
+    NotePriority(*sender);
   }
 }
 
@@ -444,9 +450,10 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
     BlockOvertakers();
     return true;
   }
-  size_t size = pacer_.NextFrame(sender.EntryRest(), now);
+  bool urgent = flow.priority > lowest_priority_;
+  size_t size = pacer_.NextFrame(sender.EntryRest(), now, urgent);
   if (size == 0) {
-    ready.wake_at = std::min(ready.wake_at, pacer_.NextFrameAt(sender.EntryRest(), now));
+    ready.wake_at = std::min(ready.wake_at, pacer_.NextFrameAt(sender.EntryRest(), now, urgent));
     return false;
   }
   if (begins && credit_.Begin(flow, entry_bytes)) {
@@ -467,7 +474,7 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
 }
 
 void Session::QueueData(absl::Duration now, size_t budget, Ready& ready) {
-  if (!sending_ || !pacer_.window_open()) return;
+  if (!sending_ || !pacer_.window_open(highest_priority_ > lowest_priority_)) return;
   CollectCandidates();
   size_t queued = 0;
   while (auto turn = scheduler_.Pick(candidates_)) {
@@ -496,6 +503,7 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
     }
     acks_due_.clear();
     QueueCredit();
+    for (const Message& message : outbox_) pacer_.SentControl(message.frame.ByteSizeLong(), now);
     QueueData(now, data_budget, ready);
     if (outbox_.empty() && now - last_sent_ >= options_.heartbeat) {
       Message message;

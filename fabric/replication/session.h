@@ -139,6 +139,7 @@ class Session {
   void OfferOnLink(FlowNumber flow, Sender& sender);
   void RetryHeld(absl::Duration now);
   void QueueCredit();
+  void NotePriority(const Sender& sender);
   void RefreshSettings(absl::Duration now);
   void QueueData(absl::Duration now, size_t budget, Ready& ready);
   void CollectCandidates();
@@ -166,6 +167,7 @@ class Session {
   absl::Duration next_retry_ = absl::InfiniteDuration();
   absl::Duration settings_at_ = -absl::InfiniteDuration();
   uint32_t highest_priority_ = 0;  // of any flow out
+  uint32_t lowest_priority_ = Scheduler::kPriorities;  // likewise; above it frames are urgent
   Scheduler scheduler_;
   Pacer pacer_;
   std::vector<Scheduler::Candidate> candidates_;  // flows that have something to send; kept for its memory

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace selvage::replication {
 namespace {
 
@@ -45,15 +47,89 @@ TEST(Pacer, LetsLittleOutBeforeTheFirstMeasurement) {
   Pacer pacer(0);
   EXPECT_EQ(pacer.rate(), 0);
   absl::Duration now = absl::Seconds(1);
+  const absl::Duration begun = now;
   uint64_t sent = 0;
-  while (size_t frame = pacer.NextFrame(1 << 20, now)) {
+  for (absl::Duration at = now; at < absl::InfiniteDuration(); at = pacer.NextFrameAt(1 << 20, now)) {
+    now = at;
+    size_t frame = pacer.NextFrame(1 << 20, now);
+    ASSERT_GT(frame, 0u);
     pacer.Sent(frame, now);
     sent += frame;
   }
   EXPECT_EQ(sent, pacer.in_flight());
   EXPECT_LE(sent, 8u << 10);
   EXPECT_GE(sent, 4u << 10);
-  EXPECT_EQ(pacer.NextFrameAt(1 << 20, now), absl::InfiniteDuration());
+  EXPECT_LE(now - begun, absl::Milliseconds(100));
+  EXPECT_EQ(pacer.NextFrame(1 << 20, now + absl::Hours(1)), 0u);
+}
+
+// What is written at once arrives at once, when all of it is through.
+TEST(Pacer, FramesOnASlowLinkAreApart) {
+  Pacer pacer(0);
+  FixedLink link(pacer, 8e3, absl::Milliseconds(600));
+  link.Run(absl::Seconds(20));
+  absl::Duration now = link.now;
+  ASSERT_TRUE(pacer.Received(link.sent, now));  // the whole window is free at once
+  const absl::Duration begun = now;
+  int frames = 0;
+  for (absl::Duration at = pacer.next_at(); at < absl::InfiniteDuration();
+       at = pacer.NextFrameAt(1 << 20, now)) {
+    EXPECT_GE(at - now, absl::Milliseconds(frames > 0 ? 20 : 0));
+    now = std::max(now, at);
+    size_t frame = pacer.NextFrame(1 << 20, now);
+    ASSERT_GT(frame, 0u);
+    pacer.Sent(frame, now);
+    EXPECT_EQ(pacer.NextFrame(1 << 20, now), 0u);
+    ++frames;
+  }
+  EXPECT_GE(frames, 4);
+  EXPECT_LE(now - begun, absl::Seconds(1));
+}
+
+TEST(Pacer, FramesOnAFastLinkNeedNotBeApart) {
+  Pacer pacer(0);
+  FixedLink link(pacer, 100e6, absl::Milliseconds(10));
+  link.Run(absl::Seconds(20));
+  ASSERT_TRUE(pacer.Received(link.sent, link.now));
+  size_t frames = 0;
+  while (size_t frame = pacer.NextFrame(1 << 20, link.now)) {
+    pacer.Sent(frame, link.now);
+    ++frames;
+  }
+  EXPECT_GE(frames, 4u);
+}
+
+TEST(Pacer, AnUrgentFrameIsNotHeldUpByAFullWindow) {
+  Pacer pacer(0);
+  FixedLink link(pacer, 8e3, absl::Milliseconds(600));
+  link.Run(absl::Seconds(20));
+  ASSERT_EQ(pacer.NextFrame(1 << 20, link.now), 0u);
+  ASSERT_GE(pacer.NextFrame(200, link.now, true), 200u);
+  // But one frame's worth only.
+  size_t ahead = 0;
+  absl::Duration now = link.now;
+  while (size_t frame = pacer.NextFrame(1 << 20, now, true)) {
+    pacer.Sent(frame, now);
+    ahead += frame;
+    now = std::max(now, pacer.next_at());
+  }
+  EXPECT_LE(pacer.in_flight(), pacer.window() + pacer.FrameBytes());
+  EXPECT_FALSE(pacer.window_open(true));
+}
+
+TEST(Pacer, ControlFramesTakeTheirTime) {
+  Pacer pacer(0);
+  FixedLink link(pacer, 8e3, absl::Milliseconds(600));
+  link.Run(absl::Seconds(20));
+  absl::Duration now = link.now + absl::Seconds(5);
+  ASSERT_TRUE(pacer.Received(link.sent, now));
+  ASSERT_GT(pacer.NextFrame(1 << 20, now), 0u);
+  pacer.SentControl(300, now);
+  EXPECT_EQ(pacer.NextFrame(1 << 20, now), 0u);
+  EXPECT_GT(pacer.NextFrame(1 << 20, now, true), 0u);
+  // However many.
+  for (int i = 0; i < 1000; ++i) pacer.SentControl(300, now);
+  EXPECT_GT(pacer.NextFrame(1 << 20, now + absl::Milliseconds(251)), 0u);
 }
 
 TEST(Pacer, RefusesArrivalsThatWereNeverSent) {
@@ -101,6 +177,7 @@ TEST(Pacer, FramesThatWaitAreNotSmall) {
   while (size_t frame = pacer.NextFrame(1 << 20, now)) {
     pacer.Sent(frame, now);
     smallest = std::min(smallest, frame);
+    now = std::max(now, pacer.next_at());
   }
   EXPECT_TRUE(smallest == 1 << 20 || smallest >= pacer.FrameBytes() / 2);
 }

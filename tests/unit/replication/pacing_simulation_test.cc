@@ -45,6 +45,23 @@ class CountedSource : public FlowSource {
   int64_t end_;
 };
 
+/// About what an edge says of itself, with so many flows.
+v1::EdgeStatus StatusOf(int64_t time, int flows) {
+  v1::EdgeStatus status;
+  status.set_store_id(std::string(16, 's'));
+  status.set_time_ms(1'700'000'000'000 + time);
+  for (int i = 0; i < flows; ++i) {
+    v1::FlowStatus& flow = *status.add_flows();
+    flow.set_edge("edge-0");
+    flow.set_stream(fmt::format("stream-{}", i));
+    flow.set_state("streaming");
+    flow.set_source_end(1000 + time);
+    flow.set_lag_seconds(1.5);
+    flow.set_rate_bytes(1000.5);
+  }
+  return status;
+}
+
 /// Takes every flow and counts what arrives, by name.
 class CountingEnd : public End {
  public:
@@ -162,6 +179,44 @@ TEST_F(PacingSimulation, SlowLinkIsFullAndAlarmsOvertake) {
   EXPECT_GT(utilisation, 0.80);
   EXPECT_LT(p99, 2.0);
   EXPECT_GE(core.bytes("bulk"), 8u << 20);
+}
+
+// The start, when little is known of the link: one batch on an idle link, and a status every two seconds
+// beside it.
+TEST_F(PacingSimulation, AlarmsOvertakeABatchThatBeginsOnAnIdleSlowLink) {
+  std::vector<double> latencies;
+  for (int begins = 0; begins < 40; ++begins) {
+    CountingEnd e(true, {}), c(false, {});
+    VirtualLink l(e, c);
+    CountedSource& batch = e.Add("bulk", 0, 320 << 10, 0);
+    CountedSource& alarm = e.Add("alarms", kAlarmPriority, 97, 0);
+    l.Shape(kSlow, kSlowTrip);
+    l.Connect();
+    std::vector<absl::Duration> at;
+    absl::Duration began = l.now() + absl::Milliseconds(3000 + 1000 * (begins % 4) + 25 * begins);
+    for (int tick = 0; c.bytes("bulk") == 0 && tick < 100; ++tick) {
+      absl::Duration until = l.now() + absl::Seconds(1);
+      if (tick % 2 == 0) e.session().SendStatus(StatusOf(tick, 3));
+      if (tick >= 2) {
+        at.push_back(l.now());
+        alarm.Give(1);
+      }
+      if (began < until && began >= l.now()) {
+        l.RunUntil(began);
+        batch.Give(1);
+      }
+      l.RunUntil(until);
+    }
+    l.RunFor(absl::Seconds(5));
+    EXPECT_LT(l.now() - began, absl::Seconds(1.3 * (320 << 10) / kSlow + 6));
+    ASSERT_EQ(c.times("alarms").size(), at.size());
+    for (size_t i = 0; i < at.size(); ++i) {
+      latencies.push_back(absl::ToDoubleSeconds(c.times("alarms")[i] - at[i]));
+    }
+  }
+  RecordProperty("alarm_p99_s", fmt::format("{:.3f}", Percentile(latencies, 0.99)));
+  RecordProperty("alarm_max_s", fmt::format("{:.3f}", Percentile(latencies, 1)));
+  EXPECT_LT(Percentile(latencies, 1), 2.0);
 }
 
 // Each direction's queue delays what the other hears of its arrivals, and looks like its own queue.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,6 +24,22 @@ class RawSession {
   }
   void Step(Message message) { session->Step(message, now); }
   Session::Ready Take() { return session->TakeReady(now, 1 << 20); }
+  /// Goes on for that long, and returns all that was ready.
+  Session::Ready TakeFor(absl::Duration time) {
+    const absl::Duration until = now + time;
+    Session::Ready all = Take();
+    while (!all.closed && all.wake_at <= until) {
+      now = std::max(now, all.wake_at);
+      Session::Ready next = Take();
+      std::move(all.messages.begin(), all.messages.end(),
+                std::inserter(next.messages, next.messages.begin()));
+      std::move(all.events.begin(), all.events.end(), std::inserter(next.events, next.events.begin()));
+      std::move(all.persist.begin(), all.persist.end(), std::inserter(next.persist, next.persist.begin()));
+      all = std::move(next);
+    }
+    now = until;
+    return all;
+  }
   /// The core after its handshake, with `window` of the peer.
   void EstablishCore(uint64_t window = 1 << 20) {
     Message hello;

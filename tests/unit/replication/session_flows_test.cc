@@ -175,7 +175,7 @@ class SourceSession : public testing::Test {
 
 TEST_F(SourceSession, CreditForBytesThatWereNeverSentEndsTheLink) {
   edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
-  edge.Take();
+  edge.TakeFor(absl::Seconds(1));
   edge.Step(Credit(5000, 5000 + (1 << 20)));
   EXPECT_FALSE(edge.Take().closed);
   edge.Step(Credit(5001, 5000 + (1 << 20)));
@@ -206,7 +206,7 @@ TEST_F(SourceSession, RefusedFlowIsOfferedAgainUnderANewNumber) {
   ASSERT_NE(offer, nullptr);
   EXPECT_EQ(offer->frame.flow_open().flow(), 2u);
   edge.Step(Accept(2, {log.id(), Offset(1), log.entries()[0].hash_after}));
-  Session::Ready data = edge.Take();
+  Session::Ready data = edge.TakeFor(absl::Seconds(1));
   ASSERT_NE(Find(data, v1::Frame::kData), nullptr);
   EXPECT_EQ(Find(data, v1::Frame::kData)->frame.data().flow(), 2u);
   EXPECT_EQ(Find(data, v1::Frame::kData)->frame.data().from(), 1);
@@ -253,10 +253,25 @@ TEST_F(SourceSession, HighPriorityOvertakesWhatWaits) {
   LogSource alarms(alarm_log, {.priority = 9});
   for (int i = 0; i < 100; ++i) log.AppendBatch(1, std::string(1000, 'x'));
   edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
-  edge.Take();
+  edge.TakeFor(absl::Seconds(1));
   edge.session->Offer(alarms);
   edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0)}));
   edge.Step(Credit(4000, 4000 + (1 << 20)));
+  Session::Ready ready = edge.TakeFor(absl::Milliseconds(300));
+  const Message* first = Find(ready, v1::Frame::kData);
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(first->frame.data().flow(), 2u);
+}
+
+TEST_F(SourceSession, AlarmIsNotHeldUpByAFullWindow) {
+  MemoryLog alarm_log{TestLogId(2)};
+  LogSource alarms(alarm_log, {.priority = 9});
+  for (int i = 0; i < 100; ++i) log.AppendBatch(1, std::string(1000, 'x'));
+  edge.session->Offer(alarms);
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0)}));
+  edge.TakeFor(absl::Seconds(1));
+  alarm_log.AppendBatch(1, "alarm");
   Session::Ready ready = edge.Take();
   const Message* first = Find(ready, v1::Frame::kData);
   ASSERT_NE(first, nullptr);
@@ -264,7 +279,16 @@ TEST_F(SourceSession, HighPriorityOvertakesWhatWaits) {
 }
 
 TEST_F(SourceSession, BudgetBoundsWhatOneCallHandsOut) {
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  // A fast link, on which frames need not be apart.
+  log.AppendBatch(1, std::string(1000, 'x'));
+  edge.Step(Accept(1, {log.id(), Offset(5), log.entries()[4].hash_after}));
+  edge.TakeFor(absl::Seconds(1));
+  log.AppendBatch(1, std::string(1000, 'x'));
+  edge.Take();
+  edge.now += absl::Milliseconds(1);
+  edge.Step(Credit(2000, 2000 + (1 << 20)));
+  edge.TakeFor(absl::Seconds(1));
+  for (int i = 0; i < 5; ++i) log.AppendBatch(1, std::string(1000, 'x'));
   Session::Ready none = edge.session->TakeReady(edge.now, 0);
   EXPECT_TRUE(none.more);
   EXPECT_EQ(Find(none, v1::Frame::kData), nullptr);
