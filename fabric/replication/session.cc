@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
@@ -16,6 +17,8 @@ constexpr absl::Duration kSettingsInterval = absl::Seconds(1);
 constexpr size_t kPeerFlowsMax = 16384;
 /// Flows with something to send share this many times the read-ahead of one.
 constexpr size_t kReadAheadShare = 8;
+/// Bytes of a status in all its parts.
+constexpr size_t kStatusMax = 4 << 20;
 
 absl::Status ProtocolError(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", what,
@@ -111,12 +114,20 @@ void Session::Step(const Message& message, absl::Duration now) {
 void Session::StepControl(const v1::Frame& frame) {
   // A spec is written at the core alone, a status at the edge alone.
   if (frame.has_spec() != options_.is_edge) return Close(ProtocolError("unexpected spec or status"));
-  Event event{frame.has_spec() ? Event::Kind::kSpec : Event::Kind::kStatus};
-  if (frame.has_spec()) {
-    event.spec = frame.spec().spec();
-  } else {
-    event.edge_status = frame.status().status();
-  }
+  if (frame.has_status()) return OnStatus(frame.status());
+  Event event{Event::Kind::kSpec};
+  event.spec = frame.spec().spec();
+  events_.push_back(std::move(event));
+}
+
+void Session::OnStatus(const v1::Status& part) {
+  status_in_bytes_ += part.ByteSizeLong();
+  if (status_in_bytes_ > kStatusMax) return Close(ProtocolError("a status without end"));
+  status_in_.MergeFrom(part.status());
+  if (part.more()) return;
+  Event event{Event::Kind::kStatus};
+  event.edge_status = std::exchange(status_in_, {});
+  status_in_bytes_ = 0;
   events_.push_back(std::move(event));
 }
 
@@ -352,12 +363,6 @@ void Session::SendSpec(const v1::EdgeSpec& spec) {
   Queue(std::move(message));
 }
 
-void Session::SendStatus(const v1::EdgeStatus& status) {
-  Message message;
-  *message.frame.mutable_status()->mutable_status() = status;
-  Queue(std::move(message));
-}
-
 void Session::set_max_rate(uint64_t bytes_per_second) {
   pacer_.set_max_rate(bytes_per_second);
 }
@@ -384,6 +389,21 @@ void Session::QueueCredit() {
   Queue(std::move(message));
   credit_received_sent_ = received_in_;
   credit_limit_sent_ = limit;
+}
+
+absl::Duration Session::StatusAt() const {
+  return std::max(status_out_.due_at(), pacer_.next_at());
+}
+
+void Session::QueueStatus(absl::Duration now) {
+  while (now >= StatusAt()) {
+    auto part = status_out_.Take(pacer_.FrameBytes(), pacer_.rate(), now);
+    if (!part) return;
+    Message message;
+    *message.frame.mutable_status() = *std::move(part);
+    pacer_.SentControl(message.frame.ByteSizeLong(), now);
+    Queue(std::move(message));
+  }
 }
 
 void Session::NotePriority(const Sender& sender) {
@@ -504,6 +524,7 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
     acks_due_.clear();
     QueueCredit();
     for (const Message& message : outbox_) pacer_.SentControl(message.frame.ByteSizeLong(), now);
+    QueueStatus(now);
     QueueData(now, data_budget, ready);
     if (outbox_.empty() && now - last_sent_ >= options_.heartbeat) {
       Message message;
@@ -522,7 +543,8 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
     return ready;
   }
   ready.wake_at = std::min(ready.wake_at, last_heard_ + options_.timeout + absl::Milliseconds(1));
-  if (established_) ready.wake_at = std::min({ready.wake_at, next_retry_, last_sent_ + options_.heartbeat});
+  if (established_)
+    ready.wake_at = std::min({ready.wake_at, next_retry_, StatusAt(), last_sent_ + options_.heartbeat});
   return ready;
 }
 

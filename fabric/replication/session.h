@@ -16,6 +16,7 @@
 #include "fabric/replication/scheduler.h"
 #include "fabric/replication/send_credit.h"
 #include "fabric/replication/sender.h"
+#include "fabric/replication/status_sender.h"
 
 namespace selvage::replication {
 
@@ -106,7 +107,8 @@ class Session {
   void Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after);
 
   void SendSpec(const v1::EdgeSpec& spec);
-  void SendStatus(const v1::EdgeStatus& status);
+  /// Sent as soon and as often as a small share of the link allows; a newer one takes its place.
+  void SendStatus(const v1::EdgeStatus& status) { status_out_.Offer(status); }
   void set_max_rate(uint64_t bytes_per_second);
   /// Sends no entries from here on, so that what is under way can be waited for.
   void StopSending() { sending_ = false; }
@@ -126,6 +128,7 @@ class Session {
   void Queue(Message message);
   bool StepHandshake(const v1::Frame& frame);
   void StepControl(const v1::Frame& frame);
+  void OnStatus(const v1::Status& part);
   void StepSource(const v1::Frame& frame, absl::Duration now);
   void StepSink(const Message& message);
   void OnFlowOpen(const v1::FlowOpen& open);
@@ -139,6 +142,8 @@ class Session {
   void OfferOnLink(FlowNumber flow, Sender& sender);
   void RetryHeld(absl::Duration now);
   void QueueCredit();
+  absl::Duration StatusAt() const;
+  void QueueStatus(absl::Duration now);
   void NotePriority(const Sender& sender);
   void RefreshSettings(absl::Duration now);
   void QueueData(absl::Duration now, size_t budget, Ready& ready);
@@ -182,6 +187,10 @@ class Session {
   uint64_t released_in_ = 0;  // bytes of entries that need no memory any more
   uint64_t credit_received_sent_ = 0;
   uint64_t credit_limit_sent_ = 0;
+
+  StatusSender status_out_;
+  v1::EdgeStatus status_in_;  // the parts that arrived
+  size_t status_in_bytes_ = 0;
 };
 
 }  // namespace selvage::replication

@@ -75,6 +75,7 @@ class CountingEnd : public End {
   }
   uint64_t bytes(const std::string& name) { return flows_[name].bytes; }
   const std::vector<absl::Duration>& times(const std::string& name) { return flows_[name].times; }
+  std::function<void(const v1::EdgeStatus&)> on_status;
 
  private:
   struct Sink : FlowSink {
@@ -87,6 +88,7 @@ class CountingEnd : public End {
   };
   void OnEvent(const Event& event, absl::Duration) override {
     if (event.kind == Event::Kind::kHello) session().SendWelcome({});
+    if (event.kind == Event::Kind::kStatus && on_status) on_status(event.edge_status);
     if (event.kind == Event::Kind::kHello || event.kind == Event::Kind::kWelcome) {
       for (auto& source : sources_) session().Offer(*source);
     }
@@ -217,6 +219,28 @@ TEST_F(PacingSimulation, AlarmsOvertakeABatchThatBeginsOnAnIdleSlowLink) {
   RecordProperty("alarm_p99_s", fmt::format("{:.3f}", Percentile(latencies, 0.99)));
   RecordProperty("alarm_max_s", fmt::format("{:.3f}", Percentile(latencies, 1)));
   EXPECT_LT(Percentile(latencies, 1), 2.0);
+}
+
+// Many flows make a large status; it changes all the time.
+TEST_F(PacingSimulation, ALargeStatusDoesNotHoldUpAlarms) {
+  size_t statuses = 0;
+  core.on_status = [&](const v1::EdgeStatus& status) {
+    ++statuses;
+    EXPECT_EQ(status.flows_size(), 300);
+  };
+  Start(kSlow, kSlowTrip);
+  RunWithAlarms(absl::Seconds(30));
+  absl::Duration from = link.now();
+  uint64_t before = core.bytes("bulk");
+  for (int i = 0; i < 300; ++i) {
+    edge.session().SendStatus(StatusOf(i, 300));
+    RunWithAlarms(absl::Seconds(2));
+  }
+  EXPECT_LT(Percentile(Latencies(from), 0.99), 2.0);
+  EXPECT_GE(statuses, 10u);
+  EXPECT_GT(
+      static_cast<double>(core.bytes("bulk") - before) / absl::ToDoubleSeconds(link.now() - from) / kSlow,
+      0.7);
 }
 
 // Each direction's queue delays what the other hears of its arrivals, and looks like its own queue.
