@@ -124,6 +124,10 @@ TEST(SlowLinkTest, AlarmsOvertakeALargeBatch) {
       "{:.2f} s, largest {:.2f} s (sent at {:.0f} s)\n",
       BulkBytes(), bulk_seconds, absl::ToDoubleSeconds(expected), latencies.size(),
       latencies[latencies.size() / 2].first, p99, latencies.back().first, latencies.back().second);
+  for (const auto& [took, at] : latencies) {
+    if (took > absl::ToDoubleSeconds(kAlarmLimit))
+      fmt::print("late: {:.2f} s (sent at {:.0f} s)\n", took, at);
+  }
   if (Full()) {
     EXPECT_LE(p99, absl::ToDoubleSeconds(kAlarmLimit));
   }
