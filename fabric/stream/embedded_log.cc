@@ -244,6 +244,7 @@ v1::StoredLog EmbeddedLog::Document() const {
   document.set_base(staged_.base.value());
   document.set_base_hash(staged_.base_hash.value());
   document.set_start(staged_.start.value());
+  document.set_start_hash(staged_.start_hash.value());
   document.set_bytes_before_start(staged_.bytes_before_start);
   document.set_end(staged_.end.value());
   document.set_end_hash(staged_.hash.value());
@@ -362,7 +363,7 @@ absl::Status EmbeddedLog::Adopt(const LogPosition& at, LeaderEpoch epoch) {
     }
     state.id = at.log;
     state.base = state.start = state.end = at.offset;
-    state.base_hash = state.hash = at.hash;
+    state.base_hash = state.start_hash = state.hash = at.hash;
     state.leader_epochs = {{epoch, at.offset}};
     start_to_be_ = at.offset.value();
     return absl::OkStatus();

@@ -28,6 +28,7 @@ LogState StateOf(const v1::StoredLog& document) {
   state.base = Offset(document.base());
   state.base_hash = ChainHash(document.base_hash());
   state.start = Offset(document.start());
+  state.start_hash = ChainHash(document.start_hash());
   state.end = Offset(document.end());
   state.hash = ChainHash(document.end_hash());
   state.bytes_before_start = document.bytes_before_start();
@@ -139,7 +140,10 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
     state.start = state.end = state.base;
     state.hash = state.base_hash;
   } else if (state.start < state.end) {
-    state.end = state.start;  // its entries are gone; trimming the last one would have moved the start
+    // Its entries are gone; trimming the last one would have moved the start.
+    state.end = state.start;
+    state.hash = state.start_hash;
+    state.log_bytes = state.bytes_before_start;
   }
   auto acknowledged_end = acknowledged_ends.find(number);
   Offset expected = std::max(written_end, tail.damaged_to);
@@ -185,7 +189,7 @@ absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
   LogState state;
   state.id = create.id;
   state.base = state.start = state.end = create.base;
-  state.base_hash = state.hash = create.base_hash;
+  state.base_hash = state.start_hash = state.hash = create.base_hash;
   state.leader_epochs.emplace_back(create.leader_epoch, create.base);
   uint32_t number = 0;
   {

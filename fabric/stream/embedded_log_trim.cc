@@ -46,6 +46,7 @@ void EmbeddedLog::StageTrim(WriteBatch& batch, const Entry& last_dropped, const 
   }
   state.bytes_before_start = last_dropped.log_bytes;
   state.start = gap ? gap->from : last_dropped.to;
+  state.start_hash = gap ? gap->hash_before : last_dropped.hash_after;
   start_to_be_ = state.start.value();
   StageDocument(batch);
 }

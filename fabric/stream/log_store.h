@@ -35,9 +35,10 @@ struct LogState {
   LogId id;
   Offset base;  ///< where this history began: 0, the fork it was branched at, or the position it adopted
   ChainHash base_hash;
-  Offset start;    ///< first offset held
-  Offset end;      ///< log end offset; equals the high watermark
-  ChainHash hash;  ///< chain hash at `end`
+  Offset start;          ///< first offset held
+  ChainHash start_hash;  ///< chain hash at `start`
+  Offset end;            ///< log end offset; equals the high watermark
+  ChainHash hash;        ///< chain hash at `end`
   uint64_t bytes_before_start = 0;
   uint64_t log_bytes = 0;  ///< body bytes since the log began; held are log_bytes - bytes_before_start
   int64_t max_timestamp = -1;

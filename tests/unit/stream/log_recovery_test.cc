@@ -187,6 +187,20 @@ TEST_F(LogRecovery, TheOnlyEntryDamaged) {
   EXPECT_EQ(Shape(AllEntries(Find())), "[0,7)gap:lost_with_disk");
 }
 
+TEST_F(LogRecovery, ALossOfAllThatATrimLeftGoesOnFromTheHashAtTheStart) {
+  EmbeddedLog& log = node_->Source();
+  Fill(log, {3, 2, 4});
+  const Entry first = AllEntries(log)[0];
+  ASSERT_TRUE(log.Trim(Offset(3), std::nullopt, GapReason::kExpired).ok());
+  for (int64_t at : {3, 5}) FlipBit(log, Offset(at), 20);
+  Open({});
+  ASSERT_EQ(node_->problems().size(), 1u);
+  EXPECT_EQ(Find().state().position(), (LogPosition{IdOf(1), Offset(3), first.hash_after}));
+  ASSERT_TRUE(node_->logs().AcceptLoss(Find(), node_->problems()[0].acknowledged_end).ok());
+  ASSERT_EQ(Shape(AllEntries(Find())), "[3,9)gap:lost_with_disk");
+  EXPECT_EQ(AllEntries(Find())[0].hash_before, first.hash_after);
+}
+
 TEST_F(LogRecovery, EntriesThatVanishedBehindAKnownEndAreMissed) {
   EmbeddedLog& log = node_->Source();
   Fill(log, {3, 2, 4});
