@@ -2,9 +2,11 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -15,6 +17,7 @@
 #include "fabric/stream/age_clock.h"
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/fence_table.h"
+#include "fabric/stream/log_damage.h"
 #include "fabric/stream/log_store.h"
 #include "fabric/stream/tail_cache.h"
 #include "selvage/v1/store.pb.h"
@@ -33,11 +36,11 @@ struct LogEnvironment {
 
 /// A log in the node's own store. Appends pass through the committer; `staged_` is where the log will be when
 /// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming
-/// in embedded_log_trim.cc.
+/// in embedded_log_trim.cc, making damaged ranges whole in embedded_log_repair.cc.
 ///
-/// Trim, StartLeaderEpoch, Adopt and AcceptLoss wait for the committer, and so may Append and AppendReplica
-/// when they have to make room: never call them from a callback that runs on its thread. Lock order:
-/// trim_mutex_, then watch_mutex_, then mutex_.
+/// Trim, Quarantine, StartLeaderEpoch, Adopt and AcceptLoss wait for the committer, and so may Append and
+/// AppendReplica when they have to make room: never call them from a callback that runs on its thread. Lock
+/// order: trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
  public:
   /// `ages` must outlive the log.
@@ -60,6 +63,21 @@ class EmbeddedLog : public Log {
   void SetAcknowledged(Offset offset) override;
   int Watch(std::function<void()> advanced) override;
   void Unwatch(int handle) override;
+
+  /// The ranges that readers found damaged and that are not whole again, by offset. What nobody read since the
+  /// start is not known.
+  std::vector<LogDamage> damages() const;
+  /// Reads at `offset` again: the damaged range that contains it, if it still is one.
+  absl::StatusOr<std::optional<LogDamage>> FindDamage(Offset offset);
+  /// Puts a gap (GapReason::kCorrupt) in place of the damaged range that contains `offset`; readers go on behind
+  /// it. Durable when it returns. Does nothing when the range can be read after all. Error: "range_changed" (a
+  /// retry helps) when something else took its place meanwhile.
+  absl::Status Quarantine(Offset offset);
+  /// Puts `entries` in place of the beginning of a damaged range, or of all of it, without a change to what lies
+  /// before and behind. All or nothing; `done` as for appends, with the position behind the last one. Refused,
+  /// with nothing written: "range_changed" when no damaged range begins with them, "chain_mismatch" when they do
+  /// not lead from the hash before it to the hash after it, "corrupt_batch"/"corrupt_gap".
+  absl::Status Replace(std::vector<ReplicaEntry> entries, AppendDone done);
 
   /// True for a log that never held an entry.
   bool never_written() const;
@@ -101,6 +119,7 @@ class EmbeddedLog : public Log {
 
  private:
   friend class AppendTask;
+  friend class RepairTask;
   friend class TrimTask;
 
   struct Watcher {
@@ -120,13 +139,23 @@ class EmbeddedLog : public Log {
   absl::Status ChangeState(const std::function<absl::Status(LogState&)>& change);
   void NotifyWatchers();
 
-  std::unique_ptr<Cursor> CursorAt(Offset offset) const;
-  /// The entry that contains `offset`, which is in [start, end). Errors: "corrupt_entry";
-  /// "offset_out_of_range" when it was trimmed meanwhile.
+  std::unique_ptr<Cursor> NewCursor() const;
+  /// The entry that contains `offset`, which is in [start, end), or the damage that does; it is remembered.
+  /// Error: "offset_out_of_range" when it was trimmed meanwhile.
+  absl::StatusOr<std::variant<Entry, LogDamage>> Find(Offset offset) const;
+  /// The same where a quick look failed.
+  absl::StatusOr<std::variant<Entry, LogDamage>> FindDamaged(Offset offset) const;
+  /// The same; "corrupt_entry" for damage.
   absl::StatusOr<Entry> EntryContaining(Offset offset) const;
+  /// The same; a stand-in for damage.
+  absl::StatusOr<Entry> EntryOrStandIn(Offset offset) const;
+  std::vector<Entry> ReadForward(Offset from, Offset end, size_t max_bytes) const;
   absl::Status OutOfRange(Offset offset, const LogState& state) const;
-  /// Why `offset` cannot be found in the store.
-  absl::Status Missing(Offset offset) const;
+  absl::Status Damaged(const LogDamage& damage) const;
+  void NoteDamage(const LogDamage& damage) const;
+  void ForgetDamage(Offset from, Offset to) const;
+  /// Makes `entries` what they must be to follow one another in a damaged range, and stages them.
+  absl::Status StageRepair(WriteBatch& batch, std::vector<Entry>& entries);
   struct TrimPlan {
     Entry last_dropped;
     std::optional<Entry> gap;
@@ -153,6 +182,8 @@ class EmbeddedLog : public Log {
   std::optional<Offset> acknowledged_ ABSL_GUARDED_BY(mutex_);
   std::optional<Offset> acknowledged_stored_ ABSL_GUARDED_BY(mutex_);
   bool superseded_ ABSL_GUARDED_BY(mutex_) = false;
+  /// By `from`; no two overlap. What the committer stages takes effect here at once.
+  mutable std::map<Offset, LogDamage> damages_ ABSL_GUARDED_BY(mutex_);
 
   absl::Mutex watch_mutex_;
   std::vector<Watcher> watchers_ ABSL_GUARDED_BY(watch_mutex_);

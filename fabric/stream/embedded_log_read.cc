@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "fabric/base/error.h"
 #include "fabric/stream/embedded_log.h"
 #include "fabric/stream/record_batch.h"
@@ -7,8 +9,13 @@
 namespace selvage {
 namespace {
 
-absl::StatusOr<Entry> DecodeAt(const Cursor& cursor) {
-  return DecodeEntry(OffsetOfLogKey(cursor.key()), Bytes(std::string(cursor.value())));
+constexpr size_t kWalkBytes = 1u << 20;
+
+/// The entry under the cursor; nothing behind the last one.
+absl::StatusOr<std::optional<Entry>> DecodeAt(const Cursor& cursor) {
+  if (cursor.Valid()) return DecodeEntry(OffsetOfLogKey(cursor.key()), Bytes(std::string(cursor.value())));
+  SELVAGE_RETURN_IF_ERROR(cursor.status());
+  return std::nullopt;
 }
 
 }  // namespace
@@ -20,31 +27,53 @@ absl::Status EmbeddedLog::OutOfRange(Offset offset, const LogState& state) const
                    "read from the start or the end");
 }
 
-absl::Status EmbeddedLog::Missing(Offset offset) const {
-  // A trim takes entries out of the store a moment before it publishes the new start.
-  if (offset.value() < start_to_be_) return OutOfRange(offset, state());
+absl::Status EmbeddedLog::Damaged(const LogDamage& damage) const {
   return MakeError(absl::StatusCode::kDataLoss, "corrupt_entry",
-                   fmt::format("{}: no entry holds offset {}", ToString(origin_), offset.value()),
-                   "the disk lost or damaged it: run selvagectl verify");
+                   fmt::format("{}: what is stored from offset {} to {} is damaged: {}", ToString(origin_),
+                               damage.from.value(), damage.to.value(), damage.why),
+                   "it is fetched again from the other copy, or becomes a gap: selvagectl alarm list",
+                   Retry::kYes);
 }
 
-std::unique_ptr<Cursor> EmbeddedLog::CursorAt(Offset offset) const {
-  auto cursor = env_.store.Scan(Family::kLog, LogKey(number_, Offset(0)), LogKey(number_, Offset(INT64_MAX)));
-  cursor->SeekForPrev(LogKey(number_, offset));
-  return cursor;
+std::unique_ptr<Cursor> EmbeddedLog::NewCursor() const {
+  return env_.store.Scan(Family::kLog, LogKey(number_, Offset(0)), LogKey(number_, Offset(INT64_MAX)));
+}
+
+absl::StatusOr<std::variant<Entry, LogDamage>> EmbeddedLog::Find(Offset offset) const {
+  SELVAGE_RETURN_IF_ERROR(held());
+  {
+    auto cursor = NewCursor();
+    cursor->SeekForPrev(LogKey(number_, offset));
+    auto entry = DecodeAt(*cursor);
+    if (entry.ok() && *entry && (*entry)->to > offset) return **std::move(entry);
+    if (!entry.ok() && !absl::IsDataLoss(entry.status())) return entry.status();
+  }
+  return FindDamaged(offset);
+}
+
+absl::StatusOr<std::variant<Entry, LogDamage>> EmbeddedLog::FindDamaged(Offset offset) const {
+  const LogState state = this->state();
+  // A trim takes entries out of the store a moment before it publishes the new start.
+  if (offset < state.start || offset.value() < start_to_be_) return OutOfRange(offset, state);
+  auto found = DamageFinder(NewCursor(), number_, state).Find(offset);
+  if (offset.value() < start_to_be_) return OutOfRange(offset, this->state());
+  if (!found.ok()) return Annotate(found.status(), ToString(origin_));
+  // What a trim takes away meanwhile must not pass for damage; the next look tells.
+  const LogDamage* damage = std::get_if<LogDamage>(&*found);
+  if (damage != nullptr && state.start.value() == start_to_be_) NoteDamage(*damage);
+  return found;
 }
 
 absl::StatusOr<Entry> EmbeddedLog::EntryContaining(Offset offset) const {
-  SELVAGE_RETURN_IF_ERROR(held());
-  auto cursor = CursorAt(offset);
-  if (!cursor->Valid()) {
-    SELVAGE_RETURN_IF_ERROR(cursor->status());
-    return Missing(offset);
-  }
-  auto entry = DecodeAt(*cursor);
-  if (!entry.ok()) return Annotate(entry.status(), ToString(origin_));
-  if (entry->to <= offset) return Missing(offset);
-  return entry;
+  SELVAGE_ASSIGN_OR_RETURN(auto found, Find(offset));
+  if (const LogDamage* damage = std::get_if<LogDamage>(&found)) return Damaged(*damage);
+  return std::get<Entry>(std::move(found));
+}
+
+absl::StatusOr<Entry> EmbeddedLog::EntryOrStandIn(Offset offset) const {
+  SELVAGE_ASSIGN_OR_RETURN(auto found, Find(offset));
+  if (const LogDamage* damage = std::get_if<LogDamage>(&found)) return StandInFor(*damage);
+  return std::get<Entry>(std::move(found));
 }
 
 absl::StatusOr<std::vector<Entry>> EmbeddedLog::Read(Offset from, size_t max_bytes, bool from_disk) {
@@ -58,35 +87,41 @@ absl::StatusOr<std::vector<Entry>> EmbeddedLog::Read(Offset from, size_t max_byt
     while (!cached.empty() && cached.back().from >= state.end) cached.pop_back();
     if (!cached.empty()) return cached;
   }
+  std::vector<Entry> entries = ReadForward(from, state.end, max_bytes);
+  if (!entries.empty()) return entries;
+  SELVAGE_ASSIGN_OR_RETURN(Entry entry, EntryContaining(from));
+  entries.push_back(std::move(entry));
+  return entries;
+}
+
+/// What one cursor can read from `from` on; damage in between is for the next read to tell.
+std::vector<Entry> EmbeddedLog::ReadForward(Offset from, Offset end, size_t max_bytes) const {
   std::vector<Entry> entries;
   size_t bytes = 0;
   Offset next = from;
-  auto cursor = CursorAt(from);
-  for (; cursor->Valid() && next < state.end; cursor->Next()) {
+  auto cursor = NewCursor();
+  for (cursor->SeekForPrev(LogKey(number_, from)); cursor->Valid() && next < end; cursor->Next()) {
     const size_t size = cursor->value().size() - std::min(cursor->value().size(), kEntryHeaderSize);
-    if (!entries.empty() && bytes + size > max_bytes) return entries;
+    if (!entries.empty() && bytes + size > max_bytes) break;
     auto entry = DecodeAt(*cursor);
-    // What is whole goes out; the damage answers the next read.
-    if (!entry.ok() && !entries.empty()) return entries;
-    if (!entry.ok()) return Annotate(entry.status(), ToString(origin_));
-    const bool follows = entries.empty()
-                             ? entry->from <= next && next < entry->to
-                             : entry->from == next && entry->hash_before == entries.back().hash_after;
+    if (!entry.ok()) break;
+    const bool follows = entries.empty() ? (*entry)->from <= next && next < (*entry)->to
+                                         : (*entry)->from == next &&
+                                               (*entry)->hash_before == entries.back().hash_after;
     if (!follows) break;
     bytes += size;
-    next = entry->to;
-    entries.push_back(*std::move(entry));
+    next = (*entry)->to;
+    entries.push_back(**std::move(entry));
   }
-  if (!entries.empty()) return entries;
-  SELVAGE_RETURN_IF_ERROR(cursor->status());
-  return Missing(from);
+  return entries;
 }
 
 absl::StatusOr<LogPosition> EmbeddedLog::BoundaryAtOrBefore(Offset offset) {
   const LogState state = this->state();
   if (offset >= state.end) return state.position();
   if (offset < state.start) return OutOfRange(offset, state);
-  SELVAGE_ASSIGN_OR_RETURN(const Entry entry, EntryContaining(offset));
+  // Where damage begins is known, though not what lies inside.
+  SELVAGE_ASSIGN_OR_RETURN(const Entry entry, EntryOrStandIn(offset));
   return LogPosition{state.id, entry.from, entry.hash_before};
 }
 
@@ -96,7 +131,7 @@ absl::StatusOr<std::optional<Entry>> EmbeddedLog::Search(const std::function<boo
   std::optional<Entry> found;
   Offset probe = low;  // often the first entry is the answer
   while (low < high) {
-    auto entry = EntryContaining(probe);
+    auto entry = EntryOrStandIn(probe);
     if (entry.ok() && wanted(*entry)) {
       high = entry->from;
       found = *std::move(entry);
@@ -119,14 +154,18 @@ absl::StatusOr<std::optional<Entry>> EmbeddedLog::FirstAtOrAfter(int64_t timesta
   // The running maximum may come from a record that was trimmed: step to an entry that has such a record
   // itself.
   const Offset end = state().end;
-  auto cursor = CursorAt(entry->from);
-  for (; cursor->Valid() && OffsetOfLogKey(cursor->key()) < end; cursor->Next()) {
-    SELVAGE_ASSIGN_OR_RETURN(Entry next, DecodeAt(*cursor));
-    if (next.kind == EntryKind::kBatch && ParseBatchHeader(next.body.view())->max_timestamp >= timestamp_ms) {
-      return next;
+  for (Offset next = entry->from; next < end;) {
+    next = std::max(next, state().start);
+    auto entries = Read(next, kWalkBytes);
+    if (!entries.ok() && next < state().start) continue;  // trimmed meanwhile
+    if (!entries.ok()) return entries.status();
+    for (Entry& read : *entries) {
+      if (read.kind == EntryKind::kBatch && ParseBatchHeader(read.body.view())->max_timestamp >= timestamp_ms) {
+        return std::move(read);
+      }
+      next = read.to;
     }
   }
-  SELVAGE_RETURN_IF_ERROR(cursor->status());
   return std::nullopt;
 }
 

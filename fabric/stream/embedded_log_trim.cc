@@ -48,6 +48,7 @@ void EmbeddedLog::StageTrim(WriteBatch& batch, const Entry& last_dropped, const 
   state.start = gap ? gap->from : last_dropped.to;
   state.start_hash = gap ? gap->hash_before : last_dropped.hash_after;
   start_to_be_ = state.start.value();
+  ForgetDamage(Offset(0), last_dropped.to);
   StageDocument(batch);
 }
 
@@ -57,18 +58,18 @@ absl::StatusOr<std::optional<EmbeddedLog::TrimPlan>> EmbeddedLog::PlanTrim(
   to = std::min(to, state.end);
   if (to <= state.start) return std::nullopt;
   // The last entry that goes: it ends at `to`, or at the boundary before it.
-  SELVAGE_ASSIGN_OR_RETURN(Entry last, EntryContaining(to - 1));
+  SELVAGE_ASSIGN_OR_RETURN(Entry last, EntryOrStandIn(to - 1));
   if (last.to > to) {
     if (last.from <= state.start) return std::nullopt;
-    SELVAGE_ASSIGN_OR_RETURN(last, EntryContaining(last.from - 1));
+    SELVAGE_ASSIGN_OR_RETURN(last, EntryOrStandIn(last.from - 1));
   }
   if (!unacknowledged_from || *unacknowledged_from >= last.to) return TrimPlan{std::move(last), std::nullopt};
 
-  SELVAGE_ASSIGN_OR_RETURN(const Entry first, EntryContaining(std::max(state.start, *unacknowledged_from)));
-  if (first.kind == EntryKind::kGap && first.to == last.to) {
+  SELVAGE_ASSIGN_OR_RETURN(const Entry first, EntryOrStandIn(std::max(state.start, *unacknowledged_from)));
+  if (first.kind == EntryKind::kGap && first.to == last.to && !IsStandIn(first)) {
     // What was not acknowledged is a gap already; only what lies before it goes.
     if (first.from == state.start) return std::nullopt;
-    SELVAGE_ASSIGN_OR_RETURN(last, EntryContaining(first.from - 1));
+    SELVAGE_ASSIGN_OR_RETURN(last, EntryOrStandIn(first.from - 1));
     return TrimPlan{std::move(last), std::nullopt};
   }
   // The gap's header says of it what the last entry's said, so that what runs along the log goes on.
@@ -79,7 +80,7 @@ absl::StatusOr<std::optional<EmbeddedLog::TrimPlan>> EmbeddedLog::PlanTrim(
   gap.body = Bytes(EncodeGap({.from = gap.from,
                               .to = gap.to,
                               .reason = reason,
-                              .leader_epoch = LeaderEpochOf(last),
+                              .leader_epoch = state.LeaderEpochBefore(gap.to),
                               .hash_after = gap.hash_after,
                               .recorded_ms = absl::ToUnixMillis(env_.clock.Wall())}));
   return TrimPlan{std::move(last), std::move(gap)};

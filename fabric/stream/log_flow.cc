@@ -39,15 +39,6 @@ SourceEntry FromStored(const Entry& stored) {
   return entry;
 }
 
-/// The epoch in which the entry before `offset` was written, as far as the log remembers.
-LeaderEpoch LeaderEpochBefore(const LogState& state, Offset offset) {
-  LeaderEpoch epoch(0);
-  for (const auto& [started, start] : state.leader_epochs) {
-    if (start < offset) epoch = started;
-  }
-  return epoch;
-}
-
 /// Beyond this many entries under way their sizes are not remembered, but looked up.
 constexpr size_t kSentMax = 4096;
 
@@ -134,7 +125,7 @@ absl::StatusOr<SourceEntry> LogFlowSource::GapBeforeStart(Offset from) {
     return GapEntry({.from = from,
                      .to = start->offset,
                      .reason = GapReason::kReplicaRegressed,
-                     .leader_epoch = LeaderEpochBefore(state, start->offset),
+                     .leader_epoch = state.LeaderEpochBefore(start->offset),
                      .hash_after = start->hash,
                      .recorded_ms = state.append_ms});
   }

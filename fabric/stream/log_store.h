@@ -48,6 +48,14 @@ struct LogState {
   LeaderEpoch leader_epoch() const {
     return leader_epochs.empty() ? LeaderEpoch(0) : leader_epochs.back().first;
   }
+  /// The epoch in which the entry before `offset` was written, as far as the log remembers.
+  LeaderEpoch LeaderEpochBefore(Offset offset) const {
+    LeaderEpoch before(0);
+    for (const auto& [epoch, began] : leader_epochs) {
+      if (began < offset) before = epoch;
+    }
+    return before;
+  }
   LogPosition position() const { return {id, end, hash}; }
   uint64_t bytes() const { return log_bytes - bytes_before_start; }
 };
@@ -94,8 +102,9 @@ class Log {
   virtual absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) = 0;
 
   /// Entries from the one that contains `from`, whole, until `max_bytes` are reached (at least one if there
-  /// is any). Empty at the end. Errors: "offset_out_of_range" outside [start, end]; "corrupt_entry"
-  /// (kDataLoss). With `from_disk` no cache answers.
+  /// is any). Empty at the end. Errors: "offset_out_of_range" outside [start, end]; "corrupt_entry" (kDataLoss)
+  /// when what is stored there is damaged; a retry helps, since it is fetched again or becomes a gap. With
+  /// `from_disk` no cache answers.
   virtual absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) = 0;
 
   /// The position at the largest entry boundary that is <= `offset` and held, for resume and for finding
@@ -103,14 +112,15 @@ class Log {
   virtual absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) = 0;
 
   /// First entry at or after which no earlier record has a timestamp >= `timestamp_ms`: it holds the first
-  /// such record. Nothing when no record has.
+  /// such record. Nothing when no record has. Error: "corrupt_entry" when it may lie in what is damaged.
   virtual absl::StatusOr<std::optional<Entry>> FirstAtOrAfter(int64_t timestamp_ms) = 0;
 
   /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays
   /// accounted for as a gap with `reason`; without it nothing is left behind. Raises `start` only.
   virtual absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) = 0;
 
-  /// First entry from `start` on for which `wanted` holds; `wanted` must be monotone along the log.
+  /// First entry from `start` on for which `wanted` holds; `wanted` must be monotone along the log. A damaged
+  /// range counts as one entry, a gap without a body.
   virtual absl::StatusOr<std::optional<Entry>> Search(const std::function<bool(const Entry&)>& wanted) = 0;
 
   /// What the peer has acknowledged, for a log that is replicated from here; nothing before the first time.

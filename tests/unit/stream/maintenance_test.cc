@@ -9,6 +9,19 @@ namespace {
 constexpr uint64_t kBudget = 200'000;
 constexpr uint64_t kReserve = 40'000;
 
+/// Cannot read anything.
+class FailingCursor : public Cursor {
+ public:
+  void Seek(std::string_view) override {}
+  void SeekForPrev(std::string_view) override {}
+  void Next() override {}
+  void Prev() override {}
+  bool Valid() const override { return false; }
+  std::string_view key() const override { return {}; }
+  std::string_view value() const override { return {}; }
+  absl::Status status() const override { return MakeError(absl::StatusCode::kInternal, "io_error", "EIO"); }
+};
+
 /// Remembers what was to be reclaimed; with `lazy`, its files shrink only then, as those of a real engine.
 class ReclaimingStore : public MemoryStore {
  public:
@@ -30,7 +43,13 @@ class ReclaimingStore : public MemoryStore {
     return written;
   }
 
+  std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override {
+    if (from == unreadable) return std::make_unique<FailingCursor>();
+    return MemoryStore::Scan(family, from, to);
+  }
+
   std::vector<std::pair<std::string, std::string>> ranges;
+  std::string unreadable;  // where the range begins of which scans fail
 
  private:
   const bool lazy_;
@@ -132,20 +151,32 @@ TEST_F(MaintenanceTest, DropOldestExpiresAsAGap) {
   EXPECT_EQ(ShapeAfterRun(log), "[3,5)gap:expired [5,6)batch") << "the next pass changes nothing";
 }
 
-TEST_F(MaintenanceTest, OneDamagedLogDoesNotStopTheOthers) {
+TEST_F(MaintenanceTest, OneLogThatCannotBeReadDoesNotStopTheOthers) {
   auto short_lived = [](auto& s) { s.set_retention_ms(1000); };
-  EmbeddedLog& damaged = Stream("a", short_lived, v1::LOCAL);
+  EmbeddedLog& broken = Stream("a", short_lived, v1::LOCAL);
   EmbeddedLog& held = Stream("b", short_lived, v1::LOCAL);
   EmbeddedLog& fine = Stream("c", short_lived, v1::LOCAL);
-  for (EmbeddedLog* log : {&damaged, &held, &fine}) Append(*log, 2);
+  for (EmbeddedLog* log : {&broken, &held, &fine}) Append(*log, 2);
   held.Hold(absl::DataLossError("held"));
-  auto batch = store_.NewBatch();
-  batch->Put(Family::kLog, LogKey(damaged.number(), Offset(0)), {"junk"});
-  ASSERT_TRUE(store_.Write(*batch, true).ok());
+  store_.unreadable = LogKey(broken.number(), Offset(0));
   clock_.Advance(absl::Seconds(2));
-  EXPECT_EQ(ErrorKind(maintenance_.RunOnce()), "corrupt_entry");
+  EXPECT_EQ(ErrorKind(maintenance_.RunOnce()), "io_error");
+  EXPECT_EQ(broken.state().start, Offset(0));
   EXPECT_EQ(fine.state().start, Offset(2));
   EXPECT_EQ(held.state().start, Offset(0));
+}
+
+TEST_F(MaintenanceTest, DamagedEntriesExpireLikeOthers) {
+  EmbeddedLog& log = Stream("a", [](auto& s) { s.set_retention_ms(1000); }, v1::LOCAL);
+  for (int i = 0; i < 3; ++i) Append(log, 2);
+  auto batch = store_.NewBatch();
+  for (int64_t at : {0, 4}) batch->Put(Family::kLog, LogKey(log.number(), Offset(at)), {"junk"});
+  ASSERT_TRUE(store_.Write(*batch, true).ok());
+  EXPECT_EQ(KindOfError(log.Read(Offset(4), kAll, true)), "corrupt_entry");
+  clock_.Advance(absl::Seconds(2));
+  Append(log, 1);
+  EXPECT_EQ(ShapeAfterRun(log), "[6,7)batch");
+  EXPECT_TRUE(log.damages().empty());
 }
 
 TEST_F(MaintenanceTest, AcknowledgementsAreStored) {

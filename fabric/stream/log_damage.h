@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/status/statusor.h"
+#include "fabric/storage/kv_store.h"
+#include "fabric/stream/log_store.h"
+
+namespace selvage {
+
+/// A range of a log that the store cannot read, between two boundaries that it can: one entry, or several
+/// neighbours whose bytes lie together on the disk. The chain hashes on both sides are known, so whatever
+/// takes the place of the range can be checked.
+struct LogDamage {
+  Offset from;
+  Offset to;
+  ChainHash hash_before;
+  ChainHash hash_after;
+  uint64_t bytes = 0;  ///< body bytes of what was there
+  std::string why;
+
+  // What the header of one entry in place of the range says (see Entry).
+  int64_t append_ms = 0;
+  int64_t max_timestamp = 0;
+  uint64_t log_bytes = 0;
+};
+
+/// An entry that stands for the range where only the course of a log matters, not its content: a gap without
+/// a body.
+Entry StandInFor(const LogDamage& damage);
+inline bool IsStandIn(const Entry& entry) {
+  return entry.body.size() == 0;
+}
+
+/// Finds out what of a log cannot be read. It seeks forwards only: in a table of which a block is damaged,
+/// that reaches entries that were written anew, while a step across the block fails for ever.
+class DamageFinder {
+ public:
+  /// `state` was read before `cursor`, over the entries of the log, was made.
+  DamageFinder(std::unique_ptr<Cursor> cursor, LogNumber log, const LogState& state)
+      : cursor_(std::move(cursor)), log_(log), state_(state) {}
+
+  /// The entry that contains `offset`, which is in [start, end), or the damage that does. Errors: those of
+  /// the store but kDataLoss; "corrupt_entry" (kDataLoss) where two entries do not fit together.
+  absl::StatusOr<std::variant<Entry, LogDamage>> Find(Offset offset);
+
+ private:
+  absl::StatusOr<std::optional<Entry>> AtOrAfter(Offset offset);
+  absl::StatusOr<std::optional<Entry>> LastReadable(Offset offset);
+  absl::StatusOr<LogDamage> Measure(const std::optional<Entry>& before, Offset from, std::string why);
+  absl::StatusOr<std::optional<Entry>> FirstReadable(Offset damaged);
+
+  const std::unique_ptr<Cursor> cursor_;
+  const LogNumber log_;
+  const LogState state_;
+};
+
+}  // namespace selvage
