@@ -40,8 +40,19 @@ absl::Status FailStop::Fail(const absl::Status& error) {
   return error;
 }
 
+absl::Status FailStop::table_damage() const {
+  if (!table_damaged_.load(std::memory_order_acquire)) return absl::OkStatus();
+  absl::MutexLock lock(&mutex_);
+  return table_damage_;
+}
+
 void FailStop::OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) {
-  if (tolerate_damage_ && reason == rocksdb::BackgroundErrorReason::kCompaction && error->IsCorruption()) {
+  if (reason == rocksdb::BackgroundErrorReason::kCompaction && error->IsCorruption()) {
+    if (!copying_values_) {
+      absl::MutexLock lock(&mutex_);
+      table_damage_.Update(ToError(*error, "compacting"));
+      table_damaged_.store(true, std::memory_order_release);
+    }
     *error = rocksdb::Status::OK();
     return;
   }

@@ -36,9 +36,11 @@ class FailStop : public rocksdb::EventListener {
   absl::Status status() const;
   /// Keeps the first error, runs the callback for it, and returns it.
   absl::Status Fail(const absl::Status& error);
-  /// While set, damage that a compaction finds fails that compaction alone. Only for compactions that may as
-  /// well not happen: RocksDB keeps the files it read from.
-  void TolerateDamage(bool tolerate) { tolerate_damage_ = tolerate; }
+  /// The first damage that a compaction met in a table. It fails that compaction alone: RocksDB keeps the files
+  /// it read from, and what is whole in them is read as before.
+  absl::Status table_damage() const;
+  /// While set, damage may as well be that of a value that was to be copied, and is not remembered.
+  void CopyingValues(bool copying) { copying_values_ = copying; }
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override;
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
@@ -47,10 +49,12 @@ class FailStop : public rocksdb::EventListener {
 
  private:
   const std::function<void(const absl::Status&)> on_failure_;
-  std::atomic<bool> tolerate_damage_{false};
+  std::atomic<bool> copying_values_{false};
   std::atomic<bool> failed_{false};
+  std::atomic<bool> table_damaged_{false};
   mutable absl::Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  absl::Status table_damage_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace selvage::internal

@@ -257,7 +257,21 @@ absl::Status RocksDbStore::Write(WriteBatch& batch, bool sync) {
   options.sync = sync;
   const rocksdb::Status written = db_->Write(options, &ours->rep());
   if (!written.ok()) return fail_stop_->Fail(ToError(written, "writing to the store"));
+  if (!fail_stop_->table_damage().ok() && compacts_.exchange(false)) StopCompacting();
   return absl::OkStatus();
+}
+
+/// A compaction that met damage would be tried again every second, in vain; and its input would count towards
+/// the number of tables at which writers have to wait. Without automatic compactions there is no such number.
+void RocksDbStore::StopCompacting() {
+  for (auto* family : handles_) {
+    const rocksdb::Status set = db_->SetOptions(family, {{"disable_auto_compactions", "true"}});
+    if (!set.ok()) (void)fail_stop_->Fail(ToError(set, "turning automatic compactions off"));
+  }
+}
+
+absl::Status RocksDbStore::table_damage() const {
+  return fail_stop_->table_damage();
 }
 
 absl::StatusOr<std::optional<std::string>> RocksDbStore::Get(Family family, std::string_view key) {
@@ -292,10 +306,10 @@ absl::Status RocksDbStore::Reclaim(Family family, std::string_view from, std::st
   if (!flushed.ok()) return ToError(flushed, "flushing, to free the write-ahead log");
   if (family != Family::kLog) return absl::OkStatus();
 
-  fail_stop_->TolerateDamage(true);
+  fail_stop_->CopyingValues(true);
   const absl::Status collected =
       internal::CollectBlobs(*db_, Handle(family), reclaim_cancelled_, [this] { return FreeBytes(); });
-  fail_stop_->TolerateDamage(false);
+  fail_stop_->CopyingValues(false);
   return collected;
 }
 

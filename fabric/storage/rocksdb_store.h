@@ -51,6 +51,11 @@ struct RocksDbOptions {
 ///
 /// A failed write, sync, flush or compaction is final (fail-stop): nothing is retried and every later Write
 /// fails with the same error, since what a failed sync left on the disk is unknown. Reads still work.
+///
+/// Damage is not a failure. A damaged value of a log hits that entry alone. A damaged block of a table hits the
+/// few neighbours that lie in it: keys in it that are written again can be read by Get and by Seek, but a cursor
+/// that steps into the block, or seeks backwards across it, fails as before. A table cannot be rid of the block
+/// either, see table_damage.
 class RocksDbStore : public KvStore {
  public:
   /// Errors: kNotFound "store_missing"; kFailedPrecondition "not_a_store" (other files lie there),
@@ -74,12 +79,17 @@ class RocksDbStore : public KvStore {
   absl::StatusOr<uint64_t> FileBytes() override;
   absl::StatusOr<uint64_t> FreeBytes() override;
 
+  /// The damage that a compaction met in a table, if one did since the start. The store goes on without
+  /// compacting by itself, so space is not given back where the table is in the way, and reads get slower.
+  absl::Status table_damage() const;
+
   /// Ends a running Reclaim soon, and every later one at once: for a clean stop. Any thread.
   void CancelReclaim();
 
  private:
   explicit RocksDbStore(RocksDbOptions options);
   absl::Status OpenDatabase();
+  void StopCompacting();
   rocksdb::Env& env() const;
   rocksdb::ColumnFamilyHandle* Handle(Family family) const { return handles_[static_cast<size_t>(family)]; }
 
@@ -90,6 +100,7 @@ class RocksDbStore : public KvStore {
   std::array<rocksdb::ColumnFamilyHandle*, std::size(kAllFamilies)> handles_{};
   absl::Mutex reclaim_mutex_;
   std::atomic<bool> reclaim_cancelled_{false};
+  std::atomic<bool> compacts_{true};
 };
 
 }  // namespace selvage

@@ -100,6 +100,20 @@ class RocksDbStoreTest : public ::testing::Test {
     return false;
   }
 
+  /// Overwrites some bytes of a small value, which lies in a table. The store must be closed.
+  bool DamageTable(const std::string& value) {
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.File("store"))) {
+      if (entry.path().extension() != ".sst") continue;
+      const size_t at = test::ReadFile(entry.path().string()).find(value);
+      if (at == std::string::npos) continue;
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(at + 10));
+      file.write("damage", 6);
+      return file.good();
+    }
+    return false;
+  }
+
   test::TestDir dir_;
   std::unique_ptr<RocksDbStore> store_;
 };
@@ -205,6 +219,53 @@ TEST_F(RocksDbStoreTest, ADamagedValueIsDataLossForThatEntryAlone) {
   EXPECT_TRUE(Append(2, 60, /*sync=*/true).ok());
   ASSERT_TRUE(Trim(2, 0, 1).ok()) << "without it, reclaiming goes on";
   EXPECT_EQ(Intact(2), Numbers(1, 61));
+}
+
+TEST_F(RocksDbStoreTest, ADamagedTableStopsCompactionsAndNothingElse) {
+  const auto value = [](uint64_t offset) { return std::string(500, static_cast<char>('a' + offset % 26)); };
+  const auto put = [&](uint64_t first, uint64_t count, bool anew) {
+    auto batch = store_->NewBatch();
+    if (anew) batch->DeleteRange(Family::kLog, LogKey(1, first), LogKey(1, first + count));
+    for (uint64_t i = first; i < first + count; ++i) batch->Put(Family::kLog, LogKey(1, i), {value(i)});
+    return store_->Write(*batch, /*sync=*/true);
+  };
+  const auto reclaim = [&] { return store_->Reclaim(Family::kLog, LogKey(0, 0), LogKey(9, 0)); };
+  Open();
+  ASSERT_TRUE(put(0, 200, false).ok());
+  ASSERT_TRUE(reclaim().ok());
+  store_.reset();
+  ASSERT_TRUE(DamageTable(value(100)));
+
+  std::atomic<int> stops{0};
+  Open({.write_buffer_bytes = 64 << 10, .on_background_error = [&](const absl::Status&) { ++stops; }});
+  uint64_t first = 200, last = 0;
+  for (uint64_t i = 0; i < 200; ++i) {
+    auto got = store_->Get(Family::kLog, LogKey(1, i));
+    if (got.ok()) continue;
+    EXPECT_EQ(got.status().code(), absl::StatusCode::kDataLoss);
+    first = std::min(first, i);
+    last = i;
+  }
+  ASSERT_LT(first, last) << "several neighbours lie in one block";
+  EXPECT_LT(last - first, 20u);
+  ASSERT_TRUE(put(first, last - first + 1, /*anew=*/true).ok());
+  auto cursor = store_->Scan(Family::kLog, LogKey(1, 0), LogKey(2, 0));
+  for (uint64_t i = 0; i < 200; ++i) {
+    EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), value(i));
+    cursor->Seek(LogKey(1, i));
+    ASSERT_TRUE(cursor->Valid()) << i;
+    EXPECT_EQ(cursor->value(), value(i));
+  }
+  cursor.reset();
+
+  EXPECT_TRUE(store_->table_damage().ok()) << "reads tell whoever reads";
+  EXPECT_EQ(reclaim().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(store_->table_damage().code(), absl::StatusCode::kDataLoss);
+  const uint64_t end = 200 + 150 * 200;
+  // More tables than would stop writers.
+  for (uint64_t i = 200; i < end; i += 200) ASSERT_TRUE(put(i, 200, false).ok());
+  EXPECT_EQ(stops, 0);
+  for (uint64_t i = 0; i < end; ++i) EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), value(i));
 }
 
 /// The operating system's files, but syncs of the write-ahead log and the making of tables can be told to
