@@ -76,6 +76,22 @@ Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
   return header.ok() && header->base_offset == at ? header->next_offset() : at + 1;
 }
 
+/// Steps from `tail.last` on, as far as seeks forwards can read: in a table of which a block is damaged they reach
+/// what was written anew. No damage is left when they come to the end.
+void StepForward(KvStore& store, LogNumber log, Tail& tail) {
+  auto cursor = store.Scan(Family::kLog, LogKey(log, Offset(0)), LogKey(log, Offset(INT64_MAX)));
+  while (tail.last) {
+    cursor->Seek(LogKey(log, tail.last->to));
+    if (!cursor->Valid()) {
+      if (cursor->status().ok()) tail.damage = absl::OkStatus();
+      return;
+    }
+    auto next = DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
+    if (!next.ok() || next->from != tail.last->to || next->hash_before != tail.last->hash_after) return;
+    tail.last = *std::move(next);
+  }
+}
+
 /// One seek for a whole log. Behind a damaged end the last entry that can be read is found by bisecting
 /// offsets, since a cursor does not tell the key of what it cannot read.
 Tail FindTail(KvStore& store, LogNumber log, Offset start) {
@@ -96,7 +112,9 @@ Tail FindTail(KvStore& store, LogNumber log, Offset start) {
     if (high - low <= 1) break;
     probe = Offset(low.value() + (high - low) / 2);
   }
-  tail.damaged_to = EndOfDamaged(store, log, high);
+  StepForward(store, log, tail);
+  if (tail.damage.ok()) return tail;
+  tail.damaged_to = EndOfDamaged(store, log, tail.last ? std::max(high, tail.last->to) : high);
   return tail;
 }
 

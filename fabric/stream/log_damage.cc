@@ -48,16 +48,16 @@ absl::StatusOr<std::optional<Entry>> DamageFinder::LastReadable(Offset offset) {
   }
 }
 
-/// The first entry behind a damaged place that can be read; nothing when that is the end of the log. A cursor
-/// does not tell the key of what it cannot read, so the place is found by bisecting offsets.
-absl::StatusOr<std::optional<Entry>> DamageFinder::FirstReadable(Offset damaged) {
-  Offset low = damaged;  // seeking from here fails, from `high` not
-  Offset high = state_.end;
+/// The first entry in (damaged, bound) that can be read, if any. A cursor does not tell the key of what it
+/// cannot read, so it is found by bisecting offsets: first away from the damage, then back towards it.
+absl::StatusOr<std::optional<Entry>> DamageFinder::FirstReadable(Offset damaged, Offset bound) {
+  Offset low = damaged;  // seeking from here finds nothing before `bound`, from `high` the entry `after`
+  Offset high = bound;
   std::optional<Entry> after;
   const auto probe = [&](Offset at) -> absl::Status {
     auto entry = AtOrAfter(at);
     if (!entry.ok() && !IsDamage(entry.status())) return entry.status();
-    if (entry.ok()) {
+    if (entry.ok() && *entry && (*entry)->from < bound) {
       high = at;
       after = *std::move(entry);
     } else {
@@ -65,21 +65,24 @@ absl::StatusOr<std::optional<Entry>> DamageFinder::FirstReadable(Offset damaged)
     }
     return absl::OkStatus();
   };
-  for (int64_t ahead = 1; damaged + ahead < high; ahead *= 2) SELVAGE_RETURN_IF_ERROR(probe(damaged + ahead));
+  for (int64_t ahead = 1; high - damaged > ahead; ahead *= 2) SELVAGE_RETURN_IF_ERROR(probe(damaged + ahead));
   while (high - low > 1) SELVAGE_RETURN_IF_ERROR(probe(Offset(low.value() + (high - low) / 2)));
   return after;
 }
 
+/// What lies between `before`, or the start of the log, and the next entry that can be read. `at_from`: what
+/// seeking there gave.
 absl::StatusOr<LogDamage> DamageFinder::Measure(const std::optional<Entry>& before, Offset from,
-                                                std::string why) {
+                                                absl::StatusOr<std::optional<Entry>> at_from) {
   LogDamage damage;
-  damage.why = std::move(why);
   damage.from = from;
+  damage.why = at_from.ok() ? "no entry is there" : std::string(at_from.status().message());
   damage.hash_before = before ? before->hash_after : state_.start_hash;
-  auto after = AtOrAfter(from);
-  if (!after.ok() && IsDamage(after.status())) after = FirstReadable(from);
-  if (!after.ok()) return after.status();
-  const std::optional<Entry>& next = *after;
+  // A log has no holes, so what seems to be one is what the store failed to notice.
+  std::optional<Entry> next;
+  if (at_from.ok() && *at_from && (*at_from)->from < state_.end) next = **std::move(at_from);
+  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> nearer, FirstReadable(from, next ? next->from : state_.end));
+  if (nearer) next = std::move(nearer);
   damage.to = next ? next->from : state_.end;
   damage.hash_after = next ? next->hash_before : state_.hash;
   damage.max_timestamp = next ? next->max_timestamp : state_.max_timestamp;
@@ -109,8 +112,7 @@ absl::StatusOr<std::variant<Entry, LogDamage>> DamageFinder::Find(Offset offset)
       last = *std::move(entry);
       continue;
     }
-    std::string why = entry.ok() ? "no entry is there" : std::string(entry.status().message());
-    SELVAGE_ASSIGN_OR_RETURN(LogDamage damage, Measure(last, next, std::move(why)));
+    SELVAGE_ASSIGN_OR_RETURN(LogDamage damage, Measure(last, next, std::move(entry)));
     if (damage.to > offset) return damage;
     SELVAGE_ASSIGN_OR_RETURN(last, AtOrAfter(damage.to));
   }

@@ -51,8 +51,9 @@ class DamageFinder {
  private:
   absl::StatusOr<std::optional<Entry>> AtOrAfter(Offset offset);
   absl::StatusOr<std::optional<Entry>> LastReadable(Offset offset);
-  absl::StatusOr<LogDamage> Measure(const std::optional<Entry>& before, Offset from, std::string why);
-  absl::StatusOr<std::optional<Entry>> FirstReadable(Offset damaged);
+  absl::StatusOr<LogDamage> Measure(const std::optional<Entry>& before, Offset from,
+                                    absl::StatusOr<std::optional<Entry>> at_from);
+  absl::StatusOr<std::optional<Entry>> FirstReadable(Offset damaged, Offset bound);
 
   const std::unique_ptr<Cursor> cursor_;
   const LogNumber log_;
