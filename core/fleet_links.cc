@@ -4,6 +4,7 @@
 #include "core/fleet.h"
 #include "core/fleet_documents.h"
 #include "fabric/base/error.h"
+#include "fabric/control/link_repair.h"
 #include "fabric/base/id128.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
@@ -83,6 +84,7 @@ absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
   welcome.set_session_epoch(edge.session_epoch());
   welcome.set_wall_ms(node_.wall_ms());
   welcome.set_version(version_);
+  welcome.add_capabilities(std::string(kRepairCapability));
   welcome.set_core(node_.node());
   if (decision->adopts) AddAdoptions(edge.edge(), admission.slot, welcome);
   return admission;

@@ -19,13 +19,33 @@ constexpr int64_t kSkewAlarmMs = 60'000;
 }  // namespace
 
 PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake)
-    : fleet_(fleet), metrics_(metrics), edge_(std::move(edge)), wake_(std::move(wake)) {}
+    : fleet_(fleet),
+      metrics_(metrics),
+      edge_(std::move(edge)),
+      wake_(std::move(wake)),
+      repair_(fleet.node(), [this](const LogOrigin& origin) { return IsOfThisEdge(origin); }) {}
 
 PeerLink::~PeerLink() {
   for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
 }
 
+bool PeerLink::IsOfThisEdge(const LogOrigin& origin) const {
+  const auto definition = fleet_.node().catalog().Find(origin.stream);
+  if (!definition) return false;
+  switch (definition->direction()) {
+    case v1::UP:
+      return origin.edge == edge_ && origin.slot == slot_;
+    case v1::DOWN:
+      return origin.edge == edge_;
+    case v1::DOWN_SHARED:
+      return origin.edge.empty();
+    default:
+      return false;
+  }
+}
+
 void PeerLink::Handle(Session& session, const Session::Event& event) {
+  if (repair_.Handle(session, event)) return;
   switch (event.kind) {
     case Session::Event::Kind::kHello:
       OnHello(session, event.hello);
@@ -77,6 +97,7 @@ void PeerLink::OnHello(Session& session, const v1::Hello& hello) {
     return session.Close(admission.status(), absl::Seconds(30));
   }
   slot_ = admission->slot;
+  repair_.PeerIsCapableOf(hello.capabilities());
   fence_ = admission->fence;
   link_ = fleet_.Linked(
       edge_, [signal = signal_, wake = wake_] { signal->close = true; wake(); }, wake_);
@@ -153,6 +174,7 @@ void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOp
 }
 
 void PeerLink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
+  if (repair_.Persist(persist, done)) return;
   auto sink = sinks_.find(persist.flow);
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
   absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
@@ -165,7 +187,9 @@ void PeerLink::Tick(Session& session) {
                                    fmt::format("another link of edge {} took this one's place, or an operator ended it", edge_), "",
                                    Retry::kYes));
   }
-  if (session.established()) FollowSpec(session);
+  if (!session.established()) return;
+  FollowSpec(session);
+  repair_.Tick(session);
 }
 
 void PeerLink::Closed(const absl::Status& reason, absl::Duration) {

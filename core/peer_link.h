@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/fleet.h"
+#include "fabric/control/link_repair.h"
 #include "fabric/replication/link_handler.h"
 #include "fabric/stream/log_flow.h"
 #include "fabric/telemetry/metrics.h"
@@ -45,6 +46,8 @@ class PeerLink : public replication::LinkHandler {
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnFlowForked(replication::Session& session, const replication::Session::Event& event);
   void FollowSpec(replication::Session& session);
+  /// Whether this edge holds a copy of the log, or writes it.
+  bool IsOfThisEdge(const LogOrigin& origin) const;
   void OfferDown(replication::Session& session);
 
   Fleet& fleet_;
@@ -55,6 +58,7 @@ class PeerLink : public replication::LinkHandler {
   uint64_t link_ = 0;
   Slot slot_;
   Fence fence_;
+  LinkRepair repair_;
   uint64_t spec_sent_ = 0;
   std::map<LogNumber, Offered> offered_;
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;

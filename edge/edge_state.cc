@@ -7,6 +7,7 @@
 
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
+#include "fabric/control/link_repair.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
@@ -92,6 +93,7 @@ v1::Hello EdgeState::MakeHello() {
   hello.set_wall_ms(node_.wall_ms());
   hello.set_spec_generation(spec().generation());
   hello.set_version(version_);
+  hello.add_capabilities(std::string(kRepairCapability));
   return hello;
 }
 

@@ -31,7 +31,15 @@ std::string_view StateName(Sender::State state) {
 }  // namespace
 
 Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake)
-    : state_(state), node_(state.node()), max_rate_(max_rate), wake_(std::move(wake)) {}
+    : state_(state),
+      node_(state.node()),
+      repair_(node_,
+              [this](const LogOrigin& origin) {
+                const auto definition = node_.catalog().Find(origin.stream);
+                return definition && definition->direction() != v1::LOCAL;
+              }),
+      max_rate_(max_rate),
+      wake_(std::move(wake)) {}
 
 Uplink::~Uplink() { Unwatch(); }
 
@@ -50,6 +58,7 @@ void Uplink::Opened(Session& session) {
 }
 
 void Uplink::Handle(Session& session, const Session::Event& event) {
+  if (repair_.Handle(session, event)) return;
   switch (event.kind) {
     case Session::Event::Kind::kWelcome:
       OnWelcome(session, event.welcome);
@@ -101,6 +110,7 @@ void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
   } else {
     node_.alarms().Clear("clock_skew", welcome.core());
   }
+  repair_.PeerIsCapableOf(welcome.capabilities());
   LogInfo("link up", {{"core", welcome.core()}, {"slot", welcome.slot()}, {"session_epoch", welcome.session_epoch()}});
   uint64_t spec_rate = state_.spec().max_rate();
   session.set_max_rate(spec_rate > 0 ? spec_rate : max_rate_);
@@ -186,6 +196,7 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
 }
 
 void Uplink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
+  if (repair_.Persist(persist, done)) return;
   auto sink = sinks_.find(persist.flow);
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
   absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
@@ -194,7 +205,7 @@ void Uplink::Persist(Session::Persist persist, std::function<void(const absl::St
 
 LogFlowSource* Uplink::SourceOf(const Session& session, FlowNumber flow) {
   auto it = session.senders().find(flow);
-  return it == session.senders().end() ? nullptr : &static_cast<LogFlowSource&>(it->second->source());
+  return it == session.senders().end() ? nullptr : dynamic_cast<LogFlowSource*>(&it->second->source());
 }
 
 /// Once it is known of every flow where its history parts from the core's. Until then nothing is sent: an entry that the
@@ -204,10 +215,12 @@ void Uplink::RebirthIfForked(Session& session) {
   session.StopSending();
   std::vector<EmbeddedLogStore::Branching> branchings;
   for (const auto& [number, sender] : session.senders()) {
+    LogFlowSource* source = SourceOf(session, number);
+    if (source == nullptr) continue;  // of a repair
     const bool forked = sender->state() == Sender::State::kForked;
     const bool refused = sender->state() == Sender::State::kHeld && sender->retry_at() == absl::InfiniteDuration();
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
-    auto& log = static_cast<EmbeddedLog&>(static_cast<LogFlowSource&>(sender->source()).log());
+    auto& log = static_cast<EmbeddedLog&>(source->log());
     std::optional<LogPosition> from = forked ? sender->fork() : sender->acknowledged();
     if (from) branchings.push_back({&log, LogId::Mint(node_.random()), *from});
   }
@@ -224,7 +237,9 @@ void Uplink::RebirthIfForked(Session& session) {
 void Uplink::PublishFlowStates(const Session& session) {
   std::map<LogNumber, EdgeState::FlowState> states;
   for (const auto& [number, sender] : session.senders()) {
-    Log& log = static_cast<LogFlowSource&>(sender->source()).log();
+    LogFlowSource* source = SourceOf(session, number);
+    if (source == nullptr) continue;  // of a repair
+    Log& log = source->log();
     bool held = sender->state() == Sender::State::kHeld;
     states[log.number()] = {std::string(StateName(sender->state())),
                             held ? std::string(sender->problem().message()) : std::string()};
@@ -243,6 +258,7 @@ void Uplink::Tick(Session& session) {
   state_.MeasureRates();
   PublishFlowStates(session);
   OfferNew(session);
+  repair_.Tick(session);
   absl::Duration now = node_.clock().Monotonic();
   if (now < next_status_) return;
   next_status_ = now + kStatusEvery;

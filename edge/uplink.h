@@ -7,6 +7,7 @@
 #include <string>
 
 #include "edge/edge_state.h"
+#include "fabric/control/link_repair.h"
 #include "fabric/replication/link_handler.h"
 
 namespace selvage {
@@ -45,6 +46,7 @@ class Uplink : public replication::LinkHandler {
 
   EdgeState& state_;
   NodeState& node_;
+  LinkRepair repair_;
   const uint64_t max_rate_;
   const std::function<void()> wake_;
   Fence fence_;

@@ -22,7 +22,8 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
       maintenance_(store, logs_, catalog_, budget_, clock,
                    [this](const LogOrigin& origin, const v1::StreamDefinition& definition) {
                      return ReplicatedFromHere(origin, definition);
-                   }) {
+                   }),
+      damage_(logs_, alarms_, [this](const EmbeddedLog& log) { return OtherCopyOf(log); }) {
   alarms_.set_origin(options_.node);
   logs_.set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
 }
@@ -45,6 +46,7 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
     alarms_.Report({"log_held", ToString(problem.log->origin()), std::string(problem.what.message()),
                     "look at the disk first; resolving accepts the loss, which is then a recorded gap", true});
   }
+  damage_.Open();
   return absl::OkStatus();
 }
 
@@ -89,6 +91,19 @@ bool NodeState::ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefi
   if (options_.is_edge) return origin.edge.empty() && definition.direction() == v1::UP;
   // A shared stream is kept as its retention says, whoever has read it.
   return definition.direction() == v1::DOWN;
+}
+
+std::optional<DamageControl::OtherCopy> NodeState::OtherCopyOf(const EmbeddedLog& log) const {
+  const LogOrigin& origin = log.origin();
+  const auto definition = catalog_.Find(origin.stream);
+  if (!definition) return std::nullopt;
+  const v1::Direction direction = definition->direction();
+  const bool is_source = options_.is_edge ? origin.edge.empty() : direction != v1::UP;
+  if (!is_source) return DamageControl::OtherCopy{.to = Offset(INT64_MAX)};
+  if (direction == v1::LOCAL) return DamageControl::OtherCopy{.to = Offset(0), .is_source = true};
+  return DamageControl::OtherCopy{.to = log.acknowledged().value_or(Offset(0)),
+                                  .is_source = true,
+                                  .several = direction == v1::DOWN_SHARED};
 }
 
 }  // namespace selvage

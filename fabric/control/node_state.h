@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,6 +11,7 @@
 #include "fabric/base/id128.h"
 #include "fabric/base/random.h"
 #include "fabric/control/alarm_book.h"
+#include "fabric/control/damage_control.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
 #include "fabric/storage/store_identity.h"
@@ -60,6 +62,7 @@ class NodeState {
   AlarmBook& alarms() { return alarms_; }
   DiskBudget& budget() { return budget_; }
   Maintenance& maintenance() { return maintenance_; }
+  DamageControl& damage() { return damage_; }
 
   int64_t wall_ms() { return absl::ToUnixMillis(clock_.Wall()); }
   /// Raises the peer's fence through the committer's queue; `also` is staged in the same batch.
@@ -74,6 +77,8 @@ class NodeState {
   std::map<LogNumber, Offset> EndsToRecord(const std::map<LogNumber, Offset>& recorded);
   /// True when this node is the source of a log and somebody replicates it from here.
   bool ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const;
+  /// Where else a log is held; nothing when its stream is not known (any more).
+  std::optional<DamageControl::OtherCopy> OtherCopyOf(const EmbeddedLog& log) const;
 
  private:
   const Options options_;
@@ -90,6 +95,7 @@ class NodeState {
   StreamCatalog catalog_;
   AlarmBook alarms_;
   Maintenance maintenance_;
+  DamageControl damage_;
 };
 
 }  // namespace selvage

@@ -1,6 +1,7 @@
 #include "fabric/control/node_store.h"
 
 #include <system_error>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "fabric/base/error.h"
@@ -57,8 +58,22 @@ void NodeStore::RunUpkeep() {
     if (absl::Status status = state_->maintenance().RunOnce(); !status.ok() && !failed_) {
       LogWarning("upkeep of the store met an error", {{"error", Describe(status)}});
     }
+    if (absl::Status status = state_->damage().RunOnce(); !status.ok() && !failed_) {
+      LogWarning("damaged entries could not be dealt with", {{"error", Describe(status)}});
+    }
+    ReportTableDamage();
     WriteAckedEndsIfChanged();
   } while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery));
+}
+
+void NodeStore::ReportTableDamage() {
+  const absl::Status damage = engine_->table_damage();
+  if (damage.ok() || std::exchange(table_damage_reported_, true)) return;
+  state_->alarms().Report({"store_damaged", state_->node(),
+                           "a table of the store is damaged: what is whole in it is served and replicated, but the space of "
+                           "what is deleted is not given back: " + std::string(damage.message()),
+                           "once everything is replicated, stop this node, give it an empty data directory on a sound disk, "
+                           "and start it: an edge takes its place again", false});
 }
 
 void NodeStore::RunReclaim() {

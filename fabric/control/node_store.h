@@ -41,12 +41,14 @@ class NodeStore {
   void RunUpkeep();
   void RunReclaim();
   void WriteAckedEndsIfChanged();
+  void ReportTableDamage();
 
   const Options options_;
   std::unique_ptr<RocksDbStore> engine_;
   std::unique_ptr<NodeState> state_;
   std::unique_ptr<CommitterThread> committer_thread_;
   std::map<LogNumber, Offset> written_ends_;
+  bool table_damage_reported_ = false;  // the upkeep thread's
   absl::Notification stopping_;
   std::atomic<bool> failed_{false};
   std::thread upkeep_;

@@ -102,6 +102,10 @@ void Session::Step(const Message& message, absl::Duration now) {
     case v1::Frame::kCredit:
       OnCredit(frame.credit(), now);
       break;
+    case v1::Frame::kRepairRequest:
+    case v1::Frame::kRepairRefuse:
+      StepRepair(frame);
+      break;
     case v1::Frame::kSpec:
     case v1::Frame::kStatus:
       StepControl(frame);
@@ -128,6 +132,16 @@ void Session::OnStatus(const v1::Status& part) {
   Event event{Event::Kind::kStatus};
   event.edge_status = std::exchange(status_in_, {});
   status_in_bytes_ = 0;
+  events_.push_back(std::move(event));
+}
+
+void Session::StepRepair(const v1::Frame& frame) {
+  Event event{frame.has_repair_request() ? Event::Kind::kRepairRequested : Event::Kind::kRepairRefused};
+  if (frame.has_repair_request()) {
+    event.repair_request = frame.repair_request();
+  } else {
+    event.repair_refuse = frame.repair_refuse();
+  }
   events_.push_back(std::move(event));
 }
 
@@ -355,6 +369,19 @@ void Session::Refuse(FlowNumber flow, const absl::Status& why, absl::Duration re
   if (receiver == nullptr || receiver->refused()) return;
   released_in_ += receiver->partial_bytes();
   Queue(receiver->Refuse(why, retry_after));
+}
+
+void Session::SendRepairRequest(const v1::RepairRequest& request) {
+  Message message;
+  *message.frame.mutable_repair_request() = request;
+  Queue(std::move(message));
+}
+
+void Session::SendRepairRefuse(uint32_t request, const absl::Status& why) {
+  Message message;
+  message.frame.mutable_repair_refuse()->set_request(request);
+  *message.frame.mutable_repair_refuse()->mutable_problem() = ToProblem(why);
+  Queue(std::move(message));
 }
 
 void Session::SendSpec(const v1::EdgeSpec& spec) {

@@ -53,6 +53,8 @@ class Session {
       kFlowHeld,     ///< an outgoing flow was refused or failed; `flow`, `status`
       kFlowEnded,  ///< the peer ended an incoming flow, or this end refused it by itself, with the `status`;
                    ///< `flow`. A Persist of it may still follow
+      kRepairRequested,  ///< the peer asks for entries that are damaged there; offer a flow or SendRepairRefuse
+      kRepairRefused,    ///< the peer cannot give what was asked for; `repair_refuse`
       kSpec,
       kStatus,
       kPeerClosed,  ///< the peer said why; `status`, `retry_after`
@@ -64,6 +66,8 @@ class Session {
     v1::Welcome welcome{};
     v1::EdgeSpec spec{};
     v1::EdgeStatus edge_status{};
+    v1::RepairRequest repair_request{};
+    v1::RepairRefuse repair_refuse{};
     LogPosition position{};
     absl::Status status{};
     absl::Duration retry_after{};
@@ -106,6 +110,10 @@ class Session {
   void Accept(FlowNumber flow, FlowSink& sink);
   void Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after);
 
+  // Repair: only the messages; the flow that answers is one like others.
+  void SendRepairRequest(const v1::RepairRequest& request);
+  void SendRepairRefuse(uint32_t request, const absl::Status& why);
+
   void SendSpec(const v1::EdgeSpec& spec);
   /// Sent as soon and as often as a small share of the link allows; a newer one takes its place.
   void SendStatus(const v1::EdgeStatus& status) { status_out_.Offer(status); }
@@ -119,6 +127,7 @@ class Session {
   Ready TakeReady(absl::Duration now, size_t data_budget);
 
   bool established() const { return established_; }
+  uint64_t receive_window() const { return options_.receive_window; }
   /// Outgoing flows, for status. Withdraw and Offer change the map.
   const std::map<FlowNumber, std::unique_ptr<Sender>>& senders() const { return senders_; }
   const Pacer& pacer() const { return pacer_; }
@@ -129,6 +138,7 @@ class Session {
   bool StepHandshake(const v1::Frame& frame);
   void StepControl(const v1::Frame& frame);
   void OnStatus(const v1::Status& part);
+  void StepRepair(const v1::Frame& frame);
   void StepSource(const v1::Frame& frame, absl::Duration now);
   void StepSink(const Message& message);
   void OnFlowOpen(const v1::FlowOpen& open);

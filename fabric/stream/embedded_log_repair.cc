@@ -174,7 +174,8 @@ absl::Status EmbeddedLog::Replace(std::vector<ReplicaEntry> entries, AppendDone 
     SELVAGE_ASSIGN_OR_RETURN(Entry whole, EntryOf(std::move(entry)));
     decoded.push_back(std::move(whole));
   }
-  return env_.committer.Submit(std::make_unique<RepairTask>(*this, std::move(decoded), std::move(done)));
+  return env_.committer.Submit(std::make_unique<RepairTask>(*this, std::move(decoded), std::move(done)),
+                               Committer::Limit::kNone);
 }
 
 }  // namespace selvage

@@ -25,7 +25,12 @@ SourceEntry GapEntry(const Gap& gap) {
   return entry;
 }
 
-SourceEntry FromStored(const Entry& stored) {
+/// Beyond this many entries under way their sizes are not remembered, but looked up.
+constexpr size_t kSentMax = 4096;
+
+}  // namespace
+
+SourceEntry ToSourceEntry(const Entry& stored) {
   SourceEntry entry;
   entry.kind = stored.kind;
   entry.from = stored.from;
@@ -39,10 +44,32 @@ SourceEntry FromStored(const Entry& stored) {
   return entry;
 }
 
-/// Beyond this many entries under way their sizes are not remembered, but looked up.
-constexpr size_t kSentMax = 4096;
-
-}  // namespace
+absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOrigin& origin, size_t batch_max) {
+  if (entry.kind == EntryKind::kGap) {
+    SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(entry.body));
+    if (gap.from == entry.from && gap.to == entry.to) return absl::OkStatus();
+    return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_gap",
+                     fmt::format("{}: the gap covers other offsets than announced", ToString(origin)));
+  }
+  auto corrupt = [&](std::string_view why) {
+    return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch",
+                     fmt::format("{}: the batch at offset {} arrived damaged: {}", ToString(origin),
+                                 entry.from.value(), why),
+                     "it is sent again; if this repeats, the source's disk is failing", Retry::kYes);
+  };
+  auto header = ParseBatchHeader(entry.body);
+  if (!header.ok()) return corrupt(std::string(header.status().message()));
+  if (entry.body.size() > batch_max) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "batch_too_large",
+                     fmt::format("{}: a batch of {} bytes is above the limit of {}", ToString(origin),
+                                 entry.body.size(), batch_max),
+                     "raise batch.max_bytes at the receiving end");
+  }
+  if (header->base_offset != entry.from || header->next_offset() != entry.to)
+    return corrupt("other offsets than announced");
+  if (!BatchCrcMatches(entry.body)) return corrupt("CRC");
+  return absl::OkStatus();
+}
 
 LogFlowSource::LogFlowSource(Log& log, v1::StreamDefinition definition)
     : log_(log), definition_(std::move(definition)) {
@@ -158,7 +185,7 @@ absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t
   if (!stored.ok()) return stored.status();
   for (const Entry& entry : *stored) {
     if (entry.from >= from) {
-      entries.push_back(FromStored(entry));
+      entries.push_back(ToSourceEntry(entry));
     } else {
       SELVAGE_ASSIGN_OR_RETURN(SourceEntry rest, RestOfGap(entry, from));
       entries.push_back(std::move(rest));
@@ -188,30 +215,7 @@ void LogFlowSource::Acknowledged(const LogPosition& durable) {
 }
 
 absl::Status LogFlowSink::Check(const replication::ReceivedEntry& entry) {
-  if (entry.kind == EntryKind::kGap) {
-    SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(entry.body));
-    if (gap.from == entry.from && gap.to == entry.to) return absl::OkStatus();
-    return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_gap",
-                     fmt::format("{}: the gap covers other offsets than announced", ToString(log_.origin())));
-  }
-  auto corrupt = [&](std::string_view why) {
-    return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch",
-                     fmt::format("{}: the batch at offset {} arrived damaged: {}", ToString(log_.origin()),
-                                 entry.from.value(), why),
-                     "it is sent again; if this repeats, the source's disk is failing", Retry::kYes);
-  };
-  auto header = ParseBatchHeader(entry.body);
-  if (!header.ok()) return corrupt(std::string(header.status().message()));
-  if (entry.body.size() > batch_max_) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "batch_too_large",
-                     fmt::format("{}: a batch of {} bytes is above the limit of {}", ToString(log_.origin()),
-                                 entry.body.size(), batch_max_),
-                     "raise batch.max_bytes at the receiving end");
-  }
-  if (header->base_offset != entry.from || header->next_offset() != entry.to)
-    return corrupt("other offsets than announced");
-  if (!BatchCrcMatches(entry.body)) return corrupt("CRC");
-  return absl::OkStatus();
+  return CheckReceived(entry, log_.origin(), batch_max_);
 }
 
 std::optional<ChainHash> LogFlowSink::HashAt(Offset offset) {

@@ -1,0 +1,218 @@
+#include "fabric/control/damage_control.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/stream/repair_flow.h"
+
+namespace selvage {
+namespace {
+
+constexpr std::string_view kWaiting = "entry_damaged";
+constexpr std::string_view kLost = "entry_quarantined";
+/// What is read of a log in one go; and of all logs that are read through, each time.
+constexpr size_t kReadBytes = 1u << 20;
+constexpr int kReadsMax = 8;
+
+}  // namespace
+
+void DamageControl::Open() {
+  absl::MutexLock lock(&run_mutex_);
+  for (const v1::AlarmDocument& alarm : alarms_.All(/*also_resolved=*/false)) {
+    if (alarm.kind() != kWaiting) continue;
+    bool found = false;
+    for (EmbeddedLog* log : logs_.Logs()) {
+      if (ToString(log->origin()) != alarm.subject()) continue;
+      reading_[log->number()] = log->state().start;
+      found = true;
+    }
+    if (!found) alarms_.Clear(kWaiting, alarm.subject());
+  }
+  alarms_.OnResolve(std::string(kWaiting), [this](const v1::AlarmDocument& alarm, const std::string&) {
+    return GiveUp(alarm.subject());
+  });
+}
+
+absl::Status DamageControl::RunOnce() {
+  absl::MutexLock lock(&run_mutex_);
+  absl::Status first = ReadOn();
+  for (EmbeddedLog* log : logs_.Logs()) {
+    if (log->held().ok()) first.Update(LookAt(*log));
+  }
+  ForgetDeleted();
+  return first;
+}
+
+void DamageControl::ForgetDeleted() {
+  std::set<LogNumber> there;
+  for (EmbeddedLog* log : logs_.Logs()) there.insert(log->number());
+  std::vector<std::string> deleted;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [number, waits] : waits_) {
+      if (!there.contains(number)) deleted.push_back(waits.subject);
+    }
+    std::erase_if(waits_, [&](const auto& entry) { return !there.contains(entry.first); });
+  }
+  for (const std::string& subject : deleted) alarms_.Clear(kWaiting, subject);
+}
+
+absl::Status DamageControl::LookAt(EmbeddedLog& log) {
+  const std::vector<LogDamage> damages = log.damages();
+  absl::Status first;
+  std::vector<LogDamage> waiting;
+  if (const auto copy = damages.empty() ? std::nullopt : find_copy_(log); copy) {
+    for (LogDamage damage : damages) {
+      if (!IsKnown(log, damage)) {
+        // A reader may have noted what was made whole, or trimmed, while it read.
+        auto still = log.FindDamage(damage.from);
+        first.Update(still.status());
+        if (!still.ok() || !*still) continue;
+        damage = **std::move(still);
+        absl::MutexLock lock(&mutex_);
+        ++counts_.found;
+      }
+      if (damage.from < copy->to) {
+        waiting.push_back(damage);
+      } else {
+        first.Update(Quarantine(log, damage));
+      }
+    }
+  }
+  ReportWaiting(log, waiting);
+  return first;
+}
+
+bool DamageControl::IsKnown(const EmbeddedLog& log, const LogDamage& damage) {
+  absl::MutexLock lock(&mutex_);
+  auto waits = waits_.find(log.number());
+  return waits != waits_.end() && waits->second.ranges.contains(damage.to);
+}
+
+void DamageControl::ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting) {
+  const std::string subject = ToString(log.origin());
+  std::string text;
+  {
+    absl::MutexLock lock(&mutex_);
+    auto known = waits_.find(log.number());
+    if (known == waits_.end() && waiting.empty()) return;
+    Waits& waits = waits_[log.number()];
+    waits.subject = subject;
+    std::map<Offset, std::string> ranges;
+    for (const LogDamage& damage : waiting) ranges[damage.to] = waits.ranges[damage.to];
+    waits.ranges = std::move(ranges);
+    if (!waiting.empty()) {
+      const LogDamage& damage = waiting.front();
+      text = fmt::format("{} damaged ranges wait for the other copy, the first from offset {} to {}: {}",
+                         waiting.size(), damage.from.value(), damage.to.value(), damage.why);
+      const std::string& said = waits.ranges[damage.to];
+      if (!said.empty()) text += fmt::format("; the other end: {}", said);
+    }
+    if (std::exchange(waits.reported, text) == text) return;
+    if (waiting.empty()) waits_.erase(log.number());
+  }
+  if (text.empty()) return alarms_.Clear(kWaiting, subject);
+  alarms_.Report(
+      {kWaiting, subject, text,
+       "look at the disk; the entries are fetched when the link is up. Resolving gives them up: a gap",
+       false});
+}
+
+absl::Status DamageControl::Quarantine(EmbeddedLog& log, const LogDamage& damage) {
+  // First the alarm: a gap that nobody hears of must not come of a crash in between.
+  alarms_.Report({kLost, ToString(log.origin()),
+                  fmt::format("what was stored from offset {} to {} is damaged, and lost: {}",
+                              damage.from.value(), damage.to.value(), damage.why),
+                  "look at the disk; selvagectl loss list shows all that is lost", false});
+  SELVAGE_RETURN_IF_ERROR(log.Quarantine(damage.from));
+  absl::MutexLock lock(&mutex_);
+  ++counts_.quarantined;
+  return absl::OkStatus();
+}
+
+absl::Status DamageControl::GiveUp(const std::string& subject) {
+  absl::Status first;
+  for (EmbeddedLog* log : logs_.Logs()) {
+    if (ToString(log->origin()) != subject) continue;
+    for (const LogDamage& damage : log->damages()) first.Update(Quarantine(*log, damage));
+  }
+  return first;
+}
+
+/// Reads on in the logs of which something was damaged before the start, so that it is found again.
+absl::Status DamageControl::ReadOn() {
+  absl::Status first;
+  for (EmbeddedLog* log : logs_.Logs()) {
+    auto reading = reading_.find(log->number());
+    if (reading == reading_.end() || !log->held().ok()) continue;
+    auto done = ReadOn(*log, reading->second);
+    first.Update(done.status());
+    if (done.ok() && !*done) continue;
+    reading_.erase(reading);
+    if (done.ok() && log->damages().empty()) alarms_.Clear(kWaiting, ToString(log->origin()));
+  }
+  return first;
+}
+
+/// True at the end of the log.
+absl::StatusOr<bool> DamageControl::ReadOn(EmbeddedLog& log, Offset& next) {
+  for (int i = 0; i < kReadsMax; ++i) {
+    next = std::max(next, log.state().start);
+    if (next >= log.state().end) return true;
+    auto entries = log.Read(next, kReadBytes, /*from_disk=*/true);
+    if (entries.ok()) {
+      next = entries->back().to;
+      continue;
+    }
+    SELVAGE_ASSIGN_OR_RETURN(const std::optional<LogDamage> damage, log.FindDamage(next));
+    if (damage) next = damage->to;
+  }
+  return false;
+}
+
+std::vector<DamageControl::Wanted> DamageControl::Waiting() {
+  std::vector<Wanted> wanted;
+  for (EmbeddedLog* log : logs_.Logs()) {
+    const std::vector<LogDamage> damages = log->damages();
+    if (damages.empty() || !log->held().ok()) continue;
+    const std::optional<OtherCopy> copy = find_copy_(*log);
+    for (const LogDamage& damage : damages) {
+      if (!copy || damage.from >= copy->to || !IsKnown(*log, damage)) continue;
+      wanted.push_back({log, damage, std::min(damage.to, copy->to)});
+    }
+  }
+  return wanted;
+}
+
+void DamageControl::Refused(EmbeddedLog& log, Offset from, const absl::Status& why) {
+  const std::vector<LogDamage> damages = log.damages();
+  auto damage =
+      std::find_if(damages.begin(), damages.end(), [&](const LogDamage& d) { return d.from == from; });
+  const std::optional<OtherCopy> copy = find_copy_(log);
+  if (damage == damages.end() || !copy) return;
+  // Where both copies are damaged, the source puts a gap, and the other gets it from there.
+  const bool lost = !copy->several &&
+                    (ErrorKind(why) == kRangeNotHeld || (ErrorKind(why) == kCorruptEntry && copy->is_source));
+  // What could not be done now is tried again with the next refusal.
+  if (lost && Quarantine(log, *damage).ok()) return;
+  absl::MutexLock lock(&mutex_);
+  if (auto waits = waits_.find(log.number()); waits != waits_.end()) {
+    waits->second.ranges[damage->to] = std::string(why.message());
+  }
+}
+
+void DamageControl::Fetched() {
+  absl::MutexLock lock(&mutex_);
+  ++counts_.fetched;
+}
+
+DamageControl::Counts DamageControl::counts() const {
+  absl::MutexLock lock(&mutex_);
+  return counts_;
+}
+
+}  // namespace selvage

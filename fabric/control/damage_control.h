@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/control/alarm_book.h"
+#include "fabric/stream/embedded_log_store.h"
+
+namespace selvage {
+
+/// What becomes of damaged ranges of a node's logs: what nobody else holds becomes a gap at once, what the
+/// other end of its flow holds as well waits until a link fetches it (see LinkRepair). Alarms say so:
+/// "entry_damaged" for a log of which something waits, "entry_quarantined" for one that lost something. Safe
+/// to use from several threads, but not from the committer's.
+class DamageControl {
+ public:
+  /// Where a log is held beside this node.
+  struct OtherCopy {
+    Offset to;               ///< everything before it
+    bool is_source = false;  ///< this node writes the log, so it decides what is lost
+    bool several = false;    ///< more than one other node may hold it
+  };
+  /// Nothing for a log that belongs to no stream any more.
+  using FindCopy = std::function<std::optional<OtherCopy>(const EmbeddedLog&)>;
+
+  DamageControl(EmbeddedLogStore& logs, AlarmBook& alarms, FindCopy find_copy)
+      : logs_(logs), alarms_(alarms), find_copy_(std::move(find_copy)) {}
+
+  /// Takes up what an earlier start left waiting: logs with an open alarm are read through again, bit by bit.
+  /// Resolving "entry_damaged" gives up what waits. Call once, after alarms and logs are open.
+  void Open();
+  /// Looks at what readers found damaged since, and at what was made whole. About once a second.
+  absl::Status RunOnce();
+
+  /// A range that waits for the other copy.
+  struct Wanted {
+    EmbeddedLog* log;
+    LogDamage damage;
+    Offset to;  ///< where the other copy ends, or the range does
+  };
+  std::vector<Wanted> Waiting();
+  /// The peer cannot give what was asked for: nobody holds it any more, or it has to wait.
+  void Refused(EmbeddedLog& log, Offset from, const absl::Status& why);
+  /// A piece came and is stored.
+  void Fetched();
+
+  struct Counts {
+    uint64_t found = 0;        ///< damaged ranges
+    uint64_t fetched = 0;      ///< pieces that came from the other copy
+    uint64_t quarantined = 0;  ///< ranges that became a gap
+  };
+  Counts counts() const;
+
+ private:
+  /// What waits of one log.
+  struct Waits {
+    std::string subject;  ///< of the alarm
+    /// By the end of the range, which stays the same while it is made whole from its beginning: what the peer
+    /// said last.
+    std::map<Offset, std::string> ranges;
+    std::string reported;  ///< the alarm's text; empty while there is none
+  };
+
+  absl::Status LookAt(EmbeddedLog& log);
+  void ForgetDeleted();
+  absl::Status ReadOn();
+  absl::StatusOr<bool> ReadOn(EmbeddedLog& log, Offset& next);
+  bool IsKnown(const EmbeddedLog& log, const LogDamage& damage);
+  void ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting);
+  absl::Status Quarantine(EmbeddedLog& log, const LogDamage& damage);
+  absl::Status GiveUp(const std::string& subject);
+
+  EmbeddedLogStore& logs_;
+  AlarmBook& alarms_;
+  const FindCopy find_copy_;
+
+  absl::Mutex run_mutex_;  // one look at a time; taken before mutex_
+  std::map<LogNumber, Offset> reading_
+      ABSL_GUARDED_BY(run_mutex_);  // logs that are read through, and how far
+  mutable absl::Mutex mutex_;
+  std::map<LogNumber, Waits> waits_ ABSL_GUARDED_BY(mutex_);
+  Counts counts_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace selvage

@@ -1,0 +1,161 @@
+#include "fabric/control/link_repair.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "fabric/base/error.h"
+#include "fabric/replication/message.h"
+
+namespace selvage {
+
+using replication::FlowNumber;
+using replication::Session;
+
+namespace {
+
+/// A piece is held until it is complete: a quarter of the credit always remains for what is more urgent.
+constexpr uint64_t kWindowShare = 4;
+constexpr absl::Duration kAfterRefusal = absl::Seconds(30);
+constexpr absl::Duration kAfterFailure = absl::Seconds(5);
+/// Pieces given at the same time; an honest peer asks for one.
+constexpr size_t kSourcesMax = 4;
+
+}  // namespace
+
+bool LinkRepair::Handle(Session& session, const Session::Event& event) {
+  switch (event.kind) {
+    case Session::Event::Kind::kRepairRequested:
+      OnRequest(session, event.repair_request);
+      return true;
+    case Session::Event::Kind::kRepairRefused:
+      OnRefused(event.repair_refuse);
+      return true;
+    case Session::Event::Kind::kFlowOffered:
+      if (event.open.kind() != v1::REPAIR) return false;
+      OnOffered(session, event.flow, event.open);
+      return true;
+    case Session::Event::Kind::kFlowHeld:
+    case Session::Event::Kind::kFlowForked:
+      if (!sources_.contains(event.flow)) return false;
+      session.Withdraw(event.flow);  // whoever asked asks again
+      sources_.erase(event.flow);
+      return true;
+    case Session::Event::Kind::kFlowEnded:
+      if (!sinks_.contains(event.flow)) return false;
+      OnEnded(event.flow, event.status);
+      return true;
+    default:
+      return false;
+  }
+}
+
+void LinkRepair::Tick(Session& session) {
+  for (auto it = sources_.begin(); it != sources_.end();) {
+    if (!it->second->finished()) {
+      ++it;
+      continue;
+    }
+    session.Withdraw(it->first);
+    it = sources_.erase(it);
+  }
+  if (asks_ && !asked_) Ask(session);
+}
+
+void LinkRepair::Ask(Session& session) {
+  const absl::Duration now = node_.clock().Monotonic();
+  std::erase_if(not_before_, [&](const auto& entry) { return entry.second <= now; });
+  for (DamageControl::Wanted& wanted : node_.damage().Waiting()) {
+    if (!shared_(wanted.log->origin()) || not_before_.contains({wanted.log->number(), wanted.damage.from}))
+      continue;
+    v1::RepairRequest request;
+    request.set_request(next_request_++);
+    request.set_name(wanted.log->origin().stream);
+    request.set_partition(wanted.log->origin().partition.value());
+    request.set_log_id(wanted.log->state().id.bytes());
+    request.set_from(wanted.damage.from.value());
+    request.set_to(wanted.to.value());
+    request.set_hash_before(wanted.damage.hash_before.value());
+    request.set_has_hash_after(wanted.to == wanted.damage.to);
+    if (request.has_hash_after()) request.set_hash_after(wanted.damage.hash_after.value());
+    request.set_max_bytes(std::min(kRepairPieceMax, session.receive_window() / kWindowShare));
+    session.SendRepairRequest(request);
+    asked_ = Asked{request.request(), std::move(wanted)};
+    return;
+  }
+}
+
+void LinkRepair::AskLater(absl::Duration after) {
+  not_before_[{asked_->wanted.log->number(), asked_->wanted.damage.from}] = node_.clock().Monotonic() + after;
+  asked_.reset();
+  fetching_.reset();
+}
+
+void LinkRepair::OnRefused(const v1::RepairRefuse& refuse) {
+  if (!asked_ || asked_->request != refuse.request() || fetching_) return;
+  node_.damage().Refused(*asked_->wanted.log, asked_->wanted.damage.from,
+                         replication::FromProblem(refuse.problem()));
+  AskLater(kAfterRefusal);
+}
+
+void LinkRepair::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
+  const bool answers = asked_ && !fetching_ && asked_->request == open.request() &&
+                       open.start() == asked_->wanted.damage.from.value() && open.end() > open.start() &&
+                       open.end() <= asked_->wanted.to.value();
+  if (!answers) {
+    return session.Refuse(
+        flow,
+        MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "a repair that nobody asked for"),
+        absl::InfiniteDuration());
+  }
+  fetching_ = flow;
+  auto sink = std::make_unique<RepairSink>(*asked_->wanted.log, asked_->wanted.damage, Offset(open.end()),
+                                           node_.options().batch_max);
+  session.Accept(flow, *sink);
+  sinks_[flow] = std::move(sink);
+}
+
+/// The source ends a flow when all of it was acknowledged, either end when something is wrong.
+void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
+  sinks_.at(flow)->Abandon();
+  if (fetching_ != flow) return;
+  const bool stored = sinks_.at(flow)->stored();
+  if (stored) node_.damage().Fetched();
+  AskLater(stored                               ? absl::ZeroDuration()
+           : status.ok() || IsRetryable(status) ? kAfterFailure
+                                                : kAfterRefusal);
+}
+
+bool LinkRepair::Persist(Session::Persist& persist,
+                         const std::function<void(const absl::StatusOr<LogPosition>&)>& done) {
+  auto sink = sinks_.find(persist.flow);
+  if (sink == sinks_.end()) return false;
+  sink->second->Take(
+      {persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)}, done);
+  return true;
+}
+
+absl::StatusOr<std::unique_ptr<RepairSource>> LinkRepair::Answer(const v1::RepairRequest& request) {
+  if (sources_.size() >= kSourcesMax) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too many repairs at the same time",
+                     "", Retry::kYes);
+  }
+  const auto id = LogId::FromBytes(request.log_id());
+  for (EmbeddedLog* log : node_.logs().Logs()) {
+    const LogOrigin& origin = log->origin();
+    if (origin.stream != request.name() || origin.partition != PartitionId(request.partition())) continue;
+    if (id && log->state().id == *id && shared_(origin)) return RepairSource::Make(*log, request);
+  }
+  return MakeError(
+      absl::StatusCode::kNotFound, kRangeNotHeld,
+      fmt::format("no such log of {}/{} is held here", request.name().substr(0, 200), request.partition()));
+}
+
+void LinkRepair::OnRequest(Session& session, const v1::RepairRequest& request) {
+  auto source = Answer(request);
+  if (!source.ok()) return session.SendRepairRefuse(request.request(), source.status());
+  const FlowNumber flow = session.Offer(**source);
+  sources_[flow] = *std::move(source);
+}
+
+}  // namespace selvage

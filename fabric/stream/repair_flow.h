@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "fabric/replication/flow.h"
+#include "fabric/stream/embedded_log.h"
+#include "selvage/v1/link.pb.h"
+
+/// A piece of a log that is damaged at one end travels from the other as a flow of its own, which ends where
+/// the piece ends.
+namespace selvage {
+
+/// The kinds of error with which RepairSource::Make refuses.
+inline constexpr std::string_view kRangeNotHeld = "range_not_held";  ///< for good: nobody holds it any more
+inline constexpr std::string_view kCorruptEntry = "corrupt_entry";   ///< it is damaged here as well
+
+/// What is given at once at most; a larger entry comes alone.
+inline constexpr uint64_t kRepairPieceMax = 1u << 20;
+
+/// Offers what the peer asked for. The session calls the port.
+class RepairSource : public replication::FlowSource {
+ public:
+  /// Over the range that was asked for, or as much of it from its beginning as `request` allows. `log` must
+  /// outlive the source. Errors: "range_not_held" when the range is not held whole, or a gap reaches into it;
+  /// "chain_mismatch" when this log holds another history; "corrupt_entry".
+  static absl::StatusOr<std::unique_ptr<RepairSource>> Make(Log& log, const v1::RepairRequest& request);
+
+  /// The peer has all of it.
+  bool finished() const { return finished_; }
+
+  v1::FlowOpen Describe() override;
+  replication::FlowSettings settings() override;
+  Offset end() override { return to_; }
+  /// An error instead of false: whoever asked holds the same history, or it would not have been offered.
+  absl::StatusOr<bool> Continues(const LogPosition& replica) override;
+  absl::StatusOr<std::vector<replication::SourceEntry>> Read(Offset from, size_t max_bytes) override;
+  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
+  void Acknowledged(const LogPosition& durable) override;
+
+ private:
+  RepairSource(Log& log, uint32_t request, Offset from, Offset to)
+      : log_(log), request_(request), from_(from), to_(to) {}
+
+  Log& log_;
+  const uint32_t request_;
+  const Offset from_;
+  const Offset to_;
+  bool finished_ = false;
+};
+
+/// Takes what was asked for, holds it until it is complete, and puts it in the place of what is damaged. The
+/// session calls the port; all calls are made on the link's strand.
+class RepairSink : public replication::FlowSink {
+ public:
+  /// `to`: where the piece ends, not behind the range. `log` must outlive the sink.
+  RepairSink(EmbeddedLog& log, LogDamage damage, Offset to, size_t batch_max)
+      : log_(log),
+        damage_(std::move(damage)),
+        to_(to),
+        batch_max_(batch_max),
+        expected_(damage_.hash_before) {}
+  ~RepairSink() override { Abandon(); }
+
+  /// An entry that passed Check. `done` runs when all of the piece is durable, or with the reason why nothing
+  /// was written.
+  void Take(ReplicaEntry entry, AppendDone done);
+  /// No more comes: what is held is given up.
+  void Abandon();
+  /// The piece is in its place, durably.
+  bool stored() const { return *stored_; }
+
+  LogPosition position() override { return {log_.state().id, damage_.from, damage_.hash_before}; }
+  Offset start() override { return damage_.from; }
+  absl::Status Check(const replication::ReceivedEntry& entry) override;
+  std::optional<ChainHash> HashAt(Offset) override { return std::nullopt; }
+
+ private:
+  struct Waiting {
+    AppendDone done;
+    LogPosition position;  ///< behind the entry
+  };
+
+  EmbeddedLog& log_;
+  const LogDamage damage_;
+  const Offset to_;
+  const size_t batch_max_;
+  ChainHash expected_;  // at the end of what passed Check
+  bool abandoned_ = false;
+  std::vector<ReplicaEntry> entries_;
+  std::vector<Waiting> waiting_;
+  const std::shared_ptr<std::atomic<bool>> stored_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+}  // namespace selvage
