@@ -64,6 +64,10 @@ void NodeStore::RunUpkeep() {
     ReportTableDamage();
     WriteAckedEndsIfChanged();
   } while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery));
+  // What the peer acknowledged last tells at the next start what it holds as well.
+  if (absl::Status status = state_->logs().FlushAcknowledged(); !status.ok() && !failed_) {
+    LogWarning("acknowledgements could not be stored", {{"error", Describe(status)}});
+  }
 }
 
 void NodeStore::ReportTableDamage() {
