@@ -116,6 +116,16 @@ void AddAlarms(const NodeState& node, int own, const std::map<std::string, int>&
   all.push_back(std::move(open));
 }
 
+void AddDamage(const DamageControl::Counts& counts, std::vector<CollectedMetric>& all) {
+  const auto total = [&](std::string_view name, std::string_view help, uint64_t value) {
+    all.push_back(Single(name, help, static_cast<double>(value), Type::kCounter));
+  };
+  total("selvage_damaged_ranges_found_total", "Ranges of logs that were found damaged.", counts.found);
+  total("selvage_damaged_ranges_fetched_total",
+        "Pieces of damaged ranges that were fetched again from the other copy.", counts.fetched);
+  total("selvage_damaged_ranges_quarantined_total", "Damaged ranges that became a gap.", counts.quarantined);
+}
+
 }  // namespace
 
 NodeMetrics::NodeMetrics(Metrics& metrics, NodeState& node, Sources sources)
@@ -130,6 +140,7 @@ std::vector<CollectedMetric> NodeMetrics::Collect() {
   AddFlows(sources_.flows(), omitted, all);
   AddLinks(sources_.links(), all);
   AddStore(node_, all);
+  AddDamage(node_.damage().counts(), all);
   AddAlarms(node_, node_.alarms().open_count(), sources_.reported_alarms(), all);
   all.push_back(Single("selvage_metric_rows_omitted",
                        "Logs and flows without series, since there are too many.", omitted));

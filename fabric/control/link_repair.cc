@@ -59,6 +59,10 @@ void LinkRepair::Tick(Session& session) {
     session.Withdraw(it->first);
     it = sources_.erase(it);
   }
+  if (fetching_ && sinks_.at(*fetching_)->stored()) {
+    node_.damage().Fetched();
+    AskLater(absl::ZeroDuration());
+  }
   if (asks_ && !asked_) Ask(session);
 }
 
@@ -115,15 +119,11 @@ void LinkRepair::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   sinks_[flow] = std::move(sink);
 }
 
-/// The source ends a flow when all of it was acknowledged, either end when something is wrong.
 void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
   sinks_.at(flow)->Abandon();
-  if (fetching_ != flow) return;
-  const bool stored = sinks_.at(flow)->stored();
-  if (stored) node_.damage().Fetched();
-  AskLater(stored                               ? absl::ZeroDuration()
-           : status.ok() || IsRetryable(status) ? kAfterFailure
-                                                : kAfterRefusal);
+  // The source ends a flow also when all of it was acknowledged: the next tick sees that.
+  if (fetching_ != flow || sinks_.at(flow)->stored()) return;
+  AskLater(status.ok() || IsRetryable(status) ? kAfterFailure : kAfterRefusal);
 }
 
 bool LinkRepair::Persist(Session::Persist& persist,

@@ -117,6 +117,7 @@ void SimNode::ScheduleUpkeep() {
 void SimNode::Upkeep() {
   absl::Status kept = state_->maintenance().RunOnce();
   kept.Update(state_->maintenance().MaybeReclaim());
+  kept.Update(state_->damage().RunOnce());
   if (disk_->dead()) return;
   if (!kept.ok() && !IsRetryable(kept)) {
     world_.time.Trace("{}: upkeep: {}", name_, Describe(kept));

@@ -61,6 +61,32 @@ TEST(SessionHandshake, SpecsComeFromTheCoreAndStatusesFromTheEdge) {
   ExpectProtocolError(core);
 }
 
+TEST(SessionRepair, RequestsAndRefusalsPassBothWays) {
+  for (bool is_edge : {true, false}) {
+    RawSession asker(is_edge);
+    RawSession asked(!is_edge);
+    RawSession& edge = is_edge ? asker : asked;
+    RawSession& core = is_edge ? asked : asker;
+    edge.EstablishEdge();
+    core.EstablishCore();
+    v1::RepairRequest request;
+    request.set_request(5);
+    request.set_from(3);
+    asker.session->SendRepairRequest(request);
+    for (Message& message : asker.Take().messages) asked.Step(message);
+    const Session::Ready heard = asked.Take();
+    ASSERT_EQ(Count(heard, Kind::kRepairRequested), 1);
+    EXPECT_EQ(heard.events[0].repair_request.from(), 3);
+
+    asked.session->SendRepairRefuse(5, MakeError(absl::StatusCode::kOutOfRange, "range_not_held", "gone"));
+    for (Message& message : asked.Take().messages) asker.Step(message);
+    const Session::Ready refused = asker.Take();
+    ASSERT_EQ(Count(refused, Kind::kRepairRefused), 1);
+    EXPECT_EQ(refused.events[0].repair_refuse.request(), 5u);
+    EXPECT_EQ(refused.events[0].repair_refuse.problem().kind(), "range_not_held");
+  }
+}
+
 TEST(SessionHandshake, UnknownFramesAreIgnoredAfterIt) {
   RawSession core(false);
   core.EstablishCore();
