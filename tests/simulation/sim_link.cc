@@ -19,7 +19,7 @@ absl::Status Lost(std::string_view why) {
 }
 
 /// What the driver keeps waiting for the network, as transport/link_driver does.
-constexpr double kQueueLow = 256 << 10;
+constexpr size_t kQueueLow = 256 << 10;
 
 SimLink::Side Other(SimLink::Side side) {
   return side == SimLink::kEdge ? SimLink::kCore : SimLink::kEdge;

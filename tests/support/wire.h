@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "fabric/replication/message.h"
@@ -18,6 +19,9 @@ class Wire {
   static constexpr double kUnlimited = std::numeric_limits<double>::infinity();
   /// What a frame costs beside its protobuf bytes: gRPC, HTTP/2, TLS and TCP headers.
   static constexpr size_t kOverhead = 80;
+  /// Frames that are sent at one instant share a TLS record up to this size, and the receiver reads none of
+  /// them before it has the whole record.
+  static constexpr size_t kRecordBytes = 16 << 10;
 
   void Shape(absl::Duration now, double bytes_per_second, absl::Duration delay) {
     Advance(now);
@@ -26,9 +30,14 @@ class Wire {
   }
   void Send(replication::Message message, absl::Duration now) {
     Advance(now);
-    auto size = static_cast<double>(message.frame.ByteSizeLong() + message.payload.size() + kOverhead);
+    size_t size = message.frame.ByteSizeLong() + message.payload.size() + kOverhead;
+    bool joins = !queue_.empty() && queue_.back().sent_at == now && queue_.back().size + size <= kRecordBytes;
+    if (!joins) queue_.push_back({.sent_at = now});
+    Record& record = queue_.back();
+    record.messages.push_back(std::move(message));
+    record.size += size;
     queued_ += size;
-    queue_.push_back({std::move(message), size, size});
+    record.left += static_cast<double>(size);
   }
   /// Of what is to arrive, the time of the next event; infinite when there is none.
   absl::Duration NextAt() const {
@@ -44,8 +53,8 @@ class Wire {
     flying_.pop_front();
     return message;
   }
-  /// Bytes of frames that have not left the sender wholly.
-  double queued() const { return queued_; }
+  /// Bytes that have not left the sender.
+  size_t queued() const { return queued_; }
   /// Loses what has not left the sender.
   void ClearQueue() {
     queue_.clear();
@@ -57,10 +66,11 @@ class Wire {
   }
 
  private:
-  struct Queued {
-    replication::Message message;
-    double size;
-    double left;
+  struct Record {
+    absl::Duration sent_at;
+    std::vector<replication::Message> messages{};
+    size_t size = 0;
+    double left = 0;  // bytes that the link has still to take
   };
   absl::Duration Takes(double bytes) const {
     // Rounded up, so that a frame has left when its time has come.
@@ -68,7 +78,7 @@ class Wire {
   }
   void Advance(absl::Duration now) {
     while (!queue_.empty()) {
-      Queued& head = queue_.front();
+      Record& head = queue_.front();
       absl::Duration left_at = advanced_ + Takes(head.left);
       if (left_at > now) {
         head.left = std::max(0.0, head.left - rate_ * absl::ToDoubleSeconds(now - advanced_));
@@ -77,7 +87,7 @@ class Wire {
       advanced_ = left_at;
       absl::Duration arrives = left_at + delay_;
       if (!flying_.empty()) arrives = std::max(arrives, flying_.back().second);
-      flying_.emplace_back(std::move(head.message), arrives);
+      for (replication::Message& message : head.messages) flying_.emplace_back(std::move(message), arrives);
       queued_ -= head.size;
       queue_.pop_front();
     }
@@ -87,8 +97,8 @@ class Wire {
   double rate_ = kUnlimited;
   absl::Duration delay_;
   absl::Duration advanced_;  // the queue's state is of this time
-  double queued_ = 0;
-  std::deque<Queued> queue_;
+  size_t queued_ = 0;
+  std::deque<Record> queue_;
   std::deque<std::pair<replication::Message, absl::Duration>> flying_;
 };
 
