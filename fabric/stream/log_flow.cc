@@ -73,6 +73,7 @@ absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOri
 
 LogFlowSource::LogFlowSource(Log& log, v1::StreamDefinition definition)
     : log_(log), definition_(std::move(definition)) {
+  offered_ = log.state().id;
   acknowledged_log_bytes_ = LogBytesAt(log.acknowledged().value_or(Offset(0)));
 }
 

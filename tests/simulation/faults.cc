@@ -179,6 +179,7 @@ void World::EdgeTailLost() {
     edge.Die("its disk lost what it had synced");
     before->acked_ends = edge.disk().acked_ends;
     edge.PutDisk(std::make_unique<SimDisk>(*before));
+    edge.set_copied_at(std::nullopt);
     ledger_.SetBack(edge.shadow(), mark);
     edge.shadow().lost_tail = true;
     ledger_.Excuse(edge.shadow(), mark);

@@ -23,6 +23,7 @@ class LinkRepairTest : public LinkedNodes {
       core_.Append(Down(), records);
     }
     Settle();
+    Pass(2);
     SELVAGE_CHECK(UpReplica().state().end == Offset(9) && DownReplica().state().end == Offset(9));
     whole_ = Bodies(Up());
   }
