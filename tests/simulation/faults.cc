@@ -149,7 +149,7 @@ void World::EdgeDiskLost() {
   SimEdge& edge = AnyEdge();
   edge.Die("its disk is lost");
   edge.PutDisk(std::make_unique<SimDisk>());
-  edge.set_copied_at(std::nullopt);
+  edge.set_copying(std::nullopt);
   ledger_.SetBack(edge.shadow(), ledger_.mark());
   ledger_.Excuse(edge.shadow(), 0);
 }
@@ -157,7 +157,7 @@ void World::EdgeDiskLost() {
 void World::EdgeRestored() {
   SimEdge& edge = AnyEdge();
   auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.node == edge.name(); });
-  if (backup == backups_.end() || edge.copied_at()) {
+  if (backup == backups_.end() || edge.copying()) {
     if (edge.up()) backups_.push_back({edge.disk().Copy(), ledger_.mark(), edge.name()});
     return;
   }
@@ -179,7 +179,7 @@ void World::EdgeTailLost() {
     edge.Die("its disk lost what it had synced");
     before->acked_ends = edge.disk().acked_ends;
     edge.PutDisk(std::make_unique<SimDisk>(*before));
-    edge.set_copied_at(std::nullopt);
+    edge.set_copying(std::nullopt);
     ledger_.SetBack(edge.shadow(), mark);
     edge.shadow().lost_tail = true;
     ledger_.Excuse(edge.shadow(), mark);
@@ -188,12 +188,12 @@ void World::EdgeTailLost() {
 
 void World::EdgeCloned() {
   SimEdge& edge = AnyEdge();
-  if (!edge.up() || edge.disk().dead() || edge.copied_at() || edges_.size() > 24) return;
+  if (!edge.up() || edge.disk().dead() || edge.copying() || edges_.size() > 24) return;
   auto clone = std::make_unique<SimEdge>(here_, edge.name(), [this](SimEdge& e) { return Dial(e); });
   clone->PutDisk(std::make_unique<SimDisk>(edge.disk().Copy()));
   clone->shadow().lost_tail = edge.shadow().lost_tail;
   for (SimEdge* each : {&edge, clone.get()}) {
-    each->set_copied_at(ledger_.mark());
+    each->set_copying(SimEdge::Copying{edges_.size(), ledger_.mark()});
     ledger_.Copied(each->shadow());
   }
   edges_.push_back(std::move(clone));

@@ -23,9 +23,14 @@ class SimEdge : public SimNode {
   EdgeState& edge() { return *edge_; }
   const std::shared_ptr<SimLink>& link() const { return link_; }
 
-  /// Ledger::mark of when this machine was copied, or came into being as a copy, if ever.
-  std::optional<uint64_t> copied_at() const { return copied_at_; }
-  void set_copied_at(std::optional<uint64_t> mark) { copied_at_ = mark; }
+  /// When this machine was copied, or came into being as a copy: both machines have the same.
+  struct Copying {
+    size_t number = 0;
+    uint64_t mark = 0;  ///< Ledger::mark
+    bool operator==(const Copying&) const = default;
+  };
+  const std::optional<Copying>& copying() const { return copying_; }
+  void set_copying(std::optional<Copying> copying) { copying_ = copying; }
 
   /// Writes one batch to a partition of an own stream, if there is one.
   void Produce();
@@ -47,7 +52,7 @@ class SimEdge : public SimNode {
   std::unique_ptr<EdgeState> edge_;
   std::shared_ptr<SimLink> link_;
   uint64_t dials_ = 0;
-  std::optional<uint64_t> copied_at_;
+  std::optional<Copying> copying_;
 };
 
 /// A batch of random size with a key that names it; see Ledger.

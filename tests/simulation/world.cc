@@ -198,9 +198,9 @@ void World::Resolve() {
       if (away->up()) away->Stop();
       // What both had is still there; the rest was with that machine alone.
       auto twin = std::find_if(copies.begin(), copies.end(), [&](SimEdge* other) {
-        return away->copied_at() && other->copied_at() == away->copied_at();
+        return away->copying() && other->copying() == away->copying();
       });
-      if (twin != copies.end()) ledger_.HandOver(away->shadow(), (*twin)->shadow(), *away->copied_at());
+      if (twin != copies.end()) ledger_.HandOver(away->shadow(), (*twin)->shadow(), away->copying()->mark);
       ledger_.Excuse(away->shadow(), 0);
     }
   }
