@@ -76,8 +76,8 @@ class FlowSink {
 
   /// The durable end: where the source is to go on.
   virtual LogPosition position() = 0;
-  /// The first offset held.
-  virtual Offset start() = 0;
+  /// The first boundary at or after `offset` between entries held here.
+  virtual Offset BoundaryAtOrAfter(Offset offset) = 0;
   /// Checks bytes that came from the peer, before they are persisted.
   virtual absl::Status Check(const ReceivedEntry& entry) = 0;
   /// The chain hash at `offset`, if it is a boundary between entries held here.

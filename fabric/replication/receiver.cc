@@ -161,7 +161,7 @@ Message Receiver::OnProbe(Offset offset) {
   std::optional<ChainHash> hash = sink_ == nullptr ? std::nullopt : sink_->HashAt(offset);
   reply.set_known(hash.has_value());
   if (hash) reply.set_hash(hash->value());
-  if (sink_ != nullptr) reply.set_start(sink_->start().value());
+  if (sink_ != nullptr && !hash) reply.set_next(sink_->BoundaryAtOrAfter(offset).value());
   return message;
 }
 

@@ -144,10 +144,10 @@ std::optional<Message> Sender::OnFirstProbe(const v1::ProbeReply& reply, bool sa
     Stream(*inside_gap_);
     return std::nullopt;
   }
-  // The replica has trimmed more than the source: the first offset that both hold is compared instead.
-  const Offset held_from(reply.start());
-  if (!reply.known() && held_from > probed_.offset && held_from < differs_) {
-    auto boundary = source_.BoundaryAtOrBefore(held_from);
+  // The replica has trimmed more than the source, or has a gap there: where it holds entries again both are compared.
+  const Offset next(reply.next());
+  if (!reply.known() && next > probed_.offset && next < differs_) {
+    auto boundary = source_.BoundaryAtOrBefore(next);
     if (boundary.ok() && boundary->offset > probed_.offset) return Probe(*boundary);
   }
   // The histories part before anything that can be compared. What the replica acknowledged it had; the rest is sent

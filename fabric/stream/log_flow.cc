@@ -219,6 +219,14 @@ absl::Status LogFlowSink::Check(const replication::ReceivedEntry& entry) {
   return CheckReceived(entry, log_.origin(), batch_max_);
 }
 
+Offset LogFlowSink::BoundaryAtOrAfter(Offset offset) {
+  const LogState state = log_.state();
+  if (offset <= state.start) return state.start;
+  auto entries = log_.Read(offset, 1);
+  if (!entries.ok() || entries->empty()) return state.end;
+  return entries->front().from == offset ? offset : entries->front().to;
+}
+
 std::optional<ChainHash> LogFlowSink::HashAt(Offset offset) {
   auto boundary = log_.BoundaryAtOrBefore(offset);
   if (!boundary.ok() || boundary->offset != offset) return std::nullopt;

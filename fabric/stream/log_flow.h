@@ -78,7 +78,7 @@ class LogFlowSink : public replication::FlowSink {
   Log& log() { return log_; }
 
   LogPosition position() override { return log_.state().position(); }
-  Offset start() override { return log_.state().start; }
+  Offset BoundaryAtOrAfter(Offset offset) override;
   absl::Status Check(const replication::ReceivedEntry& entry) override;
   std::optional<ChainHash> HashAt(Offset offset) override;
 

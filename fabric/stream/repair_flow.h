@@ -74,7 +74,7 @@ class RepairSink : public replication::FlowSink {
   bool stored() const { return *stored_; }
 
   LogPosition position() override { return {log_.state().id, damage_.from, damage_.hash_before}; }
-  Offset start() override { return damage_.from; }
+  Offset BoundaryAtOrAfter(Offset) override { return damage_.from; }
   absl::Status Check(const replication::ReceivedEntry& entry) override;
   std::optional<ChainHash> HashAt(Offset) override { return std::nullopt; }
 

@@ -156,9 +156,9 @@ void World::EdgeDiskLost() {
 
 void World::EdgeRestored() {
   SimEdge& edge = AnyEdge();
-  auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.node == edge.name(); });
+  auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.machine == &edge; });
   if (backup == backups_.end() || edge.copying()) {
-    if (edge.up()) backups_.push_back({edge.disk().Copy(), ledger_.mark(), edge.name()});
+    if (edge.up()) backups_.push_back({edge.disk().Copy(), ledger_.mark(), &edge});
     return;
   }
   edge.Die("it is restored from a backup");
@@ -206,9 +206,9 @@ void World::CoreSetBack() {
 }
 
 void World::CoreRestored() {
-  auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.node == core_.name(); });
+  auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.machine == &core_; });
   if (backup == backups_.end()) {
-    if (core_.up() && !core_.disk().dead()) backups_.push_back({core_.disk().Copy(), ledger_.mark(), core_.name()});
+    if (core_.up() && !core_.disk().dead()) backups_.push_back({core_.disk().Copy(), ledger_.mark(), &core_});
     return;
   }
   core_.Die("it is restored from a backup");

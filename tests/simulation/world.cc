@@ -72,7 +72,7 @@ void World::Begin() {
   for (int i = 0; i < limits_.up_streams; ++i) CreateSomeStream();
   for (auto& edge : edges_) {
     time_.After(Soon(1, 200'000), [this, e = edge.get()] {
-      if (!restarting_[e]) e->Start();
+      if (!restarting_[e] && !retired_[e]) e->Start();
     });
   }
 }

@@ -45,7 +45,7 @@ class World {
   struct Backup {
     SimDisk::Image image;
     uint64_t mark = 0;
-    std::string node;
+    SimNode* machine = nullptr;
   };
 
   // The course of a run.

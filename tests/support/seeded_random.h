@@ -12,7 +12,8 @@ namespace selvage::test {
 /// Reproducible randomness (SplitMix64).
 class SeededRandom : public Random {
  public:
-  explicit SeededRandom(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 1) {}
+  /// Mixed once, so that the draws of neighbouring seeds have nothing in common.
+  explicit SeededRandom(uint64_t seed) : state_(seed) { state_ = Step(); }
   void Fill(void* out, size_t size) override {
     auto* at = static_cast<char*>(out);
     uint64_t word = 0;

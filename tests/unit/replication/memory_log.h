@@ -147,7 +147,13 @@ class LogSink : public FlowSink {
   explicit LogSink(MemoryLog& log) : log_(log) {}
 
   LogPosition position() override { return log_.position(); }
-  Offset start() override { return start_held; }
+  Offset BoundaryAtOrAfter(Offset offset) override {
+    const Offset from = std::max(offset, start_held);
+    for (const auto& entry : log_.entries()) {
+      if (entry.from >= from) return entry.from;
+    }
+    return log_.end();
+  }
   absl::Status Check(const ReceivedEntry&) override { return check_error; }
   std::optional<ChainHash> HashAt(Offset offset) override {
     LogPosition boundary = log_.BoundaryAtOrBefore(offset);

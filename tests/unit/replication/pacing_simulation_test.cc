@@ -79,7 +79,7 @@ class CountingEnd : public End {
 
  private:
   struct Sink : FlowSink {
-    Offset start() override { return Offset(0); }
+    Offset BoundaryAtOrAfter(Offset) override { return Offset(0); }
     LogPosition position() override { return at; }
     absl::Status Check(const ReceivedEntry&) override { return absl::OkStatus(); }
     std::optional<ChainHash> HashAt(Offset) override { return std::nullopt; }

@@ -41,7 +41,7 @@ class MemoryLog final : public replication::FlowSource, public replication::Flow
   void Acknowledged(const LogPosition& durable) override;
 
   LogPosition position() override;
-  Offset start() override { return Offset(0); }
+  Offset BoundaryAtOrAfter(Offset) override { return Offset(0); }
   absl::Status Check(const replication::ReceivedEntry&) override { return absl::OkStatus(); }
   std::optional<ChainHash> HashAt(Offset offset) override;
 
