@@ -125,6 +125,25 @@ bool MayLieInNewStore(std::string_view name) {
          (name.size() > 6 && name.substr(name.size() - 6) == ".dbtmp");
 }
 
+/// Makes the directory and those above it, and returns after their entries are on stable storage: a power cut
+/// must not take a directory away under files that were synced.
+absl::Status MakeDurableDirectory(rocksdb::Env& env, const std::filesystem::path& path) {
+  const std::filesystem::path wanted = std::filesystem::absolute(path).lexically_normal();
+  std::filesystem::path directory = wanted.root_path();
+  for (const std::filesystem::path& name : wanted.relative_path()) {
+    if (name.empty()) continue;  // after a trailing slash
+    const std::filesystem::path parent = std::exchange(directory, directory / name);
+    const bool there = env.FileExists(directory.string()).ok();
+    rocksdb::Status made = there ? rocksdb::Status::OK() : env.CreateDirIfMissing(directory.string());
+    std::unique_ptr<rocksdb::Directory> entries;
+    if (made.ok()) made = env.NewDirectory(parent.string(), &entries);
+    if (made.ok()) made = entries->Fsync();
+    // One that was there may have been made by a start that was cut short, but also be nobody's to sync.
+    if (!made.ok() && !there) return ToError(made, fmt::format("creating {}", directory.string()));
+  }
+  return absl::OkStatus();
+}
+
 /// RocksDB would make a database in any directory, and delete there what it takes for its own leftovers.
 absl::Status PrepareNewStore(rocksdb::Env& env, const std::filesystem::path& path, bool create_if_missing) {
   if (!create_if_missing) {
@@ -134,26 +153,14 @@ absl::Status PrepareNewStore(rocksdb::Env& env, const std::filesystem::path& pat
   }
   std::vector<std::string> children;
   const rocksdb::Status listed = env.GetChildren(path.string(), &children);
-  if (listed.ok()) {
-    const auto foreign = std::find_if_not(children.begin(), children.end(), MayLieInNewStore);
-    if (foreign == children.end()) return absl::OkStatus();
+  const auto foreign = std::find_if_not(children.begin(), children.end(), MayLieInNewStore);
+  if (listed.ok() && foreign != children.end()) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "not_a_store",
         fmt::format("{} is not a store, but holds other files (such as {})", path.string(), *foreign),
         "give the node a directory of its own; if this one held a store, its file CURRENT is lost");
   }
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    return MakeError(absl::StatusCode::kInternal, "io_error",
-                     fmt::format("cannot create {}: {}", path.string(), error.message()),
-                     "check the path of the data directory and the rights on it");
-  }
-  // The new directory's own entry must survive a power cut too.
-  std::unique_ptr<rocksdb::Directory> parent;
-  rocksdb::Status synced = env.NewDirectory(std::filesystem::absolute(path).parent_path().string(), &parent);
-  if (synced.ok()) synced = parent->Fsync();
-  return ToError(synced, "creating the data directory");
+  return MakeDurableDirectory(env, path);
 }
 
 absl::Status FormatError(const std::filesystem::path& path, std::string_view what) {

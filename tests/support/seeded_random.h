@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "fabric/base/random.h"
@@ -31,6 +32,11 @@ class SeededRandom : public Random {
     uint64_t top = low;
     while (top < high && !OneIn(4)) top = std::min(high, top * 4 + 1);
     return Between(low, top);
+  }
+  std::string Bytes(size_t size) {
+    std::string bytes(size, '\0');
+    Fill(bytes.data(), size);
+    return bytes;
   }
   template <class T>
   T& Pick(std::vector<T>& from) {
