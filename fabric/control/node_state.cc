@@ -37,12 +37,17 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
   alarms_.OnResolve("log_held", [this, problems](const v1::AlarmDocument& alarm, const std::string&) {
     // A log and the ones it took the place of have one name; of an earlier start there may be none any more.
     for (const auto& problem : problems) {
-      if (ToString(problem.log->origin()) != alarm.subject() || problem.log->held().ok()) continue;
+      if (problem.log == nullptr || ToString(problem.log->origin()) != alarm.subject() || problem.log->held().ok()) continue;
       SELVAGE_RETURN_IF_ERROR(logs_.AcceptLoss(*problem.log, problem.acknowledged_end));
     }
     return absl::OkStatus();
   });
   for (const auto& problem : problems) {
+    if (problem.log == nullptr) {
+      alarms_.Report({"log_lost", fmt::format("log {}", problem.number.value()), std::string(problem.what.message()),
+                      ErrorHint(problem.what), false});
+      continue;
+    }
     alarms_.Report({"log_held", ToString(problem.log->origin()), std::string(problem.what.message()),
                     "look at the disk first; resolving accepts the loss, which is then a recorded gap", true});
   }

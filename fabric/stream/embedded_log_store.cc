@@ -136,10 +136,29 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
     SELVAGE_RETURN_IF_ERROR(OpenLog(document, acknowledged_ends, problems));
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
+  FindVanished(acknowledged_ends, problems);
   int64_t newest_ms = 0;
   for (EmbeddedLog* log : Logs()) newest_ms = std::max(newest_ms, log->state().append_ms);
   if (newest_ms > 0) ages_.GoOnFrom(newest_ms);
   return problems;
+}
+
+/// A number is stored as used in the batch that makes its log, and a log that was deleted later leaves it so. Where
+/// it is not, the store went back to before that batch.
+void EmbeddedLogStore::FindVanished(const std::map<LogNumber, Offset>& acknowledged_ends,
+                                    std::vector<OpenProblem>& problems) {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [number, end] : acknowledged_ends) {
+    if (number.value() < next_number_) continue;
+    next_number_ = number.value() + 1;  // its acknowledged end must not be held against another log
+    problems.push_back({number, nullptr,
+                        MakeError(absl::StatusCode::kDataLoss, "recovered_less_than_acknowledged",
+                                  fmt::format("the store does not know log {} any more, which had acknowledged up "
+                                              "to offset {}: it lost what was written last",
+                                              number.value(), end.value()),
+                                  "look at the disk; what was replicated is still at the other end"),
+                        end});
+  }
 }
 
 absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
@@ -184,7 +203,7 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
                         "look at the disk, then resolve the alarm: what is lost becomes a recorded gap",
                         Planted(Canary::kRefuseWithoutRetry) ? Retry::kNo : Retry::kYes);
     log->Hold(problem);
-    problems.push_back({log, problem, expected});
+    problems.push_back({number, log, problem, expected});
   }
   return absl::OkStatus();
 }

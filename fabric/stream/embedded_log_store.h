@@ -18,7 +18,8 @@ class EmbeddedLogStore : public LogStore {
  public:
   /// A log that cannot be served as it is; it stays held until an operator decides.
   struct OpenProblem {
-    EmbeddedLog* log;
+    LogNumber number;
+    EmbeddedLog* log;  ///< null for a log that is gone altogether
     absl::Status what;
     Offset
         acknowledged_end;  ///< everything before it was acknowledged or stored: what AcceptLoss is to cover
@@ -38,8 +39,8 @@ class EmbeddedLogStore : public LogStore {
   explicit EmbeddedLogStore(LogEnvironment env) : env_(env), ages_(env.clock) {}
 
   /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log
-  /// that holds less is held with a problem, never served as if it were whole. Call once, before anything
-  /// else.
+  /// that holds less is held with a problem, never served as if it were whole; one that is gone, though it was
+  /// not deleted, is a problem too. Call once, before anything else.
   absl::StatusOr<std::vector<OpenProblem>> Open(const std::map<LogNumber, Offset>& acknowledged_ends);
 
   absl::StatusOr<Log*> Create(const CreateLog& create) override;
@@ -77,6 +78,11 @@ class EmbeddedLogStore : public LogStore {
                        std::vector<OpenProblem>& problems);
   static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
   absl::StatusOr<Log*> MakeCurrent(EmbeddedLog& log, EmbeddedLog* former);
+  /// A log with the next number; part of the store once it is added.
+  std::unique_ptr<EmbeddedLog> NewLog(const CreateLog& create);
+  /// Stages the number after that of `newest`, the newest log.
+  static void StageNextNumber(WriteBatch& batch, const EmbeddedLog& newest);
+  void FindVanished(const std::map<LogNumber, Offset>& acknowledged_ends, std::vector<OpenProblem>& problems);
   EmbeddedLog* Add(std::unique_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LogEnvironment env_;

@@ -94,6 +94,24 @@ TEST_F(LogRecovery, ACrashLeavesAPrefixWithAllThatWasAcknowledged) {
   }
 }
 
+TEST_F(LogRecovery, ALogThatIsGoneIsAProblemUnlessItWasDeleted) {
+  Fill(node_->Source(), {3});
+  ASSERT_TRUE(node_->logs().DeleteStream("sensors").ok());
+  Open({{kSource, Offset(3)}});
+  EXPECT_TRUE(node_->problems().empty()) << "the file of ends may be older than the deletion";
+
+  const LogNumber vanished(5);
+  Open({{kSource, Offset(3)}, {vanished, Offset(20)}});
+  ASSERT_EQ(node_->problems().size(), 1u);
+  EXPECT_EQ(node_->problems()[0].number, vanished);
+  EXPECT_EQ(node_->problems()[0].log, nullptr);
+  EXPECT_EQ(ErrorKind(node_->problems()[0].what), "recovered_less_than_acknowledged");
+  EmbeddedLog& fresh = node_->Source(2);
+  EXPECT_GT(fresh.number(), vanished);
+  Open({{vanished, Offset(20)}});
+  EXPECT_TRUE(node_->problems().empty()) << "said once; the alarm stays";
+}
+
 TEST_F(LogRecovery, ASourceThatLostWhatItAcknowledgedIsHeldUntilTheLossIsAccepted) {
   EmbeddedLog& log = node_->Source();
   Fill(log, {3, 2});
