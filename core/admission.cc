@@ -69,7 +69,11 @@ absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall
     return absl::OkStatus();
   }
   v1::StoredTenure& current = *edge.mutable_tenures(edge.tenures_size() - 1);
-  if (current.store_id() == hello.store_id()) return absl::OkStatus();
+  if (current.store_id() == hello.store_id()) {
+    // Still without its place: the welcome that gave it was lost, or the edge died before it was stored.
+    decision.adopts = hello.empty() && !current.former_store_ids().empty();
+    return absl::OkStatus();
+  }
   for (const v1::StoredTenure& tenure : edge.tenures()) {
     if (tenure.store_id() != hello.store_id() && !Contains(tenure.former_store_ids(), hello.store_id())) continue;
     edge.set_held_store_id(hello.store_id());
