@@ -233,7 +233,7 @@ void EmbeddedLog::StageEntry(WriteBatch& batch, Entry& entry) {
   }
 }
 
-v1::StoredLog EmbeddedLog::Document() const {
+v1::StoredLog EmbeddedLog::Document() {
   v1::StoredLog document;
   document.set_number(number_.value());
   document.set_log_id(staged_.id.bytes());
@@ -259,6 +259,7 @@ v1::StoredLog EmbeddedLog::Document() const {
   absl::MutexLock lock(&mutex_);
   document.set_superseded(superseded_);
   document.set_acked(acknowledged_ ? acknowledged_->value() : -1);
+  acknowledged_stored_ = acknowledged_;
   return document;
 }
 
@@ -291,7 +292,6 @@ void EmbeddedLog::StageAcknowledged(WriteBatch& batch) {
     absl::MutexLock lock(&mutex_);
     // The document of a held log stays as it was found, and that of a deleted one must not come back.
     if (!held_.ok() || acknowledged_ == acknowledged_stored_) return;
-    acknowledged_stored_ = acknowledged_;
   }
   StageDocument(batch);
 }
@@ -376,7 +376,7 @@ LogState EmbeddedLog::StageBranch(WriteBatch& batch, LogId id, const LogPosition
   staged_.base_hash = from.hash;
   {
     absl::MutexLock lock(&mutex_);
-    acknowledged_ = acknowledged_stored_ = from.offset;
+    acknowledged_ = from.offset;
   }
   StageDocument(batch);
   return staged_;

@@ -108,7 +108,8 @@ class EmbeddedLog : public Log {
   absl::Status AcceptLoss(Offset lost_to);
 
   // For EmbeddedLogStore, while it stages its own tasks.
-  v1::StoredLog Document() const;
+  /// The document, to be stored now.
+  v1::StoredLog Document();
   void set_superseded(bool superseded);
   /// Writes the document if what it says of acknowledgements changed since. Part of `batch`.
   void StageAcknowledged(WriteBatch& batch);

@@ -34,6 +34,19 @@ TEST_P(LogReopen, FindsEverythingAgain) {
   EXPECT_EQ(AllEntries(again).back().hash_before, before.hash);
 }
 
+TEST_P(LogReopen, AcknowledgementsAreStoredDownAsWellAsUp) {
+  EmbeddedLog& log = node().Source();
+  Fill(log, {3, 2, 4});
+  log.SetAcknowledged(Offset(3));
+  ASSERT_TRUE(node().logs().FlushAcknowledged().ok());
+  log.SetAcknowledged(Offset(5));
+  ASSERT_TRUE(log.Trim(Offset(3), std::nullopt, GapReason::kExpired).ok()) << "which stores it as well";
+  log.SetAcknowledged(Offset(3));
+  ASSERT_TRUE(node().logs().FlushAcknowledged().ok());
+  Reopen();
+  EXPECT_EQ(SourceAgain().acknowledged(), Offset(3));
+}
+
 TEST_P(LogReopen, CreateSupersedes) {
   EmbeddedLog& former = node().Source(1);
   Fill(former, {2});
