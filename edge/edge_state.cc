@@ -25,6 +25,14 @@ absl::Status ReadDocument(KvStore& store, std::string_view key, Document& docume
   return absl::OkStatus();
 }
 
+absl::StatusOr<EmbeddedLogStore::Adoption> AdoptionOf(const v1::Adoption& adoption) {
+  LogPosition position = replication::FromProto(adoption.position());
+  if (position.log.none()) return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an adoption without a log");
+  LogOrigin origin{"", Slot(0), adoption.stream(), PartitionId(adoption.partition())};
+  LogInfo("adopting a replaced edge's place", {{"log", ToString(origin)}, {"offset", position.offset}});
+  return EmbeddedLogStore::Adoption{origin, position, LeaderEpoch(adoption.leader_epoch())};
+}
+
 }  // namespace
 
 absl::Status EdgeState::Open(const std::vector<v1::StreamDefinition>& configured) {
@@ -58,18 +66,6 @@ v1::StoredMembership EdgeState::membership() const {
 v1::EdgeSpec EdgeState::spec() const {
   absl::MutexLock lock(&mutex_);
   return spec_;
-}
-
-absl::Status EdgeState::StoreMembership(const v1::StoredMembership& membership, const v1::EdgeSpec& spec) {
-  SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
-    batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
-    batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
-    return absl::OkStatus();
-  }));
-  absl::MutexLock lock(&mutex_);
-  membership_ = membership;
-  spec_ = spec;
-  return absl::OkStatus();
 }
 
 v1::Hello EdgeState::MakeHello() {
@@ -113,7 +109,11 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
       if (log->origin().edge.empty() && log->acknowledged()) log->SetAcknowledged(log->state().base);
     }
   }
-  for (const v1::Adoption& adoption : welcome.adoptions()) SELVAGE_RETURN_IF_ERROR(Adopt(adoption));
+  std::vector<EmbeddedLogStore::Adoption> adoptions;
+  for (const v1::Adoption& adoption : welcome.adoptions()) {
+    SELVAGE_ASSIGN_OR_RETURN(adoptions.emplace_back(), AdoptionOf(adoption));
+  }
+  v1::EdgeSpec spec = this->spec();
   bool new_lineage = membership.lineage_id() != welcome.lineage_id();
   membership.set_cluster_id(welcome.cluster_id());
   membership.set_lineage_id(welcome.lineage_id());
@@ -121,9 +121,20 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
   membership.set_slot(welcome.slot());
   membership.set_session_epoch(welcome.session_epoch());
   membership.clear_forked_from();
-  v1::EdgeSpec spec = this->spec();
-  if (new_lineage && !Planted(Canary::kKeepOldGeneration)) spec.set_generation(0);  // another core counts its generations anew
-  return StoreMembership(membership, spec);
+  // Another core counts its generations anew.
+  if (new_lineage && !Planted(Canary::kKeepOldGeneration)) spec.set_generation(0);
+  // In one batch. With its places but without its slot the store would be another one with a history of its own; and
+  // once the new lineage is stored, nothing tells any more that generation and acknowledgements are the former core's.
+  SELVAGE_RETURN_IF_ERROR(node_.logs().AdoptAll(adoptions, [&](WriteBatch& batch) {
+    batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
+    if (!new_lineage) return;
+    batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
+    for (EmbeddedLog* log : node_.logs().Logs()) log->StageAcknowledged(batch);
+  }));
+  absl::MutexLock lock(&mutex_);
+  membership_ = membership;
+  spec_ = spec;
+  return absl::OkStatus();
 }
 
 absl::Status EdgeState::MakeProvisional() {
@@ -134,19 +145,6 @@ absl::Status EdgeState::MakeProvisional() {
     SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
   }
   return absl::OkStatus();
-}
-
-absl::Status EdgeState::Adopt(const v1::Adoption& adoption) {
-  LogPosition position = replication::FromProto(adoption.position());
-  if (position.log.none()) return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an adoption without a log");
-  LogOrigin origin{"", Slot(0), adoption.stream(), PartitionId(adoption.partition())};
-  LogInfo("adopting a replaced edge's place", {{"log", ToString(origin)}, {"offset", position.offset}});
-  if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
-    return log->Adopt(position, LeaderEpoch(adoption.leader_epoch()));
-  }
-  CreateLog create{.origin = origin, .id = position.log, .base = position.offset, .base_hash = position.hash,
-                   .leader_epoch = LeaderEpoch(adoption.leader_epoch())};
-  return node_.logs().Create(create).status();
 }
 
 absl::Status EdgeState::DropStream(const std::string& name) {

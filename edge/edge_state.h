@@ -63,11 +63,9 @@ class EdgeState {
     absl::Duration at;
     double rate = 0;
   };
-  absl::Status StoreMembership(const v1::StoredMembership& membership, const v1::EdgeSpec& spec);
   /// The core may not know the streams that it gave to this edge before it was restored: that must not delete them.
   absl::Status MakeProvisional();
   absl::Status DropStream(const std::string& name);
-  absl::Status Adopt(const v1::Adoption& adoption);
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
   v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
 

@@ -353,21 +353,23 @@ absl::Status EmbeddedLog::StartLeaderEpoch(LeaderEpoch epoch) {
   });
 }
 
-absl::Status EmbeddedLog::Adopt(const LogPosition& at, LeaderEpoch epoch) {
-  return ChangeState([&](LogState& state) {
-    if (state.log_bytes > 0 || state.end != state.base) {
-      return MakeError(
-          absl::StatusCode::kFailedPrecondition, "not_empty",
-          fmt::format("{}: the log holds data of its own and cannot go on as another", ToString(origin_)),
-          "start the edge with an empty data directory, or let it join as a new store");
-    }
-    state.id = at.log;
-    state.base = state.start = state.end = at.offset;
-    state.base_hash = state.start_hash = state.hash = at.hash;
-    state.leader_epochs = {{epoch, at.offset}};
-    start_to_be_ = at.offset.value();
-    return absl::OkStatus();
-  });
+absl::Status EmbeddedLog::CheckAdoptable() const {
+  SELVAGE_RETURN_IF_ERROR(held());
+  if (staged_.log_bytes == 0 && staged_.end == staged_.base) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "not_empty",
+      fmt::format("{}: the log holds data of its own and cannot go on as another", ToString(origin_)),
+      "start the edge with an empty data directory, or let it join as a new store");
+}
+
+LogState EmbeddedLog::StageAdopt(WriteBatch& batch, const LogPosition& at, LeaderEpoch epoch) {
+  staged_.id = at.log;
+  staged_.base = staged_.start = staged_.end = at.offset;
+  staged_.base_hash = staged_.start_hash = staged_.hash = at.hash;
+  staged_.leader_epochs = {{epoch, at.offset}};
+  start_to_be_ = at.offset.value();
+  StageDocument(batch);
+  return staged_;
 }
 
 LogState EmbeddedLog::StageBranch(WriteBatch& batch, LogId id, const LogPosition& from) {

@@ -38,7 +38,7 @@ struct LogEnvironment {
 /// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming
 /// in embedded_log_trim.cc, making damaged ranges whole in embedded_log_repair.cc.
 ///
-/// Trim, Quarantine, StartLeaderEpoch, Adopt and AcceptLoss wait for the committer, and so may Append and
+/// Trim, Quarantine, StartLeaderEpoch and AcceptLoss wait for the committer, and so may Append and
 /// AppendReplica when they have to make room: never call them from a callback that runs on its thread. Lock
 /// order: trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
@@ -98,10 +98,6 @@ class EmbeddedLog : public Log {
 
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
-  /// A log that never held an entry goes on where another store's log of the same partition ended: takes over
-  /// its id, and begins at `at` in `epoch`. Durable when it returns. Error: "not_empty"
-  /// (kFailedPrecondition).
-  absl::Status Adopt(const LogPosition& at, LeaderEpoch epoch);
   /// Ends the hold. As the source, what lies between the end and `lost_to` becomes a gap and a new leader
   /// epoch begins; a replica goes on at its end and gets the rest again from its source. Durable when it
   /// returns.
@@ -116,7 +112,12 @@ class EmbeddedLog : public Log {
   /// Gives the log a new identity from `from` on; see EmbeddedLogStore::BranchAll. The state to publish
   /// afterwards.
   LogState StageBranch(WriteBatch& batch, LogId id, const LogPosition& from);
+  /// Whether the log may go on as another store's; see EmbeddedLogStore::AdoptAll.
+  absl::Status CheckAdoptable() const;
+  /// Begins at `at`, under its id, in `epoch`. The state to publish afterwards.
+  LogState StageAdopt(WriteBatch& batch, const LogPosition& at, LeaderEpoch epoch);
   void Publish(const LogState& state);
+  void NotifyWatchers();
 
  private:
   friend class AppendTask;
@@ -138,7 +139,6 @@ class EmbeddedLog : public Log {
   LogState StageLossAccepted(WriteBatch& batch, Offset lost_to);
   /// Changes the staged state in the committer's queue and publishes it after the sync.
   absl::Status ChangeState(const std::function<absl::Status(LogState&)>& change);
-  void NotifyWatchers();
 
   std::unique_ptr<Cursor> NewCursor() const;
   /// The entry that contains `offset`, which is in [start, end), or the damage that does; it is remembered.

@@ -216,13 +216,7 @@ EmbeddedLog* EmbeddedLogStore::Add(std::unique_ptr<EmbeddedLog> log) {
   return added;
 }
 
-absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
-  absl::MutexLock create_lock(&create_mutex_);
-  EmbeddedLog* former = Find(create.origin);
-  for (EmbeddedLog* log : Logs()) {
-    const bool same = log->origin() == create.origin && log->state().id == create.id;
-    if (same && !Planted(Canary::kCopySupersededLog)) return MakeCurrent(*log, former);
-  }
+std::unique_ptr<EmbeddedLog> EmbeddedLogStore::NewLog(const CreateLog& create) {
   LogState state;
   state.id = create.id;
   state.base = state.start = state.end = create.base;
@@ -233,12 +227,26 @@ absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
     absl::MutexLock lock(&mutex_);
     number = next_number_++;
   }
-  auto log = std::make_unique<EmbeddedLog>(env_, ages_, LogNumber(number), create.origin, state, std::nullopt,
-                                           false);
+  return std::make_unique<EmbeddedLog>(env_, ages_, LogNumber(number), create.origin, state, std::nullopt,
+                                       false);
+}
+
+void EmbeddedLogStore::StageNextNumber(WriteBatch& batch, const EmbeddedLog& newest) {
+  std::string next;
+  AppendBig<uint32_t>(next, newest.number().value() + 1);
+  batch.Put(Family::kMeta, kNextLogKey, {next});
+}
+
+absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
+  absl::MutexLock create_lock(&create_mutex_);
+  EmbeddedLog* former = Find(create.origin);
+  for (EmbeddedLog* log : Logs()) {
+    const bool same = log->origin() == create.origin && log->state().id == create.id;
+    if (same && !Planted(Canary::kCopySupersededLog)) return MakeCurrent(*log, former);
+  }
+  std::unique_ptr<EmbeddedLog> log = NewLog(create);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-    std::string next;
-    AppendBig<uint32_t>(next, number + 1);
-    batch.Put(Family::kMeta, kNextLogKey, {next});
+    StageNextNumber(batch, *log);
     batch.Put(Family::kMeta, LogDocumentKey(log->number()), {log->Document().SerializeAsString()});
     if (former != nullptr) StageSuperseded(batch, *former, true);
     return absl::OkStatus();
@@ -362,6 +370,40 @@ absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,
         if (!status.ok()) return;
         for (size_t i = 0; i < logs.size(); ++i) logs[i].log->Publish(after[i]);
       });
+}
+
+absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
+                                        std::function<void(WriteBatch&)> also) {
+  absl::MutexLock create_lock(&create_mutex_);
+  std::vector<std::unique_ptr<EmbeddedLog>> made;
+  std::map<LogOrigin, EmbeddedLog*> logs;
+  for (const auto& [origin, at, epoch] : adoptions) {
+    EmbeddedLog*& log = logs[origin];
+    if (log == nullptr) log = Find(origin);
+    if (log != nullptr) continue;
+    made.push_back(NewLog({origin, at.log, at.offset, at.hash, epoch}));
+    log = made.back().get();
+  }
+  std::map<EmbeddedLog*, LogState> after;
+  const auto stage = [&](WriteBatch& batch) {
+    for (const auto& [origin, log] : logs) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
+    for (const auto& [origin, at, epoch] : adoptions) {
+      after[logs[origin]] = logs[origin]->StageAdopt(batch, at, epoch);
+    }
+    if (!made.empty()) StageNextNumber(batch, *made.back());
+    also(batch);
+    return absl::OkStatus();
+  };
+  SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, stage, [&](const absl::Status& status) {
+    if (!status.ok()) return;
+    for (const auto& [log, state] : after) {
+      log->Publish(state);
+      log->NotifyWatchers();
+    }
+  }));
+  absl::MutexLock lock(&mutex_);
+  for (auto& log : made) Add(std::move(log));
+  return absl::OkStatus();
 }
 
 std::vector<EmbeddedLogStore::DeletedLog> EmbeddedLogStore::TakeDeleted() {

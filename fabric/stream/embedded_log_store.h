@@ -30,6 +30,12 @@ class EmbeddedLogStore : public LogStore {
     LogId id;
     LogPosition from;
   };
+  /// A place that a replaced store held: its log goes on here, at `at`, in a new leader epoch.
+  struct Adoption {
+    LogOrigin origin;
+    LogPosition at;
+    LeaderEpoch epoch;
+  };
   /// Keys of entries that are gone, and the bytes they held.
   struct DeletedLog {
     LogNumber number;
@@ -68,6 +74,10 @@ class EmbeddedLogStore : public LogStore {
   /// counts as acknowledged. Durable when it returns, published after the sync. Fails without an effect if
   /// one log is held.
   absl::Status BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also);
+  /// Takes over places, and writes what `also` stages, all or nothing: logs that never held an entry get the id
+  /// and begin at the position, logs that are missing are made. Durable when it returns. Error: "not_empty"
+  /// (kFailedPrecondition).
+  absl::Status AdoptAll(const std::vector<Adoption>& adoptions, std::function<void(WriteBatch&)> also);
   /// The time by which entries age (Entry::append_ms), now.
   int64_t AgeNowMs() { return ages_.NowMs(); }
   /// Logs deleted since the last call: their space waits to be reclaimed.

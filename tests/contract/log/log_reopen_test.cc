@@ -107,11 +107,14 @@ TEST_P(LogReopen, DeletedStreamStaysDeleted) {
 }
 
 TEST_P(LogReopen, AdoptTakesOverAnEmptyLog) {
-  EmbeddedLog& log = node().Source(1);
+  const LogOrigin origin = node().Source(1).origin();
   const LogPosition end{IdOf(9), Offset(100), ChainHash(77)};
-  ASSERT_TRUE(log.Adopt(end, LeaderEpoch(4)).ok());
-  EXPECT_TRUE(log.never_written());
-  ASSERT_TRUE(log.Adopt(end, LeaderEpoch(5)).ok()) << "again, as when the link broke";
+  const auto adopt = [&](int epoch) {
+    return node().logs().AdoptAll({{origin, end, LeaderEpoch(epoch)}}, [](WriteBatch&) {});
+  };
+  ASSERT_TRUE(adopt(4).ok());
+  EXPECT_TRUE(SourceAgain().never_written());
+  ASSERT_TRUE(adopt(5).ok()) << "again, as when the link broke";
   Reopen();
   EmbeddedLog& again = SourceAgain();
   EXPECT_TRUE(again.never_written());
@@ -123,10 +126,44 @@ TEST_P(LogReopen, AdoptTakesOverAnEmptyLog) {
   Fill(again, {2});
   EXPECT_EQ(Shape(AllEntries(again)), "[100,102)batch");
   EXPECT_EQ(AllEntries(again).front().hash_before, ChainHash(77));
-  EXPECT_EQ(KindOfError(again.Adopt(end, LeaderEpoch(6))), "not_empty");
+  EXPECT_EQ(KindOfError(adopt(6)), "not_empty");
   ASSERT_TRUE(again.Trim(Offset(102), std::nullopt, GapReason::kExpired).ok());
   EXPECT_FALSE(again.never_written()) << "an emptied log was written";
-  EXPECT_EQ(KindOfError(again.Adopt(end, LeaderEpoch(6))), "not_empty");
+  EXPECT_EQ(KindOfError(adopt(6)), "not_empty");
+}
+
+TEST_P(LogReopen, AdoptAllIsOneStep) {
+  EmbeddedLog& empty = node().Source(1);
+  EmbeddedLog& written = node().Create(LogOrigin{"", Slot(0), "alarms", PartitionId(0)}, 2);
+  const LogOrigin missing{"", Slot(0), "events", PartitionId(1)};
+  Fill(written, {1});
+  const LogPosition end{IdOf(9), Offset(100), ChainHash(77)};
+  const LogPosition other_end{IdOf(10), Offset(7), ChainHash(8)};
+  const auto also = [](WriteBatch& batch) { batch.Put(Family::kMeta, "also", {"x"}); };
+  EXPECT_EQ(KindOfError(node().logs().AdoptAll({{empty.origin(), end, LeaderEpoch(4)},
+                                                {missing, other_end, LeaderEpoch(2)},
+                                                {written.origin(), end, LeaderEpoch(4)}},
+                                               also)),
+            "not_empty");
+  EXPECT_EQ(empty.state().id, IdOf(1)) << "all or nothing";
+  EXPECT_EQ(node().logs().Find(missing), nullptr);
+  EXPECT_FALSE(store().Get(Family::kMeta, "also")->has_value());
+  int advanced = 0;
+  empty.Watch([&] { ++advanced; });
+  ASSERT_TRUE(node()
+                  .logs()
+                  .AdoptAll({{empty.origin(), end, LeaderEpoch(4)}, {missing, other_end, LeaderEpoch(2)}}, also)
+                  .ok());
+  EXPECT_EQ(advanced, 1);
+  for (bool reopened : {false, true}) {
+    if (reopened) Reopen();
+    EXPECT_EQ(SourceAgain().state().position(), end);
+    ASSERT_NE(node().logs().Find(missing), nullptr);
+    EXPECT_EQ(node().logs().Find(missing)->state().position(), other_end);
+    EXPECT_EQ(node().logs().Find(missing)->state().leader_epoch(), LeaderEpoch(2));
+    EXPECT_EQ(**store().Get(Family::kMeta, "also"), "x");
+  }
+  EXPECT_GT(node().Source(3).number(), node().logs().Find(missing)->number()) << "numbers go on";
 }
 
 TEST_P(LogReopen, BranchAllIsOneStep) {

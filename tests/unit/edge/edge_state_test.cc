@@ -1,0 +1,156 @@
+#include "edge/edge_state.h"
+
+#include <gtest/gtest.h>
+
+#include <climits>
+#include <memory>
+#include <string>
+
+#include "fabric/base/error.h"
+#include "fabric/replication/message.h"
+#include "fabric/storage/memory_store.h"
+#include "fabric/stream/record_batch.h"
+#include "fabric/telemetry/log.h"
+#include "tests/support/seeded_random.h"
+
+namespace selvage {
+namespace {
+
+/// Fails after so many more writes, like a disk whose power goes, and then holds what it had.
+class DyingStore : public MemoryStore {
+ public:
+  absl::Status Write(WriteBatch& batch, bool sync) override {
+    if (writes_left_ == 0) return absl::InternalError("the power is out");
+    --writes_left_;
+    return MemoryStore::Write(batch, sync);
+  }
+  void DieAfter(int writes) { writes_left_ = writes; }
+  void Revive() { writes_left_ = INT_MAX; }
+
+ private:
+  int writes_left_ = INT_MAX;
+};
+
+/// An edge that can be started again on what its store holds.
+class Edge {
+ public:
+  Edge() {
+    ConfigureLog({.level = LogLevel::kError});
+    Restart();
+  }
+  void Restart() {
+    store_.Revive();
+    edge_.reset();
+    state_ = std::make_unique<NodeState>(NodeState::Options{.node = "rig"}, store_, SystemClock(), random_);
+    EXPECT_TRUE(state_->Open({}).ok());
+    edge_ = std::make_unique<EdgeState>(*state_, "test");
+    EXPECT_TRUE(edge_->Open({}).ok());
+  }
+  DyingStore& store() { return store_; }
+  NodeState& state() { return *state_; }
+  EdgeState* operator->() { return edge_.get(); }
+
+  void CreateStream(const std::string& name) {
+    v1::StreamDefinition definition;
+    definition.set_name(name);
+    definition.set_direction(v1::UP);
+    ASSERT_TRUE(edge_->CreateStream(definition).ok());
+  }
+  EmbeddedLog& LogOf(const std::string& stream) {
+    return *state_->logs().Find(LogOrigin{"", Slot(0), stream, PartitionId(0)});
+  }
+  void Append(const std::string& stream) {
+    BatchBuilder builder;
+    builder.Add({Offset(0), 1, std::nullopt, "value", {}});
+    bool done = false;
+    ASSERT_TRUE(LogOf(stream).Append(builder.Build(), [&](const auto& answer) { done = answer.ok(); }).ok());
+    while (state_->committer().CommitOnce()) {
+    }
+    ASSERT_TRUE(done);
+  }
+
+ private:
+  test::SeededRandom random_{1};
+  DyingStore store_;
+  std::unique_ptr<NodeState> state_;
+  std::unique_ptr<EdgeState> edge_;
+};
+
+v1::Welcome WelcomeOf(const std::string& lineage) {
+  v1::Welcome welcome;
+  welcome.set_cluster_id("cluster");
+  welcome.set_lineage_id(lineage);
+  welcome.set_slot(7);
+  welcome.set_session_epoch(3);
+  return welcome;
+}
+
+LogId IdOf(char c) {
+  return *LogId::FromBytes(std::string(16, c));
+}
+
+void AddAdoption(v1::Welcome& welcome, const std::string& stream, char id, int64_t offset) {
+  v1::Adoption& adoption = *welcome.add_adoptions();
+  adoption.set_stream(stream);
+  *adoption.mutable_position() = replication::ToProto(LogPosition{IdOf(id), Offset(offset), ChainHash(5)});
+  adoption.set_leader_epoch(2);
+}
+
+TEST(EdgeStateTest, AnAdoptionIsAllOrNothing) {
+  v1::Welcome welcome = WelcomeOf("first");
+  AddAdoption(welcome, "sensors", 'a', 100);
+  AddAdoption(welcome, "alarms", 'b', 200);
+  AddAdoption(welcome, "unheard-of", 'c', 300);
+  for (int writes = 0;; ++writes) {
+    SCOPED_TRACE(writes);
+    Edge edge;
+    edge.CreateStream("sensors");
+    edge.CreateStream("alarms");
+    edge.store().DieAfter(writes);
+    const bool taken = edge->TakeWelcome(welcome).ok();
+    edge.Restart();
+    const bool adopted = edge.LogOf("sensors").state().id == IdOf('a');
+    EXPECT_EQ(edge.LogOf("alarms").state().id == IdOf('b'), adopted);
+    EXPECT_EQ(edge.state().logs().Find(LogOrigin{"", Slot(0), "unheard-of", PartitionId(0)}) != nullptr,
+              adopted);
+    EXPECT_EQ(edge->membership().has_slot(), adopted);
+    EXPECT_EQ(edge->MakeHello().empty(), !adopted) << "it must be offered again, or be done";
+    if (!taken) {
+      ASSERT_TRUE(edge->TakeWelcome(welcome).ok());
+      EXPECT_EQ(edge.LogOf("alarms").state().end, Offset(200));
+    } else {
+      EXPECT_TRUE(adopted);
+      EXPECT_GT(writes, 0);
+      break;
+    }
+  }
+}
+
+TEST(EdgeStateTest, ARestoredCoreCountsAnewOverACrash) {
+  for (int writes = 0;; ++writes) {
+    SCOPED_TRACE(writes);
+    Edge edge;
+    edge.CreateStream("sensors");
+    ASSERT_TRUE(edge->TakeWelcome(WelcomeOf("first")).ok());
+    v1::EdgeSpec spec;
+    spec.set_generation(57);
+    ASSERT_TRUE(edge->ApplySpec(spec).ok());
+    edge.Append("sensors");
+    edge.LogOf("sensors").SetAcknowledged(Offset(1));
+    ASSERT_TRUE(edge.state().logs().FlushAcknowledged().ok());
+
+    edge.store().DieAfter(writes);
+    const bool taken = edge->TakeWelcome(WelcomeOf("second")).ok();
+    edge.Restart();
+    const bool knows = edge->membership().lineage_id() == "second";
+    EXPECT_EQ(edge->spec().generation(), knows ? 0u : 57u);
+    if (knows) EXPECT_EQ(edge.LogOf("sensors").acknowledged(), Offset(0)) << "the former core said more";
+    if (!taken) continue;
+    EXPECT_TRUE(knows);
+    EXPECT_GT(writes, 0);
+    break;
+  }
+}
+
+}  // namespace
+}  // namespace selvage
