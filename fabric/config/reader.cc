@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -9,7 +10,9 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
+#include <sstream>
 
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
@@ -46,6 +49,53 @@ std::string_view Kind(const YAML::Node& node) {
 
 std::string MessageOf(const absl::Status& status) {
   return std::string(status.message().data(), status.message().size());
+}
+
+/// Notes where a YAML document begins, and nothing else.
+class BeginOfDocument final : public YAML::EventHandler {
+ public:
+  const std::optional<YAML::Mark>& mark() const { return mark_; }
+
+  void OnDocumentStart(const YAML::Mark&) override { mark_.reset(); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { Note(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Note(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override {
+    Note(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    Note(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    Note(mark);
+  }
+  void OnMapEnd() override {}
+
+ private:
+  void Note(const YAML::Mark& mark) {
+    if (!mark_) mark_ = mark;
+  }
+  std::optional<YAML::Mark> mark_;
+};
+
+/// False, with a problem added, when something follows the first document. Not YAML::LoadAll: it takes a
+/// stray
+/// ',', ']' or '}' for empty documents without end, until no memory is left.
+bool NothingFollows(const std::string& text, ConfigProblems& problems) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  BeginOfDocument begin;
+  if (!parser.HandleNextDocument(begin) || !parser.HandleNextDocument(begin)) return true;
+  const YAML::Mark mark = begin.mark().value_or(YAML::Mark::null_mark());
+  const auto at = static_cast<size_t>(mark.pos);
+  const bool stray = at < text.size() && std::string_view(",]}").find(text[at]) != std::string_view::npos;
+  problems.AddAt(PlaceOf(mark), "",
+                 stray ? fmt::format("not valid YAML: a stray '{}'", text[at])
+                       : "a second YAML document; only one is allowed");
+  return false;
 }
 
 /// Walks one mapping, of the file or of a row, against its settings.
@@ -235,11 +285,9 @@ void ApplyDefaults(const std::vector<Setting>& settings) {
 void ReadSettings(std::string_view yaml, const std::vector<Setting>& settings, ConfigProblems& problems) {
   ApplyDefaults(settings);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() > 1) {
-      return problems.AddAt(PlaceOf(documents[1].Mark()), "", "a second YAML document; only one is allowed");
-    }
-    const YAML::Node root = documents.empty() ? YAML::Node() : documents.front();
+    const std::string text(yaml);
+    if (!NothingFollows(text, problems)) return;
+    const YAML::Node root = YAML::Load(text);
     if (!root.IsMap() && !root.IsNull()) {
       return problems.AddAt(PlaceOf(root.Mark()), "",
                             fmt::format("the file must hold settings as key: value, not {}", Kind(root)));

@@ -149,6 +149,12 @@ TEST(Reader, TypicalMistakesGetExactlyOneClearLine) {
   for (const Case& c : cases) EXPECT_EQ(Refusal(c.yaml), c.error) << c.yaml;
 }
 
+TEST(Reader, PunctuationThatEndsNothingIsRefused) {
+  const auto message = [](std::string_view yaml) { return std::string(Target().Read(yaml).message()); };
+  EXPECT_EQ(message(","), "edge.yaml:1:1: not valid YAML: a stray ','");
+  EXPECT_EQ(message(",node: [{"), "edge.yaml:1:1: not valid YAML: a stray ','");
+}
+
 TEST(Reader, MissingRequiredSettingsAreNamedWithAnExample) {
   EXPECT_EQ(Target().Read("").message(),
             "edge.yaml: 2 problems\n"
