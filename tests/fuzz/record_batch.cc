@@ -1,0 +1,131 @@
+/// Record batches, as a producer or a peer may send them. The first byte says what is made of the rest: the
+/// checks of length and CRC would otherwise let nothing through.
+#include "fabric/stream/record_batch.h"
+
+#include <zstd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "fabric/base/check.h"
+#include "fabric/base/endian.h"
+#include "fabric/base/error.h"
+#include "fabric/stream/record_format.h"
+#include "tests/fuzz/input.h"
+
+namespace selvage {
+namespace {
+
+using namespace record_format;
+
+constexpr size_t kDecodedMax = 256 << 10;
+
+/// With right length and CRC.
+std::string Repaired(std::string batch) {
+  if (batch.size() < kBatchHeaderSize) return batch;
+  batch[kMagicAt] = kMagic;
+  StoreBig<int32_t>(batch.data() + kBatchLengthAt, static_cast<int32_t>(batch.size() - kBatchLogOverhead));
+  StoreBig<uint32_t>(batch.data() + kCrcAt, Crc32c(std::string_view(batch).substr(kAttributesAt)));
+  return batch;
+}
+
+/// With its records as a zstd frame.
+std::string Compressed(const std::string& batch) {
+  if (batch.size() < kBatchHeaderSize) return batch;
+  const std::string_view records = std::string_view(batch).substr(kBatchHeaderSize);
+  std::string out(kBatchHeaderSize + ZSTD_compressBound(records.size()), '\0');
+  std::copy_n(batch.begin(), kBatchHeaderSize, out.begin());
+  const size_t size = ZSTD_compress(out.data() + kBatchHeaderSize, out.size() - kBatchHeaderSize,
+                                    records.data(), records.size(), 1);
+  SELVAGE_CHECK(!ZSTD_isError(size));
+  out.resize(kBatchHeaderSize + size);
+  out[kAttributesAt + 1] = static_cast<char>((out[kAttributesAt + 1] & ~7) | static_cast<char>(Codec::kZstd));
+  return out;
+}
+
+bool SameContent(const Record& a, const Record& b) {
+  const auto same_header = [](const RecordHeader& x, const RecordHeader& y) {
+    return x.key == y.key && x.value == y.value;
+  };
+  return a.timestamp == b.timestamp && a.key == b.key && a.value == b.value &&
+         std::equal(a.headers.begin(), a.headers.end(), b.headers.begin(), b.headers.end(), same_header);
+}
+
+size_t BytesOf(const Record& record) {
+  size_t bytes = record.key.value_or("").size() + record.value.value_or("").size();
+  for (const RecordHeader& header : record.headers)
+    bytes += header.key.size() + header.value.value_or("").size();
+  return bytes;
+}
+
+/// Records that were read can be written, and read again.
+void CheckRebuilt(const std::vector<Record>& records, Codec codec) {
+  BatchBuilder builder(codec);
+  for (const Record& record : records) builder.Add(record);
+  const std::string batch = builder.Build();
+  SELVAGE_CHECK(ValidateProducedBatch(batch, batch.size()).ok());
+  const auto again = DecodeRecords(batch, 2 * kDecodedMax);
+  SELVAGE_CHECK(again.ok() &&
+                std::equal(again->begin(), again->end(), records.begin(), records.end(), SameContent));
+}
+
+void CheckDecoding(const std::string& batch, const BatchHeader& header) {
+  const auto records = DecodeRecords(batch, kDecodedMax);
+  if (!records.ok()) {
+    const std::string kind = ErrorKind(records.status());
+    SELVAGE_CHECK(kind == "corrupt_batch" || kind == "batch_too_large" || kind == "invalid_record" ||
+                  kind == "unsupported_codec");
+    return;
+  }
+  SELVAGE_CHECK(records->size() == static_cast<size_t>(header.record_count));
+  size_t bytes = 0;
+  for (size_t i = 0; i < records->size(); ++i) {
+    SELVAGE_CHECK((*records)[i].offset == header.base_offset + static_cast<int64_t>(i));
+    bytes += BytesOf((*records)[i]);
+  }
+  SELVAGE_CHECK(bytes <= kDecodedMax);
+  CheckRebuilt(*records, Codec::kNone);
+  CheckRebuilt(*records, Codec::kZstd);
+}
+
+/// Stamping changes base offset and leader epoch, and nothing else.
+void CheckStamping(const std::string& batch) {
+  std::string stamped = batch;
+  StampBatch(stamped.data(), Offset(1234567890123), LeaderEpoch(42));
+  const auto header = ParseBatchHeader(stamped);
+  SELVAGE_CHECK(header.ok() && header->base_offset == Offset(1234567890123) &&
+                header->leader_epoch == LeaderEpoch(42));
+  SELVAGE_CHECK(BatchCrcMatches(stamped) == BatchCrcMatches(batch));
+  SELVAGE_CHECK(stamped.compare(kMagicAt, std::string::npos, batch, kMagicAt, std::string::npos) == 0);
+}
+
+}  // namespace
+}  // namespace selvage
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace selvage;
+  fuzz::Input input(data, size);
+  const uint8_t mode = input.Byte();
+  std::string batch(input.Rest());
+  if ((mode & 2) != 0) batch = Compressed(batch);
+  if ((mode & 3) != 0) batch = Repaired(std::move(batch));
+
+  const auto header = ParseBatchHeader(batch);
+  const auto produced = ValidateProducedBatch(batch, batch.size());
+  if (produced.ok()) {
+    SELVAGE_CHECK(header.ok() && BatchCrcMatches(batch));
+    SELVAGE_CHECK(batch.size() == 0 || !ValidateProducedBatch(batch, batch.size() - 1).ok());
+    if (produced->codec_bits() == static_cast<uint8_t>(Codec::kNone)) {
+      SELVAGE_CHECK(DecodeRecords(batch, batch.size()).ok());
+    }
+  }
+  if (!header.ok()) {
+    SELVAGE_CHECK(ErrorKind(header.status()) == "corrupt_batch");
+    return 0;
+  }
+  SELVAGE_CHECK(header->total_size() == batch.size());
+  SELVAGE_CHECK(header->next_offset() - header->base_offset == header->record_count);
+  CheckStamping(batch);
+  CheckDecoding(batch, *header);
+  return 0;
+}

@@ -1,0 +1,175 @@
+/// Writes the binary seeds of the fuzz targets: write_fuzz_seeds <tests/fuzz/seeds>. They are committed; a
+/// format that changes needs new ones.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "fabric/base/endian.h"
+#include "fabric/stream/log_format.h"
+#include "fabric/stream/record_batch.h"
+#include "fabric/transport/codec.h"
+
+namespace selvage {
+namespace {
+
+std::filesystem::path root;
+
+void Write(const std::string& target, const std::string& name, std::string_view bytes) {
+  const std::filesystem::path folder = root / target;
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / name, std::ios::binary) << bytes;
+}
+
+Record MakeRecord(int64_t timestamp, std::optional<std::string> key, std::optional<std::string> value) {
+  Record record;
+  record.timestamp = timestamp;
+  record.key = std::move(key);
+  record.value = std::move(value);
+  return record;
+}
+
+std::string Batch(Codec codec) {
+  BatchBuilder builder(codec);
+  builder.Add(MakeRecord(1700000000000, "pump-1", "{\"bar\":2.5}"));
+  builder.Add(MakeRecord(1700000000250, std::nullopt, std::string(200, 'v')));
+  Record with_headers = MakeRecord(1699999999999, "pump-2", std::nullopt);
+  with_headers.headers = {{"unit", "bar"}, {"empty", std::nullopt}};
+  builder.Add(with_headers);
+  return builder.Build();
+}
+
+void WriteBatches() {
+  const std::string plain = Batch(Codec::kNone);
+  Write("fuzz_record_batch", "plain", std::string(1, '\0') + plain);
+  Write("fuzz_record_batch", "repaired", std::string(1, '\1') + plain);
+  Write("fuzz_record_batch", "compressed-here", std::string(1, '\2') + plain);
+  Write("fuzz_record_batch", "zstd", std::string(1, '\0') + Batch(Codec::kZstd));
+  Write("fuzz_record_batch", "zstd-repaired", std::string(1, '\1') + Batch(Codec::kZstd));
+  Write("fuzz_record_batch", "cut", std::string(1, '\0') + plain.substr(0, plain.size() / 2));
+}
+
+void WriteEntries() {
+  const Gap gap{.from = Offset(5),
+                .to = Offset(900),
+                .reason = GapReason::kExpired,
+                .leader_epoch = LeaderEpoch(2),
+                .hash_after = ChainHash(77),
+                .recorded_ms = 1700000000000};
+  Write("fuzz_log_entry", "gap", std::string(1, '\0') + EncodeGap(gap));
+
+  std::string batch = Batch(Codec::kNone);
+  StampBatch(batch.data(), Offset(5), LeaderEpoch(2));
+  Entry entry;
+  entry.from = Offset(5);
+  entry.append_ms = 1700000000300;
+  entry.log_bytes = 4096;
+  entry.hash_before = ChainHash(3);
+  entry.hash_after = ChainBatch(entry.hash_before, batch);
+  entry.body = Bytes(batch);
+  const std::string offset("\5\0\0\0\0\0\0\0", 8);
+  Write("fuzz_log_entry", "entry", "\1" + offset + EncodeEntryHeader(entry) + batch);
+
+  const std::string fields(32, '\1');  // append time, largest timestamp, bytes of the log, hash before
+  Write("fuzz_log_entry", "made-up-batch", std::string("\2\7\0\1", 4) + fields + batch);
+  Write("fuzz_log_entry", "made-up-gap", std::string("\2\7\0\0", 4) + fields + EncodeGap(gap));
+}
+
+std::string Joined(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  std::string bytes;
+  if (!buffer.Dump(&slices).ok()) return bytes;
+  for (const grpc::Slice& slice : slices)
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes;
+}
+
+void WriteFrame(const std::string& name, char slice_max, const replication::Message& message) {
+  Write("fuzz_frame", name, slice_max + Joined(EncodeFrame(message)));
+}
+
+void WriteFrames() {
+  replication::Message message;
+  v1::Hello& hello = *message.frame.mutable_hello();
+  hello.set_protocol(1);
+  hello.set_edge("rig-7");
+  hello.set_store_id(std::string(16, 's'));
+  hello.set_receive_window(4 << 20);
+  hello.add_capabilities("zstd");
+  WriteFrame("hello", '\7', message);
+
+  v1::Welcome& welcome = *message.frame.mutable_welcome();
+  welcome.set_protocol(1);
+  welcome.set_session_epoch(8);
+  v1::Adoption& adoption = *welcome.add_adoptions();
+  adoption.set_stream("sensors");
+  adoption.mutable_position()->set_log_id(std::string(16, 'l'));
+  adoption.mutable_position()->set_offset(1000);
+  WriteFrame("welcome", '\37', message);
+
+  v1::FlowOpen& open = *message.frame.mutable_flow_open();
+  open.set_flow(1);
+  open.set_kind(v1::STREAM);
+  open.set_name("sensors");
+  open.set_end(1000);
+  open.add_leader_epochs()->set_epoch(1);
+  WriteFrame("flow-open", '\377', message);
+
+  v1::Data& data = *message.frame.mutable_data();
+  data.set_flow(1);
+  data.set_to(100);
+  data.set_kind(v1::BATCH);
+  data.set_entry_size(2000);
+  data.set_wire_size(2000);
+  message.payload = Bytes(std::string(20, 'p'));
+  WriteFrame("data", '\377', message);
+  message.payload = Bytes(std::string(2000, 'p'));
+  WriteFrame("data-shared", '\377', message);
+}
+
+/// Steps as tests/fuzz/session.cc reads them, each followed by whether the session is taken.
+void WriteSessions() {
+  const auto step = [](std::string action, bool take = true) {
+    return action + (take ? "\1" : std::string(1, '\0'));
+  };
+  const std::string open = step("\1");
+  // Flow 1, no oddity, 100 bytes of 'e', one record, raw, 100 bytes sent.
+  const std::string entry = step(std::string("\2\1\0\144\0e\0\0\144\0", 10));
+  const std::string half = step(std::string("\2\1\0\144\0e\0\0\62\0", 10));
+  const std::string rest = step(std::string("\3\1\377\377", 4));
+  const std::string zstd = step(std::string("\2\1\0\144\0e\0\1\377\0", 10));
+  const std::string durable = step(std::string("\12\0", 2));
+  const std::string failed = step("\12\1");
+  for (const char role : {'\0', '\1'}) {
+    const std::string name = role == '\0' ? "core" : "edge";
+    const std::string start{role, '\2', '\3'};  // window 1000 here, 1 MiB there
+    Write("fuzz_session", name + "-receives",
+          start + open + entry + durable + half + rest + durable + zstd + durable);
+    Write("fuzz_session", name + "-disk-fails", start + open + entry + entry + failed + durable);
+    // The flow 1 is accepted at its begin; the flow 2 in the middle; both are acknowledged to their end.
+    const std::string accept = step(std::string("\6\1\0\0\0", 5)) + step(std::string("\6\2\1\10\0", 5));
+    const std::string credit = step(std::string("\5\144\0\144\0", 5));
+    const std::string ack = step(std::string("\7\1\0\17\0", 5)) + step(std::string("\7\2\1\17\0", 5));
+    Write("fuzz_session", name + "-sends", start + accept + credit + ack);
+    // The replica has another hash, and answers probes.
+    const std::string fork = step(std::string("\6\1\0\17\2\5", 6));
+    const std::string reply = step(std::string("\10\0\0\0\1\0", 6)) + step(std::string("\10\0\10\0\1\1", 6));
+    Write("fuzz_session", name + "-forks", start + fork + reply);
+  }
+}
+
+}  // namespace
+}  // namespace selvage
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: write_fuzz_seeds <folder>\n");
+    return 1;
+  }
+  selvage::root = argv[1];
+  selvage::WriteBatches();
+  selvage::WriteEntries();
+  selvage::WriteFrames();
+  selvage::WriteSessions();
+  return 0;
+}
