@@ -44,6 +44,12 @@ Message Sender::Offer(FlowNumber number) {
 
 std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Duration now) {
   if (state_ != State::kOpening) return std::nullopt;
+  if (replica.offset < Offset(0)) {
+    Fail(MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                   fmt::format("the replica claims to end at offset {}", replica.offset.value())),
+         now);
+    return std::nullopt;
+  }
   auto continues = source_.Continues(replica);
   if (!continues.ok()) {
     Fail(continues.status(), now);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <zstd.h>
 
+#include <limits>
+
 #include "tests/unit/replication/memory_log.h"
 
 namespace selvage::replication::test {
@@ -45,6 +47,16 @@ TEST_F(SenderTest, GoesOnWhereTheReplicaStands) {
   EXPECT_EQ(message.frame.data().from(), 4);
   EXPECT_EQ(message.frame.data().to(), 6);
   EXPECT_EQ(message.payload.view(), "cccccccccc");
+}
+
+TEST_F(SenderTest, ReplicaBelowTheFirstOffsetHolds) {
+  source.start = Offset(4);
+  for (const int64_t offset : {int64_t{-1}, std::numeric_limits<int64_t>::min()}) {
+    sender.Offer(FlowNumber(1));
+    EXPECT_FALSE(sender.OnAccept({log.id(), Offset(offset), ChainHash(1)}, kNow).has_value());
+    EXPECT_EQ(sender.state(), Sender::State::kHeld);
+    EXPECT_EQ(ErrorKind(sender.problem()), "protocol_error");
+  }
 }
 
 TEST_F(SenderTest, CutsEntriesIntoFragments) {
