@@ -58,6 +58,7 @@ SessionWorld::SessionWorld(const Limits& limits)
     source.log.AppendGap(5);
     source.log.AppendBatch(1, std::string(600, 'b'));
     source.log.AppendBatch(2, std::string(7, 'c'));
+    source.port.start = Offset(i == 0 ? 0 : 3);
   }
   if (limits.is_edge) session_.SendHello({});
 }
@@ -122,6 +123,11 @@ void SessionWorld::CheckReady(const Session::Ready& ready) {
 
 void SessionWorld::Handle(const Session::Event& event) {
   if (event.kind == Session::Event::Kind::kHello) session_.SendWelcome({});
+  if (event.kind == Session::Event::Kind::kFlowForked) {
+    replication::Sender& sender = *session_.senders().at(event.flow);
+    SELVAGE_CHECK(event.position.offset >= Offset(0));
+    SELVAGE_CHECK(event.position.offset <= sender.source().end());
+  }
   if (event.kind == Session::Event::Kind::kFlowOffered && event.flow.value() % 4 != 3) {
     Accept(event.flow.value());
   }

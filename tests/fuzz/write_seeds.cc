@@ -153,8 +153,12 @@ void WriteSessions() {
     Write("fuzz_session", name + "-sends", start + accept + credit + ack);
     // The replica has another hash, and answers probes.
     const std::string fork = step(std::string("\6\1\0\17\2\5", 6));
-    const std::string reply = step(std::string("\10\0\0\0\1\0", 6)) + step(std::string("\10\0\10\0\1\1", 6));
+    const std::string reply =
+        step(std::string("\10\0\0\0\1\0\0", 7)) + step(std::string("\10\0\10\0\1\1\0", 7));
     Write("fuzz_session", name + "-forks", start + fork + reply);
+    // The replica claims the least offset that there is, in the flow whose source begins later.
+    const std::string least = step(std::string("\6\2\1\0\1\0\0\0\0\0\0\0\200", 13));
+    Write("fuzz_session", name + "-least-offset", start + least + step(std::string("\10\1\3\0\2\0\0", 7)));
   }
 }
 
