@@ -104,7 +104,8 @@ class Peer {
 
   void OpenFlow() {
     Message message;
-    message.frame.mutable_flow_open()->set_flow(world_.highest_flow() + 1);
+    const uint32_t next = world_.highest_flow() + 1;
+    message.frame.mutable_flow_open()->set_flow(input_.Below(8) == 7 ? Flow() : next);
     world_.Step(message);
     world_.Take(1);
   }
@@ -126,6 +127,11 @@ class Peer {
     data.set_encoding(odd == 5 ? v1::ENCODING_ZSTD : v1::RAW);
     if (input_.Bit()) Compress(entry);
     data.set_wire_size(odd == 6 ? input_.Number<uint32_t>() : static_cast<uint32_t>(entry.wire.size()));
+    if (odd == 7) {
+      const uint32_t claimed = input_.Number<uint16_t>();
+      data.set_entry_size(claimed);
+      data.set_wire_size(claimed);
+    }
     Send(entry);
   }
 

@@ -128,6 +128,7 @@ void SessionWorld::Handle(const Session::Event& event) {
     SELVAGE_CHECK(event.position.offset >= Offset(0));
     SELVAGE_CHECK(event.position.offset <= sender.source().end());
   }
+  if (event.kind == Session::Event::Kind::kFlowOffered) SELVAGE_CHECK(offered_.insert(event.flow).second);
   if (event.kind == Session::Event::Kind::kFlowOffered && event.flow.value() % 4 != 3) {
     Accept(event.flow.value());
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "fabric/replication/session.h"
@@ -93,6 +94,7 @@ class SessionWorld {
   const size_t heap_at_start_;
 
   // Flows of the peer.
+  std::set<replication::FlowNumber> offered_;
   std::deque<replication::Session::Persist> to_persist_;
   uint64_t to_persist_bytes_ = 0;
   uint64_t promised_bytes_ = 0;  // sum of the sizes that data frames named: at least what began

@@ -132,7 +132,7 @@ void WriteSessions() {
   const auto step = [](std::string action, bool take = true) {
     return action + (take ? "\1" : std::string(1, '\0'));
   };
-  const std::string open = step("\1");
+  const std::string open = step(std::string("\1\0", 2));
   // Flow 1, no oddity, 100 bytes of 'e', one record, raw, 100 bytes sent.
   const std::string entry = step(std::string("\2\1\0\144\0e\0\0\144\0", 10));
   const std::string half = step(std::string("\2\1\0\144\0e\0\0\62\0", 10));
