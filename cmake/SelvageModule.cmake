@@ -48,16 +48,34 @@ function(selvage_module)
 endfunction()
 
 # selvage_test(NAME <name> SOURCES <files> [DEPS <modules>] [LINK <libraries>] [LABELS <labels>] [TIMEOUT <seconds>])
-# One GoogleTest program, registered with CTest as one test.
+# One GoogleTest program, registered with CTest as one test. It has the label of its part of tests/ (unit, contract and so
+# on) beside those given, and the target tests_<label> builds all that have it. The label `threads` is for those whose
+# threads are worth watching: only they run under thread sanitizer.
 function(selvage_test)
   cmake_parse_arguments(T "" "NAME;TIMEOUT" "SOURCES;DEPS;LINK;LABELS" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 60)
   endif()
+  file(RELATIVE_PATH part ${CMAKE_SOURCE_DIR}/tests ${CMAKE_CURRENT_SOURCE_DIR})
+  string(REGEX REPLACE "/.*" "" part ${part})
+  list(PREPEND T_LABELS ${part})
+  list(REMOVE_DUPLICATES T_LABELS)
+
   add_executable(${T_NAME} ${T_SOURCES})
   list(TRANSFORM T_DEPS PREPEND selvage_)
   target_link_libraries(${T_NAME} PRIVATE ${T_DEPS} ${T_LINK} selvage_warnings GTest::gmock GTest::gtest_main)
   target_include_directories(${T_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   add_test(NAME ${T_NAME} COMMAND ${T_NAME})
   set_tests_properties(${T_NAME} PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT})
+  foreach(label ${T_LABELS})
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${T_NAME})
+  endforeach()
+  if(SELVAGE_SANITIZE STREQUAL "thread")
+    target_link_libraries(${T_NAME} PRIVATE selvage_tsan_mutex)
+    set_tests_properties(${T_NAME} PROPERTIES ENVIRONMENT
+                         "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
+  endif()
 endfunction()
