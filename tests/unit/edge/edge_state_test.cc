@@ -41,7 +41,9 @@ class Edge {
   void Restart() {
     store_.Revive();
     edge_.reset();
-    state_ = std::make_unique<NodeState>(NodeState::Options{.node = "rig"}, store_, SystemClock(), random_);
+    NodeState::Options options;
+    options.node = "rig";
+    state_ = std::make_unique<NodeState>(options, store_, SystemClock(), random_);
     EXPECT_TRUE(state_->Open({}).ok());
     edge_ = std::make_unique<EdgeState>(*state_, "test");
     EXPECT_TRUE(edge_->Open({}).ok());
@@ -144,7 +146,9 @@ TEST(EdgeStateTest, ARestoredCoreCountsAnewOverACrash) {
     edge.Restart();
     const bool knows = edge->membership().lineage_id() == "second";
     EXPECT_EQ(edge->spec().generation(), knows ? 0u : 57u);
-    if (knows) EXPECT_EQ(edge.LogOf("sensors").acknowledged(), Offset(0)) << "the former core said more";
+    if (knows) {
+      EXPECT_EQ(edge.LogOf("sensors").acknowledged(), Offset(0)) << "the former core said more";
+    }
     if (!taken) continue;
     EXPECT_TRUE(knows);
     EXPECT_GT(writes, 0);
