@@ -171,7 +171,7 @@ class Peer {
     reply.set_offset(position.offset.value());
     reply.set_known(!input_.Bit());
     reply.set_hash(position.hash.value());
-    reply.set_start(input_.Number<int8_t>());
+    reply.set_next(input_.Number<int8_t>());
     world_.Step(message);
   }
 

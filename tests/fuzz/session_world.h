@@ -58,7 +58,7 @@ class SessionWorld {
   /// A replica that counts what it is given.
   struct Sink final : replication::FlowSink {
     LogPosition position() override;
-    Offset start() override { return Offset(0); }
+    Offset BoundaryAtOrAfter(Offset) override { return Offset(0); }
     absl::Status Check(const replication::ReceivedEntry& entry) override;
     std::optional<ChainHash> HashAt(Offset offset) override;
 
