@@ -154,7 +154,12 @@ std::optional<Message> Sender::OnFirstProbe(const v1::ProbeReply& reply, bool sa
   const Offset next(reply.next());
   if (!reply.known() && next > probed_.offset && next < differs_) {
     auto boundary = source_.BoundaryAtOrBefore(next);
-    if (boundary.ok() && boundary->offset > probed_.offset) return Probe(*boundary);
+    if (boundary.ok() && boundary->offset < next) {
+      // An entry here spans that offset: its end is the next boundary.
+      auto entries = source_.Read(boundary->offset, 1);
+      if (entries.ok() && !entries->empty()) *boundary = {boundary->log, entries->front().to, entries->front().hash_after};
+    }
+    if (boundary.ok() && boundary->offset > probed_.offset && boundary->offset < differs_) return Probe(*boundary);
   }
   // The histories part before anything that can be compared. What the replica acknowledged it had; the rest is sent
   // again rather than lost.
