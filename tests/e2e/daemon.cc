@@ -20,7 +20,7 @@
 namespace selvage::test {
 namespace {
 
-constexpr absl::Duration kReadyDeadline = absl::Seconds(30);
+constexpr absl::Duration kReadyDeadline = absl::Seconds(90);  // the disk may be busy with others
 constexpr absl::Duration kStopDeadline = absl::Seconds(10);
 constexpr size_t kLogTailBytes = 3000;
 
