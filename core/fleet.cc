@@ -6,7 +6,6 @@
 
 #include "core/admission.h"
 #include "core/fleet_documents.h"
-#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
@@ -129,7 +128,7 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
                                  open.name()));
   }
   auto known = node_.catalog().Find(open.name());
-  if (!Planted(Canary::kReviveDeletedStream) && offered.created() != 0 && offered.created() != (known ? known->created() : 0)) {
+  if (offered.created() != 0 && offered.created() != (known ? known->created() : 0)) {
     return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
                      fmt::format("stream {} was deleted here after edge {} got it", open.name(), edge),
                      "the edge drops it when the news reaches it", Retry::kYes);

@@ -22,7 +22,6 @@ enum class Canary {
   // Found by the simulator, and planted again.
   kForkWithoutWaiting,     ///< new logs begin while entries are under way in the old ones
   kForgetFormerStores,     ///< a store that was replaced before is taken for one never seen
-  kReviveDeletedStream,    ///< an edge's offer creates a stream anew that was deleted meanwhile
   kCopySupersededLog,      ///< a superseded log that comes back is received again from its base
   kKeepOldGeneration,      ///< another core's spec is compared with the generation of the former one's
   kRefuseWithoutRetry,     ///< what a held log refuses is never offered again

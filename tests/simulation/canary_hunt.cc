@@ -33,7 +33,6 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kSkipOpenCheck, "skip the check of acknowledged ends"},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},
-    {Canary::kReviveDeletedStream, "revive a deleted stream"},
     {Canary::kCopySupersededLog, "receive a superseded log again"},
     {Canary::kKeepOldGeneration, "keep the generation of a former core"},
     {Canary::kRefuseWithoutRetry, "never offer again what a held log refused"},
