@@ -54,7 +54,8 @@ void FillBacklog(Log& log, size_t batch_bytes) {
   std::atomic<uint64_t> waiting{0};
   for (uint64_t written = 0; written < kBacklog; written += batch.size()) {
     ++waiting;
-    while (waiting > 16) absl::SleepFor(absl::Microseconds(100));
+    // Within what the commit queue takes.
+    while (waiting * batch.size() > 8u << 20) absl::SleepFor(absl::Microseconds(100));
     SELVAGE_CHECK(log.Append(batch, [&](const auto& position) {
                        SELVAGE_CHECK(position.ok());
                        --waiting;
