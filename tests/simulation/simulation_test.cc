@@ -19,8 +19,8 @@ void ExpectEveryRule(uint64_t seed) {
   EXPECT_EQ(outcome.violation, "") << "replay it, with a trace: selvage-sim --seed " << seed;
 }
 
-TEST(SimulationTest, EveryRuleHoldsForTheFirstSeeds) {
-  for (uint64_t seed = 1; seed <= 40 && !HasFailure(); ++seed) ExpectEveryRule(seed);
+TEST(SimulationTest, EveryRuleHoldsForFixedSeeds) {
+  for (uint64_t seed = 10'001; seed <= 10'200 && !HasFailure(); ++seed) ExpectEveryRule(seed);
 }
 
 /// Each broke a rule once; docs/reliability.md says how.
@@ -41,10 +41,10 @@ TEST(SimulationTest, ASeedReplaysToTheSameEvent) {
   }
 }
 
-/// Seeds that nobody has run before, for two minutes, or for as many as SELVAGE_SIM_MINUTES says.
+/// Seeds that nobody has run before, for some seconds, or for as many minutes as SELVAGE_SIM_MINUTES says.
 TEST(SimulationTest, EveryRuleHoldsForFreshSeeds) {
   const char* minutes = std::getenv("SELVAGE_SIM_MINUTES");
-  const absl::Time until = absl::Now() + absl::Minutes(minutes == nullptr ? 2 : std::atof(minutes));
+  const absl::Time until = absl::Now() + absl::Minutes(minutes == nullptr ? 0.2 : std::atof(minutes));
   std::random_device entropy;
   int runs = 0;
   for (; absl::Now() < until && !HasFailure(); ++runs) {
