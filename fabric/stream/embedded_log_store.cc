@@ -376,17 +376,22 @@ absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
                                         std::function<void(WriteBatch&)> also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<std::unique_ptr<EmbeddedLog>> made;
+  std::vector<EmbeddedLog*> left;  // another log takes their place
   std::map<LogOrigin, EmbeddedLog*> logs;
   for (const auto& [origin, at, epoch] : adoptions) {
     EmbeddedLog*& log = logs[origin];
     if (log == nullptr) log = Find(origin);
-    if (log != nullptr) continue;
+    if (log != nullptr && log->state().end <= at.offset) continue;
+    // The end under one number never goes down, or what it stood for would seem lost at the next start.
+    if (log != nullptr) left.push_back(log);
     made.push_back(NewLog({origin, at.log, at.offset, at.hash, epoch}));
     log = made.back().get();
   }
   std::map<EmbeddedLog*, LogState> after;
   const auto stage = [&](WriteBatch& batch) {
     for (const auto& [origin, log] : logs) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
+    for (const EmbeddedLog* log : left) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
+    for (EmbeddedLog* log : left) StageSuperseded(batch, *log, true);
     for (const auto& [origin, at, epoch] : adoptions) {
       after[logs[origin]] = logs[origin]->StageAdopt(batch, at, epoch);
     }

@@ -75,8 +75,8 @@ class EmbeddedLogStore : public LogStore {
   /// one log is held.
   absl::Status BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also);
   /// Takes over places, and writes what `also` stages, all or nothing: logs that never held an entry get the id
-  /// and begin at the position, logs that are missing are made. Durable when it returns. Error: "not_empty"
-  /// (kFailedPrecondition).
+  /// and begin at the position; where one is missing, or already further than the position, another is made.
+  /// Durable when it returns. Error: "not_empty" (kFailedPrecondition).
   absl::Status AdoptAll(const std::vector<Adoption>& adoptions, std::function<void(WriteBatch&)> also);
   /// The time by which entries age (Entry::append_ms), now.
   int64_t AgeNowMs() { return ages_.NowMs(); }

@@ -386,7 +386,7 @@ void EdgeLife::AddAdoptions(v1::Welcome& welcome, Intent& intent) {
     *adoption.mutable_position() = replication::ToProto(at);
     adoption.set_leader_epoch(epoch.value());
     intent.takes_over.emplace_back(place, at.log);
-    if (EmbeddedLog* log = state_->logs().Find(place); log != nullptr) {
+    if (EmbeddedLog* log = state_->logs().Find(place); log != nullptr && log->state().end <= at.offset) {
       intent.becomes[log->number()] = {at.log, at.offset, at.hash, {{epoch, at.offset}}};
     }
   }

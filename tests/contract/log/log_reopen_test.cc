@@ -132,6 +132,25 @@ TEST_P(LogReopen, AdoptTakesOverAnEmptyLog) {
   EXPECT_EQ(KindOfError(adopt(6)), "not_empty");
 }
 
+TEST_P(LogReopen, AnAdoptionDoesNotLowerTheEndOfALog) {
+  const LogOrigin origin = node().Source(1).origin();
+  const auto adopt = [&](int id, int64_t offset) {
+    return node().logs().AdoptAll({{origin, {IdOf(id), Offset(offset), ChainHash(77)}, LeaderEpoch(2)}},
+                                  [](WriteBatch&) {});
+  };
+  ASSERT_TRUE(adopt(8, 100).ok());
+  const std::map<LogNumber, Offset> recorded = node().logs().Ends();
+  EmbeddedLog& further = SourceAgain();
+  ASSERT_TRUE(adopt(9, 40).ok()) << "by a core that was set back";
+  EXPECT_EQ(SourceAgain().state().end, Offset(40));
+  EXPECT_TRUE(further.superseded());
+  Reopen(recorded);
+  EXPECT_TRUE(node().problems().empty()) << "nothing that was acknowledged is missing";
+  EXPECT_EQ(SourceAgain().state().position(), (LogPosition{IdOf(9), Offset(40), ChainHash(77)}));
+  Fill(SourceAgain(), {2});
+  EXPECT_EQ(Shape(AllEntries(SourceAgain())), "[40,42)batch");
+}
+
 TEST_P(LogReopen, AdoptAllIsOneStep) {
   EmbeddedLog& empty = node().Source(1);
   EmbeddedLog& written = node().Create(LogOrigin{"", Slot(0), "alarms", PartitionId(0)}, 2);
