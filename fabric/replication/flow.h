@@ -69,6 +69,15 @@ struct ReceivedEntry {
   std::string body;
 };
 
+/// Where an offset lies among the entries that a replica holds.
+struct Located {
+  std::optional<ChainHash> hash;  ///< the chain hash there, if it is a boundary between entries held
+  // When it is none:
+  Offset previous;        ///< the last boundary before it that is held; the offset itself when there is none
+  Offset next;            ///< the first boundary behind it that is held
+  bool in_batch = false;  ///< a batch spans it; else a gap, or nothing is held there
+};
+
 /// Where a flow's entries go. Persisting itself is asked for through Session::Ready.
 class FlowSink {
  public:
@@ -76,12 +85,10 @@ class FlowSink {
 
   /// The durable end: where the source is to go on.
   virtual LogPosition position() = 0;
-  /// The first boundary at or after `offset` between entries held here.
-  virtual Offset BoundaryAtOrAfter(Offset offset) = 0;
   /// Checks bytes that came from the peer, before they are persisted.
   virtual absl::Status Check(const ReceivedEntry& entry) = 0;
-  /// The chain hash at `offset`, if it is a boundary between entries held here.
-  virtual std::optional<ChainHash> HashAt(Offset offset) = 0;
+  /// Where `offset` lies among the entries held here, for finding out where two histories part.
+  virtual Located Locate(Offset offset) = 0;
 };
 
 }  // namespace selvage::replication

@@ -158,10 +158,15 @@ Message Receiver::OnProbe(Offset offset) {
   v1::ProbeReply& reply = *message.frame.mutable_probe_reply();
   reply.set_flow(number_.value());
   reply.set_offset(offset.value());
-  std::optional<ChainHash> hash = sink_ == nullptr ? std::nullopt : sink_->HashAt(offset);
-  reply.set_known(hash.has_value());
-  if (hash) reply.set_hash(hash->value());
-  if (sink_ != nullptr && !hash) reply.set_next(sink_->BoundaryAtOrAfter(offset).value());
+  const Located at = sink_ == nullptr ? Located{{}, offset, offset} : sink_->Locate(offset);
+  reply.set_known(at.hash.has_value());
+  if (at.hash) {
+    reply.set_hash(at.hash->value());
+    return message;
+  }
+  reply.set_next(at.next.value());
+  reply.set_previous(at.previous.value());
+  reply.set_in_batch(at.in_batch);
   return message;
 }
 

@@ -34,8 +34,6 @@ Message Sender::Offer(FlowNumber number) {
   number_ = number;
   state_ = State::kOpening;
   retry_at_ = absl::InfiniteDuration();
-  bisecting_ = probed_first_ = false;
-  inside_gap_.reset();
   Message message;
   *message.frame.mutable_flow_open() = source_.Describe();
   message.frame.mutable_flow_open()->set_flow(number_.value());
@@ -55,8 +53,9 @@ std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Durati
     Fail(continues.status(), now);
     return std::nullopt;
   }
-  differs_ = std::min(source_.end(), replica.offset) + 1;
-  if (!*continues) return Bisect(now);
+  finder_.emplace(source_);
+  replica_ = replica;
+  if (!*continues) return Follow(finder_->Bisect(std::min(source_.end(), replica.offset) + 1), now);
   auto boundary = source_.BoundaryAtOrBefore(replica.offset);
   if (!boundary.ok()) {
     Fail(boundary.status(), now);
@@ -68,10 +67,36 @@ std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Durati
   }
   // The replica ends inside of a gap, where the source does not know the history: only before it can they be
   // compared.
-  state_ = State::kProbing;
-  inside_gap_ = replica;
-  differs_ = boundary->offset + 1;
-  return Probe(*boundary);
+  return Follow(finder_->CompareBefore(*boundary), now);
+}
+
+std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply, absl::Duration now) {
+  if (state_ != State::kProbing) return std::nullopt;
+  auto step = finder_->OnReply(reply);
+  if (!step.ok()) return Follow(step.status(), now);
+  return *step ? Follow(**step, now) : std::nullopt;
+}
+
+std::optional<Message> Sender::Follow(const absl::StatusOr<ForkFinder::Step>& step, absl::Duration now) {
+  if (!step.ok()) {
+    Fail(step.status(), now);
+  } else if (const auto* ask = std::get_if<ForkFinder::Ask>(&*step)) {
+    state_ = State::kProbing;
+    Message message;
+    message.frame.mutable_probe()->set_flow(number_.value());
+    message.frame.mutable_probe()->set_offset(ask->offset.value());
+    return message;
+  } else if (const auto* fork = std::get_if<ForkFinder::Fork>(&*step)) {
+    state_ = State::kForked;
+    fork_ = fork->common;
+    problem_ = MakeError(
+        absl::StatusCode::kFailedPrecondition, "fork",
+        fmt::format("the replica holds another history from offset {} on", fork_->offset.value()),
+        "this store was restored from a backup or copied; its data since go into a new log");
+  } else {
+    Stream(replica_);
+  }
+  return std::nullopt;
 }
 
 void Sender::Stream(const LogPosition& replica) {
@@ -82,110 +107,6 @@ void Sender::Stream(const LogPosition& replica) {
   if (Planted(Canary::kResumeOffByOne)) {
     if (auto entries = source_.Read(next_, 1); entries.ok() && !entries->empty()) next_ = entries->front().to;
   }
-}
-
-/// Looks for the last common boundary before differs_.
-std::optional<Message> Sender::Bisect(absl::Duration now) {
-  state_ = State::kProbing;
-  bisecting_ = true;
-  v1::FlowOpen offer = source_.Describe();
-  auto first = source_.BoundaryAtOrBefore(Offset(std::max(offer.start(), offer.base())));
-  if (!first.ok()) {
-    Fail(first.status(), now);
-    return std::nullopt;
-  }
-  common_ = *first;
-  return Probe(common_);
-}
-
-std::optional<Message> Sender::Probe(const LogPosition& at) {
-  probed_ = at;
-  Message message;
-  message.frame.mutable_probe()->set_flow(number_.value());
-  message.frame.mutable_probe()->set_offset(probed_.offset.value());
-  return message;
-}
-
-/// A boundary between common_ and differs_, the middle one if the entries allow; nothing when there is none.
-absl::StatusOr<std::optional<LogPosition>> Sender::NextBoundary() {
-  if (differs_ - common_.offset <= 1) return std::nullopt;
-  SELVAGE_ASSIGN_OR_RETURN(LogPosition middle,
-                           source_.BoundaryAtOrBefore(common_.offset + (differs_ - common_.offset) / 2));
-  // Beyond: what lay between was trimmed meanwhile.
-  if (middle.offset >= differs_) return std::nullopt;
-  if (middle.offset > common_.offset) return middle;
-  // One entry spans the middle: its end is the next boundary.
-  SELVAGE_ASSIGN_OR_RETURN(std::vector<SourceEntry> entries, source_.Read(common_.offset, 1));
-  if (entries.empty() || entries.front().to >= differs_) return std::nullopt;
-  return LogPosition{common_.log, entries.front().to, entries.front().hash_after};
-}
-
-std::optional<Message> Sender::ProbeNext(absl::Duration now) {
-  auto boundary = NextBoundary();
-  if (!boundary.ok()) {
-    Fail(boundary.status(), now);
-    return std::nullopt;
-  }
-  return boundary->has_value() ? Probe(**boundary) : FinishBisect();
-}
-
-std::optional<Message> Sender::FinishBisect() {
-  state_ = State::kForked;
-  fork_ = common_;
-  problem_ =
-      MakeError(absl::StatusCode::kFailedPrecondition, "fork",
-                fmt::format("the replica holds another history from offset {} on", common_.offset.value()),
-                "this store was restored from a backup or copied; its data since go into a new log");
-  return std::nullopt;
-}
-
-std::optional<Message> Sender::OnFirstProbe(const v1::ProbeReply& reply, bool same, absl::Duration now) {
-  if (same) {
-    probed_first_ = true;
-    common_ = probed_;
-    return ProbeNext(now);
-  }
-  if (!reply.known() && inside_gap_) {
-    // The replica holds nothing any more of what the source could compare.
-    Stream(*inside_gap_);
-    return std::nullopt;
-  }
-  // The replica has trimmed more than the source, or has a gap there: where it holds entries again both are compared.
-  const Offset next(reply.next());
-  if (!reply.known() && next > probed_.offset && next < differs_) {
-    auto boundary = source_.BoundaryAtOrBefore(next);
-    if (boundary.ok() && boundary->offset < next) {
-      // An entry here spans that offset: its end is the next boundary.
-      auto entries = source_.Read(boundary->offset, 1);
-      if (entries.ok() && !entries->empty()) *boundary = {boundary->log, entries->front().to, entries->front().hash_after};
-    }
-    if (boundary.ok() && boundary->offset > probed_.offset && boundary->offset < differs_) return Probe(*boundary);
-  }
-  // The histories part before anything that can be compared. What the replica acknowledged it had; the rest is sent
-  // again rather than lost.
-  const Offset acknowledged = std::min(source_.last_acknowledged(), differs_ - 1);
-  if (!reply.known() || acknowledged < probed_.offset) {
-    auto boundary = source_.BoundaryAtOrBefore(acknowledged);
-    if (boundary.ok() && boundary->offset > common_.offset) common_ = *boundary;
-  }
-  return FinishBisect();
-}
-
-std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply, absl::Duration now) {
-  if (state_ != State::kProbing || Offset(reply.offset()) != probed_.offset) return std::nullopt;
-  bool same = reply.known() && ChainHash(reply.hash()) == probed_.hash;
-  if (!bisecting_) {
-    if (!same) return Bisect(now);
-    Stream(*inside_gap_);
-    return std::nullopt;
-  }
-  if (!probed_first_) return OnFirstProbe(reply, same, now);
-  if (same) {
-    common_ = probed_;
-  } else {
-    differs_ = probed_.offset;
-  }
-  return ProbeNext(now);
 }
 
 absl::Status Sender::CheckAck(const LogPosition& durable) {

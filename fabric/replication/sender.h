@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "fabric/replication/flow.h"
+#include "fabric/replication/fork_finder.h"
 #include "fabric/replication/message.h"
 
 namespace selvage::replication {
@@ -73,12 +74,7 @@ class Sender {
   void Load(size_t read_ahead, absl::Duration now);
   void Encode();
   void Stream(const LogPosition& replica);
-  std::optional<Message> Bisect(absl::Duration now);
-  std::optional<Message> ProbeNext(absl::Duration now);
-  std::optional<Message> Probe(const LogPosition& at);
-  absl::StatusOr<std::optional<LogPosition>> NextBoundary();
-  std::optional<Message> OnFirstProbe(const v1::ProbeReply& reply, bool same, absl::Duration now);
-  std::optional<Message> FinishBisect();
+  std::optional<Message> Follow(const absl::StatusOr<ForkFinder::Step>& step, absl::Duration now);
   absl::Status CheckAck(const LogPosition& durable);
 
   FlowSource& source_;
@@ -101,12 +97,8 @@ class Sender {
   Offset forgotten_;
   std::optional<LogPosition> acknowledged_;
 
-  std::optional<LogPosition> inside_gap_;  // where the replica stands, inside of a gap of the source's
-  bool bisecting_ = false;
-  LogPosition common_;  // bisecting: the largest boundary known to be common
-  Offset differs_;      // bisecting: boundaries at or after this one are not common
-  LogPosition probed_;
-  bool probed_first_ = false;
+  LogPosition replica_;  // as it was accepted
+  std::optional<ForkFinder> finder_;
   std::optional<LogPosition> fork_;
 };
 

@@ -219,18 +219,25 @@ absl::Status LogFlowSink::Check(const replication::ReceivedEntry& entry) {
   return CheckReceived(entry, log_.origin(), batch_max_);
 }
 
-Offset LogFlowSink::BoundaryAtOrAfter(Offset offset) {
+replication::Located LogFlowSink::Locate(Offset offset) {
   const LogState state = log_.state();
-  if (offset <= state.start) return state.start;
-  auto entries = log_.Read(offset, 1);
-  if (!entries.ok() || entries->empty()) return state.end;
-  return entries->front().from == offset ? offset : entries->front().to;
-}
-
-std::optional<ChainHash> LogFlowSink::HashAt(Offset offset) {
+  replication::Located at{.hash = {}, .previous = offset, .next = offset};
   auto boundary = log_.BoundaryAtOrBefore(offset);
-  if (!boundary.ok() || boundary->offset != offset) return std::nullopt;
-  return boundary->hash;
+  if (boundary.ok() && boundary->offset == offset) {
+    at.hash = boundary->hash;
+  } else if (offset < state.start) {
+    at.next = state.start;
+  } else if (offset > state.end) {
+    at.previous = state.end;
+  } else if (boundary.ok()) {
+    at.previous = boundary->offset;
+    auto entries = log_.Read(offset, 1);
+    if (entries.ok() && !entries->empty()) {
+      at.next = entries->front().to;
+      at.in_batch = entries->front().kind == EntryKind::kBatch;
+    }
+  }
+  return at;
 }
 
 }  // namespace selvage

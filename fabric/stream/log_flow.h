@@ -78,9 +78,8 @@ class LogFlowSink : public replication::FlowSink {
   Log& log() { return log_; }
 
   LogPosition position() override { return log_.state().position(); }
-  Offset BoundaryAtOrAfter(Offset offset) override;
   absl::Status Check(const replication::ReceivedEntry& entry) override;
-  std::optional<ChainHash> HashAt(Offset offset) override;
+  replication::Located Locate(Offset offset) override;
 
  private:
   Log& log_;

@@ -74,9 +74,8 @@ class RepairSink : public replication::FlowSink {
   bool stored() const { return *stored_; }
 
   LogPosition position() override { return {log_.state().id, damage_.from, damage_.hash_before}; }
-  Offset BoundaryAtOrAfter(Offset) override { return damage_.from; }
   absl::Status Check(const replication::ReceivedEntry& entry) override;
-  std::optional<ChainHash> HashAt(Offset) override { return std::nullopt; }
+  replication::Located Locate(Offset offset) override { return {{}, offset, offset}; }
 
  private:
   struct Waiting {

@@ -40,8 +40,8 @@ absl::Status SessionWorld::Sink::Check(const replication::ReceivedEntry& entry) 
   if (!entry.body.starts_with('X')) return absl::OkStatus();
   return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "marked as damaged", "", Retry::kYes);
 }
-std::optional<ChainHash> SessionWorld::Sink::HashAt(Offset offset) {
-  return offset <= durable ? std::optional(ChainHash(1)) : std::nullopt;
+replication::Located SessionWorld::Sink::Locate(Offset offset) {
+  return {offset <= durable ? std::optional(ChainHash(1)) : std::nullopt, offset, offset};
 }
 
 SessionWorld::SessionWorld(const Limits& limits)

@@ -58,9 +58,8 @@ class SessionWorld {
   /// A replica that counts what it is given.
   struct Sink final : replication::FlowSink {
     LogPosition position() override;
-    Offset BoundaryAtOrAfter(Offset) override { return Offset(0); }
     absl::Status Check(const replication::ReceivedEntry& entry) override;
-    std::optional<ChainHash> HashAt(Offset offset) override;
+    replication::Located Locate(Offset offset) override;
 
     Offset handed;  ///< end of what is to be persisted
     Offset durable;

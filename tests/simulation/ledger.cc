@@ -100,6 +100,10 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
     const LogPosition first = log.BoundaryAtOrBefore(std::max(now.base, now.start)).value_or(now.position());
     seen = {log.origin(), IsSource(state, log.origin()), now.id, now.base, 0, first.offset, first.hash, LeaderEpoch(0)};
   }
+  if (!state.options().is_edge) {
+    Offset& trimmed = trimmed_at_core_[{log.number(), now.id}];
+    trimmed = std::max(trimmed, now.start);
+  }
   if (std::exchange(seen.trimmed, now.bytes_before_start) != now.bytes_before_start && now.start < now.end) {
     // What was dropped without being acknowledged stands at the start, as a gap.
     auto first = log.Read(now.start, 1);
@@ -190,12 +194,14 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   if (entry.kind == EntryKind::kGap) return;
   const LogOrigin& origin = log.origin();
   const uint64_t number = PayloadOf(entry);
-  auto [at_core, first] = at_core_.try_emplace(number, Place{log.number(), entry.from});
-  const Place place = std::exchange(at_core->second, Place{log.number(), entry.from});
+  const Place here{log.number(), log.state().id, entry.from};
+  auto [at_core, first] = at_core_.try_emplace(number, here);
+  const Place place = std::exchange(at_core->second, here);
   if (!first && (place.log != log.number() || place.from != entry.from)) {
     const std::vector<EmbeddedLog*> logs = core.logs().Logs();
+    // What a core trimmed and holds again, since it was set back, could not be compared in between.
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
-      return other->number() == place.log && other->state().start <= place.from;
+      return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from;
     });
     const bool trimmed = !held && (set_back_.contains(origin.edge) || deleted_.contains(origin.stream));
     if (trimmed || may_repeat_.contains(origin.edge)) {

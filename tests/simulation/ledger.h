@@ -106,6 +106,7 @@ class Ledger {
   };
   struct Place {
     LogNumber log;
+    LogId id;
     Offset from;
   };
   using Partition = std::pair<std::string, std::pair<std::string, PartitionId>>;  // edge, stream, partition
@@ -119,6 +120,7 @@ class Ledger {
   std::map<LogId, std::map<Offset, std::vector<Known>>> known_;
   std::map<uint64_t, Payload> payloads_;
   std::map<uint64_t, Place> at_core_;
+  std::map<std::pair<LogNumber, LogId>, Offset> trimmed_at_core_;  // the furthest start of the core's logs, of any time
   std::map<Partition, std::vector<std::pair<Offset, Offset>>> accounted_;  // gaps that stand for a loss, at the core or at the edge
   std::set<std::string> drop_oldest_;
   std::set<std::string> deleted_;

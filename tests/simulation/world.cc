@@ -33,10 +33,6 @@ World::World(uint64_t seed, bool trace)
   for (const Fault& fault : AllFaults()) {
     if (random_.OneIn(3)) faults_.push_back(fault);
   }
-  // Not told apart yet (docs/reliability.md): a copy of a store that also lost its tail, whose gap for it spans the end
-  // of what the core has from the other copy.
-  const bool copies = std::any_of(faults_.begin(), faults_.end(), [](const Fault& f) { return f.name == "edge cloned"; });
-  if (copies) std::erase_if(faults_, [](const Fault& f) { return f.name == "edge tail lost"; });
 }
 
 World::~World() {

@@ -37,6 +37,20 @@ LogPosition LastCommon(LogSource& source, LogSink& sink) {
   return common;
 }
 
+/// Whether the histories differ, by the last boundary of the source's at or before `end` that says so either way, or
+/// else by what is remembered of acknowledgements.
+bool Differ(LogSource& source, LogSink& sink, Offset end) {
+  bool differ = source.remembered < end;
+  auto compare = [&](const LogPosition& boundary) {
+    if (boundary.offset < source.start || boundary.offset > end) return;
+    const Located at = sink.Locate(boundary.offset);
+    if (at.hash || at.in_batch) differ = at.hash != boundary.hash;
+  };
+  compare({source.log().id(), Offset(0), ChainHash()});
+  for (const auto& entry : source.log().entries()) compare({source.log().id(), entry.to, entry.hash_after});
+  return differ;
+}
+
 /// Also when the replica ends inside of a gap of the source's: then the histories up to the gap are what
 /// counts.
 void ExpectForkFound(LogSource& source, LogSink& sink) {
@@ -44,11 +58,10 @@ void ExpectForkFound(LogSource& source, LogSink& sink) {
   bool inside_gap = *source.Continues(sink.position());
   Resume resume(source, sink);
   double range = static_cast<double>(source.end().value()) + 2;
-  EXPECT_LE(resume.probes, 2 * std::log2(range) + 4);
+  EXPECT_LE(resume.probes, 3 * std::log2(range) + 4);
   LogPosition boundary = *source.BoundaryAtOrBefore(sink.position().offset);
-  // Where the replica knows nothing of what the source still holds, they cannot be compared: it goes on.
-  bool comparable = boundary.offset < sink.position().offset && sink.HashAt(source.start).has_value();
-  if (inside_gap && (sink.HashAt(boundary.offset) == boundary.hash || !comparable)) {
+  bool behind = boundary.offset >= sink.position().offset;  // all that the source still holds is sent
+  if (inside_gap && (behind || !Differ(source, sink, boundary.offset))) {
     ASSERT_EQ(resume.sender.state(), Sender::State::kStreaming);
     EXPECT_EQ(*resume.sender.acknowledged(), sink.position());
   } else {
@@ -153,6 +166,18 @@ TEST(Fork, FoundAmongTrimmedLogsAndGaps) {
       size_t last = std::min(p.source_log.entries().size() - 1, first + random.Spread(0, 50));
       p.source_log.ReplaceByGap(first, last);
     }
+    // What the replica lost and the source no longer held when it sent again.
+    for (uint64_t n = random.Below(4); n > 0 && !p.replica_log.entries().empty(); --n) {
+      size_t first = random.Below(p.replica_log.entries().size());
+      size_t last = std::min(p.replica_log.entries().size() - 1, first + random.Spread(0, 50));
+      p.replica_log.ReplaceByGap(first, last);
+    }
+    if (random.OneIn(3)) {
+      p.sink.start_held = p.replica_log
+                              .BoundaryAtOrBefore(Offset(static_cast<int64_t>(
+                                  random.Below(static_cast<uint64_t>(p.replica_log.end().value()) + 1))))
+                              .offset;
+    }
     if (random.OneIn(2)) {
       p.source.start = p.source_log
                            .BoundaryAtOrBefore(Offset(static_cast<int64_t>(
@@ -178,6 +203,63 @@ TEST(Fork, TakesFewProbesInALongLog) {
   ASSERT_EQ(resume.sender.state(), Sender::State::kForked);
   EXPECT_EQ(resume.sender.fork()->offset, Offset(123456 * 5));
   EXPECT_LE(resume.probes, 44);
+}
+
+TEST(Fork, FoundBehindAGapOfTheReplica) {
+  Pair p;
+  for (int i = 0; i < 30; ++i) {
+    p.source_log.AppendBatch(1, fmt::format("{}", i));
+    p.replica_log.AppendBatch(1, fmt::format("{}{}", i < 25 ? "" : "other", i));
+  }
+  p.replica_log.ReplaceByGap(5, 20);
+  Resume resume(p.source, p.sink);
+  ASSERT_EQ(resume.sender.state(), Sender::State::kForked);
+  EXPECT_EQ(resume.sender.fork()->offset, Offset(25));
+}
+
+TEST(Fork, ABatchAcrossABoundaryIsAnotherHistory) {
+  Pair p;
+  for (MemoryLog* log : {&p.source_log, &p.replica_log}) log->AppendBatch(10, "common");
+  p.source_log.AppendBatch(3, "ours");
+  p.source_log.AppendGap(20);
+  p.replica_log.AppendBatch(5, "theirs");  // ends inside of the gap
+  Resume resume(p.source, p.sink);
+  ASSERT_EQ(resume.sender.state(), Sender::State::kForked);
+  EXPECT_EQ(resume.sender.fork()->offset, Offset(10));
+}
+
+TEST(Fork, BeforeAGapOnBothSides) {
+  Pair p;
+  for (MemoryLog* log : {&p.source_log, &p.replica_log}) log->AppendBatch(10, "common");
+  p.source_log.AppendBatch(5, "ours");
+  p.source_log.AppendBatch(3, "ours");
+  p.source_log.AppendGap(20);
+  p.replica_log.AppendBatch(5, "theirs");
+  p.replica_log.AppendGap(5);  // the source's boundary at 18 lies inside of it
+  Resume resume(p.source, p.sink);
+  ASSERT_EQ(resume.sender.state(), Sender::State::kForked);
+  EXPECT_EQ(resume.sender.fork()->offset, Offset(10));
+}
+
+TEST(Fork, WhatCannotBeComparedAndWasNotAcknowledgedIsSentAgain) {
+  for (int64_t remembered : {0, 12, 15, 17, 18, 20}) {
+    SCOPED_TRACE(fmt::format("acknowledged up to {}", remembered));
+    Pair p;
+    for (MemoryLog* log : {&p.source_log, &p.replica_log}) log->AppendBatch(10, "common");
+    p.source_log.AppendBatch(5, "ours");
+    p.source_log.AppendBatch(3, "ours");
+    p.source_log.AppendGap(20);
+    p.replica_log.AppendBatch(12, "theirs");
+    p.sink.start_held = p.replica_log.end();  // and has trimmed all of it
+    p.source.remembered = Offset(remembered);
+    Resume resume(p.source, p.sink);
+    if (remembered >= 18) {
+      EXPECT_EQ(resume.sender.state(), Sender::State::kStreaming);
+    } else {
+      ASSERT_EQ(resume.sender.state(), Sender::State::kForked);
+      EXPECT_EQ(resume.sender.fork()->offset, Offset(remembered < 10 ? 0 : remembered < 15 ? 10 : 15));
+    }
+  }
 }
 
 TEST(Fork, TrimmedWhileLooking) {

@@ -126,6 +126,7 @@ class LogSource : public FlowSource {
     return log_.BoundaryAtOrBefore(std::max(offset, start));
   }
   void Acknowledged(const LogPosition& durable) override { acknowledged = durable; }
+  Offset last_acknowledged() override { return remembered; }
 
   MemoryLog& log() { return log_; }
   void set_settings(FlowSettings settings) { settings_ = settings; }
@@ -135,6 +136,7 @@ class LogSource : public FlowSource {
   bool compressible = false;
   absl::Status read_error;
   std::optional<LogPosition> acknowledged;
+  Offset remembered;  ///< what the replica acknowledged in an earlier session
   int settings_calls = 0;
 
  private:
@@ -147,19 +149,16 @@ class LogSink : public FlowSink {
   explicit LogSink(MemoryLog& log) : log_(log) {}
 
   LogPosition position() override { return log_.position(); }
-  Offset BoundaryAtOrAfter(Offset offset) override {
-    const Offset from = std::max(offset, start_held);
-    for (const auto& entry : log_.entries()) {
-      if (entry.from >= from) return entry.from;
-    }
-    return log_.end();
-  }
   absl::Status Check(const ReceivedEntry&) override { return check_error; }
-  std::optional<ChainHash> HashAt(Offset offset) override {
-    LogPosition boundary = log_.BoundaryAtOrBefore(offset);
-    if (boundary.offset != offset || offset < start_held) return std::nullopt;
-    return boundary.hash;
+  Located Locate(Offset offset) override {
+    if (offset < start_held) return {{}, offset, start_held};
+    if (offset > log_.end()) return {{}, log_.end(), offset};
+    const LogPosition boundary = log_.BoundaryAtOrBefore(offset);
+    if (boundary.offset == offset) return {boundary.hash, offset, offset};
+    const auto& entry = log_.entries()[log_.IndexOf(offset)];
+    return {{}, entry.from, entry.to, entry.kind == EntryKind::kBatch};
   }
+  std::optional<ChainHash> HashAt(Offset offset) { return Locate(offset).hash; }
   /// What a log's committer does with what the session hands it.
   absl::StatusOr<LogPosition> Append(ReceivedEntry entry) {
     if (entry.from != log_.end()) {

@@ -79,10 +79,9 @@ class CountingEnd : public End {
 
  private:
   struct Sink : FlowSink {
-    Offset BoundaryAtOrAfter(Offset) override { return Offset(0); }
     LogPosition position() override { return at; }
     absl::Status Check(const ReceivedEntry&) override { return absl::OkStatus(); }
-    std::optional<ChainHash> HashAt(Offset) override { return std::nullopt; }
+    Located Locate(Offset offset) override { return {{}, offset, offset}; }
     LogPosition at;
     uint64_t bytes = 0;
     std::vector<absl::Duration> times;

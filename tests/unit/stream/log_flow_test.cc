@@ -115,10 +115,17 @@ TEST_F(LogFlow, SinkChecksWhatArrives) {
 TEST_F(LogFlow, SinkKnowsHashesAtBoundariesOnly) {
   Fill({3, 2});
   LogFlowSink sink(log_, kAll);
-  EXPECT_EQ(sink.HashAt(Offset(3)), AllEntries(log_)[0].hash_after);
-  EXPECT_EQ(sink.HashAt(Offset(5)), log_.state().hash);
-  EXPECT_EQ(sink.HashAt(Offset(4)), std::nullopt);
-  EXPECT_EQ(sink.HashAt(Offset(6)), std::nullopt);
+  EXPECT_EQ(sink.Locate(Offset(3)).hash, AllEntries(log_)[0].hash_after);
+  EXPECT_EQ(sink.Locate(Offset(5)).hash, log_.state().hash);
+  const replication::Located inside = sink.Locate(Offset(4));
+  EXPECT_EQ(inside.hash, std::nullopt);
+  EXPECT_EQ(inside.previous, Offset(3));
+  EXPECT_EQ(inside.next, Offset(5));
+  EXPECT_TRUE(inside.in_batch);
+  const replication::Located behind = sink.Locate(Offset(6));
+  EXPECT_EQ(behind.hash, std::nullopt);
+  EXPECT_EQ(behind.previous, Offset(5));
+  EXPECT_FALSE(behind.in_batch);
 }
 
 }  // namespace

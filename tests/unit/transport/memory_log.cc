@@ -129,10 +129,10 @@ LogPosition MemoryLog::position() {
   return PositionAt(entries_.size());
 }
 
-std::optional<ChainHash> MemoryLog::HashAt(Offset offset) {
+replication::Located MemoryLog::Locate(Offset offset) {
   absl::MutexLock lock(&mutex_);
-  if (offset.value() > static_cast<int64_t>(entries_.size())) return std::nullopt;
-  return PositionAt(static_cast<size_t>(offset.value())).hash;
+  if (offset.value() > static_cast<int64_t>(entries_.size())) return {{}, offset, offset};
+  return {PositionAt(static_cast<size_t>(offset.value())).hash, offset, offset};
 }
 
 }  // namespace selvage::test

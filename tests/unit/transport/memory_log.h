@@ -41,9 +41,8 @@ class MemoryLog final : public replication::FlowSource, public replication::Flow
   void Acknowledged(const LogPosition& durable) override;
 
   LogPosition position() override;
-  Offset BoundaryAtOrAfter(Offset) override { return Offset(0); }
   absl::Status Check(const replication::ReceivedEntry&) override { return absl::OkStatus(); }
-  std::optional<ChainHash> HashAt(Offset offset) override;
+  replication::Located Locate(Offset offset) override;
 
  private:
   struct Entry {
