@@ -18,6 +18,7 @@ const std::vector<World::Fault>& World::AllFaults() {
       {"link reshaped", &World::LinkReshaped},
       {"clock wrong", &World::ClockWrong},
       {"disk full", &World::DiskFull},
+      {"bits flipped", &World::BitsFlipped},
       {"stream deleted", &World::StreamDeleted},
       {"settings changed", &World::SettingsChanged},
       {"edge disk lost", &World::EdgeDiskLost},
@@ -107,6 +108,27 @@ void World::DiskFull() {
   time_.After(Soon(1'000, 600'000), [&node] { node.disk().SetCapacity(uint64_t{1} << 40); });
 }
 
+/// What is stored of some entries cannot be read any more.
+void World::BitsFlipped() {
+  SimNode& node = AnyNode();
+  if (!node.up() || node.disk().dead()) return;
+  std::vector<EmbeddedLog*> logs;
+  for (EmbeddedLog* log : node.state().logs().Logs()) {
+    if (log->state().start < log->state().end && log->held().ok()) logs.push_back(log);
+  }
+  if (logs.empty()) return;
+  EmbeddedLog& log = *random_.Pick(logs);
+  ledger_.BitsFlipped(node.shadow());
+  for (uint64_t n = random_.Between(1, 4); n > 0; --n) {
+    const LogState now = log.state();
+    const auto held = static_cast<uint64_t>(now.end - now.start);
+    auto at = log.BoundaryAtOrBefore(now.start + static_cast<int64_t>(random_.Below(held)));
+    if (!at.ok()) continue;
+    time_.Trace("{}: {} is damaged at {}", node.name(), ToString(log.origin()), at->offset.value());
+    node.disk().Damage(Family::kLog, LogKey(log.number(), at->offset));
+  }
+}
+
 void World::StreamDeleted() {
   if (streams_made_ == 0) return;
   const int number = static_cast<int>(random_.Below(static_cast<uint64_t>(streams_made_)));
@@ -192,6 +214,7 @@ void World::EdgeCloned() {
   auto clone = std::make_unique<SimEdge>(here_, edge.name(), [this](SimEdge& e) { return Dial(e); });
   clone->PutDisk(std::make_unique<SimDisk>(edge.disk().Copy()));
   clone->shadow().lost_tail = edge.shadow().lost_tail;
+  clone->shadow().damaged = edge.shadow().damaged;
   for (SimEdge* each : {&edge, clone.get()}) {
     each->set_copying(SimEdge::Copying{edges_.size(), ledger_.mark()});
     ledger_.Copied(each->shadow());

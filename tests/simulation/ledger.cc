@@ -79,10 +79,12 @@ void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const Log
 
 void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
   if (!log.held().ok()) {
-    if (ErrorKind(log.held()) != "unknown_stream" && !shadow.lost_tail) {
+    if (ErrorKind(log.held()) != "unknown_stream" && !shadow.lost_tail && !shadow.damaged) {
       time_.Violate(fmt::format("{}: {} is held: {}", shadow.node, ToString(log.origin()),
                                 selvage::Describe(log.held())));
     }
+    // Once an operator accepted the loss it may end earlier, or with a gap.
+    shadow.seen.erase(log.number());
     return;
   }
   LogState now = log.state();
@@ -114,6 +116,15 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
   }
   while (seen.end < now.end && !time_.violated()) {
     auto entries = log.Read(std::max(seen.end, now.start), kReadBytes);
+    if (absl::IsDataLoss(entries.status()) && shadow.damaged) {
+      auto damage = log.FindDamage(std::max(seen.end, now.start));
+      if (damage.ok() && *damage) {
+        seen.end = (*damage)->to;
+        seen.hash = (*damage)->hash_after;
+        continue;
+      }
+      if (damage.ok()) continue;  // whole again
+    }
     if (!entries.ok()) {
       return time_.Violate(fmt::format("{}: {} cannot be read at {}: {}", shadow.node, ToString(log.origin()),
                                        seen.end.value(), selvage::Describe(entries.status())));
@@ -124,7 +135,7 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
                                   Describe(entry), seen.hash.value()));
       }
       // What was dropped before anybody looked is one gap by now.
-      if (entry.from != seen.end && entry.kind != EntryKind::kGap) {
+      if (entry.from != seen.end && entry.kind != EntryKind::kGap && !shadow.damaged) {
         time_.Violate(fmt::format("{}: {}: {} does not follow offset {}", shadow.node, ToString(log.origin()),
                                   Describe(entry), seen.end.value()));
       }
@@ -171,14 +182,16 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
       break;
     case GapReason::kLostWithDisk:
       tails_lost_ = tails_lost_ || shadow.lost_tail;
-      founded = tails_lost_;
+      founded = tails_lost_ || flipped_;
       break;
     case GapReason::kReplicaRegressed:
       // Who joins late gets what a shared stream still holds; and a stream may be deleted at the core before the edge
       // that made it heard that the core knew it.
-      founded = shadow.set_back || origin.edge == kCoreOrigin || deleted_.contains(origin.stream);
+      // A replica whose end was damaged resumes where it can be read.
+      founded = shadow.set_back || shadow.damaged || origin.edge == kCoreOrigin || deleted_.contains(origin.stream);
       break;
     case GapReason::kCorrupt:
+      founded = flipped_;
       break;
   }
   if (!founded) {
@@ -317,7 +330,9 @@ void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
     if (!ours.ok() || !theirs.ok()) return;  // CheckHeld says why
     const Entry& a = ours->front();
     const Entry& b = theirs->front();
-    const bool missing = a.kind == EntryKind::kBatch && b.kind == EntryKind::kGap;
+    // Unless an operator gave it up.
+    const bool missing = a.kind == EntryKind::kBatch && b.kind == EntryKind::kGap &&
+                         DecodeGap(b.body.view())->reason != GapReason::kCorrupt;
     const bool differs = a.kind == EntryKind::kBatch && b.kind == EntryKind::kBatch && a.body != b.body;
     if (missing || differs) {
       time_.Violate(fmt::format("{} holds {}, its replica {} holds {}", ToString(source.origin()), Describe(a),

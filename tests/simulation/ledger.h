@@ -32,6 +32,7 @@ struct Shadow {
   const std::string node;
   std::map<LogNumber, Seen> seen;
   bool set_back = false;   ///< see Ledger::SetBack
+  bool damaged = false;    ///< see Ledger::BitsFlipped
   bool lost_tail = false;  ///< the disk lost what it had synced: logs may be held, and have gaps for it
 };
 
@@ -58,6 +59,8 @@ class Ledger {
     SetBack(disk, mark());
     copied_.insert(disk.node);
   }
+  /// The disk cannot read some of what it holds.
+  void BitsFlipped(Shadow& disk) { flipped_ = disk.damaged = true; }
   void StreamDeleted(const std::string& stream) { deleted_.insert(stream); }
   bool WasDeleted(const std::string& stream) const { return deleted_.contains(stream); }
   /// What this disk acknowledged after `since` and the core does not hold is gone.
@@ -130,6 +133,7 @@ class Ledger {
   std::set<std::string> may_repeat_;        // edges of which a copy from before a fork is at work
   std::set<uint64_t> repeated_;  // payloads that were sent again, as they may be
   bool tails_lost_ = false;
+  bool flipped_ = false;
   uint64_t last_payload_ = 0;
   uint64_t acknowledged_ = 0;
 };

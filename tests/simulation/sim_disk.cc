@@ -20,7 +20,7 @@ SimDisk::Image SimDisk::Copy() {
   Image image;
   image.acked_ends = acked_ends;
   for (Family family : kAllFamilies) {
-    auto cursor = Scan(family, "", kBehindAllKeys);
+    auto cursor = MemoryStore::Scan(family, "", kBehindAllKeys);
     for (cursor->Seek(""); cursor->Valid(); cursor->Next()) {
       image.rows.push_back({family, std::string(cursor->key()), std::string(cursor->value())});
     }

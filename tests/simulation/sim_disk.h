@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "fabric/base/ids.h"
-#include "fabric/storage/memory_store.h"
+#include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
 
 namespace selvage::sim {
 
 /// A machine's disk: a store with crash semantics, and the file of acknowledged ends beside it. A power cut or an error
-/// may be armed for a write to come, so that the process dies in the midst of what it does.
-class SimDisk : public MemoryStore {
+/// may be armed for a write to come, so that the process dies in the midst of what it does. Values may rot.
+class SimDisk : public DamagedStore {
  public:
   /// What a copy of the data directory holds.
   struct Image {

@@ -136,10 +136,11 @@ void SimNode::Persisted(const std::string& edge, uint64_t link, const absl::Stat
       fmt::format("{}: link {} of {} wrote after link {} was admitted", name_, link, edge, newest_link_[edge]));
 }
 
-void SimNode::ResolveAlarms() {
+void SimNode::ResolveAlarms(bool give_up_damaged) {
   if (!up()) return;
   for (const v1::AlarmDocument& alarm : state_->alarms().All(/*also_resolved=*/false)) {
-    if (!alarm.needs_operator() || disk_->dead()) continue;
+    const bool given_up = give_up_damaged && alarm.kind() == "entry_damaged";
+    if ((!alarm.needs_operator() && !given_up) || disk_->dead()) continue;
     auto resolved = state_->alarms().Resolve(alarm.id(), "");
     world_.time.Trace("{}: the operator resolves {} of {}: {}", name_, alarm.kind(), alarm.subject(),
                       resolved.ok() ? "ok" : Describe(resolved.status()));

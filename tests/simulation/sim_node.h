@@ -61,8 +61,9 @@ class SimNode {
   /// An entry that came over a link was made durable, or refused.
   void Persisted(const std::string& edge, uint64_t link, const absl::Status& outcome);
 
-  /// Does what an operator does who resolves every alarm that needs one.
-  void ResolveAlarms();
+  /// Does what an operator does who resolves every alarm that needs one, and perhaps gives up damaged entries that wait
+  /// for another copy.
+  void ResolveAlarms(bool give_up_damaged);
 
  protected:
   SimNode(Surroundings world, std::string name, bool is_edge);

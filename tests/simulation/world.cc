@@ -184,7 +184,7 @@ void World::ShapeNetwork() {
   }
 }
 
-void World::Resolve() {
+void World::Resolve(bool give_up_damaged) {
   // Of copies of one edge the operator keeps one.
   std::map<std::string, std::vector<SimEdge*>> machines;
   for (auto& edge : edges_) {
@@ -207,8 +207,8 @@ void World::Resolve() {
     }
   }
   core_.Forgive();
-  core_.ResolveAlarms();
-  for (auto& edge : edges_) edge->ResolveAlarms();
+  core_.ResolveAlarms(give_up_damaged);
+  for (auto& edge : edges_) edge->ResolveAlarms(give_up_damaged);
   Settle();
 }
 
@@ -231,9 +231,10 @@ void World::Heal() {
     node->clock().SetWallError(absl::ZeroDuration());
   }
   const absl::Duration bound = time_.now() + kHealedWithin;
+  const absl::Duration fetched = time_.now() + kHealedWithin / 2;
   std::string missing = "nothing was looked at";
   while (!missing.empty() && time_.now() < bound && !time_.violated()) {
-    Resolve();
+    Resolve(/*give_up_damaged=*/time_.now() > fetched);
     RunUntil(time_.now() + kHealStep);
     missing = Unsettled();
   }
@@ -243,6 +244,12 @@ void World::Heal() {
 std::string World::HeldLog(SimNode& node) {
   for (EmbeddedLog* log : node.state().logs().Logs()) {
     if (!log->held().ok()) return fmt::format("{}: {} is held", node.name(), ToString(log->origin()));
+    // Reading is what finds damage.
+    for (Offset next = log->state().start; node.shadow().damaged && next < log->state().end;) {
+      auto entries = log->Read(next, SIZE_MAX, /*from_disk=*/true);
+      if (!entries.ok()) return fmt::format("{}: {}: {}", node.name(), ToString(log->origin()), Describe(entries.status()));
+      next = entries->back().to;
+    }
   }
   return "";
 }

@@ -65,7 +65,7 @@ class World {
   std::shared_ptr<SimLink> Dial(SimEdge& edge);
   void ShapeNetwork();
   void StartEverything();
-  void Resolve();
+  void Resolve(bool give_up_damaged = false);
 
   // Faults; each strikes somewhere at random.
   void EdgePowerCut();
@@ -79,6 +79,7 @@ class World {
   void LinkReshaped();
   void ClockWrong();
   void DiskFull();
+  void BitsFlipped();
   void StreamDeleted();
   void SettingsChanged();
   void EdgeDiskLost();

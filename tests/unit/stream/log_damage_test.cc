@@ -5,7 +5,7 @@
 
 #include "fabric/stream/log_flow.h"
 #include "fabric/stream/meta_keys.h"
-#include "tests/contract/log/damaged_store.h"
+#include "tests/support/damaged_store.h"
 #include "tests/contract/log/log_node.h"
 
 namespace selvage {

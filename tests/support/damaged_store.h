@@ -16,7 +16,7 @@ class DamagedStore : public MemoryStore {
   void Damage(Family family, const std::string& key) {
     auto batch = NewBatch();
     batch->Put(family, key, {kMark});
-    (void)Write(*batch, true);
+    (void)MemoryStore::Write(*batch, false);
   }
 
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) override {
