@@ -38,7 +38,9 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
     // A log and the ones it took the place of have one name; of an earlier start there may be none any more.
     for (const auto& problem : problems) {
       if (problem.log == nullptr || ToString(problem.log->origin()) != alarm.subject() || problem.log->held().ok()) continue;
-      SELVAGE_RETURN_IF_ERROR(logs_.AcceptLoss(*problem.log, problem.acknowledged_end));
+      const bool source = IsSource(problem.log->origin());
+      SELVAGE_RETURN_IF_ERROR(
+          problem.log->AcceptLoss(source ? std::optional(problem.acknowledged_end) : std::nullopt));
     }
     return absl::OkStatus();
   });
@@ -98,13 +100,18 @@ bool NodeState::ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefi
   return definition.direction() == v1::DOWN;
 }
 
+bool NodeState::IsSource(const LogOrigin& origin) const {
+  if (options_.is_edge || origin.edge.empty()) return origin.edge.empty();
+  const auto definition = catalog_.Find(origin.stream);
+  return definition && definition->direction() != v1::UP;
+}
+
 std::optional<DamageControl::OtherCopy> NodeState::OtherCopyOf(const EmbeddedLog& log) const {
   const LogOrigin& origin = log.origin();
   const auto definition = catalog_.Find(origin.stream);
   if (!definition) return std::nullopt;
   const v1::Direction direction = definition->direction();
-  const bool is_source = options_.is_edge ? origin.edge.empty() : direction != v1::UP;
-  if (!is_source) return DamageControl::OtherCopy{.to = Offset(INT64_MAX)};
+  if (!IsSource(origin)) return DamageControl::OtherCopy{.to = Offset(INT64_MAX)};
   if (direction == v1::LOCAL) return DamageControl::OtherCopy{.to = Offset(0), .is_source = true};
   return DamageControl::OtherCopy{.to = log.acknowledged().value_or(Offset(0)),
                                   .is_source = true,

@@ -78,6 +78,8 @@ class NodeState {
   /// True when this node is the source of a log and somebody replicates it from here.
   bool ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const;
   /// Where else a log is held; nothing when its stream is not known (any more).
+  /// True for what is written here: at the core also the logs of per-edge down streams.
+  bool IsSource(const LogOrigin& origin) const;
   std::optional<DamageControl::OtherCopy> OtherCopyOf(const EmbeddedLog& log) const;
 
  private:

@@ -384,17 +384,17 @@ LogState EmbeddedLog::StageBranch(WriteBatch& batch, LogId id, const LogPosition
   return staged_;
 }
 
-LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, Offset lost_to) {
+LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, std::optional<Offset> lost_to) {
   // What lies behind the end is damaged or was never synced: it must not surface under offsets given anew.
   batch.DeleteRange(Family::kLog, LogKey(number_, staged_.end), LogKey(number_ + 1, Offset(0)));
   batch.DeleteRange(Family::kMeta, GapIndexKey(number_, staged_.end), GapIndexKey(number_ + 1, Offset(0)));
-  if (origin_.edge.empty()) {
+  if (lost_to) {
     staged_.leader_epochs.emplace_back(staged_.leader_epoch() + 1, staged_.end);
-    if (lost_to > staged_.end) {
+    if (*lost_to > staged_.end) {
       Entry entry;
       entry.kind = EntryKind::kGap;
       entry.from = staged_.end;
-      entry.to = lost_to;
+      entry.to = *lost_to;
       entry.hash_before = staged_.hash;
       Gap gap{.from = entry.from,
               .to = entry.to,
@@ -412,7 +412,7 @@ LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, Offset lost_to) {
   return staged_;
 }
 
-absl::Status EmbeddedLog::AcceptLoss(Offset lost_to) {
+absl::Status EmbeddedLog::AcceptLoss(std::optional<Offset> lost_to) {
   LogState after;
   return Commit(
       env_.committer,

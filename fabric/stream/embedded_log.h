@@ -98,10 +98,10 @@ class EmbeddedLog : public Log {
 
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
-  /// Ends the hold. As the source, what lies between the end and `lost_to` becomes a gap and a new leader
-  /// epoch begins; a replica goes on at its end and gets the rest again from its source. Durable when it
+  /// Ends the hold. As the source: what lies between the end and `lost_to` becomes a gap and a new leader epoch begins.
+  /// As a replica (nothing): the log goes on at its end and gets the rest again from its source. Durable when it
   /// returns.
-  absl::Status AcceptLoss(Offset lost_to);
+  absl::Status AcceptLoss(std::optional<Offset> lost_to);
 
   // For EmbeddedLogStore, while it stages its own tasks.
   /// The document, to be stored now.
@@ -136,7 +136,7 @@ class EmbeddedLog : public Log {
   void StageEntry(WriteBatch& batch, Entry& entry);
   void StageTrim(WriteBatch& batch, const Entry& last_dropped, const std::optional<Entry>& gap);
   void StageDocument(WriteBatch& batch);
-  LogState StageLossAccepted(WriteBatch& batch, Offset lost_to);
+  LogState StageLossAccepted(WriteBatch& batch, std::optional<Offset> lost_to);
   /// Changes the staged state in the committer's queue and publishes it after the sync.
   absl::Status ChangeState(const std::function<absl::Status(LogState&)>& change);
 

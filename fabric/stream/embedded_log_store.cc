@@ -67,13 +67,34 @@ absl::StatusOr<std::optional<Entry>> EntryAtOrBefore(KvStore& store, LogNumber l
   return DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
 }
 
-/// The offset after the damaged entry at `at`: what its batch header says if that is whole, else at least one
-/// record.
+/// How far behind the first damaged entry of a log's end the last one is looked for; and more records than a batch has.
+constexpr int64_t kDamagedTailMax = 1 << 20;
+
+/// Where the last entry of a log begins, of which the one at `first` is damaged and nothing behind it can be read. A
+/// cursor does not tell the key of what it cannot read, but it does tell when nothing lies at or behind an offset. In a
+/// damaged block of a table it does not: then it is `first`.
+Offset LastDamaged(KvStore& store, LogNumber log, Offset first) {
+  auto cursor = store.Scan(Family::kLog, LogKey(log, Offset(0)), LogKey(log, Offset(INT64_MAX)));
+  auto lies_behind = [&](Offset offset) {
+    cursor->Seek(LogKey(log, offset));
+    return cursor->Valid() || !cursor->status().ok();
+  };
+  Offset last = first, none = first + kDamagedTailMax;
+  if (lies_behind(none)) return first;
+  while (none - last > 1) {
+    const Offset middle = last + (none - last) / 2;
+    (lies_behind(middle) ? last : none) = middle;
+  }
+  return last;
+}
+
+/// The offset after the damaged entry at `at`: what its batch header says if that is whole, else one that was certainly
+/// not given to a record of it, since offsets must not be given twice.
 Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
   auto value = store.Get(Family::kLog, LogKey(log, at));
-  if (!value.ok() || !*value || (*value)->size() < kEntryHeaderSize) return at + 1;
+  if (!value.ok() || !*value || (*value)->size() < kEntryHeaderSize) return at + kDamagedTailMax;
   auto header = ParseBatchHeader(std::string_view(**value).substr(kEntryHeaderSize));
-  return header.ok() && header->base_offset == at ? header->next_offset() : at + 1;
+  return header.ok() && header->base_offset == at ? header->next_offset() : at + kDamagedTailMax;
 }
 
 /// Steps from `tail.last` on, as far as seeks forwards can read: in a table of which a block is damaged they reach
@@ -114,7 +135,8 @@ Tail FindTail(KvStore& store, LogNumber log, Offset start) {
   }
   StepForward(store, log, tail);
   if (tail.damage.ok()) return tail;
-  tail.damaged_to = EndOfDamaged(store, log, tail.last ? std::max(high, tail.last->to) : high);
+  const Offset first = tail.last ? std::max(high, tail.last->to) : high;
+  tail.damaged_to = EndOfDamaged(store, log, LastDamaged(store, log, first));
   return tail;
 }
 

@@ -22,7 +22,7 @@ class EmbeddedLogStore : public LogStore {
     EmbeddedLog* log;  ///< null for a log that is gone altogether
     absl::Status what;
     Offset
-        acknowledged_end;  ///< everything before it was acknowledged or stored: what AcceptLoss is to cover
+        acknowledged_end;  ///< everything before it was acknowledged or stored: what EmbeddedLog::AcceptLoss is to cover
   };
   /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
   struct Branching {
@@ -65,10 +65,6 @@ class EmbeddedLogStore : public LogStore {
   /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
   void set_make_room(std::function<bool(EmbeddedLog&, size_t)> make_room) {
     make_room_ = std::move(make_room);
-  }
-  /// Ends the hold of a log with an OpenProblem; see EmbeddedLog::AcceptLoss.
-  absl::Status AcceptLoss(EmbeddedLog& log, Offset acknowledged_end) {
-    return log.AcceptLoss(acknowledged_end);
   }
   /// Gives every log its new identity, and writes what `also` stages, all or nothing; what lies before `from`
   /// counts as acknowledged. Durable when it returns, published after the sync. Fails without an effect if

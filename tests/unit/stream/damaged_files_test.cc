@@ -167,7 +167,7 @@ TEST_F(DamagedFiles, TheFirstBlocksAndTheLastOnes) {
   ASSERT_EQ(node_->problems().size(), 1u) << "nobody knows what came last";
   EXPECT_LT(log().state().end, Offset(400));
   EXPECT_GT(log().state().end, Offset(370));
-  ASSERT_TRUE(node_->logs().AcceptLoss(log(), Offset(400)).ok());
+  ASSERT_TRUE(log().AcceptLoss(Offset(400)).ok());
   const std::vector<LogDamage> damages = FindAll();
   ASSERT_EQ(damages.size(), 1u);
   EXPECT_EQ(damages[0].from, Offset(0));
