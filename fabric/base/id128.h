@@ -46,7 +46,9 @@ class Id128 {
   }
 
   bool none() const { return bytes_ == std::array<uint8_t, 16>{}; }
-  std::string bytes() const { return std::string(reinterpret_cast<const char*>(bytes_.data()), bytes_.size()); }
+  /// The 16 bytes, as long as the id lives.
+  std::string_view view() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
+  std::string bytes() const { return std::string(view()); }
   std::string hex() const { return internal::HexOf(bytes_); }
 
   auto operator<=>(const Id128&) const = default;
