@@ -1,14 +1,19 @@
 /// Writes the binary seeds of the fuzz targets: write_fuzz_seeds <tests/fuzz/seeds>. They are committed; a
 /// format that changes needs new ones.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "fabric/base/endian.h"
+#include "fabric/kafka/protocol/message.h"
 #include "fabric/stream/log_format.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/transport/codec.h"
+#include "tests/support/kafka_messages.h"
+#include "tests/support/kafka_sample.h"
 
 namespace selvage {
 namespace {
@@ -162,6 +167,24 @@ void WriteSessions() {
   }
 }
 
+/// Of every message the newest version, and the newest of the older form where it has two.
+template <class Messages>
+void WriteKafka(const std::string& half) {
+  kafka::test::ForEachMessage<Messages>([&]<class Message>(std::type_identity<Message>) {
+    const kafka::Api& api = kafka::ApiOf(Message::kApi);
+    const auto older = static_cast<int16_t>(std::min<int>(api.flexible_from - 1, api.max));
+    for (const int16_t version : std::set<int16_t>{std::max(older, api.min), api.max}) {
+      kafka::Writer out;
+      kafka::EncodeRequestHeader({static_cast<int16_t>(api.key), version, 7, std::string("seed")}, out);
+      Encode(kafka::test::Sample::Of<Message>(version, static_cast<uint32_t>(version)), version, out);
+      std::string frame;
+      for (const Bytes& segment : std::move(out).Finish().value()) frame += segment.view();
+      Write("fuzz_kafka_request", std::string(api.name) + "-" + half + "-" + std::to_string(version),
+            std::string_view(frame).substr(sizeof(int32_t)));
+    }
+  });
+}
+
 }  // namespace
 }  // namespace selvage
 
@@ -175,5 +198,7 @@ int main(int argc, char** argv) {
   selvage::WriteEntries();
   selvage::WriteFrames();
   selvage::WriteSessions();
+  selvage::WriteKafka<selvage::kafka::test::AllRequests>("request");
+  selvage::WriteKafka<selvage::kafka::test::AllResponses>("response");
   return 0;
 }

@@ -27,15 +27,16 @@ size_t PutVarint(std::array<char, kVarintMax>& out, uint32_t value) {
 void Reader::Fail(const char* reason) {
   if (!ok()) return;
   reason_ = reason;
+  fault_field_ = field_;
   fault_at_ = at_;
   at_ = end_;
 }
 
 absl::Status Reader::Finish(std::string_view kind, std::string_view what) const {
   if (ok()) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kInvalidArgument, kind,
-      fmt::format("{}: field '{}' at byte {} of {}: {}", what, field_, fault_at_, frame_.size(), reason_));
+  return MakeError(absl::StatusCode::kInvalidArgument, kind,
+                   fmt::format("{}: field '{}' at byte {} of {}: {}", what, fault_field_, fault_at_,
+                               frame_.size(), reason_));
 }
 
 uint32_t Reader::Varint() {

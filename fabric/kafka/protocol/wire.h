@@ -63,6 +63,7 @@ class Reader {
   size_t memory_;  ///< what elements of arrays may still take
   const char* field_ = "";
   const char* reason_ = nullptr;
+  const char* fault_field_ = nullptr;
   size_t fault_at_ = 0;
 };
 
