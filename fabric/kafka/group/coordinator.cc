@@ -202,11 +202,13 @@ std::vector<std::pair<TopicPartition, CommittedOffset>> Coordinator::FetchAll(st
 }
 
 void Coordinator::Tick(Instant now) {
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now.monotonic) {
-    Entry& entry = *Find(deadlines_.begin()->second);
-    // Taken out first: a group whose deadline only seemed due gets its true one back.
-    deadlines_.erase(deadlines_.begin());
-    entry.deadline = absl::InfiniteDuration();
+  std::vector<std::string> due;
+  for (const auto& [deadline, group] : deadlines_) {
+    if (deadline > now.monotonic) break;
+    due.push_back(group);
+  }
+  for (const std::string& group : due) {
+    Entry& entry = *Find(group);
     Effects effects;
     entry.group.Tick(now, effects);
     Apply(entry, std::move(effects));
