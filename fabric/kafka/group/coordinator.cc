@@ -231,7 +231,7 @@ void Coordinator::OnPersisted(PersistId id, const absl::Status& outcome, Instant
   std::visit([&](auto& each) { Finish(std::move(each), outcome.ok(), now); }, work);
 }
 
-void Coordinator::Finish(GroupChange work, bool durable, Instant now) {
+void Coordinator::Finish(const GroupChange& work, bool durable, Instant now) {
   Entry& entry = *Find(work.group);
   Effects effects;
   entry.group.OnPersisted(durable, now, effects);

@@ -134,7 +134,7 @@ class Coordinator {
   void Ask(std::vector<Write> writes, Work work);
   void Refuse(RequestId id, const CommitRequest& request, ErrorCode error);
   ErrorCode CheckPartition(const Entry& entry, const CommitRequest::Partition& partition, size_t added) const;
-  void Finish(GroupChange work, bool durable, Instant now);
+  void Finish(const GroupChange& work, bool durable, Instant now);
   void Finish(OffsetCommit work, bool durable, Instant now);
   void Finish(OffsetRemoval work, bool durable, Instant now);
   void Finish(Erasure work, bool durable, Instant now);

@@ -224,7 +224,7 @@ void Group::Rejoin(RequestId id, Member& member, JoinRequest request, Instant no
 void Group::JoinAsInstance(RequestId id, JoinRequest request, Member& old, Instant now, Effects& effects) {
   Member member = old;
   SetTimeouts(member, request);
-  member.id = MintMemberId(*request.instance_id, random_);
+  member.id = MintMemberId(request.instance_id.value_or(""), random_);
   member.client_id = std::move(request.client_id);
   member.client_host = std::move(request.client_host);
   member.protocols = std::move(request.protocols);
@@ -273,10 +273,10 @@ void Group::Sync(RequestId id, SyncRequest request, Instant now, Effects& effect
     effects.answers.push_back(Refusal(*member.parked_sync, request, ErrorCode::kRebalanceInProgress));
   }
   member.parked_sync = id;
-  if (member.id == leader_) AcceptAssignment(std::move(request), now, effects);
+  if (member.id == leader_) AcceptAssignment(request, now, effects);
 }
 
-void Group::AcceptAssignment(SyncRequest request, Instant now, Effects& effects) {
+void Group::AcceptAssignment(SyncRequest& request, Instant now, Effects& effects) {
   Assignment assignment;
   size_t size = 0;
   for (auto& [member_id, bytes] : request.assignments) {
@@ -287,7 +287,9 @@ void Group::AcceptAssignment(SyncRequest request, Instant now, Effects& effects)
   if (bytes() + size > settings_.limits.group_bytes) {
     // What a broker says whose log does not take so large a record; a rebalance alone would end here again.
     Member& leader = *members_.Find(leader_);
-    effects.answers.push_back(Refusal(*leader.parked_sync, request, ErrorCode::kUnknownServerError));
+    if (leader.parked_sync) {
+      effects.answers.push_back(Refusal(*leader.parked_sync, request, ErrorCode::kUnknownServerError));
+    }
     leader.parked_sync.reset();
     PrepareRebalance(now, effects);
     return;

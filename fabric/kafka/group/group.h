@@ -112,7 +112,7 @@ class Group {
   ErrorCode CheckJoin(const JoinRequest& request) const;
   bool HasRoomFor(const JoinRequest& request);
   ErrorCode CheckSync(const SyncRequest& request);
-  void AcceptAssignment(SyncRequest request, Instant now, Effects& effects);
+  void AcceptAssignment(SyncRequest& request, Instant now, Effects& effects);
   ErrorCode CheckMember(std::string_view member_id, const std::optional<std::string>& instance_id);
   ErrorCode LeaveOne(const LeaveRequest::Member& leaving, Effects& effects);
   template <class Request>
