@@ -1,0 +1,25 @@
+#include "fabric/kafka/handlers/api_table.h"
+
+#include <array>
+
+namespace selvage::kafka {
+
+std::span<const ServedApi* const> ServedApis() {
+  static constexpr std::array kServed = {
+      &kServeProduce,      // 0
+      &kServeFetch,        // 1
+      &kServeListOffsets,  // 2
+      &kServeMetadata,     // 3
+      &kServeApiVersions,  // 18
+  };
+  return kServed;
+}
+
+const ServedApi* FindServed(int16_t key) {
+  for (const ServedApi* served : ServedApis()) {
+    if (static_cast<int16_t>(served->key) == key) return served;
+  }
+  return nullptr;
+}
+
+}  // namespace selvage::kafka

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <span>
+
+#include "fabric/kafka/handlers/served_api.h"
+
+namespace selvage::kafka {
+
+/// Every API that is served, by key: the only list of them. ApiVersions advertises it, docs/kafka.md is made of it.
+std::span<const ServedApi* const> ServedApis();
+/// Null when it is not served.
+const ServedApi* FindServed(int16_t key);
+
+// Each with its handler.
+extern const ServedApi kServeApiVersions;
+extern const ServedApi kServeFetch;
+extern const ServedApi kServeListOffsets;
+extern const ServedApi kServeMetadata;
+extern const ServedApi kServeProduce;
+
+}  // namespace selvage::kafka

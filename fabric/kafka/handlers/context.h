@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "fabric/control/node_state.h"
+#include "fabric/kafka/handlers/topics.h"
+#include "fabric/telemetry/metrics.h"
+
+namespace selvage::kafka {
+
+class FetchSessions;
+
+/// What the listener is set up with, as far as handlers need it.
+struct Settings {
+  std::string host;        ///< that clients are told to connect to
+  int32_t port = 0;        ///< likewise
+  std::string cluster_id;  ///< the same at every node of a cluster
+  bool auto_create = true;     ///< a topic that a client names is made
+  int32_t partitions = 1;      ///< of a topic of which the client does not say how many
+  size_t batch_max = 1048588;  ///< bytes of one record batch
+};
+
+/// The one broker that a client sees of a node.
+inline constexpr int32_t kNodeId = 0;
+
+/// What all handlers share; outlives every call. Safe to use from several threads.
+struct Context {
+  const Settings settings;
+  Topics& topics;
+  NodeState& node;
+  Metrics& metrics;
+  FetchSessions& fetch_sessions;
+};
+
+}  // namespace selvage::kafka

@@ -1,0 +1,66 @@
+#include "fabric/kafka/handlers/errors.h"
+
+#include <iterator>
+#include <string_view>
+
+#include "fabric/base/error.h"
+
+namespace selvage::kafka {
+namespace {
+
+struct Row {
+  std::string_view kind;
+  ErrorCode code;
+};
+
+constexpr Row kCodes[] = {
+    {"unknown_stream", ErrorCode::kUnknownTopicOrPartition},
+    {"unknown_edge", ErrorCode::kUnknownTopicOrPartition},
+    {"wrong_partition", ErrorCode::kUnknownTopicOrPartition},
+    {"not_replicated_yet", ErrorCode::kUnknownTopicOrPartition},
+    {"edge_needed", ErrorCode::kPolicyViolation},
+    {"edge_retired", ErrorCode::kPolicyViolation},
+    {"read_only_replica", ErrorCode::kPolicyViolation},
+    {"wrong_node", ErrorCode::kPolicyViolation},
+    {"immutable", ErrorCode::kPolicyViolation},
+    {"stream_attached", ErrorCode::kPolicyViolation},
+    {"compaction_not_replicated", ErrorCode::kInvalidConfig},
+    {"stream_exists", ErrorCode::kTopicAlreadyExists},
+    {"offset_out_of_range", ErrorCode::kOffsetOutOfRange},
+    // Clients try again: what is damaged is fetched from the other copy, or becomes a gap.
+    {"corrupt_entry", ErrorCode::kKafkaStorageError},
+    {"corrupt_batch", ErrorCode::kCorruptMessage},
+    {"batch_too_large", ErrorCode::kMessageTooLarge},
+    {"invalid_record", ErrorCode::kInvalidRecord},
+    {"keyless_record", ErrorCode::kInvalidRecord},
+    {"unsupported_format", ErrorCode::kUnsupportedForMessageFormat},
+    {"unsupported_codec", ErrorCode::kUnsupportedCompressionType},
+    {"out_of_order_sequence", ErrorCode::kOutOfOrderSequenceNumber},
+    {"stale_producer_epoch", ErrorCode::kInvalidProducerEpoch},
+    // The producer keeps the batch and tries again until its own timeout.
+    {"disk_full", ErrorCode::kKafkaStorageError},
+    {"overloaded", ErrorCode::kRequestTimedOut},
+    {"log_closed", ErrorCode::kNotLeaderOrFollower},
+    // What makes every client give up at once.
+    {"transactions_unsupported", ErrorCode::kTransactionalIdAuthorizationFailed},
+    {"invalid_stream", ErrorCode::kInvalidConfig},
+};
+
+}  // namespace
+
+ErrorCode CodeOf(const absl::Status& status) {
+  if (status.ok()) return ErrorCode::kNone;
+  const std::string kind = ErrorKind(status);
+  for (const Row& row : kCodes) {
+    if (row.kind == kind) return row.code;
+  }
+  return IsRetryable(status) ? ErrorCode::kKafkaStorageError : ErrorCode::kUnknownServerError;
+}
+
+std::string MessageOf(const absl::Status& status) {
+  std::string text(status.message());
+  if (const std::string hint = ErrorHint(status); !hint.empty()) text += "; " + hint;
+  return text;
+}
+
+}  // namespace selvage::kafka

@@ -1,0 +1,76 @@
+#include "fabric/kafka/protocol/list_offsets.h"
+
+#include "fabric/base/error.h"
+#include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/errors.h"
+#include "fabric/kafka/handlers/leader_epoch.h"
+#include "fabric/stream/record_batch.h"
+
+namespace selvage::kafka {
+namespace {
+
+constexpr int64_t kLatest = -1;
+constexpr int64_t kEarliest = -2;
+constexpr int64_t kMaxTimestamp = -3;
+
+using Asked = ListOffsetsRequest::Topic::Partition;
+using Row = ListOffsetsResponse::Topic::Partition;
+
+absl::Status FindByTime(Log& log, int64_t timestamp, Row& row) {
+  SELVAGE_ASSIGN_OR_RETURN(const std::optional<Entry> entry, log.FirstAtOrAfter(timestamp));
+  if (!entry) return absl::OkStatus();  // no such record: -1
+  SELVAGE_ASSIGN_OR_RETURN(const std::vector<Record> records, DecodeRecords(entry->body.view()));
+  for (const Record& record : records) {
+    if (record.timestamp < timestamp) continue;
+    row.offset = record.offset.value();
+    row.timestamp = record.timestamp;
+    return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Find(Log* log, const Asked& asked, Row& row) {
+  if (log == nullptr) {
+    if (asked.timestamp == kLatest || asked.timestamp == kEarliest) row.offset = 0;
+    return absl::OkStatus();
+  }
+  const LogState state = log->state();
+  row.leader_epoch = state.leader_epoch().value();
+  row.error_code = CheckLeaderEpoch(state, asked.current_leader_epoch);
+  if (row.error_code != ErrorCode::kNone) return absl::OkStatus();
+  switch (asked.timestamp) {
+    case kLatest:
+      row.offset = state.end.value();
+      return absl::OkStatus();
+    case kEarliest:
+      row.offset = state.start.value();
+      return absl::OkStatus();
+    case kMaxTimestamp:
+      return state.max_timestamp < 0 ? absl::OkStatus() : FindByTime(*log, state.max_timestamp, row);
+    default:
+      return FindByTime(*log, asked.timestamp, row);
+  }
+}
+
+Awaitable<ListOffsetsResponse> Handle(Context& context, Call&, ListOffsetsRequest request) {
+  ListOffsetsResponse response;
+  for (const ListOffsetsRequest::Topic& topic : request.topics) {
+    auto& rows = response.topics.emplace_back();
+    rows.name = topic.name;
+    for (const Asked& asked : topic.partitions) {
+      Row& row = rows.partitions.emplace_back();
+      row.partition_index = asked.partition_index;
+      auto log = context.topics.FindForReading(topic.name, asked.partition_index);
+      const absl::Status found = log.ok() ? Find(*log, asked, row) : log.status();
+      if (!found.ok()) row.error_code = CodeOf(found);
+    }
+  }
+  co_return response;
+}
+
+}  // namespace
+
+const ServedApi kServeListOffsets = {ApiKey::kListOffsets, 1, 7,
+                                     &ServeWith<ListOffsetsRequest, ListOffsetsResponse, &Handle>};
+
+}  // namespace selvage::kafka

@@ -1,0 +1,236 @@
+#include "fabric/kafka/listener/connection.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <algorithm>
+
+#include "fabric/base/clock.h"
+#include "fabric/base/endian.h"
+#include "fabric/base/error.h"
+#include "fabric/kafka/protocol/api_versions.h"
+#include "fabric/telemetry/log.h"
+
+namespace selvage::kafka {
+namespace {
+
+int64_t NowNs() { return absl::ToInt64Nanoseconds(SystemClock().Monotonic()); }
+
+}  // namespace
+
+Connection::Connection(Shared& shared, Socket socket, boost::asio::ssl::context* tls, std::function<void()> gone)
+    : shared_(shared),
+      socket_(std::move(socket)),
+      gone_(std::move(gone)),
+      strand_(socket_.get_executor()),
+      answered_(std::make_shared<Signal>(strand_)),
+      written_(std::make_shared<Signal>(strand_)),
+      active_ns_(NowNs()) {
+  if (tls != nullptr) tls_ = std::make_unique<boost::asio::ssl::stream<Socket&>>(socket_, *tls);
+  boost::system::error_code ignored;
+  socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+  host_ = "/" + socket_.remote_endpoint(ignored).address().to_string();
+}
+
+void Connection::Start() {
+  boost::asio::co_spawn(strand_, [self = shared_from_this()] { return self->Read(); }, boost::asio::detached);
+  boost::asio::co_spawn(strand_, [self = shared_from_this()] { return self->Write(); }, boost::asio::detached);
+}
+
+void Connection::Close() {
+  boost::asio::post(strand_, [self = shared_from_this()] { self->CloseNow(); });
+}
+
+void Connection::CloseIfStale(absl::Duration now) {
+  const absl::Duration quiet = now - absl::Nanoseconds(active_ns_.load());
+  if (quiet > (arriving_ ? shared_.options.request_timeout : shared_.options.idle_timeout)) Close();
+}
+
+void Connection::CloseNow() {
+  if (std::exchange(closed_, true)) return;
+  boost::system::error_code ignored;
+  socket_.shutdown(Socket::shutdown_both, ignored);
+  socket_.close(ignored);
+  for (const auto& slot : slots_) slot->call.Close();
+  answered_->Raise();
+  written_->Raise();
+  if (gone_) std::exchange(gone_, nullptr)();
+}
+
+void Connection::Refuse(std::string_view why) {
+  shared_.requests_refused.Add();
+  LogWarning("a Kafka client's connection is closed", {{"client", host_}, {"reason", why}});
+  CloseNow();
+}
+
+Awaitable<bool> Connection::ReadExactly(char* into, size_t size) {
+  boost::system::error_code error;
+  auto token = boost::asio::redirect_error(boost::asio::use_awaitable, error);
+  const auto buffer = boost::asio::buffer(into, size);
+  if (tls_) {
+    co_await boost::asio::async_read(*tls_, buffer, token);
+  } else {
+    co_await boost::asio::async_read(socket_, buffer, token);
+  }
+  active_ns_ = NowNs();
+  co_return !error && !closed_;
+}
+
+Awaitable<bool> Connection::WriteAll(const std::vector<Bytes>& segments) {
+  std::vector<boost::asio::const_buffer> buffers;
+  buffers.reserve(segments.size());
+  size_t size = 0;
+  for (const Bytes& segment : segments) {
+    buffers.emplace_back(segment.data(), segment.size());
+    size += segment.size();
+  }
+  boost::system::error_code error;
+  auto token = boost::asio::redirect_error(boost::asio::use_awaitable, error);
+  if (tls_) {
+    co_await boost::asio::async_write(*tls_, buffers, token);
+  } else {
+    co_await boost::asio::async_write(socket_, buffers, token);
+  }
+  active_ns_ = NowNs();
+  shared_.sent_bytes.Add(static_cast<double>(size));
+  co_return !error && !closed_;
+}
+
+std::shared_ptr<Connection::Slot> Connection::MakeSlot(const Bytes& frame) {
+  Reader reader(frame);
+  auto header = DecodeRequestHeader(reader);
+  if (!header.ok()) {
+    Refuse(Describe(header.status()));
+    return nullptr;
+  }
+  const ServedApi* served = FindServed(header->api_key);
+  const bool serves = served != nullptr && header->api_version >= served->min &&
+                      header->api_version <= served->max && IsKnown(*header);
+  auto slot = std::make_shared<Slot>(strand_, *header, host_);
+  if (serves) {
+    slot->api = served;
+    return slot;
+  }
+  if (header->api_key == static_cast<int16_t>(ApiKey::kApiVersions)) {
+    // KIP-511: the client asks again with a version that it finds in here.
+    slot->reply = EncodeResponse(0, header->correlation_id,
+                                 UnservedApiVersions(kServeApiVersions.min, kServeApiVersions.max));
+    slot->done = true;
+    return slot;
+  }
+  Refuse(fmt::format("API {} version {} is not served", header->api_key, header->api_version));
+  return nullptr;
+}
+
+Awaitable<std::shared_ptr<Connection::Slot>> Connection::ReadRequest(Bytes& frame) {
+  arriving_ = false;
+  char prefix[4];
+  if (!co_await ReadExactly(prefix, 1)) co_return nullptr;
+  arriving_ = true;
+  if (!co_await ReadExactly(prefix + 1, 3)) co_return nullptr;
+  const auto size = LoadBig<int32_t>(prefix);
+  if (size < 8 || static_cast<size_t>(size) > shared_.options.request_max) {
+    Refuse(fmt::format("a request of {} bytes; allowed are {}", size, shared_.options.request_max));
+    co_return nullptr;
+  }
+  const size_t held = co_await shared_.memory.Acquire(strand_, static_cast<size_t>(size));
+  std::shared_ptr<Slot> slot;
+  if (!closed_) {
+    auto memory = std::make_shared_for_overwrite<char[]>(static_cast<size_t>(size));
+    if (co_await ReadExactly(memory.get(), static_cast<size_t>(size))) {
+      shared_.received_bytes.Add(4 + size);
+      const std::string_view view(memory.get(), static_cast<size_t>(size));
+      frame = Bytes(std::move(memory), view);
+      slot = MakeSlot(frame);
+    }
+  }
+  arriving_ = false;
+  if (slot == nullptr) {
+    shared_.memory.Release(held);
+  } else {
+    slot->held = held;
+  }
+  co_return slot;
+}
+
+Awaitable<void> Connection::WaitForTurn(const Slot& next) {
+  const bool produces = next.api != nullptr && next.api->key == ApiKey::kProduce;
+  while (!closed_) {
+    const bool waits = std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
+      return !slot->done && !(produces && slot->call.next_may_begin());
+    });
+    if (!waits && slots_.size() < shared_.options.responses_max) co_return;
+    // The newest request may say so before it is answered.
+    if (produces && !slots_.empty() && !slots_.back()->done && !slots_.back()->call.next_may_begin()) {
+      co_await slots_.back()->call.ordered().Wait();
+    } else {
+      co_await written_->Wait();
+    }
+  }
+}
+
+Awaitable<void> Connection::Read() {
+  if (tls_) {
+    boost::system::error_code error;
+    arriving_ = true;
+    co_await tls_->async_handshake(boost::asio::ssl::stream_base::server,
+                                   boost::asio::redirect_error(boost::asio::use_awaitable, error));
+    if (error) Refuse("TLS: " + error.message());
+  }
+  while (!closed_) {
+    Bytes frame;
+    std::shared_ptr<Slot> slot = co_await ReadRequest(frame);
+    if (slot == nullptr) break;
+    co_await WaitForTurn(*slot);
+    slots_.push_back(slot);
+    if (closed_) break;
+    if (slot->done) {
+      answered_->Raise();
+    } else {
+      boost::asio::co_spawn(
+          strand_,
+          [self = shared_from_this(), slot, frame = std::move(frame)]() mutable {
+            return self->Handle(std::move(slot), std::move(frame));
+          },
+          boost::asio::detached);
+    }
+  }
+  CloseNow();
+}
+
+Awaitable<void> Connection::Handle(std::shared_ptr<Slot> slot, Bytes frame) {
+  {
+    Reader reader(std::move(frame));
+    (void)DecodeRequestHeader(reader);
+    slot->reply = co_await slot->api->serve(shared_.context, slot->call, reader);
+  }
+  slot->done = true;
+  shared_.memory.Release(std::exchange(slot->held, 0));
+  slot->call.NextMayBegin();
+  answered_->Raise();
+  written_->Raise();
+}
+
+Awaitable<void> Connection::Write() {
+  while (!closed_) {
+    if (slots_.empty() || !slots_.front()->done) {
+      co_await answered_->Wait();
+      continue;
+    }
+    const std::shared_ptr<Slot> slot = slots_.front();
+    if (!slot->reply.ok()) {
+      Refuse(Describe(slot->reply.status()));
+      break;
+    }
+    if (*slot->reply && !co_await WriteAll(**slot->reply)) break;
+    if (slots_.empty()) break;
+    slots_.pop_front();
+    written_->Raise();
+  }
+  CloseNow();
+}
+
+}  // namespace selvage::kafka

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/listener/listener.h"
+#include "fabric/kafka/listener/request_memory.h"
+
+namespace selvage::kafka {
+
+/// What the connections of a listener share.
+struct Shared {
+  const Listener::Options& options;
+  Context& context;
+  RequestMemory& memory;
+  Counter requests_refused;
+  Counter received_bytes;
+  Counter sent_bytes;
+};
+
+/// One client. Everything runs on its strand; lives as long as a coroutine of it does.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  using Socket = boost::asio::ip::tcp::socket;
+
+  /// `tls` may be null. `gone` is called once, on the strand, when nothing more will be read.
+  Connection(Shared& shared, Socket socket, boost::asio::ssl::context* tls, std::function<void()> gone);
+
+  void Start();
+  /// From any thread.
+  void Close();
+  /// Closes it when it has been idle, or a request has been arriving, for too long.
+  void CloseIfStale(absl::Duration now);
+
+ private:
+  struct Slot {
+    Slot(boost::asio::any_io_executor strand, RequestHeader header, std::string host)
+        : call(std::move(strand), std::move(header), std::move(host)) {}
+    Call call;
+    const ServedApi* api = nullptr;
+    std::string_view refused;  ///< why there is no api; empty otherwise
+    size_t held = 0;           ///< of the request memory
+    bool done = false;
+    absl::StatusOr<Reply> reply = Reply();
+  };
+
+  Awaitable<void> Read();
+  Awaitable<void> Write();
+  Awaitable<bool> ReadExactly(char* into, size_t size);
+  Awaitable<bool> WriteAll(const std::vector<Bytes>& segments);
+  /// The next request, begun; nothing when the connection is over.
+  Awaitable<std::shared_ptr<Slot>> ReadRequest(Bytes& frame);
+  std::shared_ptr<Slot> MakeSlot(const Bytes& frame);
+  /// Until the requests before may be followed by this one.
+  Awaitable<void> WaitForTurn(const Slot& next);
+  Awaitable<void> Handle(std::shared_ptr<Slot> slot, Bytes frame);
+  void CloseNow();
+  void Refuse(std::string_view why);
+
+  Shared& shared_;
+  Socket socket_;
+  std::unique_ptr<boost::asio::ssl::stream<Socket&>> tls_;
+  std::function<void()> gone_;
+  const boost::asio::any_io_executor strand_;
+  std::string host_;  // of the client
+  std::deque<std::shared_ptr<Slot>> slots_;
+  const std::shared_ptr<Signal> answered_;  // for the writer
+  const std::shared_ptr<Signal> written_;   // for the reader
+  bool closed_ = false;
+  std::atomic<int64_t> active_ns_;     // when something was read or written last
+  std::atomic<bool> arriving_{false};  // a request has begun
+};
+
+}  // namespace selvage::kafka
