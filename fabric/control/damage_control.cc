@@ -58,7 +58,7 @@ void DamageControl::ForgetDeleted() {
     }
     std::erase_if(waits_, [&](const auto& entry) { return !there.contains(entry.first); });
   }
-  for (const std::string& subject : deleted) alarms_.Clear(kWaiting, subject);
+  for (const std::string& subject : deleted) ReportSubject(subject);
 }
 
 absl::Status DamageControl::LookAt(EmbeddedLog& log) {
@@ -95,25 +95,40 @@ bool DamageControl::IsKnown(const EmbeddedLog& log, const LogDamage& damage) {
 
 void DamageControl::ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting) {
   const std::string subject = ToString(log.origin());
+  {
+    absl::MutexLock lock(&mutex_);
+    if (waiting.empty() && waits_.erase(log.number()) == 0) return;
+    if (!waiting.empty()) {
+      Waits& waits = waits_[log.number()];
+      waits.subject = subject;
+      std::map<Offset, std::string> ranges;
+      for (const LogDamage& damage : waiting) ranges[damage.to] = waits.ranges[damage.to];
+      waits.ranges = std::move(ranges);
+      const LogDamage& damage = waiting.front();
+      waits.first = fmt::format("from offset {} to {}: {}", damage.from.value(), damage.to.value(), damage.why);
+      const std::string& said = waits.ranges[damage.to];
+      if (!said.empty()) waits.first += fmt::format("; the other end: {}", said);
+    }
+  }
+  ReportSubject(subject);
+}
+
+void DamageControl::ReportSubject(const std::string& subject) {
   std::string text;
   {
     absl::MutexLock lock(&mutex_);
-    auto known = waits_.find(log.number());
-    if (known == waits_.end() && waiting.empty()) return;
-    Waits& waits = waits_[log.number()];
-    waits.subject = subject;
-    std::map<Offset, std::string> ranges;
-    for (const LogDamage& damage : waiting) ranges[damage.to] = waits.ranges[damage.to];
-    waits.ranges = std::move(ranges);
-    if (!waiting.empty()) {
-      const LogDamage& damage = waiting.front();
-      text = fmt::format("{} damaged ranges wait for the other copy, the first from offset {} to {}: {}",
-                         waiting.size(), damage.from.value(), damage.to.value(), damage.why);
-      const std::string& said = waits.ranges[damage.to];
-      if (!said.empty()) text += fmt::format("; the other end: {}", said);
+    size_t ranges = 0;
+    std::string_view first;
+    for (const auto& [number, waits] : waits_) {
+      if (waits.subject != subject) continue;
+      ranges += waits.ranges.size();
+      if (first.empty()) first = waits.first;
     }
-    if (std::exchange(waits.reported, text) == text) return;
-    if (waiting.empty()) waits_.erase(log.number());
+    if (ranges > 0) text = fmt::format("{} damaged ranges wait for the other copy, the first {}", ranges, first);
+    std::string& reported = reported_[subject];
+    if (reported == text) return;
+    reported = text;
+    if (text.empty()) reported_.erase(subject);
   }
   if (text.empty()) return alarms_.Clear(kWaiting, subject);
   alarms_.Report(
@@ -146,14 +161,23 @@ absl::Status DamageControl::GiveUp(const std::string& subject) {
 /// Reads on in the logs of which something was damaged before the start, so that it is found again.
 absl::Status DamageControl::ReadOn() {
   absl::Status first;
-  for (EmbeddedLog* log : logs_.Logs()) {
+  std::vector<std::string> read;
+  const std::vector<EmbeddedLog*> logs = logs_.Logs();
+  for (EmbeddedLog* log : logs) {
     auto reading = reading_.find(log->number());
     if (reading == reading_.end() || !log->held().ok()) continue;
     auto done = ReadOn(*log, reading->second);
     first.Update(done.status());
     if (done.ok() && !*done) continue;
     reading_.erase(reading);
-    if (done.ok() && log->damages().empty()) alarms_.Clear(kWaiting, ToString(log->origin()));
+    if (done.ok()) read.push_back(ToString(log->origin()));
+  }
+  // An alarm of before the start for which nothing is found.
+  for (const std::string& subject : read) {
+    const bool damaged = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* log) {
+      return ToString(log->origin()) == subject && (reading_.contains(log->number()) || !log->damages().empty());
+    });
+    if (!damaged) alarms_.Clear(kWaiting, subject);
   }
   return first;
 }

@@ -65,7 +65,7 @@ class DamageControl {
     /// By the end of the range, which stays the same while it is made whole from its beginning: what the peer
     /// said last.
     std::map<Offset, std::string> ranges;
-    std::string reported;  ///< the alarm's text; empty while there is none
+    std::string first;  ///< what is said of the first of them
   };
 
   absl::Status LookAt(EmbeddedLog& log);
@@ -74,6 +74,8 @@ class DamageControl {
   absl::StatusOr<bool> ReadOn(EmbeddedLog& log, Offset& next);
   bool IsKnown(const EmbeddedLog& log, const LogDamage& damage);
   void ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting);
+  /// One alarm for each subject: an edge's logs in several slots, and the ones they took the place of, have one name.
+  void ReportSubject(const std::string& subject);
   absl::Status Quarantine(EmbeddedLog& log, const LogDamage& damage);
   absl::Status GiveUp(const std::string& subject);
 
@@ -86,6 +88,7 @@ class DamageControl {
       ABSL_GUARDED_BY(run_mutex_);  // logs that are read through, and how far
   mutable absl::Mutex mutex_;
   std::map<LogNumber, Waits> waits_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> reported_ ABSL_GUARDED_BY(mutex_);  // texts of alarms, by subject
   Counts counts_ ABSL_GUARDED_BY(mutex_);
 };
 

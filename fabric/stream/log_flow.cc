@@ -231,10 +231,11 @@ replication::Located LogFlowSink::Locate(Offset offset) {
     at.previous = state.end;
   } else if (boundary.ok()) {
     at.previous = boundary->offset;
-    auto entries = log_.Read(offset, 1);
-    if (entries.ok() && !entries->empty()) {
-      at.next = entries->front().to;
-      at.in_batch = entries->front().kind == EntryKind::kBatch;
+    // Not by reading: what is damaged here is still between boundaries that are known.
+    auto entry = log_.Search([&](const Entry& e) { return e.to > offset; });
+    if (entry.ok() && *entry) {
+      at.next = (*entry)->to;
+      at.in_batch = (*entry)->kind == EntryKind::kBatch;
     }
   }
   return at;

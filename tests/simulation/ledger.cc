@@ -330,9 +330,12 @@ void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
     if (!ours.ok() || !theirs.ok()) return;  // CheckHeld says why
     const Entry& a = ours->front();
     const Entry& b = theirs->front();
-    // Unless an operator gave it up.
-    const bool missing = a.kind == EntryKind::kBatch && b.kind == EntryKind::kGap &&
-                         DecodeGap(b.body.view())->reason != GapReason::kCorrupt;
+    bool missing = a.kind == EntryKind::kBatch && b.kind == EntryKind::kGap;
+    if (missing && flipped_) {
+      // An operator gave it up; or the source had trimmed it when it was needed again, and was then set back.
+      const GapReason reason = DecodeGap(b.body.view())->reason;
+      missing = reason != GapReason::kCorrupt && reason != GapReason::kReplicaRegressed;
+    }
     const bool differs = a.kind == EntryKind::kBatch && b.kind == EntryKind::kBatch && a.body != b.body;
     if (missing || differs) {
       time_.Violate(fmt::format("{} holds {}, its replica {} holds {}", ToString(source.origin()), Describe(a),
