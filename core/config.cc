@@ -30,7 +30,8 @@ std::vector<Setting> CoreSettings(CoreConfig& config) {
                                             .write_buffer = "32MiB",
                                             .block_cache = "32MiB",
                                             .tail_cache = "64MiB",
-                                            .commit_queue_max = "64MiB"}));
+                                            .commit_queue_max = "64MiB",
+                                            .kafka_directions = {}}));
   return all;
 }
 

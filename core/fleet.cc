@@ -7,6 +7,7 @@
 #include "core/admission.h"
 #include "core/fleet_documents.h"
 #include "fabric/base/error.h"
+#include "fabric/base/names.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
@@ -43,7 +44,7 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
       if (!edge.ParseFromString(std::string(cursor->value()))) {
         return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", "a stored edge document is damaged");
       }
-      edges_[edge.edge()] = edge;
+      Show(edge);
     }
     SELVAGE_RETURN_IF_ERROR(cursor->status());
   }
@@ -92,8 +93,13 @@ absl::Status Fleet::StoreEdge(const v1::StoredEdge& edge) {
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
-  edges_[edge.edge()] = edge;
+  Show(edge);
   return absl::OkStatus();
+}
+
+void Fleet::Show(const v1::StoredEdge& edge) {
+  edges_[edge.edge()] = edge;
+  for (const v1::StoredTenure& tenure : edge.tenures()) slot_edges_[Slot(tenure.slot())] = edge.edge();
 }
 
 v1::StoredCore Fleet::NextGeneration() const {
@@ -180,6 +186,18 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
 
 // --- Control -------------------------------------------------------------------------------------------------------
 
+absl::Status Fleet::CheckNameFree(const std::string& name) const {
+  const size_t dot = name.find('.');
+  if (dot == std::string::npos) return absl::OkStatus();
+  const std::string first = name.substr(0, dot);
+  const auto rest = node_.catalog().Find(name.substr(dot + 1));
+  const bool is_part = rest && (rest->direction() == v1::UP || rest->direction() == v1::DOWN) && IsDnsLabel(first);
+  if (!is_part && !SlotOf(first)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "name_reserved",
+                   fmt::format("{} would be edge {}'s part of a stream {}", name, first, name.substr(dot + 1)),
+                   "choose a name that does not begin with an edge's id and a dot");
+}
+
 absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition definition) {
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
   {
@@ -188,6 +206,7 @@ absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition de
       return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists", fmt::format("stream {} exists", definition.name()),
                        "selvagectl stream describe shows it; stream set changes its settings");
     }
+    SELVAGE_RETURN_IF_ERROR(CheckNameFree(definition.name()));
     v1::StoredCore core = NextGeneration();
     definition.set_generation(core.generation());
     definition.set_created(core.generation());
@@ -313,7 +332,7 @@ absl::Status Fleet::ChangeEdge(const std::string& name, const std::function<void
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
-  edges_[name] = edge;
+  Show(edge);
   core_ = core;
   return absl::OkStatus();
 }
@@ -344,6 +363,24 @@ std::optional<Slot> Fleet::SlotOf(const std::string& edge) const {
   auto it = edges_.find(edge);
   if (it == edges_.end() || it->second.tenures().empty()) return std::nullopt;
   return Slot(it->second.tenures(it->second.tenures_size() - 1).slot());
+}
+
+std::optional<std::string> Fleet::EdgeOf(Slot slot) const {
+  absl::MutexLock lock(&mutex_);
+  auto it = slot_edges_.find(slot);
+  if (it == slot_edges_.end()) return std::nullopt;
+  return it->second;
+}
+
+uint32_t Fleet::slots_used() const {
+  absl::MutexLock lock(&mutex_);
+  return core_.next_slot();
+}
+
+std::string Fleet::cluster_id() const {
+  absl::MutexLock lock(&mutex_);
+  auto id = ClusterId::FromBytes(core_.cluster_id());
+  return id ? id->hex() : "";
 }
 
 }  // namespace selvage

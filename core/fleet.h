@@ -69,6 +69,7 @@ class Fleet {
   absl::Status BranchDownLog(EmbeddedLog& log, const LogPosition& from);
 
   // Control.
+  /// Errors: "stream_exists", "name_reserved", those of CompleteDefinition.
   absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request);
   absl::StatusOr<int> DeleteStream(const std::string& name);
@@ -82,6 +83,12 @@ class Fleet {
   absl::StatusOr<v1::EdgeSummary> Retire(const std::string& edge);
   /// The slot an edge writes to now.
   std::optional<Slot> SlotOf(const std::string& edge) const;
+  /// The edge that writes, or once wrote, to a slot.
+  std::optional<std::string> EdgeOf(Slot slot) const;
+  /// Slots below this number were given away.
+  uint32_t slots_used() const;
+  /// The cluster's name.
+  std::string cluster_id() const;
   /// One row for each flow of each edge (or of one), as the core sees it.
   std::vector<v1::FlowStatus> FlowStatuses(const std::string& edge) const;
 
@@ -100,7 +107,10 @@ class Fleet {
   // Durable first, then visible.
   absl::Status StoreEdge(const v1::StoredEdge& edge);
   absl::Status StoreCore(const v1::StoredCore& core);
+  void Show(const v1::StoredEdge& edge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::StoredCore NextGeneration() const;
+  /// Error: "name_reserved" for a name that means a part of another stream.
+  absl::Status CheckNameFree(const std::string& name) const;
   absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change, bool new_generation);
   v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasReported(const std::string& edge) const;
@@ -112,6 +122,7 @@ class Fleet {
   mutable absl::Mutex mutex_;
   v1::StoredCore core_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::StoredEdge> edges_ ABSL_GUARDED_BY(mutex_);
+  std::map<Slot, std::string> slot_edges_ ABSL_GUARDED_BY(mutex_);  // also of former slots
   std::map<std::string, bool> dirty_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Link> links_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_link_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -72,7 +72,7 @@ absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
   }));
   {
     absl::MutexLock lock(&mutex_);
-    edges_[edge.edge()] = edge;
+    Show(edge);
     core_ = core;
   }
   v1::Welcome& welcome = admission.welcome;

@@ -10,6 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/core_admin.h"
+#include "core/core_topics.h"
 #include "core/fleet.h"
 #include "core/peer_link.h"
 #include "fabric/admin/admin_service.h"
@@ -18,6 +19,7 @@
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
+#include "fabric/kafka/service/kafka_service.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
 #include "fabric/security/tls_files.h"
@@ -120,6 +122,8 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   http_options.handlers = OperatorHandlers(metrics, health);
   SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
 
+  SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config));
+
   absl::Duration opening = SystemClock().Monotonic();
   SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, shutdown, health)));
   Fleet fleet(store->state(), std::string(Version()));
@@ -142,13 +146,16 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
                                                            AdminRequestMax(config.batch_max_bytes)},
                                                           {&links.service(), &admin}));
   auto flusher = std::make_unique<FleetFlusher>(fleet);
+  CoreTopics topics(fleet, backend, config.slots_ahead);
+  kafka->Serve(fleet.cluster_id(), topics, store->state(), metrics);
   health.SetReady("store");
   LogInfo("core started", {{"core", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
-                           {"link_port", server->port()}, {"http_port", http->port()},
+                           {"link_port", server->port()}, {"http_port", http->port()}, {"kafka_port", kafka->port()},
                            {"open_ms", absl::ToInt64Milliseconds(opening)}});
 
   absl::Status ended = shutdown.Wait();
   LogInfo("core stopping", {{"core", config.node_id}});
+  kafka->Stop();
   links.Stop(kStopDeadline, absl::Seconds(1));
   server->Shutdown(kStopDeadline);
   link_threads.join();

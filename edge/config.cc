@@ -48,7 +48,8 @@ std::vector<Setting> EdgeSettings(EdgeConfig& config) {
                                             .write_buffer = "8MiB",
                                             .block_cache = "8MiB",
                                             .tail_cache = "8MiB",
-                                            .commit_queue_max = "16MiB"}));
+                                            .commit_queue_max = "16MiB",
+                                            .kafka_directions = {"up", "local"}}));
   return all;
 }
 

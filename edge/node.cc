@@ -1,5 +1,7 @@
 #include "edge/node.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
@@ -10,6 +12,7 @@
 #include "absl/time/time.h"
 #include "edge/edge_admin.h"
 #include "edge/edge_state.h"
+#include "edge/edge_topics.h"
 #include "edge/uplink.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
@@ -17,6 +20,7 @@
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
+#include "fabric/kafka/service/kafka_service.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
 #include "fabric/security/tls_files.h"
@@ -105,6 +109,8 @@ absl::Status RunEdge(const EdgeConfig& config) {
   http_options.handlers = OperatorHandlers(metrics, health);
   SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
 
+  SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config));
+
   absl::Duration opening = SystemClock().Monotonic();
   SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, shutdown, health)));
   EdgeState state(store->state(), std::string(Version()));
@@ -125,14 +131,18 @@ absl::Status RunEdge(const EdgeConfig& config) {
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls),
                                                            AdminRequestMax(config.batch_max_bytes)},
                                                           {&admin}));
+  EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
+  // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
+  kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");
   link.Start();
   LogInfo("edge started", {{"edge", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
-                           {"admin_port", server->port()}, {"http_port", http->port()},
+                           {"admin_port", server->port()}, {"http_port", http->port()}, {"kafka_port", kafka->port()},
                            {"open_ms", absl::ToInt64Milliseconds(opening)}});
 
   absl::Status ended = shutdown.Wait();
   LogInfo("edge stopping", {{"edge", config.node_id}});
+  kafka->Stop();
   link.Stop();
   server->Shutdown(kStopDeadline);
   link_threads.join();

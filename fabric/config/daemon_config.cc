@@ -16,7 +16,7 @@ constexpr absl::Duration kDay = absl::Hours(24);
 absl::StatusOr<std::string> ParseStreamName(std::string_view text) {
   if (IsStreamName(text)) return std::string(text);
   return MakeError(absl::StatusCode::kInvalidArgument, "bad_value",
-                   fmt::format("{} is not a stream name: write 1 to {} letters, digits, _ and -",
+                   fmt::format("{} is not a stream name: write 1 to {} letters, digits, dots, _ and -",
                                QuoteValue(text), kMaxStreamName));
 }
 
@@ -83,6 +83,37 @@ std::vector<Setting> ServiceSettings(DaemonConfig& config, const DaemonDefaults&
   };
 }
 
+std::vector<Setting> KafkaSettings(KafkaConfig& kafka, const DaemonDefaults& defaults) {
+  std::vector<Setting> all = {
+      OptionalListenSetting("kafka.listen", &kafka.listen)
+          .Default("127.0.0.1:9092")
+          .Help("Where Kafka clients are served; off: nowhere."),
+      OptionalAddressSetting("kafka.advertise", &kafka.advertise)
+          .Default("")
+          .Help("Address that clients are told to connect to; by default the one of kafka.listen. Needed when that is "
+                "not one that clients can reach, as 0.0.0.0."),
+      BoolSetting("kafka.allow_remote", &kafka.allow_remote)
+          .Default("false")
+          .Help("Needed as well when kafka.listen is not a loopback address, since anyone who reaches it can read and "
+                "write."),
+      BoolSetting("kafka.tls", &kafka.tls)
+          .Default("false")
+          .Help("Serve TLS, with the certificate of tls.cert; clients are not asked for one."),
+      BoolSetting("kafka.auto_create", &kafka.auto_create)
+          .Default("true")
+          .Help("A topic that a client asks for, and allows to be made, is made."),
+      IntegerSetting("kafka.partitions", &kafka.partitions, {.min = 1, .max = 1024})
+          .Default("1")
+          .Help("Partitions of a topic that a client makes without saying how many."),
+  };
+  if (!defaults.kafka_directions.empty()) {
+    all.push_back(ChoiceSetting("kafka.direction", defaults.kafka_directions, &kafka.direction)
+                      .Default(defaults.kafka_directions.front())
+                      .Help("Direction of a topic that a client makes without saying one."));
+  }
+  return all;
+}
+
 std::vector<Setting> StorageSettings(StorageConfig& storage, const DaemonDefaults& defaults) {
   return {
       SizeSetting("storage.budget", &storage.budget,
@@ -110,6 +141,15 @@ std::vector<Setting> StorageSettings(StorageConfig& storage, const DaemonDefault
           .Default(defaults.commit_queue_max)
           .Help("Writes waiting for a sync beyond this are refused as overload."),
   };
+}
+
+void CheckKafkaConfig(const KafkaConfig& kafka, ConfigProblems& problems) {
+  if (kafka.listen.empty()) return;
+  problems.Require(
+      IsLoopback(kafka.listen) || kafka.allow_remote, {"kafka.listen", "kafka.allow_remote"},
+      "has no authentication and is not a loopback address; set kafka.allow_remote: true if that is meant");
+  problems.Require(!IsAnyAddress(kafka.listen) || !kafka.advertise.empty(), {"kafka.advertise", "kafka.listen"},
+                   "must be given, since clients cannot connect to an address that means all interfaces");
 }
 
 }  // namespace
@@ -151,6 +191,7 @@ std::vector<Setting> LinkTimeSettings(absl::Duration& heartbeat, absl::Duration&
 
 std::vector<Setting> NodeSettings(DaemonConfig& config, const DaemonDefaults& defaults) {
   std::vector<Setting> all = ServiceSettings(config, defaults);
+  AppendSettings(all, KafkaSettings(config.kafka, defaults));
   AppendSettings(all, StorageSettings(config.storage, defaults));
   all.push_back(SizeSetting("batch.max_bytes", &config.batch_max_bytes, {.min = kKiB, .max = 16 * kMiB})
                     .Default("1048588")
@@ -167,6 +208,7 @@ void CheckDaemonConfig(const DaemonConfig& config, ConfigProblems& problems) {
   problems.Require(
       IsLoopback(config.http.listen) || config.http.allow_remote, {"http.listen", "http.allow_remote"},
       "has no authentication and is not a loopback address; set http.allow_remote: true if that is meant");
+  CheckKafkaConfig(config.kafka, problems);
   problems.Require(storage.budget == 0 || storage.reserve < storage.budget,
                    {"storage.reserve", "storage.budget"},
                    fmt::format("must be less than storage.budget ({})", SpellSize(storage.budget)));

@@ -24,6 +24,16 @@ struct HttpConfig {
   bool allow_remote = false;
 };
 
+struct KafkaConfig {
+  Address listen;     ///< empty: Kafka clients are not served
+  Address advertise;  ///< empty: the listening address
+  bool allow_remote = false;
+  bool tls = false;
+  bool auto_create = true;
+  uint32_t partitions = 0;
+  std::string direction;  ///< of a topic that a client makes; empty at the core, where it is local
+};
+
 /// All in bytes.
 struct StorageConfig {
   uint64_t budget = 0;  ///< 0: no limit
@@ -55,6 +65,7 @@ struct DaemonConfig {
   std::string data_dir;
   TlsConfig tls;
   HttpConfig http;
+  KafkaConfig kafka;
   LogOptions log;
   StorageConfig storage;
   uint64_t batch_max_bytes = 0;
@@ -69,6 +80,7 @@ struct DaemonDefaults {
   std::string block_cache;
   std::string tail_cache;
   std::string commit_queue_max;
+  std::vector<std::string> kafka_directions;  ///< to choose from, the default first; empty: no choice
 };
 
 void AppendSettings(std::vector<Setting>& all, std::vector<Setting> more);
@@ -77,7 +89,7 @@ void AppendSettings(std::vector<Setting>& all, std::vector<Setting> more);
 std::vector<Setting> IdentitySettings(DaemonConfig& config);
 /// Rows of the link that both ends have.
 std::vector<Setting> LinkTimeSettings(absl::Duration& heartbeat, absl::Duration& timeout);
-/// Rows for http, log, storage, batch and streams.
+/// Rows for http, kafka, log, storage, batch and streams.
 std::vector<Setting> NodeSettings(DaemonConfig& config, const DaemonDefaults& defaults);
 
 /// What no single setting shows: settings that do not go together.

@@ -129,6 +129,17 @@ Setting ListenSetting(std::string path, Address* target) {
   return setting;
 }
 
+Setting OptionalListenSetting(std::string path, Address* target) {
+  Setting setting = Scalar(std::move(path), "IP:port or off");
+  setting.set = [target](const std::string& text) {
+    *target = {};
+    if (text.empty() || text == "off") return absl::OkStatus();
+    SELVAGE_ASSIGN_OR_RETURN(*target, ParseListenAddress(text));
+    return absl::OkStatus();
+  };
+  return setting;
+}
+
 Setting OptionalAddressSetting(std::string path, Address* target) {
   Setting setting = Scalar(std::move(path), "host:port");
   setting.set = [target](const std::string& text) {

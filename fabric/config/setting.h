@@ -64,6 +64,8 @@ Setting DurationSetting(std::string path, absl::Duration* target, Limits<absl::D
 Setting IntegerSetting(std::string path, uint32_t* target, Limits<uint32_t> limits);
 Setting DnsLabelSetting(std::string path, std::string* target);
 Setting ListenSetting(std::string path, Address* target);
+/// Also "off" or an empty text, which leave the address empty.
+Setting OptionalListenSetting(std::string path, Address* target);
 /// An empty text is allowed and means none.
 Setting OptionalAddressSetting(std::string path, Address* target);
 /// At least one.

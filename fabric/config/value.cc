@@ -189,6 +189,12 @@ bool IsLoopback(const Address& address) {
   return !error && ip.is_loopback();
 }
 
+bool IsAnyAddress(const Address& address) {
+  boost::system::error_code error;
+  const auto ip = boost::asio::ip::make_address(address.host, error);
+  return !error && ip.is_unspecified();
+}
+
 absl::StatusOr<std::string> ParseDnsLabel(std::string_view text) {
   if (IsDnsLabel(text)) return std::string(text);
   return BadValue(

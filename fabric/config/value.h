@@ -53,6 +53,8 @@ absl::StatusOr<Address> ParseAddress(std::string_view text);
 absl::StatusOr<Address> ParseListenAddress(std::string_view text);
 /// True when only this machine reaches it.
 bool IsLoopback(const Address& address);
+/// True for an address that means all interfaces, as 0.0.0.0.
+bool IsAnyAddress(const Address& address);
 
 /// 1 to 63 lower-case letters, digits and hyphens, no hyphen first or last; returned as it is.
 absl::StatusOr<std::string> ParseDnsLabel(std::string_view text);

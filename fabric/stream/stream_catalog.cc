@@ -24,7 +24,7 @@ absl::Status Invalid(std::string_view what, std::string_view hint) {
 absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition) {
   if (!IsStreamName(definition.name())) {
     return Invalid(fmt::format("'{}' is not a stream name", definition.name()),
-                   fmt::format("use 1 to {} of a-z, A-Z, 0-9, '_' and '-'", kMaxStreamName));
+                   fmt::format("use 1 to {} of a-z, A-Z, 0-9, '.', '_' and '-'", kMaxStreamName));
   }
   if (!v1::Direction_IsValid(definition.direction()) || definition.direction() == v1::DIRECTION_UNSPECIFIED) {
     return Invalid(fmt::format("stream {} has no direction", definition.name()),

@@ -52,13 +52,15 @@ std::string ConfigText(const Settings& settings) {
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Make(Options options) {
   SELVAGE_ASSIGN_OR_RETURN(ReservedPort admin, ReservePort());
   SELVAGE_ASSIGN_OR_RETURN(ReservedPort http, ReservePort());
+  SELVAGE_ASSIGN_OR_RETURN(ReservedPort kafka, ReservePort());
   options.settings["data_dir"] = options.dir + "/data";
   options.settings[options.admin_setting] = LocalAddress(admin.port());
   options.settings["http.listen"] = LocalAddress(http.port());
+  options.settings["kafka.listen"] = LocalAddress(kafka.port());
   std::error_code failed;
   std::filesystem::create_directories(options.dir, failed);
   if (failed) return Failure(failed.message());
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), std::move(admin), std::move(http)));
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), std::move(admin), std::move(http), std::move(kafka)));
   SELVAGE_RETURN_IF_ERROR(daemon->WriteConfig());
   return daemon;
 }

@@ -67,6 +67,8 @@ class Daemon {
   std::string log_path() const { return options_.dir + "/log"; }
   uint16_t admin_port() const { return admin_port_.port(); }
   std::string admin_address() const { return LocalAddress(admin_port()); }
+  /// Where Kafka clients connect.
+  std::string kafka_address() const { return LocalAddress(kafka_port_.port()); }
 
   /// A client of the admin service as the operator; another one after each start, so that no call waits for a
   /// connection's backoff. Calls take 10 s at most.
@@ -88,14 +90,18 @@ class Daemon {
   }
 
  private:
-  Daemon(Options options, ReservedPort admin, ReservedPort http)
-      : options_(std::move(options)), admin_port_(std::move(admin)), http_port_(std::move(http)) {}
+  Daemon(Options options, ReservedPort admin, ReservedPort http, ReservedPort kafka)
+      : options_(std::move(options)),
+        admin_port_(std::move(admin)),
+        http_port_(std::move(http)),
+        kafka_port_(std::move(kafka)) {}
   absl::Status WriteConfig() const;
   std::string LogTail() const;
 
   Options options_;
   const ReservedPort admin_port_;
   const ReservedPort http_port_;
+  const ReservedPort kafka_port_;
   std::unique_ptr<ChildProcess> process_;
   absl::Mutex mutex_;
   std::shared_ptr<const ctl::Client> client_ ABSL_GUARDED_BY(mutex_);

@@ -54,6 +54,10 @@ void CheckAccepted(const DaemonConfig& config) {
                 !config.tls.key.empty() && !config.tls.ca.empty());
   SELVAGE_CHECK(IsLoopback(config.http.listen) || config.http.allow_remote);
   CheckListen(config.http.listen);
+  if (!config.kafka.listen.empty()) {
+    SELVAGE_CHECK(IsLoopback(config.kafka.listen) || config.kafka.allow_remote);
+    CheckListen(config.kafka.listen);
+  }
   const StorageConfig& storage = config.storage;
   SELVAGE_CHECK(storage.budget == 0 || storage.reserve < storage.budget);
   SELVAGE_CHECK(storage.commit_queue_max >= storage.commit_group_max && storage.commit_group_max > 0);

@@ -22,6 +22,8 @@ constexpr Row kCodes[] = {
     {"edge_retired", ErrorCode::kPolicyViolation},
     {"read_only_replica", ErrorCode::kPolicyViolation},
     {"wrong_node", ErrorCode::kPolicyViolation},
+    {"origin_topic", ErrorCode::kPolicyViolation},
+    {"name_reserved", ErrorCode::kInvalidTopic},
     {"immutable", ErrorCode::kPolicyViolation},
     {"stream_attached", ErrorCode::kPolicyViolation},
     {"compaction_not_replicated", ErrorCode::kInvalidConfig},

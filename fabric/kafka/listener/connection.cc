@@ -57,7 +57,6 @@ void Connection::CloseNow() {
   for (const auto& slot : slots_) slot->call.Close();
   answered_->Raise();
   written_->Raise();
-  if (gone_) std::exchange(gone_, nullptr)();
 }
 
 void Connection::Refuse(std::string_view why) {

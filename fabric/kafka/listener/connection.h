@@ -34,8 +34,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Socket = boost::asio::ip::tcp::socket;
 
-  /// `tls` may be null. `gone` is called once, on the strand, when nothing more will be read.
+  /// `tls` may be null. `gone` is called once, when nothing of the connection runs or waits any more.
   Connection(Shared& shared, Socket socket, boost::asio::ssl::context* tls, std::function<void()> gone);
+
+  ~Connection() { gone_(); }
 
   void Start();
   /// From any thread.
@@ -71,7 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Shared& shared_;
   Socket socket_;
   std::unique_ptr<boost::asio::ssl::stream<Socket&>> tls_;
-  std::function<void()> gone_;
+  const std::function<void()> gone_;
   const boost::asio::any_io_executor strand_;
   std::string host_;  // of the client
   std::deque<std::shared_ptr<Slot>> slots_;

@@ -11,6 +11,7 @@
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/listener/connection.h"
+#include "fabric/telemetry/log.h"
 
 namespace selvage::kafka {
 
@@ -28,6 +29,9 @@ absl::Status ListenFailed(const Listener::Options& options, std::string_view why
                    fmt::format("cannot listen on {}:{}: {}", options.host, options.port, why),
                    "choose another kafka.listen, or end what holds the port", Retry::kYes);
 }
+
+/// For requests under way when the listener stops.
+constexpr absl::Duration kStopMax = absl::Seconds(5);
 
 }  // namespace
 
@@ -83,18 +87,19 @@ class Listener::Server {
       acceptor_.close(ignored);
       for (auto& [number, connection] : Connections()) connection->Close();
     });
-    // What is still suspended ends with the pool.
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(+[](std::map<uint64_t, std::weak_ptr<Connection>>* c) { return c->empty(); },
-                                            &connections_),
-                            absl::Seconds(2));
-    mutex_.Unlock();
+    // Handlers see that their connection is gone, or are called back by the committer.
+    if (!AwaitAllGone()) LogWarning("requests of Kafka clients did not end in time", {});
     pool_.stop();
     pool_.join();
-    mutex_.Lock();
   }
 
  private:
+  bool AwaitAllGone() {
+    absl::MutexLock lock(&mutex_);
+    auto all_gone = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return connections_.empty(); };
+    return mutex_.AwaitWithTimeout(absl::Condition(&all_gone), kStopMax);
+  }
+
   std::map<uint64_t, std::shared_ptr<Connection>> Connections() {
     absl::MutexLock lock(&mutex_);
     std::map<uint64_t, std::shared_ptr<Connection>> alive;
@@ -133,9 +138,10 @@ class Listener::Server {
       boost::system::error_code error;
       tcp::socket socket = co_await acceptor_.async_accept(
           asio::make_strand(pool_), asio::redirect_error(asio::use_awaitable, error));
+      if (!acceptor_.is_open()) break;
       if (!error) {
         Take(std::move(socket));
-      } else if (acceptor_.is_open()) {
+      } else {
         asio::steady_timer pause(acceptor_.get_executor(), absl::ToChronoMilliseconds(kAcceptPause));
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
       }

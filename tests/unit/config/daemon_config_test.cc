@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -44,6 +45,12 @@ TEST(EdgeConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->link.receive_window, 4 * kMiB);
   EXPECT_EQ(config->admin_listen.ToString(), "127.0.0.1:7444");
   EXPECT_EQ(config->http.listen.ToString(), "127.0.0.1:9464");
+  EXPECT_EQ(config->kafka.listen.ToString(), "127.0.0.1:9092");
+  EXPECT_TRUE(config->kafka.advertise.empty());
+  EXPECT_FALSE(config->kafka.tls);
+  EXPECT_TRUE(config->kafka.auto_create);
+  EXPECT_EQ(config->kafka.partitions, 1u);
+  EXPECT_EQ(config->kafka.direction, "up");
   EXPECT_EQ(config->log.level, LogLevel::kInfo);
   EXPECT_EQ(config->log.format, LogFormat::kText);
   EXPECT_EQ(config->storage.budget, 10 * kGiB);
@@ -66,12 +73,28 @@ TEST(CoreConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->link.receive_window, 8 * kMiB);
   EXPECT_EQ(config->link.max_links, 10000u);
   EXPECT_EQ(config->slots_ahead, 8u);
+  EXPECT_EQ(config->kafka.direction, "");
   EXPECT_EQ(config->http.listen.ToString(), "127.0.0.1:9465");
   EXPECT_EQ(config->storage.budget, 0u);
   EXPECT_EQ(config->storage.write_buffer, 32 * kMiB);
   EXPECT_EQ(config->storage.block_cache, 32 * kMiB);
   EXPECT_EQ(config->storage.tail_cache, 64 * kMiB);
   EXPECT_EQ(config->storage.commit_queue_max, 64 * kMiB);
+}
+
+TEST(EdgeConfig, KafkaIsServedWhereClientsCanFindIt) {
+  for (const char* off : {"off", "''"}) {
+    const auto config = ParseEdgeConfig(EdgeYaml("", fmt::format("kafka: {{listen: {}}}", off)), "edge.yaml");
+    ASSERT_TRUE(config.ok()) << Describe(config.status());
+    EXPECT_TRUE(config->kafka.listen.empty());
+  }
+  EXPECT_THAT(EdgeRefusal(EdgeYaml("", "kafka: {listen: '10.0.0.7:9092'}")),
+              ::testing::HasSubstr("set kafka.allow_remote: true"));
+  EXPECT_THAT(EdgeRefusal(EdgeYaml("", "kafka: {listen: '0.0.0.0:9092', allow_remote: true}")),
+              ::testing::HasSubstr("kafka.advertise"));
+  EXPECT_EQ(EdgeRefusal(EdgeYaml("", "kafka: {listen: '0.0.0.0:9092', allow_remote: true, advertise: 'rig-7:9092'}")),
+            "");
+  EXPECT_NE(EdgeRefusal(EdgeYaml("", "kafka: {direction: down}")), "");
 }
 
 TEST(EdgeConfig, ReadsLinkLogAndStreams) {
@@ -134,13 +157,13 @@ TEST(EdgeConfig, SettingsThatDoNotGoTogetherAreRefused) {
 TEST(EdgeConfig, OutOfRangeAndForeignSettingsAreRefused) {
   EXPECT_EQ(EdgeRefusal(EdgeYaml("", "batch: {max_bytes: 20MiB}")),
             "edge.yaml:6:20: batch.max_bytes: \"20MiB\" is out of range: write 1KiB to 16MiB");
-  EXPECT_EQ(EdgeRefusal(EdgeYaml("", "streams: [{name: a.b}]")),
-            "edge.yaml:6:18: streams[0].name: \"a.b\" is not a stream name: write 1 to 185 letters, digits, "
-            "_ and -");
+  EXPECT_EQ(EdgeRefusal(EdgeYaml("", "streams: [{name: a/b}]")),
+            "edge.yaml:6:18: streams[0].name: \"a/b\" is not a stream name: write 1 to 249 letters, digits, "
+            "dots, _ and -");
   EXPECT_EQ(
       EdgeRefusal(EdgeYaml("", "slots: {ahead: 8}")),
       "edge.yaml:6:1: slots is not a setting; allowed here: node, data_dir, tls, link, admin, http, log, "
-      "storage, batch, streams");
+      "kafka, storage, batch, streams");
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesItInErrors) {

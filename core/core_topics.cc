@@ -1,0 +1,144 @@
+#include "core/core_topics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "fabric/base/error.h"
+
+namespace selvage {
+namespace {
+
+/// How many times the wanted free slots a new core shows: a fleet can double several times over before consumers see a
+/// change.
+constexpr uint64_t kFirstShown = 4;
+
+v1::LogAddress AddressOf(const std::string& edge, const std::string& stream, int32_t partition) {
+  v1::LogAddress address;
+  address.set_edge(edge);
+  address.set_stream(stream);
+  address.set_partition(partition);
+  return address;
+}
+
+}  // namespace
+
+uint32_t SlotsShown(uint32_t used, uint32_t ahead) {
+  uint64_t shown = kFirstShown * ahead;
+  while (shown < uint64_t{used} + ahead) shown *= 2;
+  return static_cast<uint32_t>(std::min<uint64_t>(shown, UINT32_MAX));
+}
+
+absl::StatusOr<CoreTopics::Meaning> CoreTopics::Resolve(const std::string& topic) const {
+  if (auto definition = fleet_.node().catalog().Find(topic)) return Meaning{*std::move(definition), ""};
+  const size_t dot = topic.find('.');
+  if (dot == std::string::npos) return UnknownStream(topic);
+  const std::string edge = topic.substr(0, dot);
+  auto definition = fleet_.node().catalog().Find(topic.substr(dot + 1));
+  const bool has_parts = definition && (definition->direction() == v1::UP || definition->direction() == v1::DOWN);
+  if (!has_parts || !fleet_.SlotOf(edge)) return UnknownStream(topic);
+  return Meaning{*std::move(definition), edge};
+}
+
+int32_t CoreTopics::PartitionsOf(const Meaning& meaning) const {
+  const int32_t own = meaning.definition.partitions();
+  if (meaning.definition.direction() != v1::UP || !meaning.edge.empty()) return own;
+  const uint64_t all = uint64_t{SlotsShown(fleet_.slots_used(), slots_ahead_)} * static_cast<uint64_t>(own);
+  return static_cast<int32_t>(std::min<uint64_t>(all, INT32_MAX));
+}
+
+std::vector<kafka::Topic> CoreTopics::List() {
+  std::vector<kafka::Topic> topics;
+  for (v1::StreamDefinition& definition : fleet_.node().catalog().All()) {
+    Meaning meaning{std::move(definition), ""};
+    const int32_t partitions = PartitionsOf(meaning);
+    topics.push_back({meaning.definition.name(), partitions, std::move(meaning.definition)});
+  }
+  return topics;
+}
+
+absl::StatusOr<kafka::Topic> CoreTopics::Find(const std::string& name) {
+  SELVAGE_ASSIGN_OR_RETURN(Meaning meaning, Resolve(name));
+  const int32_t partitions = PartitionsOf(meaning);
+  return kafka::Topic{name, partitions, std::move(meaning.definition)};
+}
+
+absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::string& topic, int32_t partition) {
+  const int32_t shown = PartitionsOf(meaning);
+  if (partition < 0 || partition >= shown) {
+    return WrongPartition(AddressOf("", topic, partition), fmt::format("partitions 0 to {}", shown - 1));
+  }
+  const int32_t own = meaning.definition.partitions();
+  LogOrigin origin{meaning.edge, Slot(0), meaning.definition.name(), PartitionId(partition % own)};
+  if (meaning.edge.empty()) {
+    origin.slot = Slot(static_cast<uint32_t>(partition / own));
+    auto edge = fleet_.EdgeOf(origin.slot);
+    if (!edge) return nullptr;  // a free slot
+    origin.edge = *std::move(edge);
+  } else {
+    origin.slot = fleet_.SlotOf(meaning.edge).value_or(Slot(0));
+  }
+  // Null while the edge has sent nothing of it.
+  return fleet_.node().logs().Find(origin);
+}
+
+absl::StatusOr<Log*> CoreTopics::FindForReading(const std::string& topic, int32_t partition) {
+  SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
+  if (meaning.definition.direction() == v1::UP) return FindReplica(meaning, topic, partition);
+  return admin_.FindLog(AddressOf(meaning.edge, meaning.definition.name(), partition), LogUse::kRead);
+}
+
+absl::Status CoreTopics::RefuseWrite(const Meaning& meaning, int32_t partition) const {
+  const int32_t own = meaning.definition.partitions();
+  std::string edge = meaning.edge;
+  if (edge.empty() && partition >= 0) {
+    edge = fleet_.EdgeOf(Slot(static_cast<uint32_t>(partition / own))).value_or("");
+  }
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "read_only_replica",
+      edge.empty() ? fmt::format("stream {} is written at the edges; the core holds replicas", meaning.definition.name())
+                   : fmt::format("partition {} of stream {} is written at edge {}, as its partition {}; the core holds "
+                                 "a replica",
+                                 partition, meaning.definition.name(), edge, partition % own),
+      edge.empty() ? "produce at an edge" : fmt::format("produce to {} at edge {}", meaning.definition.name(), edge));
+}
+
+absl::StatusOr<Log*> CoreTopics::FindForWriting(const std::string& topic, int32_t partition) {
+  SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
+  const std::string& stream = meaning.definition.name();
+  if (meaning.definition.direction() == v1::UP) return RefuseWrite(meaning, partition);
+  if (meaning.definition.direction() == v1::DOWN && meaning.edge.empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "edge_needed",
+                     fmt::format("stream {} has a log for each edge", stream),
+                     fmt::format("produce to <edge>.{}", stream));
+  }
+  return admin_.FindLog(AddressOf(meaning.edge, stream, partition), LogUse::kWrite);
+}
+
+absl::StatusOr<kafka::Topic> CoreTopics::Create(v1::StreamDefinition definition) {
+  if (definition.direction() == v1::DIRECTION_UNSPECIFIED) definition.set_direction(v1::LOCAL);
+  SELVAGE_ASSIGN_OR_RETURN(definition, admin_.CreateStream(definition));
+  return Find(definition.name());
+}
+
+absl::Status CoreTopics::CheckWhole(const std::string& topic) const {
+  SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
+  if (meaning.edge.empty()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "origin_topic",
+                   fmt::format("{} is edge {}'s part of stream {}", topic, meaning.edge, meaning.definition.name()),
+                   fmt::format("change {}, for all edges", meaning.definition.name()));
+}
+
+absl::StatusOr<kafka::Topic> CoreTopics::Set(const v1::SetStreamRequest& request) {
+  SELVAGE_RETURN_IF_ERROR(CheckWhole(request.stream()));
+  SELVAGE_RETURN_IF_ERROR(admin_.SetStream(request).status());
+  return Find(request.stream());
+}
+
+absl::Status CoreTopics::Delete(const std::string& name) {
+  SELVAGE_RETURN_IF_ERROR(CheckWhole(name));
+  return admin_.DeleteStream(name).status();
+}
+
+}  // namespace selvage

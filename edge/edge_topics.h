@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "edge/edge_admin.h"
+#include "fabric/kafka/handlers/topics.h"
+
+namespace selvage {
+
+/// An edge's streams as Kafka topics: every stream is one, with the partitions that it has here.
+class EdgeTopics : public kafka::Topics {
+ public:
+  /// `direction` is that of topics which clients make without saying one. `admin` must outlive it.
+  EdgeTopics(EdgeAdmin& admin, v1::Direction direction) : admin_(admin), direction_(direction) {}
+
+  std::vector<kafka::Topic> List() override;
+  absl::StatusOr<kafka::Topic> Find(const std::string& name) override;
+  absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<kafka::Topic> Create(v1::StreamDefinition definition) override;
+  absl::StatusOr<kafka::Topic> Set(const v1::SetStreamRequest& request) override;
+  absl::Status Delete(const std::string& name) override;
+
+ private:
+  EdgeAdmin& admin_;
+  const v1::Direction direction_;
+};
+
+}  // namespace selvage

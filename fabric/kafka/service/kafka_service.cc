@@ -1,0 +1,47 @@
+#include "fabric/kafka/service/kafka_service.h"
+
+#include <utility>
+
+#include "fabric/base/error.h"
+
+namespace selvage::kafka {
+
+absl::StatusOr<std::unique_ptr<KafkaService>> KafkaService::Bind(const DaemonConfig& config) {
+  std::unique_ptr<Listener> listener;
+  if (!config.kafka.listen.empty()) {
+    Listener::Options options;
+    options.host = config.kafka.listen.host;
+    options.port = config.kafka.listen.port;
+    if (config.kafka.tls) options.tls = TlsFiles{config.tls.cert, config.tls.key, config.tls.ca};
+    SELVAGE_ASSIGN_OR_RETURN(listener, Listener::Bind(std::move(options)));
+  }
+  return std::unique_ptr<KafkaService>(new KafkaService(config, std::move(listener)));
+}
+
+KafkaService::KafkaService(const DaemonConfig& config, std::unique_ptr<Listener> listener)
+    : listener_(std::move(listener)) {
+  const Address& advertised = config.kafka.advertise.empty() ? config.kafka.listen : config.kafka.advertise;
+  // A name may mean ::1 to a client while only 127.0.0.1 is listened on.
+  settings_.host = advertised.host == "localhost" ? "127.0.0.1" : advertised.host;
+  settings_.port = config.kafka.advertise.empty() ? port() : advertised.port;
+  settings_.auto_create = config.kafka.auto_create;
+  settings_.partitions = static_cast<int32_t>(config.kafka.partitions);
+  settings_.batch_max = config.batch_max_bytes;
+}
+
+void KafkaService::Serve(std::string cluster_id, Topics& topics, NodeState& node, Metrics& metrics) {
+  if (listener_ == nullptr) return;
+  settings_.cluster_id = std::move(cluster_id);
+  fetch_sessions_.emplace();
+  context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_});
+  listener_->Serve(*context_);
+}
+
+void KafkaService::Stop() {
+  if (listener_ == nullptr) return;
+  listener_->Stop();
+  // What clients fetched refers to logs.
+  fetch_sessions_.reset();
+}
+
+}  // namespace selvage::kafka

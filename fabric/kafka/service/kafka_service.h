@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "fabric/config/daemon_config.h"
+#include "fabric/kafka/handlers/fetch_sessions.h"
+#include "fabric/kafka/listener/listener.h"
+
+namespace selvage::kafka {
+
+/// A daemon's Kafka side: the listener and what its handlers share. With `kafka.listen: off` it does nothing. Make it
+/// before the store and stop it while the store is open: callbacks of the committer may come until the store is gone.
+class KafkaService {
+ public:
+  /// Binds. Errors: those of Listener::Bind.
+  static absl::StatusOr<std::unique_ptr<KafkaService>> Bind(const DaemonConfig& config);
+
+  /// Begins to serve; once. `cluster_id` tells clients that two addresses are of one cluster. The others must live
+  /// until Stop.
+  void Serve(std::string cluster_id, Topics& topics, NodeState& node, Metrics& metrics);
+  /// Cuts all connections; afterwards no handler runs.
+  void Stop();
+  /// 0 when there is no listener.
+  uint16_t port() const { return listener_ == nullptr ? 0 : listener_->port(); }
+
+ private:
+  KafkaService(const DaemonConfig& config, std::unique_ptr<Listener> listener);
+
+  Settings settings_;
+  std::unique_ptr<Listener> listener_;
+  std::optional<FetchSessions> fetch_sessions_;
+  std::optional<Context> context_;
+};
+
+}  // namespace selvage::kafka
