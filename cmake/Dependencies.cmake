@@ -13,7 +13,10 @@ find_package(fmt REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
-# Not named zstd: that would collide with what RocksDB's package file looks for on a second configure.
+# Not named zstd, snappy or lz4: that would collide with what RocksDB's package file looks for on a second configure.
 pkg_check_modules(libzstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(libz REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(libsnappy REQUIRED IMPORTED_TARGET snappy)
+pkg_check_modules(liblz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)

@@ -5,7 +5,8 @@
 #   pure   no I/O, threads, clock or randomness of its own: base, other pure modules and libraries from the list below
 #   store  pure, plus the storage port
 #   shell  anything
-set(SELVAGE_PURE_LIBRARIES absl:: fmt:: PkgConfig::xxhash PkgConfig::isal PkgConfig::libzstd Boost::headers Boost::json)
+set(SELVAGE_PURE_LIBRARIES absl:: fmt:: PkgConfig::xxhash PkgConfig::isal PkgConfig::libzstd PkgConfig::libz PkgConfig::libsnappy
+    PkgConfig::liblz4 Boost::headers Boost::json)
 
 function(selvage_module)
   cmake_parse_arguments(M "" "NAME;KIND" "SOURCES;DEPS;LINK;PRIVATE_LINK" ${ARGN})

@@ -1,5 +1,3 @@
-#include <zstd.h>
-
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -14,7 +12,6 @@ namespace {
 
 using namespace record_format;
 
-constexpr int kZstdLevel = 3;
 constexpr size_t kMaxBatchSize = std::numeric_limits<int32_t>::max();
 
 uint64_t ZigZag(int64_t value) {
@@ -60,20 +57,7 @@ size_t BodySize(const Record& record, int64_t timestamp_delta, int32_t offset_de
   return size;
 }
 
-void AppendCompressed(std::string& out, std::string_view records) {
-  const size_t start = out.size();
-  out.resize(start + ZSTD_compressBound(records.size()));
-  const size_t size =
-      ZSTD_compress(out.data() + start, out.size() - start, records.data(), records.size(), kZstdLevel);
-  SELVAGE_CHECK(!ZSTD_isError(size));
-  out.resize(start + size);
-}
-
 }  // namespace
-
-BatchBuilder::BatchBuilder(Codec codec) : codec_(codec) {
-  SELVAGE_CHECK(codec == Codec::kNone || codec == Codec::kZstd);
-}
 
 void BatchBuilder::Add(const Record& record) {
   if (empty()) base_timestamp_ = max_timestamp_ = record.timestamp;
@@ -101,8 +85,7 @@ void BatchBuilder::Add(const Record& record) {
 std::string BatchBuilder::Build() {
   SELVAGE_CHECK(!empty());
   std::string batch;
-  batch.reserve(kBatchHeaderSize +
-                (codec_ == Codec::kZstd ? ZSTD_compressBound(records_.size()) : records_.size()));
+  batch.reserve(kBatchHeaderSize + records_.size());
   const BatchHeader unset;
   AppendBig<int64_t>(batch, 0);  // base offset
   AppendBig<int32_t>(batch, 0);  // batch length, below
@@ -117,11 +100,7 @@ std::string BatchBuilder::Build() {
   AppendBig<int16_t>(batch, unset.producer_epoch);
   AppendBig<int32_t>(batch, unset.base_sequence);
   AppendBig<int32_t>(batch, count_);
-  if (codec_ == Codec::kZstd) {
-    AppendCompressed(batch, records_);
-  } else {
-    batch.append(records_);
-  }
+  AppendCompressed(codec_, records_, batch);
   SELVAGE_CHECK(batch.size() <= kMaxBatchSize);
   StoreBig<int32_t>(batch.data() + kBatchLengthAt, static_cast<int32_t>(batch.size() - kBatchLogOverhead));
   StoreBig<uint32_t>(batch.data() + kCrcAt, Crc32c(std::string_view(batch).substr(kAttributesAt)));

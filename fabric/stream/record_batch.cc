@@ -116,22 +116,6 @@ absl::Status CheckEnvelope(std::string_view bytes, size_t max_bytes) {
 
 }  // namespace
 
-std::string_view CodecName(Codec codec) {
-  switch (codec) {
-    case Codec::kNone:
-      return "none";
-    case Codec::kGzip:
-      return "gzip";
-    case Codec::kSnappy:
-      return "snappy";
-    case Codec::kLz4:
-      return "lz4";
-    case Codec::kZstd:
-      return "zstd";
-  }
-  return "unknown";
-}
-
 uint32_t Crc32c(std::string_view bytes) {
   // crc32_iscsi takes an int as length and a pointer to non-const that it only reads, and leaves the
   // customary inversion before and after to its caller.

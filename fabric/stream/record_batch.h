@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "fabric/base/ids.h"
+#include "fabric/stream/compression.h"
 
 /// Kafka record batch, format v2 (KIP-98; "RecordBatch" in the Kafka protocol guide). The unit of everything: the
 /// producer makes it, the source stamps base offset and leader epoch (both outside the CRC), and from then on the
@@ -16,9 +17,6 @@ namespace selvage {
 
 inline constexpr size_t kBatchHeaderSize = 61;  ///< bytes before the records
 inline constexpr size_t kBatchLogOverhead = 12;  ///< base offset and length: what `batch_length` does not count
-
-enum class Codec : uint8_t { kNone = 0, kGzip = 1, kSnappy = 2, kLz4 = 3, kZstd = 4 };
-std::string_view CodecName(Codec codec);
 
 /// The fixed fields, in the order of the format.
 struct BatchHeader {
@@ -80,8 +78,7 @@ struct Record {
 /// Builds one batch from records, for producers (selvagectl, tests, gateways). Not thread-safe.
 class BatchBuilder {
  public:
-  /// Only kNone and kZstd can be built here; anything else is a caller's error (checked).
-  explicit BatchBuilder(Codec codec = Codec::kNone);
+  explicit BatchBuilder(Codec codec = Codec::kNone) : codec_(codec) {}
   void Add(const Record& record);
   bool empty() const { return count_ == 0; }
   int32_t count() const { return count_; }
@@ -98,9 +95,11 @@ class BatchBuilder {
   int64_t max_timestamp_ = 0;
 };
 
-/// Decodes all records of a batch, decompressing zstd (for tail and tests; the broker's own paths never do).
-/// Other codecs: "unsupported_codec" (kUnimplemented). Never allocates more than `max_bytes` for the decompressed
-/// records; above that "batch_too_large".
-absl::StatusOr<std::vector<Record>> DecodeRecords(std::string_view batch, size_t max_bytes = 64u << 20);
+/// What the decompressed records of one batch may take, unless a caller says otherwise.
+inline constexpr size_t kDecodedBytesMax = 64u << 20;
+
+/// Decodes all records of a batch, of whatever codec. Errors: "corrupt_batch", "invalid_record", and
+/// "batch_too_large" when the decompressed records take more than `max_bytes`; never more is allocated for them.
+absl::StatusOr<std::vector<Record>> DecodeRecords(std::string_view batch, size_t max_bytes = kDecodedBytesMax);
 
 }  // namespace selvage

@@ -29,9 +29,6 @@ inline constexpr size_t kRecordCountAt = 57;
 inline constexpr int8_t kMagic = 2;
 inline constexpr int16_t kLogAppendTimeBit = 0x08;
 
-/// An empty record: its length, attributes, two deltas, two null lengths and a header count, one byte each.
-inline constexpr size_t kMinRecordSize = 7;
-
 /// One record, as views into the bytes it was read from.
 struct RecordView {
   int64_t timestamp_delta = 0;

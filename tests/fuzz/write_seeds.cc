@@ -49,8 +49,14 @@ void WriteBatches() {
   Write("fuzz_record_batch", "plain", std::string(1, '\0') + plain);
   Write("fuzz_record_batch", "repaired", std::string(1, '\1') + plain);
   Write("fuzz_record_batch", "compressed-here", std::string(1, '\2') + plain);
-  Write("fuzz_record_batch", "zstd", std::string(1, '\0') + Batch(Codec::kZstd));
-  Write("fuzz_record_batch", "zstd-repaired", std::string(1, '\1') + Batch(Codec::kZstd));
+  for (const Codec codec : {Codec::kGzip, Codec::kSnappy, Codec::kLz4, Codec::kZstd}) {
+    const std::string name(CodecName(codec));
+    const char mode = static_cast<char>((4 - static_cast<int>(codec)) << 2);
+    const std::string batch = Batch(codec);
+    Write("fuzz_record_batch", name, mode + batch);
+    Write("fuzz_record_batch", name + "-repaired", static_cast<char>(mode | 1) + batch);
+    Write("fuzz_record_batch", name + "-data", mode + batch.substr(kBatchHeaderSize));
+  }
   Write("fuzz_record_batch", "cut", std::string(1, '\0') + plain.substr(0, plain.size() / 2));
 }
 
