@@ -102,4 +102,15 @@ inline constexpr size_t kDecodedBytesMax = 64u << 20;
 /// "batch_too_large" when the decompressed records take more than `max_bytes`; never more is allocated for them.
 absl::StatusOr<std::vector<Record>> DecodeRecords(std::string_view batch, size_t max_bytes = kDecodedBytesMax);
 
+struct RecordTime {
+  Offset offset;
+  int64_t timestamp = 0;
+  friend bool operator==(const RecordTime&, const RecordTime&) = default;
+};
+/// The first record of `batch` with a timestamp of at least `timestamp_ms`, where the batch's largest timestamp is
+/// (Log::FirstAtOrAfter finds it). A batch that the broker stamped with its own time is one instant. Errors: those of
+/// DecodeRecords; "invalid_record" also when the header announces a time that no record has.
+absl::StatusOr<RecordTime> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms,
+                                                size_t max_bytes = kDecodedBytesMax);
+
 }  // namespace selvage
