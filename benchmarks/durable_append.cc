@@ -27,8 +27,8 @@ struct Round {
 void AppendAll(Log& log, const std::string& batch, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     absl::Notification done;
-    absl::Status queued = log.Append(batch, [&](const absl::StatusOr<LogPosition>& position) {
-      SELVAGE_CHECK(position.ok());
+    absl::Status queued = log.Append(batch, [&](const absl::StatusOr<Appended>& appended) {
+      SELVAGE_CHECK(appended.ok());
       done.Notify();
     });
     SELVAGE_CHECK(queued.ok());

@@ -133,13 +133,13 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
   auto header = ValidateProducedBatch(request.batch(), node_.options().batch_max);
   if (!header.ok()) return done(header.status());
   const int64_t records = header->last_offset_delta + int64_t{1};
-  auto appended = [this, records, &response, done](const absl::StatusOr<LogPosition>& after) {
-    if (after.ok()) {
-      response.set_base_offset(after->offset.value() - records);
-      response.set_next_offset(after->offset.value());
+  auto appended = [this, records, &response, done](const absl::StatusOr<Appended>& appended) {
+    if (appended.ok()) {
+      response.set_base_offset(appended->base.value());
+      response.set_next_offset((appended->base + records).value());
     }
     // The committer must not be kept by what gRPC does to answer.
-    pool_.Continue([done, outcome = after.status()] { done(outcome); });
+    pool_.Continue([done, outcome = appended.status()] { done(outcome); });
   };
   if (absl::Status queued = (*log)->Append(request.batch(), std::move(appended)); !queued.ok()) done(queued);
 }

@@ -14,6 +14,7 @@ class AwaitedTask : public CommitTask {
       : inner_(std::move(inner)), outcome_(outcome), finished_(finished) {}
   size_t ByteSize() const override { return inner_->ByteSize(); }
   absl::Status Stage(WriteBatch& batch) override { return inner_->Stage(batch); }
+  void StageLast(WriteBatch& batch) override { inner_->StageLast(batch); }
   void Finish(const absl::Status& status) override {
     inner_->Finish(status);
     outcome_ = status;

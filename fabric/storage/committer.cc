@@ -82,6 +82,9 @@ std::vector<absl::Status> Committer::StageGroup(const Tasks& group) {
     outcomes.push_back(task->Stage(*batch_));
     SELVAGE_CHECK(outcomes.back().ok() || batch_->ByteSize() == before);
   }
+  for (size_t i = 0; i < group.size(); ++i) {
+    if (outcomes[i].ok()) group[i]->StageLast(*batch_);
+  }
   return outcomes;
 }
 

@@ -26,6 +26,9 @@ class CommitTask {
   /// Checks the preconditions against what earlier tasks staged and adds the change to `batch`. An error
   /// means that nothing was added. Called once, by the committer, in queue order.
   virtual absl::Status Stage(WriteBatch& batch) = 0;
+  /// Adds what is written once for all tasks of a group. Called after Stage of the last of them, where the task's own
+  /// succeeded.
+  virtual void StageLast(WriteBatch&) {}
   /// The outcome: OK after the sync that made the change durable; else the error of Stage or of the write.
   /// Publishes to readers and acknowledges. Called once, by the committer, in queue order; must not block or
   /// throw.

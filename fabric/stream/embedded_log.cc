@@ -22,10 +22,14 @@ std::string ToString(const LogOrigin& origin) {
 /// Appends one entry: as the source (offset assigned here) or as a replica (offset checked here).
 class AppendTask : public CommitTask {
  public:
-  AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
+  AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, ProduceDone done)
       : log_(log), size_(body.size() + kOverhead), body_(std::move(body)), done_(std::move(done)) {
     entry_.kind = kind;
   }
+  AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
+      : AppendTask(log, kind, std::move(body), [done = std::move(done)](const absl::StatusOr<Appended>& appended) {
+          done(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
+        }) {}
 
   void AsReplica(Fence fence, Offset from, Offset to) {
     fence_ = std::move(fence);
@@ -42,6 +46,11 @@ class AppendTask : public CommitTask {
 
   absl::Status Stage(WriteBatch& batch) override {
     SELVAGE_RETURN_IF_ERROR(log_.CheckAppendable());
+    SELVAGE_RETURN_IF_ERROR(JudgeSequence());
+    if (appended_.duplicate) {
+      after_ = log_.staged_;
+      return absl::OkStatus();
+    }
     entry_.hash_before = log_.staged_.hash;
     SELVAGE_RETURN_IF_ERROR(fence_ ? CheckReplica() : AssignPosition());
     if (entry_.kind == EntryKind::kBatch) {
@@ -53,6 +62,8 @@ class AppendTask : public CommitTask {
     }
     entry_.body = Bytes(std::move(body_));
     log_.StageEntry(batch, entry_);
+    appended_.base = entry_.from;
+    if (sequence_.numbered()) log_.producers_.Add(batch, sequence_, entry_.from, entry_.append_ms);
     after_ = log_.staged_;
     if (Planted(Canary::kServeBeforeSync)) {
       log_.env_.cache.Insert(log_.number_, entry_);
@@ -62,16 +73,23 @@ class AppendTask : public CommitTask {
     return absl::OkStatus();
   }
 
+  void StageLast(WriteBatch& batch) override {
+    if (sequence_.numbered()) log_.producers_.Flush(batch, sequence_.producer);
+  }
+
   void Finish(const absl::Status& status) override {
     if (!status.ok()) {
       done_(status);
       return;
     }
+    appended_.end = after_.position();
+    // What it is a duplicate of was durable before it, or in the same group.
+    if (appended_.duplicate) return done_(appended_);
     // The cache first: who sees the new end finds the entry there.
     log_.env_.cache.Insert(log_.number_, entry_);
     log_.Publish(after_);
     log_.NotifyWatchers();
-    done_(after_.position());
+    done_(appended_);
   }
 
  private:
@@ -82,6 +100,31 @@ class AppendTask : public CommitTask {
                      fmt::format("{}: {} {} does not follow the log end {}", ToString(log_.origin_), what,
                                  offset.value(), log_.staged_.end.value()),
                      "", Retry::kYes);
+  }
+
+  /// A replica takes what its source took.
+  absl::Status JudgeSequence() {
+    if (fence_ || entry_.kind != EntryKind::kBatch) return absl::OkStatus();
+    sequence_ = SequenceOf(*ParseBatchHeader(body_));
+    if (!sequence_.numbered()) return absl::OkStatus();
+    const auto [verdict, base] = log_.producers_.Judge(sequence_);
+    switch (verdict) {
+      case ProducerWindow::Verdict::kAppend:
+        break;
+      case ProducerWindow::Verdict::kDuplicate:
+        appended_.base = base;
+        appended_.duplicate = true;
+        break;
+      case ProducerWindow::Verdict::kOutOfOrder:
+        return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_order_sequence",
+                         fmt::format("{}: sequence {} of producer {} does not follow what it sent before",
+                                     ToString(log_.origin_), sequence_.first, sequence_.producer));
+      case ProducerWindow::Verdict::kStaleEpoch:
+        return MakeError(absl::StatusCode::kFailedPrecondition, "stale_producer_epoch",
+                         fmt::format("{}: epoch {} of producer {} was superseded", ToString(log_.origin_),
+                                     sequence_.epoch, sequence_.producer));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status AssignPosition() {
@@ -120,7 +163,9 @@ class AppendTask : public CommitTask {
   EmbeddedLog& log_;
   const size_t size_;
   std::string body_;
-  AppendDone done_;
+  ProduceDone done_;
+  ProducerSequence sequence_;
+  Appended appended_;
   Entry entry_;
   std::optional<Fence> fence_;
   Offset tail_gap_to_;
@@ -135,6 +180,7 @@ EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, L
       number_(number),
       origin_(std::move(origin)),
       staged_(state),
+      producers_(number),
       start_to_be_(state.start.value()),
       published_(std::move(state)),
       acknowledged_(acknowledged),
@@ -176,7 +222,7 @@ absl::Status EmbeddedLog::AdmitBytes(size_t bytes) {
   return env_.budget.AdmitFromReserve(bytes);
 }
 
-absl::Status EmbeddedLog::Append(std::string batch, AppendDone done) {
+absl::Status EmbeddedLog::Append(std::string batch, ProduceDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   SELVAGE_RETURN_IF_ERROR(AdmitBytes(batch.size()));
   return env_.committer.Submit(
@@ -346,6 +392,15 @@ absl::Status EmbeddedLog::ChangeState(const std::function<absl::Status(LogState&
       });
 }
 
+absl::Status EmbeddedLog::ForgetIdleProducers(int64_t before_ms) {
+  if (!producers_.MayHaveIdle(before_ms)) return absl::OkStatus();
+  return Commit(env_.committer, [&](WriteBatch& batch) {
+    SELVAGE_RETURN_IF_ERROR(held());
+    producers_.ForgetIdle(batch, before_ms);
+    return absl::OkStatus();
+  });
+}
+
 absl::Status EmbeddedLog::StartLeaderEpoch(LeaderEpoch epoch) {
   return ChangeState([&](LogState& state) {
     if (epoch > state.leader_epoch()) state.leader_epochs.emplace_back(epoch, state.end);
@@ -368,6 +423,7 @@ LogState EmbeddedLog::StageAdopt(WriteBatch& batch, const LogPosition& at, Leade
   staged_.base_hash = staged_.start_hash = staged_.hash = at.hash;
   staged_.leader_epochs = {{epoch, at.offset}};
   start_to_be_ = at.offset.value();
+  producers_.ForgetAll(batch);
   StageDocument(batch);
   return staged_;
 }
@@ -388,6 +444,8 @@ LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, std::optional<Offset>
   // What lies behind the end is damaged or was never synced: it must not surface under offsets given anew.
   batch.DeleteRange(Family::kLog, LogKey(number_, staged_.end), LogKey(number_ + 1, Offset(0)));
   batch.DeleteRange(Family::kMeta, GapIndexKey(number_, staged_.end), GapIndexKey(number_ + 1, Offset(0)));
+  // What they wrote last may be what was lost.
+  producers_.ForgetAll(batch);
   if (lost_to) {
     staged_.leader_epochs.emplace_back(staged_.leader_epoch() + 1, staged_.end);
     if (*lost_to > staged_.end) {

@@ -19,6 +19,7 @@
 #include "fabric/stream/fence_table.h"
 #include "fabric/stream/log_damage.h"
 #include "fabric/stream/log_store.h"
+#include "fabric/stream/producer_table.h"
 #include "fabric/stream/tail_cache.h"
 #include "selvage/v1/store.pb.h"
 
@@ -51,7 +52,7 @@ class EmbeddedLog : public Log {
   const LogOrigin& origin() const override { return origin_; }
   LogState state() const override;
   bool superseded() const override;
-  absl::Status Append(std::string batch, AppendDone done) override;
+  absl::Status Append(std::string batch, ProduceDone done) override;
   absl::Status AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) override;
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
   absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;
@@ -96,14 +97,19 @@ class EmbeddedLog : public Log {
   void Close(absl::Status why);
   absl::Status held() const;
 
+  /// Forgets the idempotent producers that wrote last before `before_ms` (by the age clock).
+  absl::Status ForgetIdleProducers(int64_t before_ms);
+
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
-  /// Ends the hold. As the source: what lies between the end and `lost_to` becomes a gap and a new leader epoch begins.
-  /// As a replica (nothing): the log goes on at its end and gets the rest again from its source. Durable when it
-  /// returns.
+  /// Ends the hold. As the source: what lies between the end and `lost_to` becomes a gap and a new leader epoch begins,
+  /// without what was known of producers: they go on with any sequence. As a replica (nothing): the log goes on at its
+  /// end and gets the rest again from its source. Durable when it returns.
   absl::Status AcceptLoss(std::optional<Offset> lost_to);
 
-  // For EmbeddedLogStore, while it stages its own tasks.
+  // For EmbeddedLogStore, while it opens or stages its own tasks.
+  /// What the store holds of a producer. False when it is damaged.
+  bool LoadProducer(int64_t producer, std::string_view value) { return producers_.Load(producer, value); }
   /// The document, to be stored now.
   v1::StoredLog Document();
   void set_superseded(bool superseded);
@@ -171,6 +177,7 @@ class EmbeddedLog : public Log {
   std::function<bool(EmbeddedLog&, size_t)> make_room_;
 
   LogState staged_;  // the committer's alone
+  ProducerTable producers_;
   /// The start that a trim under way is about to publish: what lies before it may be gone from the store
   /// already.
   std::atomic<int64_t> start_to_be_;

@@ -158,11 +158,29 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
     SELVAGE_RETURN_IF_ERROR(OpenLog(document, acknowledged_ends, problems));
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
+  SELVAGE_RETURN_IF_ERROR(LoadProducers());
   FindVanished(acknowledged_ends, problems);
   int64_t newest_ms = 0;
   for (EmbeddedLog* log : Logs()) newest_ms = std::max(newest_ms, log->state().append_ms);
   if (newest_ms > 0) ages_.GoOnFrom(newest_ms);
   return problems;
+}
+
+absl::Status EmbeddedLogStore::LoadProducers() {
+  if (Planted(Canary::kForgetProducers)) return absl::OkStatus();
+  std::map<LogNumber, EmbeddedLog*> logs;
+  for (EmbeddedLog* log : Logs()) logs.emplace(log->number(), log);
+  auto cursor = env_.store.Scan(Family::kMeta, kProducerPrefix, PrefixEnd(kProducerPrefix));
+  for (cursor->Seek(kProducerPrefix); cursor->Valid(); cursor->Next()) {
+    if (cursor->key().size() != kProducerPrefix.size() + 12) return DamagedMeta("list of producers");
+    const char* at = cursor->key().data() + kProducerPrefix.size();
+    auto log = logs.find(LogNumber(LoadBig<uint32_t>(at)));
+    if (log == logs.end()) continue;
+    if (!log->second->LoadProducer(LoadBig<int64_t>(at + 4), cursor->value())) {
+      return DamagedMeta("list of producers");
+    }
+  }
+  return cursor->status();
 }
 
 /// A number is stored as used in the batch that makes its log, and a log that was deleted later leaves it so. Where
@@ -330,6 +348,7 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
       batch.DeleteRange(Family::kLog, LogKey(log->number(), Offset(0)), LogKey(log->number() + 1, Offset(0)));
       batch.DeleteRange(Family::kMeta, GapIndexKey(log->number(), Offset(0)),
                         GapIndexKey(log->number() + 1, Offset(0)));
+      batch.DeleteRange(Family::kMeta, ProducerKeys(log->number()), ProducerKeys(log->number() + 1));
       batch.Delete(Family::kMeta, LogDocumentKey(log->number()));
     }
     also(batch);

@@ -12,8 +12,8 @@
 
 namespace selvage {
 
-/// The logs of a node in its own store. Opening reads the document and the last entry of each log, so it does
-/// not depend on how much they hold.
+/// The logs of a node in its own store. Opening reads the document, the last entry and the producers of each log, so it
+/// does not depend on how much they hold.
 class EmbeddedLogStore : public LogStore {
  public:
   /// A log that cannot be served as it is; it stays held until an operator decides.
@@ -82,6 +82,7 @@ class EmbeddedLogStore : public LogStore {
  private:
   absl::Status OpenLog(const v1::StoredLog& document, const std::map<LogNumber, Offset>& acknowledged_ends,
                        std::vector<OpenProblem>& problems);
+  absl::Status LoadProducers();
   static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
   absl::StatusOr<Log*> MakeCurrent(EmbeddedLog& log, EmbeddedLog* former);
   /// A log with the next number; part of the store once it is added.

@@ -74,6 +74,16 @@ struct ReplicaEntry {
   std::string body;
 };
 
+/// Where a producer's batch lies.
+struct Appended {
+  Offset base;             ///< of its first record
+  LogPosition end;         ///< the log's end then: behind the batch, or further for a duplicate
+  bool duplicate = false;  ///< the log had it already; nothing was appended
+};
+
+/// Called on the committer's thread after the sync, or with the reason why nothing was written. Must not block.
+using ProduceDone = std::function<void(const absl::StatusOr<Appended>& appended)>;
+
 /// Called on the committer's thread after the sync, or with the reason why nothing was written. Must not
 /// block.
 using AppendDone = std::function<void(const absl::StatusOr<LogPosition>& position_after)>;
@@ -91,8 +101,10 @@ class Log {
   virtual bool superseded() const = 0;
 
   /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends
-  /// it. Errors (at once or through `done`): "disk_full", "overloaded" (retry helps), "log_closed".
-  virtual absl::Status Append(std::string batch, AppendDone done) = 0;
+  /// it. A batch of an idempotent producer that is among its last five here is not appended again. Errors (at once or
+  /// through `done`): "disk_full", "overloaded" (retry helps), "log_closed"; "out_of_order_sequence" when batches of
+  /// its producer are missing before it, "stale_producer_epoch" when a newer instance of the producer has begun.
+  virtual absl::Status Append(std::string batch, ProduceDone done) = 0;
 
   /// As a replica: appends an entry exactly as it is. Refused, with nothing written: "stale_session"
   /// (fenced), "out_of_sequence" (`from` is not the end), "corrupt_batch"/"corrupt_gap", "disk_full".

@@ -39,6 +39,7 @@ absl::Status Maintenance::RunOnce() {
     auto definition = catalog_.Find(log->origin().stream);
     if (!definition || !log->held().ok()) continue;
     first.Update(TrimLog(*log, *definition));
+    first.Update(log->ForgetIdleProducers(logs_.AgeNowMs() - absl::ToInt64Milliseconds(kProducerIdleMax)));
   }
   first.Update(logs_.FlushAcknowledged());
   first.Update(Measure());

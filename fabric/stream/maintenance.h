@@ -31,7 +31,7 @@ class Maintenance {
   Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& catalog, DiskBudget& budget,
               Clock& clock, ReplicatedFromHere replicated_from_here);
 
-  /// Trims every log as its stream says, stores acknowledgements, measures the disk. A log that cannot be
+  /// Trims every log as its stream says, forgets idle producers, stores acknowledgements, measures the disk. A log that cannot be
   /// trimmed does not stop the others: the first error is returned at the end. Held logs are left alone.
   absl::Status RunOnce();
 

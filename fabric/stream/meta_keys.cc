@@ -18,6 +18,18 @@ std::string GapIndexKey(LogNumber log, Offset offset) {
   return key;
 }
 
+std::string ProducerKeys(LogNumber log) {
+  std::string key(kProducerPrefix);
+  AppendBig<uint32_t>(key, log.value());
+  return key;
+}
+
+std::string ProducerKey(LogNumber log, int64_t producer) {
+  std::string key = ProducerKeys(log);
+  AppendBig<int64_t>(key, producer);
+  return key;
+}
+
 std::string PrefixEnd(std::string_view prefix) {
   SELVAGE_CHECK(!prefix.empty() && static_cast<unsigned char>(prefix.back()) < 0xff);
   std::string end(prefix);

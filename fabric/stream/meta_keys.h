@@ -11,6 +11,7 @@ namespace selvage {
 inline constexpr std::string_view kLogDocumentPrefix = "log/";    ///< + log number: StoredLog
 inline constexpr std::string_view kNextLogKey = "next_log";       ///< number of the next log
 inline constexpr std::string_view kGapIndexPrefix = "gap/";       ///< + log number + offset: the gap
+inline constexpr std::string_view kProducerPrefix = "producer/";  ///< + log number + producer id: StoredProducer
 inline constexpr std::string_view kStreamPrefix = "stream/";      ///< + name: StreamDefinition
 inline constexpr std::string_view kAlarmPrefix = "alarm/";        ///< + id: AlarmDocument
 inline constexpr std::string_view kEdgePrefix = "edge/";          ///< + id, at the core: StoredEdge
@@ -20,6 +21,9 @@ inline constexpr std::string_view kSpecKey = "spec";              ///< at an edg
 
 std::string LogDocumentKey(LogNumber log);
 std::string GapIndexKey(LogNumber log, Offset offset);
+/// What the keys of all producers of a log begin with.
+std::string ProducerKeys(LogNumber log);
+std::string ProducerKey(LogNumber log, int64_t producer);
 /// The first key after all keys that start with `prefix`.
 std::string PrefixEnd(std::string_view prefix);
 

@@ -117,7 +117,9 @@ absl::Status EdgeLife::AppendSome() {
     std::string batch = Batch();
     std::string stamped = batch;
     StampBatch(stamped.data(), model.end(), model.identity().leader_epochs.back().first);
-    const absl::Status queued = log.Append(std::move(batch), Answer(log.number()));
+    const absl::Status queued = log.Append(std::move(batch), [answer = Answer(log.number())](const absl::StatusOr<Appended>& appended) {
+      answer(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
+    });
     if (!queued.ok()) return Excuse(queued, "append");
     model.SubmitBatch(std::move(stamped));
   }

@@ -73,8 +73,8 @@ void SimCore::Produce() {
   if (logs.empty()) return;
   EmbeddedLog* log = world_.random.Pick(logs);
   const uint64_t payload = world_.ledger.NextPayload();
-  (void)log->Append(MakeBatch(world_, payload), [this, log](const absl::StatusOr<LogPosition>& position) {
-    if (position.ok()) world_.ledger.Observe(shadow(), state(), *log);
+  (void)log->Append(MakeBatch(world_, payload), [this, log](const absl::StatusOr<Appended>& appended) {
+    if (appended.ok()) world_.ledger.Observe(shadow(), state(), *log);
   });
 }
 

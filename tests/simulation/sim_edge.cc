@@ -73,10 +73,10 @@ void SimEdge::Produce() {
   EmbeddedLog* log = world_.random.Pick(logs);
   const uint64_t payload = world_.ledger.NextPayload();
   absl::Status queued =
-      log->Append(MakeBatch(world_, payload), [this, log, payload](const absl::StatusOr<LogPosition>& position) {
-        if (!position.ok()) return;
+      log->Append(MakeBatch(world_, payload), [this, log, payload](const absl::StatusOr<Appended>& appended) {
+        if (!appended.ok()) return;
         world_.ledger.Observe(shadow(), state(), *log);
-        world_.ledger.Acknowledged(shadow(), name(), log->origin(), payload, position->offset);
+        world_.ledger.Acknowledged(shadow(), name(), log->origin(), payload, appended->end.offset);
       });
   if (!queued.ok()) world_.time.Trace("{}: batch {} refused: {}", name(), payload, Describe(queued));
 }

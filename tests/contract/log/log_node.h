@@ -117,10 +117,14 @@ class LogNode {
   }
 
   absl::StatusOr<LogPosition> Append(Log& log, std::string batch) {
-    return Await([&](AppendDone done) { return log.Append(std::move(batch), std::move(done)); });
+    SELVAGE_ASSIGN_OR_RETURN(const Appended appended, Produce(log, std::move(batch)));
+    return appended.end;
+  }
+  absl::StatusOr<Appended> Produce(Log& log, std::string batch) {
+    return Await<Appended>([&](ProduceDone done) { return log.Append(std::move(batch), std::move(done)); });
   }
   absl::StatusOr<LogPosition> AppendGap(Log& log, Offset to, GapReason reason = GapReason::kCorrupt) {
-    return Await([&](AppendDone done) { return log.AppendGap(to, reason, std::move(done)); });
+    return Await<LogPosition>([&](AppendDone done) { return log.AppendGap(to, reason, std::move(done)); });
   }
   void RaiseFence(const Fence& fence) {
     ASSERT_TRUE(Commit(committer_, [&](WriteBatch&) {
@@ -130,15 +134,15 @@ class LogNode {
   }
   absl::StatusOr<LogPosition> AppendReplica(Log& log, ReplicaEntry entry,
                                             Fence fence = {"rig", SessionEpoch(1)}) {
-    return Await(
+    return Await<LogPosition>(
         [&](AppendDone done) { return log.AppendReplica(std::move(entry), fence, std::move(done)); });
   }
 
  private:
-  template <class Submit>
-  absl::StatusOr<LogPosition> Await(Submit submit) {
-    std::optional<absl::StatusOr<LogPosition>> outcome;
-    absl::Status queued = submit([&](const absl::StatusOr<LogPosition>& position) { outcome = position; });
+  template <class Outcome, class Submit>
+  absl::StatusOr<Outcome> Await(Submit submit) {
+    std::optional<absl::StatusOr<Outcome>> outcome;
+    absl::Status queued = submit([&](const absl::StatusOr<Outcome>& answer) { outcome = answer; });
     if (!queued.ok()) return queued;
     while (!outcome) committer_.CommitOnce();
     return *outcome;

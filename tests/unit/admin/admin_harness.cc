@@ -14,10 +14,11 @@
 namespace selvage::test {
 namespace {
 
-absl::Status Await(const std::function<absl::Status(AppendDone)>& append) {
+template <class Append>
+absl::Status Await(const Append& append) {
   absl::Status outcome;
   absl::Notification done;
-  const absl::Status queued = append([&](const absl::StatusOr<LogPosition>& after) {
+  const absl::Status queued = append([&](const auto& after) {
     outcome = after.status();
     done.Notify();
   });
@@ -30,7 +31,7 @@ absl::Status AppendReplicaNow(Log& log, std::string batch, const Fence& fence) {
   const Offset from = log.state().end;
   StampBatch(batch.data(), from, LeaderEpoch(0));
   const Offset to = ParseBatchHeader(batch)->next_offset();
-  return Await([&](AppendDone done) {
+  return Await([&](auto done) {
     return log.AppendReplica({EntryKind::kBatch, from, to, batch}, fence, std::move(done));
   });
 }
@@ -212,11 +213,11 @@ Log* CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinitio
 }
 
 absl::Status AppendNow(Log& log, const std::string& batch) {
-  return Await([&](AppendDone done) { return log.Append(batch, std::move(done)); });
+  return Await([&](auto done) { return log.Append(batch, std::move(done)); });
 }
 
 absl::Status AppendGapNow(Log& log, Offset to, GapReason reason) {
-  return Await([&](AppendDone done) { return log.AppendGap(to, reason, std::move(done)); });
+  return Await([&](auto done) { return log.AppendGap(to, reason, std::move(done)); });
 }
 
 }  // namespace selvage::test

@@ -32,13 +32,13 @@ class LogThreads : public ::testing::Test {
     for (int i = 0; i < kBatches; ++i) {
       absl::Notification done;
       ASSERT_TRUE(log_->Append(ProducedBatch(kRecords, 200),
-                               [&](const absl::StatusOr<LogPosition>& position) {
-                                 EXPECT_TRUE(position.ok());
+                               [&](const absl::StatusOr<Appended>& appended) {
+                                 EXPECT_TRUE(appended.ok());
+                                 const Offset end = appended->end.offset;
                                  int64_t seen = highest;
-                                 while (seen < position->offset.value() &&
-                                        !highest.compare_exchange_weak(seen, position->offset.value())) {
+                                 while (seen < end.value() && !highest.compare_exchange_weak(seen, end.value())) {
                                  }
-                                 EXPECT_GE(log_->state().end, position->offset)
+                                 EXPECT_GE(log_->state().end, end)
                                      << "visible before it is acknowledged";
                                  done.Notify();
                                })

@@ -1,0 +1,207 @@
+// Idempotent producers: what they send again is not appended again, whatever happened in between.
+#include "fabric/base/endian.h"
+#include "fabric/stream/maintenance.h"
+#include "fabric/stream/meta_keys.h"
+#include "tests/contract/log/log_contract.h"
+
+namespace selvage {
+namespace {
+
+struct From {
+  int64_t producer = 42;
+  int16_t epoch = 0;
+};
+
+/// A batch that says of whom it is.
+std::string Numbered(int32_t sequence, int records, From from = {}) {
+  std::string batch = ProducedBatch(records);
+  StoreBig<int64_t>(batch.data() + 43, from.producer);
+  StoreBig<int16_t>(batch.data() + 51, from.epoch);
+  StoreBig<int32_t>(batch.data() + 53, sequence);
+  StoreBig<uint32_t>(batch.data() + 17, Crc32c(std::string_view(batch).substr(21)));
+  SELVAGE_CHECK(ValidateProducedBatch(batch, kAll).ok());
+  return batch;
+}
+
+class LogProducer : public LogContract {
+ protected:
+  /// "12" for an append at offset 12, "12 again" for a duplicate of what lies there, or the kind of the
+  /// error.
+  std::string Produce(Log& log, int32_t sequence, int records, From from = {}) {
+    auto appended = node().Produce(log, Numbered(sequence, records, from));
+    if (!appended.ok()) return ErrorKind(appended.status());
+    EXPECT_EQ(appended->end, log.state().position());
+    return std::to_string(appended->base.value()) + (appended->duplicate ? " again" : "");
+  }
+  /// Producers that the store knows, of all logs.
+  int StoredProducers() {
+    int count = 0;
+    auto cursor = store().Scan(Family::kMeta, kProducerPrefix, PrefixEnd(kProducerPrefix));
+    for (cursor->Seek(kProducerPrefix); cursor->Valid(); cursor->Next()) ++count;
+    return count;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Stores, LogProducer, ::testing::ValuesIn(AllStoreKinds()), NameOfKind);
+
+TEST_P(LogProducer, WhatIsSentAgainIsAnsweredWithItsOffsetAndNotAppended) {
+  EmbeddedLog& log = node().Source();
+  EXPECT_EQ(Produce(log, 0, 3), "0");
+  Fill(log, {2});
+  EXPECT_EQ(Produce(log, 3, 1), "5");
+  EXPECT_EQ(Produce(log, 0, 3), "0 again");
+  EXPECT_EQ(Produce(log, 3, 1), "5 again");
+  EXPECT_EQ(Produce(log, 4, 2), "6");
+  EXPECT_EQ(Shape(AllEntries(log)), "[0,3)batch [3,5)batch [5,6)batch [6,8)batch");
+}
+
+TEST_P(LogProducer, WhatDoesNotFollowIsRefused) {
+  EmbeddedLog& log = node().Source();
+  EXPECT_EQ(Produce(log, 0, 3, {.epoch = 1}), "0");
+  EXPECT_EQ(Produce(log, 4, 1, {.epoch = 1}), "out_of_order_sequence");
+  EXPECT_EQ(Produce(log, 3, 1, {.epoch = 0}), "stale_producer_epoch");
+  EXPECT_EQ(Produce(log, 3, 1, {.epoch = 2}), "out_of_order_sequence");
+  EXPECT_EQ(Produce(log, 3, 1, {.epoch = 1}), "3");
+  EXPECT_EQ(Produce(log, 0, 1, {.epoch = 2}), "4");
+  EXPECT_EQ(Shape(AllEntries(log)), "[0,3)batch [3,4)batch [4,5)batch");
+}
+
+TEST_P(LogProducer, ProducersAndLogsDoNotConcernEachOther) {
+  EmbeddedLog& log = node().Source();
+  EmbeddedLog& other = node().Create(LogOrigin{"", Slot(0), "alarms", PartitionId(0)}, 2);
+  EXPECT_EQ(Produce(log, 0, 1, {.producer = 1}), "0");
+  EXPECT_EQ(Produce(log, 0, 1, {.producer = 2}), "1");
+  EXPECT_EQ(Produce(other, 0, 1, {.producer = 1}), "0");
+  EXPECT_EQ(Produce(log, 0, 1, {.producer = 1}), "0 again");
+  EXPECT_EQ(StoredProducers(), 3);
+}
+
+TEST_P(LogProducer, ADuplicateIsFoundInItsOwnGroupAndAnsweredInOrder) {
+  EmbeddedLog& log = node().Source();
+  std::vector<std::string> answers;
+  const auto note = [&](const absl::StatusOr<Appended>& appended) {
+    answers.push_back(!appended.ok()
+                          ? ErrorKind(appended.status())
+                          : std::to_string(appended->base.value()) + (appended->duplicate ? " again" : ""));
+  };
+  const uint64_t before = node().committer().stats().groups;
+  for (int32_t sequence : {0, 2, 0, 6, 4}) ASSERT_TRUE(log.Append(Numbered(sequence, 2), note).ok());
+  EXPECT_TRUE(answers.empty());
+  node().CommitAll();
+  EXPECT_EQ(answers, (std::vector<std::string>{"0", "2", "0 again", "out_of_order_sequence", "4"}));
+  EXPECT_EQ(node().committer().stats().groups, before + 1);
+  EXPECT_EQ(StoredProducers(), 1);
+}
+
+TEST_P(LogProducer, ARestartForgetsNothing) {
+  EmbeddedLog& log = node().Source();
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(Produce(log, 2 * i, 2, {.epoch = 3}), std::to_string(2 * i));
+  Reopen();
+  EmbeddedLog& again = SourceAgain();
+  for (int i = 2; i < 7; ++i)
+    EXPECT_EQ(Produce(again, 2 * i, 2, {.epoch = 3}), std::to_string(2 * i) + " again");
+  EXPECT_EQ(Produce(again, 2, 2, {.epoch = 3}), "out_of_order_sequence");
+  EXPECT_EQ(Produce(again, 14, 2, {.epoch = 2}), "stale_producer_epoch");
+  EXPECT_EQ(Produce(again, 14, 2, {.epoch = 3}), "14");
+}
+
+TEST_P(LogProducer, TrimmingForgetsNoBatch) {
+  EmbeddedLog& log = node().Source();
+  EXPECT_EQ(Produce(log, 0, 3), "0");
+  EXPECT_EQ(Produce(log, 3, 3), "3");
+  ASSERT_TRUE(log.Trim(Offset(6), std::nullopt, GapReason::kExpired).ok());
+  Reopen();
+  EXPECT_EQ(Produce(SourceAgain(), 0, 3), "0 again");
+  EXPECT_EQ(Produce(SourceAgain(), 6, 1), "6");
+}
+
+TEST_P(LogProducer, ADeletedStreamLeavesNothingBehind) {
+  EmbeddedLog& log = node().Source();
+  EXPECT_EQ(Produce(log, 0, 3), "0");
+  ASSERT_TRUE(node().logs().DeleteStream("sensors").ok());
+  EXPECT_EQ(StoredProducers(), 0);
+  Reopen();
+  EXPECT_EQ(Produce(node().Source(2), 100, 3), "0") << "nothing is known of the producer";
+}
+
+TEST_P(LogProducer, ABranchedLogKeepsWhatItKnows) {
+  EmbeddedLog& log = node().Source();
+  EXPECT_EQ(Produce(log, 0, 3), "0");
+  const LogPosition end = log.state().position();
+  EXPECT_EQ(Produce(log, 3, 3), "3");
+  ASSERT_TRUE(node().logs().BranchAll({{&log, IdOf(9), end}}, [](WriteBatch&) {}).ok());
+  EXPECT_EQ(Produce(log, 0, 3), "0 again");
+  EXPECT_EQ(Produce(log, 3, 3), "3 again");
+}
+
+TEST_P(LogProducer, ASourceThatTookOverStartsWithoutKnowledge) {
+  EmbeddedLog& log = node().Source();
+  ASSERT_TRUE(
+      node()
+          .logs()
+          .AdoptAll({{log.origin(), {IdOf(5), Offset(50), ChainHash(1)}, LeaderEpoch(2)}}, [](WriteBatch&) {})
+          .ok());
+  EXPECT_EQ(Produce(SourceAgain(), 77, 3), "50");
+}
+
+TEST_P(LogProducer, AReplicaTakesWhatItsSourceTook) {
+  EmbeddedLog& source = node().Source();
+  EmbeddedLog& replica = node().Replica();
+  node().RaiseFence({"rig", SessionEpoch(1)});
+  EXPECT_EQ(Produce(source, 0, 3), "0");
+  // Forgotten at the source, and sent once more.
+  ASSERT_TRUE(source.ForgetIdleProducers(INT64_MAX).ok());
+  EXPECT_EQ(Produce(source, 0, 3), "3");
+  for (const Entry& entry : AllEntries(source))
+    ASSERT_TRUE(node().AppendReplica(replica, ToReplica(entry)).ok());
+  EXPECT_EQ(StoredProducers(), 1);
+}
+
+TEST_P(LogProducer, AfterAnAcceptedLossProducersGoOn) {
+  EmbeddedLog& log = node().Source();
+  EXPECT_EQ(Produce(log, 0, 3), "0");
+  Reopen({{log.number(), Offset(8)}});
+  EmbeddedLog& held = SourceAgain();
+  EXPECT_EQ(Produce(held, 8, 1), "recovered_less_than_acknowledged");
+  ASSERT_TRUE(held.AcceptLoss(Offset(8)).ok());
+  EXPECT_EQ(Produce(held, 8, 1), "8");
+}
+
+TEST_P(LogProducer, AnIdleProducerIsForgottenAfterADay) {
+  StreamCatalog catalog(store(), node().committer());
+  v1::StreamDefinition definition;
+  definition.set_name("sensors");
+  definition.set_direction(v1::LOCAL);
+  ASSERT_TRUE(catalog.Put(*CompleteDefinition(definition)).ok());
+  Maintenance maintenance(store(), node().logs(), catalog, node().budget(), clock_,
+                          [](const auto&, const auto&) { return false; });
+  EmbeddedLog& log = node().Source();
+  EXPECT_EQ(Produce(log, 0, 3, {.producer = 1}), "0");
+  clock_.Advance(absl::Hours(13));
+  EXPECT_EQ(Produce(log, 0, 3, {.producer = 2}), "3");
+  clock_.Advance(absl::Hours(10));
+  ASSERT_TRUE(maintenance.RunOnce().ok());
+  EXPECT_EQ(StoredProducers(), 2);
+  clock_.Advance(absl::Hours(2));
+  ASSERT_TRUE(maintenance.RunOnce().ok());
+  EXPECT_EQ(StoredProducers(), 1);
+  EXPECT_EQ(Produce(log, 17, 3, {.producer = 1}), "6");
+  EXPECT_EQ(Produce(log, 0, 3, {.producer = 2}), "3 again");
+}
+
+TEST_P(LogProducer, AboveTheBoundTheLongestIdleIsForgotten) {
+  EmbeddedLog& log = node().Source();
+  for (int64_t producer = 0; producer < static_cast<int64_t>(kProducersMax); ++producer) {
+    clock_.Advance(absl::Seconds(1));
+    ASSERT_TRUE(log.Append(Numbered(0, 1, {.producer = producer}), [](const auto&) {}).ok());
+    node().CommitAll();
+  }
+  EXPECT_EQ(Produce(log, 1, 1, {.producer = 0}), "1000") << "not idle any more";
+  EXPECT_EQ(Produce(log, 0, 1, {.producer = 5000}), "1001");
+  EXPECT_EQ(StoredProducers(), static_cast<int>(kProducersMax));
+  Reopen();
+  EXPECT_EQ(Produce(SourceAgain(), 0, 1, {.producer = 2}), "2 again");
+  EXPECT_EQ(Produce(SourceAgain(), 0, 1, {.producer = 1}), "1002") << "forgotten";
+}
+
+}  // namespace
+}  // namespace selvage
