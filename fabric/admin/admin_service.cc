@@ -133,7 +133,7 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
   auto header = ValidateProducedBatch(request.batch(), node_.options().batch_max);
   if (!header.ok()) return done(header.status());
   const int64_t records = header->last_offset_delta + int64_t{1};
-  auto appended = [this, records, &response, done](const absl::StatusOr<Appended>& appended) {
+  auto finish = [this, records, &response, done](const absl::StatusOr<Appended>& appended) {
     if (appended.ok()) {
       response.set_base_offset(appended->base.value());
       response.set_next_offset((appended->base + records).value());
@@ -141,7 +141,7 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
     // The committer must not be kept by what gRPC does to answer.
     pool_.Continue([done, outcome = appended.status()] { done(outcome); });
   };
-  if (absl::Status queued = (*log)->Append(request.batch(), std::move(appended)); !queued.ok()) done(queued);
+  if (absl::Status queued = (*log)->Append(request.batch(), std::move(finish)); !queued.ok()) done(queued);
 }
 
 grpc::ServerUnaryReactor* AdminService::Produce(grpc::CallbackServerContext* context,

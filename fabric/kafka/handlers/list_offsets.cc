@@ -19,13 +19,9 @@ using Row = ListOffsetsResponse::Topic::Partition;
 absl::Status FindByTime(Log& log, int64_t timestamp, Row& row) {
   SELVAGE_ASSIGN_OR_RETURN(const std::optional<Entry> entry, log.FirstAtOrAfter(timestamp));
   if (!entry) return absl::OkStatus();  // no such record: -1
-  SELVAGE_ASSIGN_OR_RETURN(const std::vector<Record> records, DecodeRecords(entry->body.view()));
-  for (const Record& record : records) {
-    if (record.timestamp < timestamp) continue;
-    row.offset = record.offset.value();
-    row.timestamp = record.timestamp;
-    return absl::OkStatus();
-  }
+  SELVAGE_ASSIGN_OR_RETURN(const RecordTime first, FirstRecordAtOrAfter(entry->body.view(), timestamp));
+  row.offset = first.offset.value();
+  row.timestamp = first.timestamp;
   return absl::OkStatus();
 }
 

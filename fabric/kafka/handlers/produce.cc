@@ -63,12 +63,12 @@ Awaitable<void> Append(Context& context, Call& call, const std::string& topic, c
     outcome->under_way.fetch_add(1);
     absl::Status queued = (*log)->Append(
         std::string(in.records->view()),
-        [outcome, &row, log = *log, count = header->record_count](const absl::StatusOr<LogPosition>& after) {
-          if (after.ok()) {
-            row.base_offset = (after->offset - count).value();
+        [outcome, &row, log = *log](const absl::StatusOr<Appended>& appended) {
+          if (appended.ok()) {
+            row.base_offset = appended->base.value();
             row.log_start_offset = log->state().start.value();
           } else {
-            Refuse(row, after.status());
+            Refuse(row, appended.status());
           }
           outcome->Finish();
         });
