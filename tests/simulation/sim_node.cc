@@ -127,11 +127,11 @@ void SimNode::Upkeep() {
 }
 
 void SimNode::Admitted(const std::string& edge, uint64_t link, const v1::Hello&) {
-  newest_link_[edge] = std::max(newest_link_[edge], link);
+  newest_link_[edge] = link;
 }
 
 void SimNode::Persisted(const std::string& edge, uint64_t link, const absl::Status& outcome) {
-  if (!outcome.ok() || newest_link_[edge] <= link) return;
+  if (!outcome.ok() || newest_link_[edge] == link) return;
   world_.time.Violate(
       fmt::format("{}: link {} of {} wrote after link {} was admitted", name_, link, edge, newest_link_[edge]));
 }

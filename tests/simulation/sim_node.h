@@ -88,7 +88,7 @@ class SimNode {
   std::unique_ptr<NodeState> state_;
   std::map<LogNumber, Offset> written_ends_;
   Shadow shadow_;
-  std::map<std::string, uint64_t> newest_link_;  // of each edge, since the start
+  std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
   std::set<EmbeddedLog*> watched_;
   int boots_ = 0;
   int former_disks_ = 0;
