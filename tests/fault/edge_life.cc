@@ -152,6 +152,7 @@ absl::Status EdgeLife::CheckRecovered() {
   SELVAGE_RETURN_IF_ERROR(Excuse(state_->RaiseFence({std::string(kCoreOrigin), SessionEpoch(session_)},
                                                     [](WriteBatch&) { return absl::OkStatus(); }),
                                  "raising the fence"));
+  SELVAGE_RETURN_IF_ERROR(Annotate(CheckProducers(), "after a restart"));
   if (!intent_ || !intent_->repeats) {
     intent_.reset();
     return absl::OkStatus();

@@ -102,6 +102,7 @@ class EdgeLife {
   absl::Status CheckMissing(LogNumber number, const LogOrigin& origin);
   absl::Status CheckTakenOver();
   absl::Status CheckLosses();
+  absl::Status CheckProducers();
   absl::Status CheckNoneHeld();
   bool AlarmAt(std::string_view kind, std::string_view subject);
   void DiscoverLogs();
@@ -113,6 +114,8 @@ class EdgeLife {
 
   // edge_steps.cc
   absl::Status AppendSome();
+  absl::Status SendAgain();
+  absl::Status SendAgain(EmbeddedLog& log, const Entry& sent);
   absl::Status ReceiveSome();
   absl::Status ReceiveRefused();
   absl::Status NoteGap();
@@ -131,6 +134,8 @@ class EdgeLife {
   absl::Status RestartCleanly();
   void CommitAll();
   std::string Batch();
+  std::string BatchOfProducer(LogNumber number);
+  std::vector<Entry> LastOfProducer(LogNumber number);
   std::vector<EmbeddedLog*> LogsWhere(const std::function<bool(EmbeddedLog&)>& wanted);
   EmbeddedLog* OneOf(const std::vector<EmbeddedLog*>& logs);
   AppendDone Answer(LogNumber number);
@@ -166,6 +171,8 @@ class EdgeLife {
 
   absl::Status wrong_answer_;
   uint64_t acknowledged_writes_ = 0;
+  std::map<LogNumber, int64_t> producers_;  // the idempotent producer that writes to a log now
+  int64_t last_producer_ = 0;
   uint64_t session_ = 0;
   uint64_t generation_ = 0;
   int names_ = 0;

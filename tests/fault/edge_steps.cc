@@ -5,9 +5,11 @@
 #include <iterator>
 #include <span>
 
+#include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/replication/message.h"
 #include "fabric/stream/record_batch.h"
+#include "fabric/stream/record_format.h"
 #include "tests/fault/edge_life.h"
 
 namespace selvage::test {
@@ -45,7 +47,7 @@ absl::Status EdgeLife::Step() {
       {4, &EdgeLife::Reclaim},      {3, &EdgeLife::StartEpoch},     {8, &EdgeLife::AcknowledgeSome},
       {4, &EdgeLife::CreateStream}, {6, &EdgeLife::ApplySpec},      {4, &EdgeLife::OpenDownFlow},
       {5, &EdgeLife::Welcome},      {1, &EdgeLife::RestoredCore},   {2, &EdgeLife::Rebirth},
-      {2, &EdgeLife::Alarm},        {2, &EdgeLife::RestartCleanly},
+      {2, &EdgeLife::Alarm},        {2, &EdgeLife::RestartCleanly}, {8, &EdgeLife::SendAgain},
   };
   // What an empty store may do before it takes a replaced edge's place.
   static constexpr std::pair<int, StepMethod> kFirstSteps[] = {{2, &EdgeLife::CreateStream},
@@ -97,6 +99,63 @@ std::string EdgeLife::Batch() {
   return builder.Build();
 }
 
+/// The next batch of the producer that writes to this log; of another one where nothing is left of the former's.
+std::string EdgeLife::BatchOfProducer(LogNumber number) {
+  std::string batch = Batch();
+  const std::vector<Entry> sent = LastOfProducer(number);
+  if (sent.empty()) producers_[number] = ++last_producer_;
+  int32_t sequence = 0;
+  if (!sent.empty()) {
+    const auto last = ParseBatchHeader(sent.back().body.view());
+    sequence = last->base_sequence + last->record_count;
+  }
+  StoreBig<int64_t>(batch.data() + record_format::kProducerIdAt, producers_[number]);
+  StoreBig<int16_t>(batch.data() + record_format::kProducerEpochAt, 0);
+  StoreBig<int32_t>(batch.data() + record_format::kBaseSequenceAt, sequence);
+  StoreBig<uint32_t>(batch.data() + record_format::kCrcAt,
+                     Crc32c(std::string_view(batch).substr(record_format::kAttributesAt)));
+  return batch;
+}
+
+/// What it may send again: its last five batches, as far as the log holds them.
+std::vector<Entry> EdgeLife::LastOfProducer(LogNumber number) {
+  const auto producer = producers_.find(number);
+  if (producer == producers_.end()) return {};
+  std::vector<Entry> sent = logs_.at(number).BatchesOf(producer->second);
+  if (sent.size() > ProducerWindow::kBatches) sent.erase(sent.begin(), sent.end() - ProducerWindow::kBatches);
+  return sent;
+}
+
+absl::Status EdgeLife::SendAgain() {
+  EmbeddedLog* log = OneOf(LogsWhere(IsOwn));
+  if (log == nullptr) return absl::OkStatus();
+  const std::vector<Entry> sent = LastOfProducer(log->number());
+  if (sent.empty()) return absl::OkStatus();
+  SELVAGE_RETURN_IF_ERROR(SendAgain(*log, sent[random_.Below(sent.size())]));
+  if (random_.Chance(0.5)) CommitAll();
+  return absl::OkStatus();
+}
+
+absl::Status EdgeLife::SendAgain(EmbeddedLog& log, const Entry& sent) {
+  const auto done = [this, base = sent.from](const absl::StatusOr<Appended>& appended) {
+    if (appended.ok() && appended->duplicate && appended->base == base) return;
+    const std::string kind = ErrorKind(appended.status());
+    if (!usable() || kind == "stopping" || kind == "unknown_stream") return;
+    wrong_answer_.Update(absl::DataLossError(fmt::format(
+        "the batch at {} was sent again and {}", base.value(),
+        appended.ok() ? fmt::format("stored at {}", appended->base.value()) : std::string(appended.status().message()))));
+  };
+  return Excuse(log.Append(std::string(sent.body.view()), done), "an append");
+}
+
+absl::Status EdgeLife::CheckProducers() {
+  for (EmbeddedLog* log : LogsWhere(IsOwn)) {
+    for (const Entry& sent : LastOfProducer(log->number())) SELVAGE_RETURN_IF_ERROR(SendAgain(*log, sent));
+  }
+  CommitAll();
+  return std::exchange(wrong_answer_, absl::OkStatus());
+}
+
 AppendDone EdgeLife::Answer(LogNumber number) {
   return [this, number](const absl::StatusOr<LogPosition>& answer) {
     acknowledged_writes_ += answer.ok();
@@ -114,7 +173,7 @@ absl::Status EdgeLife::AppendSome() {
   for (uint64_t left = random_.Between(1, 6); left > 0; --left) {
     EmbeddedLog& log = *OneOf(logs);
     LogModel& model = logs_.at(log.number());
-    std::string batch = Batch();
+    std::string batch = random_.Chance(0.5) ? BatchOfProducer(log.number()) : Batch();
     std::string stamped = batch;
     StampBatch(stamped.data(), model.end(), model.identity().leader_epochs.back().first);
     const absl::Status queued = log.Append(std::move(batch), [answer = Answer(log.number())](const absl::StatusOr<Appended>& appended) {

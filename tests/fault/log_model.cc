@@ -106,6 +106,17 @@ void LogModel::SubmitGap(const Gap& gap) {
   submitted_.push_back(std::move(entry));
 }
 
+std::vector<Entry> LogModel::BatchesOf(int64_t producer) const {
+  std::vector<Entry> batches;
+  const auto take = [&](const Entry& entry) {
+    if (entry.kind != EntryKind::kBatch) return;
+    if (ParseBatchHeader(entry.body.view())->producer_id == producer) batches.push_back(entry);
+  };
+  std::for_each(sure_.begin(), sure_.end(), take);
+  std::for_each(submitted_.begin(), submitted_.end(), take);
+  return batches;
+}
+
 void LogModel::TakeEpoch(const Entry& entry) {
   const LeaderEpoch epoch = LeaderEpochOf(entry);
   auto& epochs = identity_.leader_epochs;

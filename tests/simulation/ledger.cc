@@ -72,6 +72,14 @@ void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const Log
   payload.edge = edge;
   payload.origin = origin;
   payload.last = end - 1;
+  // Of what was acknowledged only when it was sent again, the core may have heard before.
+  if (auto there = at_core_.find(number); there != at_core_.end()) {
+    payload.delivered = true;
+    if (there->second.to != end) {
+      time_.Violate(fmt::format("batch {} was acknowledged by {} up to {}, but the core has it up to {}", number, edge,
+                                end.value(), there->second.to.value()));
+    }
+  }
   time_.Trace("{}: batch {} acknowledged, {} up to {}", disk.node, number, ToString(origin), end.value());
 }
 
@@ -207,7 +215,7 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   if (entry.kind == EntryKind::kGap) return;
   const LogOrigin& origin = log.origin();
   const uint64_t number = PayloadOf(entry);
-  const Place here{log.number(), log.state().id, entry.from};
+  const Place here{log.number(), log.state().id, entry.from, entry.to};
   auto [at_core, first] = at_core_.try_emplace(number, here);
   const Place place = std::exchange(at_core->second, here);
   if (!first && (place.log != log.number() || place.from != entry.from)) {

@@ -73,7 +73,7 @@ class Ledger {
   // Producers. A payload is one batch, named by the timestamp of its first record.
   uint64_t NextPayload() { return ++last_payload_; }
   uint64_t acknowledged() const { return acknowledged_; }
-  /// The source acknowledged it: OK after the sync.
+  /// The source acknowledged it: OK after the sync, or what was sent again was there.
   void Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t payload, Offset end);
   /// A number that grows with each acknowledgement, for Excuse and HandOver.
   uint64_t mark() const { return acknowledged_; }
@@ -111,6 +111,7 @@ class Ledger {
     LogNumber log;
     LogId id;
     Offset from;
+    Offset to;
   };
   using Partition = std::pair<std::string, std::pair<std::string, PartitionId>>;  // edge, stream, partition
 

@@ -1,8 +1,14 @@
 #include "tests/simulation/sim_edge.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "edge/uplink.h"
+#include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/record_batch.h"
+#include "fabric/stream/record_format.h"
 
 namespace selvage::sim {
 namespace {
@@ -70,15 +76,86 @@ void SimEdge::Produce() {
     if (log->origin().edge.empty() && !log->superseded()) logs.push_back(log);
   }
   if (logs.empty()) return;
-  EmbeddedLog* log = world_.random.Pick(logs);
+  EmbeddedLog& log = *world_.random.Pick(logs);
+  if (world_.random.OneIn(2)) {
+    ProduceNumbered(log);
+  } else {
+    ProduceOnce(log);
+  }
+}
+
+void SimEdge::ProduceOnce(EmbeddedLog& log) {
   const uint64_t payload = world_.ledger.NextPayload();
   absl::Status queued =
-      log->Append(MakeBatch(world_, payload), [this, log, payload](const absl::StatusOr<Appended>& appended) {
+      log.Append(MakeBatch(world_, payload), [this, log = &log, payload](const absl::StatusOr<Appended>& appended) {
         if (!appended.ok()) return;
         world_.ledger.Observe(shadow(), state(), *log);
         world_.ledger.Acknowledged(shadow(), name(), log->origin(), payload, appended->end.offset);
       });
   if (!queued.ok()) world_.time.Trace("{}: batch {} refused: {}", name(), payload, Describe(queued));
+}
+
+SimEdge::Producer& SimEdge::ProducerOf(EmbeddedLog& log) {
+  Producer& producer = producers_[{former_disks(), log.number()}];
+  // A disk that is not what it was may have forgotten what it said, and a log that was adopted or branched has begun
+  // anew at the core. So has a producer that was idle for too long.
+  const bool same_disk = !shadow().set_back && !shadow().damaged && !shadow().lost_tail && !copying_;
+  const bool idle = world_.time.now() - producer.last > kProducerIdleMax / 2;
+  if (producer.id == 0 || producer.log != log.state().id || !same_disk || idle) {
+    producer = Producer();
+    producer.id = static_cast<int64_t>(world_.ledger.NextPayload());
+    producer.log = log.state().id;
+  }
+  producer.last = world_.time.now();
+  return producer;
+}
+
+void SimEdge::ProduceNumbered(EmbeddedLog& log) {
+  Producer& producer = ProducerOf(log);
+  if (!producer.sent.empty() && world_.random.OneIn(4)) Send(log, producer, world_.random.Pick(producer.sent));
+  if (!producer.sent.empty() && !producer.sent.back().base) return Send(log, producer, producer.sent.back());
+  const uint64_t payload = world_.ledger.NextPayload();
+  std::string batch = MakeBatch(world_, payload);
+  StoreBig<int64_t>(batch.data() + record_format::kProducerIdAt, producer.id);
+  StoreBig<int16_t>(batch.data() + record_format::kProducerEpochAt, 0);
+  StoreBig<int32_t>(batch.data() + record_format::kBaseSequenceAt, producer.next_sequence);
+  StoreBig<uint32_t>(batch.data() + record_format::kCrcAt,
+                     Crc32c(std::string_view(batch).substr(record_format::kAttributesAt)));
+  producer.next_sequence += ParseBatchHeader(batch)->record_count;
+  if (producer.sent.size() == ProducerWindow::kBatches) producer.sent.erase(producer.sent.begin());
+  producer.sent.push_back({payload, std::move(batch), std::nullopt});
+  Send(log, producer, producer.sent.back());
+}
+
+void SimEdge::Send(EmbeddedLog& log, const Producer& producer, const Producer::Sent& sent) {
+  absl::Status queued = log.Append(
+      sent.batch, [this, log = &log, id = producer.id, payload = sent.payload](
+                      const absl::StatusOr<Appended>& appended) { Answered(*log, id, payload, appended); });
+  if (!queued.ok()) world_.time.Trace("{}: batch {} refused: {}", name(), sent.payload, Describe(queued));
+}
+
+void SimEdge::Answered(EmbeddedLog& log, int64_t id, uint64_t payload, const absl::StatusOr<Appended>& appended) {
+  Producer& producer = producers_[{former_disks(), log.number()}];
+  const auto sent = std::find_if(producer.sent.begin(), producer.sent.end(),
+                                 [&](const Producer::Sent& one) { return one.payload == payload; });
+  if (producer.id != id || sent == producer.sent.end()) return;  // nobody waits for it any more
+  if (!appended.ok()) {
+    const std::string kind = ErrorKind(appended.status());
+    if (kind == "out_of_order_sequence" || kind == "stale_producer_epoch") {
+      world_.time.Violate(fmt::format("{}: batch {} follows what it followed, and is refused: {}", name(), payload,
+                                      Describe(appended.status())));
+    }
+    return;
+  }
+  if (sent->base) {
+    if (appended->duplicate && appended->base == *sent->base) return;
+    return world_.time.Violate(fmt::format("{}: batch {} was acknowledged at {}, and again at {}", name(), payload,
+                                           sent->base->value(), appended->base.value()));
+  }
+  sent->base = appended->base;
+  const Offset end = appended->base + ParseBatchHeader(sent->batch)->record_count;
+  world_.ledger.Observe(shadow(), state(), log);
+  world_.ledger.Acknowledged(shadow(), name(), log.origin(), payload, end);
 }
 
 void SimEdge::CreateStream(const v1::StreamDefinition& definition) {

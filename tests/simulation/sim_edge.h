@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "edge/edge_state.h"
 #include "tests/simulation/sim_link.h"
@@ -32,7 +36,8 @@ class SimEdge : public SimNode {
   const std::optional<Copying>& copying() const { return copying_; }
   void set_copying(std::optional<Copying> copying) { copying_ = copying; }
 
-  /// Writes one batch to a partition of an own stream, if there is one.
+  /// Writes one batch to a partition of an own stream, if there is one. Half of it comes from idempotent producers,
+  /// which outlive the node and send again what they did not hear of, and also what they did.
   void Produce();
   /// Creates an up stream here; provisional until the core knows it.
   void CreateStream(const v1::StreamDefinition& definition);
@@ -46,9 +51,30 @@ class SimEdge : public SimNode {
   void Vanished() override;
 
  private:
+  /// An idempotent producer of one log.
+  struct Producer {
+    struct Sent {
+      uint64_t payload = 0;
+      std::string batch;
+      std::optional<Offset> base;  ///< where it was acknowledged
+    };
+    int64_t id = 0;
+    LogId log;
+    absl::Duration last;
+    int32_t next_sequence = 0;
+    std::vector<Sent> sent;  ///< the last five; all but the newest were acknowledged
+  };
+
   void DialAfter(absl::Duration wait);
+  void ProduceOnce(EmbeddedLog& log);
+  void ProduceNumbered(EmbeddedLog& log);
+  /// The producer of this log: another one where the former's batches may be gone, or elsewhere.
+  Producer& ProducerOf(EmbeddedLog& log);
+  void Send(EmbeddedLog& log, const Producer& producer, const Producer::Sent& sent);
+  void Answered(EmbeddedLog& log, int64_t producer, uint64_t payload, const absl::StatusOr<Appended>& appended);
 
   const Dial dial_;
+  std::map<std::pair<int, LogNumber>, Producer> producers_;  // by disk
   std::unique_ptr<EdgeState> edge_;
   std::shared_ptr<SimLink> link_;
   uint64_t dials_ = 0;
