@@ -33,6 +33,17 @@ std::string GenerationText(const v1::StreamDefinition& stream) {
   return stream.generation() == 0 ? "provisional" : std::to_string(stream.generation());
 }
 
+std::string CleanupText(const v1::StreamSettings& settings) {
+  switch (settings.cleanup()) {
+    case v1::CLEANUP_COMPACT:
+      return "compact";
+    case v1::CLEANUP_COMPACT_DELETE:
+      return "compact, delete";
+    default:
+      return "delete";
+  }
+}
+
 void PrintDefinition(Session& session, const v1::StreamDefinition& stream) {
   const v1::StreamSettings& settings = stream.settings();
   PrintFields(session.out(),
@@ -46,7 +57,8 @@ void PrintDefinition(Session& session, const v1::StreamDefinition& stream) {
                {"weight", std::to_string(settings.weight())},
                {"link compression", EnumWord(v1::LinkCompression_Name(settings.link_compression()))},
                {"keep after ack", settings.keep_after_ack() ? "yes" : "no"},
-               {"start at", EnumWord(v1::StartAt_Name(settings.start_at()))}});
+               {"start at", EnumWord(v1::StartAt_Name(settings.start_at()))},
+               {"cleanup", CleanupText(settings)}});
 }
 
 struct CreateOptions {

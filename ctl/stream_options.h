@@ -34,6 +34,9 @@ class StreamSettingsOptions {
   v1::LinkCompression link_compression_ = v1::ZSTD;
   bool keep_after_ack_ = true;
   v1::StartAt start_at_ = v1::EARLIEST;
+  v1::CleanupPolicy cleanup_ = v1::CLEANUP_DELETE;
+  absl::Duration delete_retention_ = absl::Hours(24);
+  uint64_t max_batch_bytes_ = 0;
   std::vector<std::pair<std::string, CLI::Option*>> options_;  // each with its field
 };
 

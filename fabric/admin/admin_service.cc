@@ -6,6 +6,7 @@
 
 #include "fabric/admin/log_pages.h"
 #include "fabric/base/error.h"
+#include "fabric/stream/produce_check.h"
 #include "fabric/stream/record_batch.h"
 
 namespace selvage {
@@ -130,7 +131,9 @@ grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext
 void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, Done done) {
   auto log = backend_.FindLog(request.address(), LogUse::kWrite);
   if (!log.ok()) return done(log.status());
-  auto header = ValidateProducedBatch(request.batch(), node_.options().batch_max);
+  const auto definition = node_.catalog().Find((*log)->origin().stream);
+  auto header = CheckProducedBatch(request.batch(), definition ? definition->settings() : v1::StreamSettings(),
+                                   node_.options().batch_max);
   if (!header.ok()) return done(header.status());
   const int64_t records = header->last_offset_delta + int64_t{1};
   auto finish = [this, records, &response, done](const absl::StatusOr<Appended>& appended) {

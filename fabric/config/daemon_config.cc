@@ -60,6 +60,18 @@ std::vector<Setting> StreamSettingsTable(StreamConfig& stream) {
           .Help("Keep what the core acknowledged for as long as retention says, so that a restored core can "
                 "ask again; "
                 "otherwise it goes at once."),
+      ChoiceSetting("cleanup", {"delete", "compact", "compact_delete"}, &stream.cleanup)
+          .Default("delete")
+          .Help("What becomes of old records: they go by retention_age and retention_bytes (delete), or when a newer "
+                "one of their key has come (compact, for local streams only), or both."),
+      DurationSetting("delete_retention", &stream.delete_retention,
+                      {.min = absl::Milliseconds(1), .max = 36500 * kDay})
+          .Default("24h")
+          .Help("How long a compacted stream keeps a record without a value, which says that its key is deleted."),
+      SizeSetting("max_batch_bytes", &stream.max_batch_bytes,
+                  {.min = kKiB, .max = 16 * kMiB, .zero = "no limit of its own"})
+          .Default("0")
+          .Help("Largest record batch that is taken, where that is less than batch.max_bytes."),
   };
 }
 
@@ -222,6 +234,9 @@ void CheckDaemonConfig(const DaemonConfig& config, ConfigProblems& problems) {
     const std::string path = fmt::format("streams[{}].name", i);
     problems.Require(name.empty() || names.insert(name).second, {path},
                      fmt::format("{} is already the name of another stream", QuoteValue(name)));
+    problems.Require(config.streams[i].cleanup == "delete" || config.streams[i].direction == "local",
+                     {fmt::format("streams[{}].cleanup", i), fmt::format("streams[{}].direction", i)},
+                     "only a stream of direction local can be compacted");
   }
 }
 

@@ -57,6 +57,9 @@ struct StreamConfig {
   uint32_t weight = 0;
   std::string link_compression;  ///< none or zstd
   bool keep_after_ack = false;
+  std::string cleanup;  ///< delete, compact or compact_delete
+  absl::Duration delete_retention;
+  uint64_t max_batch_bytes = 0;  ///< 0: batch.max_bytes
 };
 
 /// What both daemons have.

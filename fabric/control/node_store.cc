@@ -82,7 +82,9 @@ void NodeStore::ReportTableDamage() {
 
 void NodeStore::RunReclaim() {
   while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery)) {
-    absl::Status status = state_->maintenance().MaybeReclaim();
+    absl::Status status = state_->maintenance().Compact();
+    if (!status.ok() && !failed_) LogWarning("compacting met an error", {{"error", Describe(status)}});
+    status = state_->maintenance().MaybeReclaim();
     if (!status.ok() && !absl::IsCancelled(status) && !failed_) {
       LogWarning("giving back space met an error", {{"error", Describe(status)}});
     }

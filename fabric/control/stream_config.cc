@@ -22,6 +22,11 @@ std::vector<v1::StreamDefinition> DefinitionsOf(const std::vector<StreamConfig>&
     settings.set_weight(stream.weight);
     settings.set_link_compression(stream.link_compression == "none" ? v1::NONE : v1::ZSTD);
     settings.set_keep_after_ack(stream.keep_after_ack);
+    settings.set_cleanup(stream.cleanup == "compact"          ? v1::CLEANUP_COMPACT
+                         : stream.cleanup == "compact_delete" ? v1::CLEANUP_COMPACT_DELETE
+                                                              : v1::CLEANUP_DELETE);
+    settings.set_delete_retention_ms(absl::ToInt64Milliseconds(stream.delete_retention));
+    settings.set_max_batch_bytes(static_cast<uint32_t>(stream.max_batch_bytes));
   }
   return definitions;
 }

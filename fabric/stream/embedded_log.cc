@@ -233,7 +233,7 @@ absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendD
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   if (entry.kind == EntryKind::kBatch) {
     SELVAGE_ASSIGN_OR_RETURN(BatchHeader header, ParseBatchHeader(entry.body));
-    if (header.base_offset != entry.from || header.next_offset() != entry.to) {
+    if (header.base_offset != entry.from || header.next_offset() != entry.to || header.compacted()) {
       return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_batch",
                        fmt::format("{}: the batch covers other offsets than announced", ToString(origin_)));
     }
@@ -303,6 +303,14 @@ v1::StoredLog EmbeddedLog::Document() {
     stored->set_start(start.value());
   }
   absl::MutexLock lock(&mutex_);
+  if (compaction_.to > Offset(0)) {
+    v1::StoredCompaction& compaction = *document.mutable_compaction();
+    compaction.set_to(compaction_.to.value());
+    compaction.set_counted_to(compaction_.counted_to);
+    compaction.set_kept_bytes(compaction_.kept_bytes);
+    compaction.set_tombstones_to(compaction_.tombstones_to.value());
+    compaction.set_tombstones_ms(compaction_.tombstones_ms);
+  }
   document.set_superseded(superseded_);
   document.set_acked(acknowledged_ ? acknowledged_->value() : -1);
   acknowledged_stored_ = acknowledged_;
@@ -446,6 +454,10 @@ LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, std::optional<Offset>
   batch.DeleteRange(Family::kMeta, GapIndexKey(number_, staged_.end), GapIndexKey(number_ + 1, Offset(0)));
   // What they wrote last may be what was lost.
   producers_.ForgetAll(batch);
+  {
+    absl::MutexLock lock(&mutex_);
+    compaction_ = {};
+  }
   if (lost_to) {
     staged_.leader_epochs.emplace_back(staged_.leader_epoch() + 1, staged_.end);
     if (*lost_to > staged_.end) {

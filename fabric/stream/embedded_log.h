@@ -15,6 +15,7 @@
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
 #include "fabric/stream/age_clock.h"
+#include "fabric/stream/compactor.h"
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/fence_table.h"
 #include "fabric/stream/log_damage.h"
@@ -35,11 +36,20 @@ struct LogEnvironment {
   FenceTable& fences;
 };
 
+/// How far a log was compacted; see LogCompaction.
+struct CompactionState {
+  Offset to;                ///< the last pass ended here
+  uint64_t counted_to = 0;  ///< Entry::log_bytes there
+  uint64_t kept_bytes = 0;  ///< body bytes that it left
+  Offset tombstones_to;     ///< records without a value before this were all met by a pass
+  int64_t tombstones_ms = 0;  ///< by this time, of the age clock
+};
+
 /// A log in the node's own store. Appends pass through the committer; `staged_` is where the log will be when
 /// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming
-/// in embedded_log_trim.cc, making damaged ranges whole in embedded_log_repair.cc.
+/// in embedded_log_trim.cc, compacting in embedded_log_compact.cc, making damaged ranges whole in embedded_log_repair.cc.
 ///
-/// Trim, Quarantine, StartLeaderEpoch and AcceptLoss wait for the committer, and so may Append and
+/// Trim, Quarantine, CompactPiece, StoreCompaction, StartLeaderEpoch and AcceptLoss wait for the committer, and so may Append and
 /// AppendReplica when they have to make room: never call them from a callback that runs on its thread. Lock
 /// order: trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
@@ -80,6 +90,22 @@ class EmbeddedLog : public Log {
   /// not lead from the hash before it to the hash after it, "corrupt_batch"/"corrupt_gap".
   absl::Status Replace(std::vector<ReplicaEntry> entries, AppendDone done);
 
+  struct CompactedPiece {
+    Offset next;            ///< where to go on
+    size_t bytes_read = 0;  ///< of bodies
+    size_t bytes_kept = 0;
+  };
+  /// Puts what `rewrite` makes of them in place of batches from `from` up to `to`, about `max_bytes` of them. Where
+  /// nothing stays there is one gap (GapReason::kCompacted) up to the next batch that does. Offsets and chain hashes
+  /// between entries stay, and so does whatever `rewrite` changes nothing of. All or nothing, durable when it returns;
+  /// readers see the old entries or the new ones.
+  absl::StatusOr<CompactedPiece> CompactPiece(
+      Offset from, Offset to, size_t max_bytes,
+      const std::function<absl::StatusOr<CompactedBatch>(const Entry&)>& rewrite);
+  CompactionState compaction() const;
+  /// Durable when it returns.
+  absl::Status StoreCompaction(const CompactionState& state);
+
   /// True for a log that never held an entry.
   bool never_written() const;
 
@@ -108,6 +134,7 @@ class EmbeddedLog : public Log {
   absl::Status AcceptLoss(std::optional<Offset> lost_to);
 
   // For EmbeddedLogStore, while it opens or stages its own tasks.
+  void LoadCompaction(const v1::StoredCompaction& stored);
   /// What the store holds of a producer. False when it is damaged.
   bool LoadProducer(int64_t producer, std::string_view value) { return producers_.Load(producer, value); }
   /// The document, to be stored now.
@@ -127,6 +154,7 @@ class EmbeddedLog : public Log {
 
  private:
   friend class AppendTask;
+  friend class CompactTask;
   friend class RepairTask;
   friend class TrimTask;
 
@@ -190,6 +218,7 @@ class EmbeddedLog : public Log {
   std::optional<Offset> acknowledged_ ABSL_GUARDED_BY(mutex_);
   std::optional<Offset> acknowledged_stored_ ABSL_GUARDED_BY(mutex_);
   bool superseded_ ABSL_GUARDED_BY(mutex_) = false;
+  CompactionState compaction_ ABSL_GUARDED_BY(mutex_);
   /// By `from`; no two overlap. What the committer stages takes effect here at once.
   mutable std::map<Offset, LogDamage> damages_ ABSL_GUARDED_BY(mutex_);
 

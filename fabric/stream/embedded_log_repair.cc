@@ -23,7 +23,7 @@ absl::StatusOr<Entry> EntryOf(ReplicaEntry received) {
   bool agrees = false;
   if (entry.kind == EntryKind::kBatch) {
     SELVAGE_ASSIGN_OR_RETURN(const BatchHeader header, ParseBatchHeader(received.body));
-    agrees = header.base_offset == entry.from && header.next_offset() == entry.to;
+    agrees = header.base_offset == entry.from && header.next_offset() == entry.to && !header.compacted();
   } else {
     SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(received.body));
     agrees = gap.from == entry.from && gap.to == entry.to;

@@ -237,6 +237,7 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   absl::MutexLock lock(&mutex_);
   EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, ages_, number, origin, std::move(state),
                                                        acknowledged, document.superseded()));
+  log->LoadCompaction(document.compaction());
   if (!problem.ok()) {
     // Whoever comes again after the operator's word is served.
     problem = MakeError(problem.code(), ErrorKind(problem), std::string(problem.message()),

@@ -65,7 +65,7 @@ absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOri
                                  entry.body.size(), batch_max),
                      "raise batch.max_bytes at the receiving end");
   }
-  if (header->base_offset != entry.from || header->next_offset() != entry.to)
+  if (header->base_offset != entry.from || header->next_offset() != entry.to || header->compacted())
     return corrupt("other offsets than announced");
   if (!BatchCrcMatches(entry.body)) return corrupt("CRC");
   return absl::OkStatus();

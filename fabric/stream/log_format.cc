@@ -12,6 +12,7 @@ namespace selvage {
 namespace {
 
 constexpr uint8_t kFormat = 1;
+constexpr uint8_t kCompactedBatch = 3;  // beside the numbers of EntryKind
 
 absl::Status CorruptEntry(Offset from, std::string_view why) {
   return MakeError(absl::StatusCode::kDataLoss, "corrupt_entry",
@@ -23,6 +24,12 @@ uint32_t HeaderChecksum(std::string_view header, std::string_view covered_body) 
   covered.append(header.substr(8));
   covered.append(covered_body);
   return Crc32c(covered);
+}
+
+/// What the header's checksum covers beside the header: what nothing else vouches for.
+std::string_view CoveredBody(const Entry& entry) {
+  if (entry.kind == EntryKind::kGap) return entry.body.view();
+  return entry.compacted ? entry.body.view().substr(0, kBatchHeaderSize) : std::string_view();
 }
 
 absl::Status DecodeBody(Offset from, Entry& entry) {
@@ -37,7 +44,8 @@ absl::Status DecodeBody(Offset from, Entry& entry) {
   auto header = ParseBatchHeader(entry.body.view());
   if (!header.ok()) return CorruptEntry(from, "not a record batch");
   if (header->base_offset != from) return CorruptEntry(from, "batch and key disagree");
-  if (ChainBatch(entry.hash_before, entry.body.view()) != entry.hash_after) {
+  if (header->compacted() && !entry.compacted) return CorruptEntry(from, "records are missing");
+  if (!entry.compacted && ChainBatch(entry.hash_before, entry.body.view()) != entry.hash_after) {
     return CorruptEntry(from, "the batch header does not match the chain hash");
   }
   entry.to = header->next_offset();
@@ -58,6 +66,8 @@ std::string_view GapReasonName(GapReason reason) {
       return "lost_with_disk";
     case GapReason::kReplicaRegressed:
       return "replica_regressed";
+    case GapReason::kCompacted:
+      return "compacted";
   }
   return "unknown";
 }
@@ -87,7 +97,7 @@ absl::StatusOr<Gap> DecodeGap(std::string_view body) {
   gap.leader_epoch = LeaderEpoch(LoadBig<int32_t>(body.data() + 24));
   auto reason = LoadBig<uint8_t>(body.data() + 28);
   gap.recorded_ms = LoadBig<int64_t>(body.data() + 29);
-  if (reason < 1 || reason > 5) return corrupt("unknown reason");
+  if (reason < 1 || reason > 6) return corrupt("unknown reason");
   gap.reason = static_cast<GapReason>(reason);
   if (gap.from.value() < 0 || gap.to <= gap.from) return corrupt("empty range");
   return gap;
@@ -110,7 +120,7 @@ std::string EncodeEntryHeader(const Entry& entry) {
   std::string header;
   header.reserve(kEntryHeaderSize);
   AppendBig<uint8_t>(header, kFormat);
-  AppendBig<uint8_t>(header, static_cast<uint8_t>(entry.kind));
+  AppendBig<uint8_t>(header, entry.compacted ? kCompactedBatch : static_cast<uint8_t>(entry.kind));
   AppendBig<uint16_t>(header, 0);  // key id: not encrypted
   AppendBig<uint32_t>(header, 0);  // checksum, below
   AppendBig<int64_t>(header, entry.append_ms);
@@ -119,8 +129,7 @@ std::string EncodeEntryHeader(const Entry& entry) {
   AppendBig<uint64_t>(header, entry.hash_before.value());
   AppendBig<uint64_t>(header, entry.hash_after.value());
   SELVAGE_CHECK(header.size() == kEntryHeaderSize);
-  auto covered = entry.kind == EntryKind::kGap ? entry.body.view() : std::string_view();
-  StoreBig<uint32_t>(header.data() + 4, HeaderChecksum(header, covered));
+  StoreBig<uint32_t>(header.data() + 4, HeaderChecksum(header, CoveredBody(entry)));
   return header;
 }
 
@@ -130,15 +139,15 @@ absl::StatusOr<Entry> DecodeEntry(Offset from, const Bytes& value) {
   std::string_view header = bytes.substr(0, kEntryHeaderSize);
   if (LoadBig<uint8_t>(header.data()) != kFormat) return CorruptEntry(from, "unknown entry format");
   auto kind = LoadBig<uint8_t>(header.data() + 1);
-  if (kind != 1 && kind != 2) return CorruptEntry(from, "unknown entry kind");
+  if (kind < 1 || kind > 3) return CorruptEntry(from, "unknown entry kind");
   if (LoadBig<uint16_t>(header.data() + 2) != 0) return CorruptEntry(from, "encrypted with an unknown key");
 
   Entry entry;
-  entry.kind = static_cast<EntryKind>(kind);
+  entry.compacted = kind == kCompactedBatch;
+  entry.kind = entry.compacted ? EntryKind::kBatch : static_cast<EntryKind>(kind);
   entry.from = from;
   entry.body = value.Slice(kEntryHeaderSize);
-  auto covered = entry.kind == EntryKind::kGap ? entry.body.view() : std::string_view();
-  if (LoadBig<uint32_t>(header.data() + 4) != HeaderChecksum(header, covered)) {
+  if (LoadBig<uint32_t>(header.data() + 4) != HeaderChecksum(header, CoveredBody(entry))) {
     return CorruptEntry(from, "checksum of the entry header");
   }
   entry.append_ms = LoadBig<int64_t>(header.data() + 8);

@@ -21,6 +21,7 @@ enum class GapReason : uint8_t {
   kCorrupt = 3,           ///< damaged bytes were quarantined
   kLostWithDisk = 4,      ///< acknowledged here, lost before it was replicated
   kReplicaRegressed = 5,  ///< the replica lost it and the source no longer holds it
+  kCompacted = 6,         ///< newer records of the same keys have come: nothing is lost
 };
 std::string_view GapReasonName(GapReason reason);
 
@@ -53,6 +54,8 @@ struct Entry {
   int64_t max_timestamp = 0;  ///< largest record timestamp in the log up to and including this entry
   uint64_t log_bytes = 0;     ///< body bytes of the log up to and including this entry, since it began
   Bytes body;
+  /// Records were taken out of the batch: its header is not the one that the chain was made with.
+  bool compacted = false;
 };
 
 inline constexpr size_t kEntryHeaderSize = 48;

@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "fabric/base/error.h"
+#include "fabric/stream/produce_check.h"
 
 namespace selvage {
 namespace {
 
+constexpr size_t kCompactBytes = 64u << 20;  // read in one round
 constexpr uint64_t kReclaimMin = 64u << 20;
 constexpr uint64_t kReclaimShare = 8;  // of the files
 constexpr uint64_t kDropShare = 16;    // of the log
@@ -123,6 +125,37 @@ bool Maintenance::MakeRoom(EmbeddedLog& log, size_t bytes) {
   return true;
 }
 
+absl::Status Maintenance::Compact() {
+  std::vector<EmbeddedLog*> logs = logs_.Logs();
+  // The one under way first.
+  std::stable_partition(logs.begin(), logs.end(),
+                        [&](EmbeddedLog* log) { return compaction_ && log->number() == compacting_; });
+  if (logs.empty() || logs.front()->number() != compacting_) compaction_.reset();
+  absl::Status first;
+  size_t left = kCompactBytes;
+  for (EmbeddedLog* log : logs) {
+    auto definition = catalog_.Find(log->origin().stream);
+    const bool wanted = definition && IsCompacted(definition->settings()) && log->origin().edge.empty();
+    if (!wanted || !log->held().ok() || log->superseded()) {
+      compaction_.reset();
+      continue;
+    }
+    if (compaction_ == nullptr) compaction_ = std::make_unique<LogCompaction>(*log);
+    compacting_ = log->number();
+    auto work = compaction_->Run(definition->settings(), logs_.AgeNowMs(), left);
+    if (work.ok()) {
+      absl::MutexLock lock(&mutex_);
+      compacted_[log->number()] += work->freed;
+      if (work->read >= left) return first;
+      left -= work->read;
+    } else {
+      first.Update(work.status());
+    }
+    compaction_.reset();
+  }
+  return first;
+}
+
 uint64_t Maintenance::BytesToReclaim() {
   const std::vector<EmbeddedLog*> logs = logs_.Logs();
   const std::vector<EmbeddedLogStore::DeletedLog> deleted = logs_.TakeDeleted();
@@ -133,6 +166,7 @@ uint64_t Maintenance::BytesToReclaim() {
   }
   uint64_t bytes = 0;
   for (const auto& [number, size] : deleted_) bytes += size;
+  for (const auto& [number, size] : compacted_) bytes += size;
   for (EmbeddedLog* log : logs) {
     auto reclaimed = reclaimed_.find(log->number());
     bytes += log->state().bytes_before_start - (reclaimed == reclaimed_.end() ? 0 : reclaimed->second);
@@ -152,8 +186,13 @@ std::vector<Maintenance::Range> Maintenance::TakeRanges() {
   dropped_ = false;
   for (const auto& [number, bytes] : std::exchange(deleted_, {}))
     ranges.push_back({number, Offset(INT64_MAX), bytes});
+  const std::map<LogNumber, uint64_t> compacted = std::exchange(compacted_, {});
   for (EmbeddedLog* log : logs) {
     const LogState state = log->state();
+    auto freed = compacted.find(log->number());
+    if (freed != compacted.end() && freed->second > 0) {
+      ranges.push_back({log->number(), log->compaction().to, freed->second});
+    }
     uint64_t& reclaimed = reclaimed_[log->number()];
     if (state.bytes_before_start <= reclaimed) continue;
     // What a leading gap stands for is gone as well.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "absl/base/thread_annotations.h"
@@ -13,6 +14,7 @@
 #include "fabric/storage/kv_store.h"
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/embedded_log_store.h"
+#include "fabric/stream/log_compaction.h"
 #include "fabric/stream/retention.h"
 #include "fabric/stream/stream_catalog.h"
 
@@ -38,6 +40,9 @@ class Maintenance {
   /// Gives trimmed and deleted ranges back to the file system when that is worth it: much was trimmed since
   /// the last time, or the disk is out of room.
   absl::Status MaybeReclaim();
+
+  /// Compacts the streams that say so, some of it at each call. May take seconds; call it where MaybeReclaim is called.
+  absl::Status Compact();
 
   /// For streams with on_full drop_oldest: drops the oldest entries of the log, as a gap where they were not
   /// acknowledged, so that `bytes` may be written from the reserve. False when nothing was dropped, or when
@@ -69,6 +74,10 @@ class Maintenance {
   Clock& clock_;
   const ReplicatedFromHere replicated_from_here_;
 
+  // For Compact alone: one log at a time, since what is known of its keys takes memory.
+  std::unique_ptr<LogCompaction> compaction_;
+  LogNumber compacting_;
+
   absl::Mutex room_mutex_;  // one writer makes room at a time; taken before mutex_
   uint64_t room_made_ ABSL_GUARDED_BY(room_mutex_) = 0;  // dropped and not yet used up by writes
 
@@ -77,6 +86,7 @@ class Maintenance {
   /// again.
   std::map<LogNumber, uint64_t> reclaimed_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, uint64_t> deleted_ ABSL_GUARDED_BY(mutex_);  // whole logs, with their bytes
+  std::map<LogNumber, uint64_t> compacted_ ABSL_GUARDED_BY(mutex_);  // bytes that compaction freed since
   bool dropped_ ABSL_GUARDED_BY(mutex_) = false;  // room was made by dropping, and not reclaimed yet
   absl::Duration next_reclaim_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
 };

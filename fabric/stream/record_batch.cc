@@ -53,8 +53,10 @@ std::string FrameFault(std::string_view bytes) {
   return {};
 }
 
-std::string CountFault(const BatchHeader& header) {
-  if (header.record_count > 0 && header.record_count - 1 == header.last_offset_delta) return {};
+std::string CountFault(const BatchHeader& header, bool may_be_compacted) {
+  const bool whole = header.record_count - 1 == header.last_offset_delta;
+  const bool fewer = header.record_count <= header.last_offset_delta;
+  if (header.record_count > 0 && (whole || (fewer && may_be_compacted))) return {};
   return fmt::format("{} records do not agree with a last offset delta of {}", header.record_count,
                      header.last_offset_delta);
 }
@@ -81,7 +83,7 @@ bool StartsWithWholeBatch(std::string_view bytes) {
 absl::Status CheckProducerFields(const BatchHeader& header) {
   constexpr std::string_view kClientHint =
       "the producer encoded the batch wrongly; update or replace the client";
-  if (const std::string fault = CountFault(header); !fault.empty()) return Invalid(fault, kClientHint);
+  if (const std::string fault = CountFault(header, false); !fault.empty()) return Invalid(fault, kClientHint);
   if (header.control()) return Invalid("control batches are not taken from producers", kClientHint);
   if (header.transactional()) {
     return Invalid("transactions are not supported", "remove transactional.id from the producer's settings");
@@ -133,7 +135,7 @@ uint32_t Crc32c(std::string_view bytes) {
 absl::StatusOr<BatchHeader> ParseBatchHeader(std::string_view bytes) {
   if (const std::string fault = FrameFault(bytes); !fault.empty()) return Corrupt(fault, Retry::kNo);
   const BatchHeader header = ReadFields(bytes);
-  if (const std::string fault = CountFault(header); !fault.empty()) return Corrupt(fault, Retry::kNo);
+  if (const std::string fault = CountFault(header, true); !fault.empty()) return Corrupt(fault, Retry::kNo);
   return header;
 }
 
@@ -150,8 +152,8 @@ absl::StatusOr<BatchHeader> ValidateProducedBatch(std::string_view bytes, size_t
   const BatchHeader header = ReadFields(bytes);
   SELVAGE_RETURN_IF_ERROR(CheckProducerFields(header));
   if (header.codec_bits() == static_cast<uint8_t>(Codec::kNone)) {
-    SELVAGE_RETURN_IF_ERROR(
-        ForEachRecord(bytes.substr(kBatchHeaderSize), header.record_count, [](const RecordView&) {}));
+    SELVAGE_RETURN_IF_ERROR(ForEachRecord(bytes.substr(kBatchHeaderSize), header.record_count,
+                                          header.last_offset_delta, [](const RecordView&) {}));
   }
   return header;
 }

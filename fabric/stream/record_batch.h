@@ -26,7 +26,7 @@ struct BatchHeader {
   int8_t magic = 2;
   uint32_t crc = 0;  ///< CRC-32C of everything from `attributes` on
   int16_t attributes = 0;
-  int32_t last_offset_delta = 0;
+  int32_t last_offset_delta = 0;  ///< of the last record; in a compacted batch that one may be gone
   int64_t base_timestamp = 0;  ///< milliseconds since 1970
   int64_t max_timestamp = 0;
   int64_t producer_id = -1;
@@ -36,6 +36,8 @@ struct BatchHeader {
 
   uint8_t codec_bits() const { return static_cast<uint8_t>(attributes & 7); }  ///< a Codec, if not above 4
   bool transactional() const { return (attributes & 0x10) != 0; }
+  /// Records were taken out of it.
+  bool compacted() const { return record_count <= last_offset_delta; }
   bool control() const { return (attributes & 0x20) != 0; }
   Offset next_offset() const { return base_offset + (static_cast<int64_t>(last_offset_delta) + 1); }
   size_t total_size() const { return static_cast<size_t>(batch_length) + kBatchLogOverhead; }
@@ -45,14 +47,14 @@ struct BatchHeader {
 uint32_t Crc32c(std::string_view bytes);
 
 /// Reads the fixed fields and checks what every stored batch must satisfy: long enough, magic 2, length equal to
-/// `bytes.size()`, count = last offset delta + 1 > 0. Does not read the records and does not compute the CRC.
+/// `bytes.size()`, 0 < count <= last offset delta + 1 (equal but for compacted batches). Does not read the records and does not compute the CRC.
 /// Errors: "corrupt_batch" (kInvalidArgument).
 absl::StatusOr<BatchHeader> ParseBatchHeader(std::string_view bytes);
 
 /// All that a broker checks before it takes a batch from a producer, without decompressing: ParseBatchHeader, the
 /// size limit, the CRC, no control or transactional batch, a known codec, base offset 0 not required (it is
 /// overwritten), a base sequence when there is a producer id; records that are not compressed are walked and must
-/// number record_count with consecutive offset deltas.
+/// number record_count = last offset delta + 1 with consecutive offset deltas.
 /// Errors, by kind: "batch_too_large", "corrupt_batch" (a retry helps: damaged on the way), "invalid_record",
 /// "unsupported_format" (magic below 2).
 absl::StatusOr<BatchHeader> ValidateProducedBatch(std::string_view bytes, size_t max_bytes);

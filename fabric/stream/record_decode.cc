@@ -19,13 +19,6 @@ std::optional<std::string> ToOwned(const std::optional<std::string_view>& bytes)
   return std::string(*bytes);
 }
 
-int64_t TimestampOf(const BatchHeader& header, const RecordView& view) {
-  if ((header.attributes & kLogAppendTimeBit) != 0) return header.max_timestamp;
-  // Unsigned: a timestamp far out may wrap, which is defined.
-  return static_cast<int64_t>(static_cast<uint64_t>(header.base_timestamp) +
-                              static_cast<uint64_t>(view.timestamp_delta));
-}
-
 Record ToRecord(const BatchHeader& header, const RecordView& view) {
   Record record;
   record.offset = header.base_offset + int64_t{view.offset_delta};
@@ -40,9 +33,19 @@ Record ToRecord(const BatchHeader& header, const RecordView& view) {
   return record;
 }
 
-/// Calls `visit` on each record of a batch whose CRC is right.
-absl::Status VisitBatch(std::string_view batch, size_t max_bytes,
-                        absl::FunctionRef<void(const BatchHeader&, const RecordView&)> visit) {
+}  // namespace
+
+namespace record_format {
+
+int64_t TimestampOf(const BatchHeader& header, const RecordView& view) {
+  if ((header.attributes & kLogAppendTimeBit) != 0) return header.max_timestamp;
+  // Unsigned: a timestamp far out may wrap, which is defined.
+  return static_cast<int64_t>(static_cast<uint64_t>(header.base_timestamp) +
+                              static_cast<uint64_t>(view.timestamp_delta));
+}
+
+absl::Status VisitRecords(std::string_view batch, size_t max_bytes,
+                          absl::FunctionRef<void(const BatchHeader&, const RecordView&)> visit) {
   SELVAGE_ASSIGN_OR_RETURN(const BatchHeader header, ParseBatchHeader(batch));
   if (!BatchCrcMatches(batch)) {
     return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_batch", "the CRC does not match the bytes",
@@ -50,16 +53,16 @@ absl::Status VisitBatch(std::string_view batch, size_t max_bytes,
   }
   SELVAGE_ASSIGN_OR_RETURN(const Decompressed records, Decompress(static_cast<Codec>(header.codec_bits()),
                                                                   batch.substr(kBatchHeaderSize), max_bytes));
-  return ForEachRecord(records.view(), header.record_count,
+  return ForEachRecord(records.view(), header.record_count, header.last_offset_delta,
                        [&](const RecordView& view) { visit(header, view); });
 }
 
-}  // namespace
+}  // namespace record_format
 
 absl::StatusOr<std::vector<Record>> DecodeRecords(std::string_view batch, size_t max_bytes) {
   std::vector<Record> decoded;
   SELVAGE_RETURN_IF_ERROR(
-      VisitBatch(batch, max_bytes, [&](const BatchHeader& header, const RecordView& view) {
+      VisitRecords(batch, max_bytes, [&](const BatchHeader& header, const RecordView& view) {
         if (decoded.empty()) decoded.reserve(static_cast<size_t>(std::min(header.record_count, kReserveMax)));
         decoded.push_back(ToRecord(header, view));
       }));
@@ -70,7 +73,7 @@ absl::StatusOr<RecordTime> FirstRecordAtOrAfter(std::string_view batch, int64_t 
                                                 size_t max_bytes) {
   std::optional<RecordTime> found;
   SELVAGE_RETURN_IF_ERROR(
-      VisitBatch(batch, max_bytes, [&](const BatchHeader& header, const RecordView& view) {
+      VisitRecords(batch, max_bytes, [&](const BatchHeader& header, const RecordView& view) {
         const int64_t timestamp = TimestampOf(header, view);
         if (found || timestamp < timestamp_ms) return;
         found = RecordTime{header.base_offset + int64_t{view.offset_delta}, timestamp};

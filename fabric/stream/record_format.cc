@@ -54,20 +54,22 @@ bool TakeNullable(std::string_view& in, std::optional<std::string_view>& bytes) 
   return true;
 }
 
-/// Takes the record that should have offset delta `index`. Returns what is wrong with it, or nothing.
-std::string_view TakeRecord(std::string_view& in, int32_t index, RecordView& record) {
+/// Takes the next record, whose offset delta lies from `lowest` to `highest`. Returns what is wrong with it, or nothing.
+std::string_view TakeRecord(std::string_view& in, int32_t lowest, int32_t highest, RecordView& record) {
+  const std::string_view before = in;
   int32_t size;
   if (!TakeVarint(in, size) || size < 0 || static_cast<size_t>(size) > in.size()) {
     return "its length runs past the end of the batch";
   }
   std::string_view body = in.substr(0, static_cast<size_t>(size));
   in.remove_prefix(static_cast<size_t>(size));
+  record.bytes = before.substr(0, before.size() - in.size());
 
   if (body.empty()) return "it is empty";
   body.remove_prefix(1);  // the record's attributes, which have no meaning in v2
   if (!TakeVarint(body, record.timestamp_delta)) return "its timestamp is malformed";
   if (!TakeVarint(body, record.offset_delta)) return "its offset is malformed";
-  if (record.offset_delta != index) return "its offset does not follow the one before";
+  if (record.offset_delta < lowest || record.offset_delta > highest) return "its offset does not follow the one before";
   if (!TakeNullable(body, record.key)) return "its key runs past the end of the record";
   if (!TakeNullable(body, record.value)) return "its value runs past the end of the record";
   if (!TakeVarint(body, record.header_count) || record.header_count < 0)
@@ -96,11 +98,14 @@ bool TakeHeader(std::string_view& in, HeaderView& header) {
   return true;
 }
 
-absl::Status ForEachRecord(std::string_view records, int32_t count,
+absl::Status ForEachRecord(std::string_view records, int32_t count, int32_t last_offset_delta,
                            absl::FunctionRef<void(const RecordView&)> visit) {
   RecordView record;
-  for (int32_t i = 0; i < count; ++i) {
-    const std::string_view fault = TakeRecord(records, i, record);
+  int32_t lowest = 0;
+  for (int32_t i = 0; i < count; ++i, lowest = record.offset_delta + 1) {
+    // There must be room behind it for those that follow.
+    const int32_t highest = last_offset_delta - (count - 1 - i);
+    const std::string_view fault = TakeRecord(records, lowest, highest, record);
     if (!fault.empty()) return InvalidRecord(fmt::format("record {} of {}: {}", i + 1, count, fault));
     visit(record);
   }

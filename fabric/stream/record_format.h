@@ -6,6 +6,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "fabric/stream/record_batch.h"
 
 /// The bytes of a record batch, for the files that read and write it. Users of batches include
 /// record_batch.h.
@@ -36,6 +37,7 @@ struct RecordView {
   std::optional<std::string_view> key;
   std::optional<std::string_view> value;
   int32_t header_count = 0;
+  std::string_view bytes;    ///< all of it, with its length
   std::string_view headers;  ///< well-formed: TakeHeader succeeds `header_count` times and leaves nothing
 };
 
@@ -47,10 +49,16 @@ struct HeaderView {
 /// Takes one record header off the front of `in`. False, with `in` unspecified, when it is malformed.
 bool TakeHeader(std::string_view& in, HeaderView& header);
 
-/// Reads uncompressed records and calls `visit` on each. They must be well-formed, number exactly `count`,
-/// have the offset deltas 0, 1, 2 and so on, and leave no byte over; otherwise "invalid_record"
-/// (kInvalidArgument), after `visit` has seen the records before the fault.
-absl::Status ForEachRecord(std::string_view records, int32_t count,
+/// Reads uncompressed records and calls `visit` on each. They must be well-formed, number exactly `count`, have rising
+/// offset deltas up to `last_offset_delta` (so that none is left out where that is `count` - 1), and leave no byte
+/// over; otherwise "invalid_record" (kInvalidArgument), after `visit` has seen the records before the fault.
+absl::Status ForEachRecord(std::string_view records, int32_t count, int32_t last_offset_delta,
                            absl::FunctionRef<void(const RecordView&)> visit);
+
+/// Calls `visit` on each record of a batch of whatever codec. Errors: those of DecodeRecords.
+absl::Status VisitRecords(std::string_view batch, size_t max_bytes,
+                          absl::FunctionRef<void(const BatchHeader&, const RecordView&)> visit);
+
+int64_t TimestampOf(const BatchHeader& header, const RecordView& record);
 
 }  // namespace selvage::record_format

@@ -7,12 +7,12 @@
 namespace selvage {
 
 std::optional<int64_t> AgeCutoff(const v1::StreamSettings& settings, int64_t now_ms) {
-  if (settings.retention_ms() <= 0) return std::nullopt;
+  if (settings.retention_ms() <= 0 || settings.cleanup() == v1::CLEANUP_COMPACT) return std::nullopt;
   return now_ms - settings.retention_ms();
 }
 
 std::optional<uint64_t> BytesCutoff(const v1::StreamSettings& settings, const RetentionView& log) {
-  if (settings.retention_bytes() <= 0) return std::nullopt;
+  if (settings.retention_bytes() <= 0 || settings.cleanup() == v1::CLEANUP_COMPACT) return std::nullopt;
   auto limit = static_cast<uint64_t>(settings.retention_bytes());
   if (log.log_bytes - log.bytes_before_start <= limit) return std::nullopt;
   return log.log_bytes - limit;

@@ -9,11 +9,13 @@
 #include "fabric/base/names.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
+#include "fabric/stream/produce_check.h"
 
 namespace selvage {
 namespace {
 
 constexpr int32_t kPartitionsMax = 1024;
+constexpr int64_t kDeleteRetentionMs = 24 * 3600 * 1000;  // as in Kafka
 
 absl::Status Invalid(std::string_view what, std::string_view hint) {
   return MakeError(absl::StatusCode::kInvalidArgument, "invalid_stream", what, hint);
@@ -37,7 +39,7 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
   }
   v1::StreamSettings& settings = *definition.mutable_settings();
   if (!v1::OnFull_IsValid(settings.on_full()) || !v1::LinkCompression_IsValid(settings.link_compression()) ||
-      !v1::StartAt_IsValid(settings.start_at())) {
+      !v1::StartAt_IsValid(settings.start_at()) || !v1::CleanupPolicy_IsValid(settings.cleanup())) {
     return Invalid(fmt::format("stream {} has a setting that is not known here", definition.name()),
                    "it was written by a newer version: upgrade this node");
   }
@@ -46,8 +48,19 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
   if (settings.link_compression() == v1::LINK_COMPRESSION_UNSPECIFIED)
     settings.set_link_compression(v1::ZSTD);
   if (settings.start_at() == v1::START_AT_UNSPECIFIED) settings.set_start_at(v1::EARLIEST);
+  if (settings.cleanup() == v1::CLEANUP_UNSPECIFIED) settings.set_cleanup(v1::CLEANUP_DELETE);
+  if (settings.delete_retention_ms() == 0) settings.set_delete_retention_ms(kDeleteRetentionMs);
+  if (IsCompacted(settings) && definition.direction() != v1::LOCAL) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "compaction_not_replicated",
+                     fmt::format("stream {} is replicated, and only streams that are not can be compacted",
+                                 definition.name()),
+                     "make a stream of direction local for it, or let retention delete by age and size");
+  }
   if (settings.priority() > 9) return Invalid(fmt::format("priority {}", settings.priority()), "0 to 9");
   if (settings.weight() > 1000) return Invalid(fmt::format("weight {}", settings.weight()), "1 to 1000");
+  if (settings.delete_retention_ms() < 0) {
+    return Invalid("a negative delete retention", "0 for 24 hours, or a positive time");
+  }
   if (settings.retention_ms() < 0 || settings.retention_bytes() < 0) {
     return Invalid("a negative retention", "0 for no limit, or a positive age or size");
   }

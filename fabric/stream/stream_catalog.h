@@ -16,7 +16,7 @@
 namespace selvage {
 
 /// Fills in what a definition leaves open and checks it: name, direction, partitions (1 to 1024), settings.
-/// Errors: "invalid_stream" with what is allowed.
+/// Errors: "invalid_stream" with what is allowed; "compaction_not_replicated".
 absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition);
 
 /// Whether two definitions may be of one stream: direction and partition count are immutable. Error:

@@ -42,7 +42,7 @@ bool SameEntry(const Entry& a, const Entry& b) {
 absl::Status CheckEntry(const Entry& entry) {
   if (entry.kind == EntryKind::kGap) return DecodeGap(entry.body.view()).status();
   if (!BatchCrcMatches(entry.body.view())) return Wrong("{} has a wrong CRC", Name(entry));
-  if (ChainBatch(entry.hash_before, entry.body.view()) != entry.hash_after) {
+  if (!entry.compacted && ChainBatch(entry.hash_before, entry.body.view()) != entry.hash_after) {
     return Wrong("{} has a wrong chain hash", Name(entry));
   }
   return absl::OkStatus();

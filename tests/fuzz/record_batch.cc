@@ -87,7 +87,9 @@ void CheckDecoding(const std::string& batch, const BatchHeader& header, Codec co
   SELVAGE_CHECK(records->size() == static_cast<size_t>(header.record_count));
   size_t bytes = 0;
   for (size_t i = 0; i < records->size(); ++i) {
-    SELVAGE_CHECK((*records)[i].offset == header.base_offset + static_cast<int64_t>(i));
+    const Offset offset = (*records)[i].offset;
+    SELVAGE_CHECK(header.compacted() ? offset < header.next_offset() : offset == header.base_offset + static_cast<int64_t>(i));
+    SELVAGE_CHECK(offset >= header.base_offset && (i == 0 || offset > (*records)[i - 1].offset));
     bytes += BytesOf((*records)[i]);
   }
   SELVAGE_CHECK(bytes <= kDecodedMax);
@@ -122,7 +124,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto header = ParseBatchHeader(batch);
   const auto produced = ValidateProducedBatch(batch, batch.size());
   if (produced.ok()) {
-    SELVAGE_CHECK(header.ok() && BatchCrcMatches(batch));
+    SELVAGE_CHECK(header.ok() && BatchCrcMatches(batch) && !header->compacted());
     SELVAGE_CHECK(batch.size() == 0 || !ValidateProducedBatch(batch, batch.size() - 1).ok());
     if (produced->codec_bits() == static_cast<uint8_t>(Codec::kNone)) {
       SELVAGE_CHECK(DecodeRecords(batch, batch.size()).ok());
@@ -133,7 +135,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   SELVAGE_CHECK(header->total_size() == batch.size());
-  SELVAGE_CHECK(header->next_offset() - header->base_offset == header->record_count);
+  const int64_t covered = header->next_offset() - header->base_offset;
+  SELVAGE_CHECK(header->compacted() ? covered > header->record_count : covered == header->record_count);
   CheckStamping(batch);
   CheckDecoding(batch, *header, codec);
   return 0;

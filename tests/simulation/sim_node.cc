@@ -116,6 +116,7 @@ void SimNode::ScheduleUpkeep() {
 
 void SimNode::Upkeep() {
   absl::Status kept = state_->maintenance().RunOnce();
+  kept.Update(state_->maintenance().Compact());
   kept.Update(state_->maintenance().MaybeReclaim());
   kept.Update(state_->damage().RunOnce());
   if (disk_->dead()) return;

@@ -155,7 +155,7 @@ TEST(LogFormat, GapsThatMakeNoSense) {
   EXPECT_EQ(with([](Gap& gap) { gap.to = Offset(0); }), "corrupt_gap");
   EXPECT_EQ(with([](Gap& gap) { gap.from = Offset(-1); }), "corrupt_gap");
   EXPECT_EQ(with([](Gap& gap) { gap.reason = static_cast<GapReason>(0); }), "corrupt_gap");
-  EXPECT_EQ(with([](Gap& gap) { gap.reason = static_cast<GapReason>(6); }), "corrupt_gap");
+  EXPECT_EQ(with([](Gap& gap) { gap.reason = static_cast<GapReason>(7); }), "corrupt_gap");
   EXPECT_EQ(KindOf(DecodeGap(EncodeGap(SampleGap()) + "x")), "corrupt_gap");
 }
 

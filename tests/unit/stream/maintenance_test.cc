@@ -109,6 +109,34 @@ TEST_F(MaintenanceTest, AgeCountsFromStorageThroughClockJumps) {
   EXPECT_EQ(log.state().end, Offset(6));
 }
 
+TEST_F(MaintenanceTest, OnlyStreamsThatSaySoAreCompacted) {
+  LogNode roomy(store_, clock_);
+  Maintenance maintenance(store_, roomy.logs(), catalog_, roomy.budget(), clock_,
+                          [](const auto&, const auto&) { return false; });
+  for (const v1::CleanupPolicy cleanup : {v1::CLEANUP_COMPACT, v1::CLEANUP_COMPACT_DELETE, v1::CLEANUP_DELETE}) {
+    const std::string name = "s" + std::to_string(cleanup);
+    v1::StreamDefinition definition;
+    definition.set_name(name);
+    definition.set_direction(v1::LOCAL);
+    definition.mutable_settings()->set_cleanup(cleanup);
+    ASSERT_TRUE(catalog_.Put(*CompleteDefinition(definition)).ok());
+    EmbeddedLog& log = roomy.Create(LogOrigin{"", Slot(0), name, PartitionId(0)}, ++ids_);
+    for (int i = 0; i < 30; ++i) {
+      BatchBuilder builder;
+      builder.Add({Offset(0), 1000, "key", std::string(100'000, 'v'), {}});
+      ASSERT_TRUE(roomy.Append(log, builder.Build()).ok());
+    }
+  }
+  ASSERT_TRUE(maintenance.Compact().ok());
+  const auto entries = [&](const std::string& name) {
+    return AllEntries(*roomy.logs().Find({"", Slot(0), name, PartitionId(0)})).size();
+  };
+  EXPECT_LT(entries("s2"), 15u);
+  EXPECT_EQ(entries("s3"), entries("s2"));
+  EXPECT_EQ(entries("s1"), 30u);
+  ASSERT_TRUE(maintenance.Compact().ok()) << "nothing to do";
+}
+
 TEST_F(MaintenanceTest, BytesKeepAtLeastTheLimit) {
   EmbeddedLog& log = Stream(
       "s", [](auto& s) { s.set_retention_bytes(1000); }, v1::LOCAL);

@@ -57,6 +57,19 @@ TEST_P(PlanTrimTable, Decides) {
   EXPECT_EQ(plan->reason, GapReason::kExpired);
 }
 
+TEST(Cutoffs, OnlyCompactionKeepsTheNewestForEver) {
+  v1::StreamSettings settings;
+  settings.set_retention_ms(1000);
+  settings.set_retention_bytes(10);
+  const RetentionView log{.end = Offset(10), .log_bytes = 1000};
+  settings.set_cleanup(v1::CLEANUP_COMPACT);
+  EXPECT_FALSE(AgeCutoff(settings, 5000));
+  EXPECT_FALSE(BytesCutoff(settings, log));
+  settings.set_cleanup(v1::CLEANUP_COMPACT_DELETE);
+  EXPECT_TRUE(AgeCutoff(settings, 5000));
+  EXPECT_TRUE(BytesCutoff(settings, log));
+}
+
 TEST(Cutoffs, Age) {
   v1::StreamSettings settings;
   EXPECT_EQ(AgeCutoff(settings, 1000), std::nullopt);

@@ -27,6 +27,22 @@ TEST(CompleteDefinition, FillsInDefaults) {
   EXPECT_EQ(CompleteDefinition(*complete)->SerializeAsString(), complete->SerializeAsString());
 }
 
+TEST(CompleteDefinition, OnlyLocalStreamsAreCompacted) {
+  for (v1::CleanupPolicy cleanup : {v1::CLEANUP_COMPACT, v1::CLEANUP_COMPACT_DELETE}) {
+    for (v1::Direction direction : {v1::UP, v1::DOWN, v1::DOWN_SHARED}) {
+      v1::StreamDefinition definition = Definition("sensors", direction);
+      definition.mutable_settings()->set_cleanup(cleanup);
+      EXPECT_EQ(KindOf(CompleteDefinition(definition)), "compaction_not_replicated");
+    }
+    v1::StreamDefinition definition = Definition("settings", v1::LOCAL);
+    definition.mutable_settings()->set_cleanup(cleanup);
+    auto complete = CompleteDefinition(definition);
+    ASSERT_TRUE(complete.ok()) << complete.status();
+    EXPECT_EQ(complete->settings().delete_retention_ms(), 24 * 3'600'000);
+  }
+  EXPECT_EQ(CompleteDefinition(Definition("sensors"))->settings().cleanup(), v1::CLEANUP_DELETE);
+}
+
 TEST(CompleteDefinition, RefusesWhatIsNotAllowed) {
   auto refused = [](auto change) {
     v1::StreamDefinition definition = Definition("sensors");
