@@ -8,6 +8,8 @@ std::string_view FamilyName(Family family) {
       return "meta";
     case Family::kLog:
       return "log";
+    case Family::kGroup:
+      return "group";
   }
   return "unknown";
 }

@@ -15,10 +15,11 @@ namespace selvage {
 
 /// The tables of a store; one RocksDB column family each.
 enum class Family : uint8_t {
-  kMeta,  ///< small documents: identity, catalog, control, alarms, ends of logs
-  kLog,   ///< entries of logs; large values, keys are log number ‖ base offset
+  kMeta,   ///< small documents: identity, catalog, control, alarms, ends of logs
+  kLog,    ///< entries of logs; large values, keys are log number ‖ base offset
+  kGroup,  ///< consumer groups and their committed offsets
 };
-inline constexpr Family kAllFamilies[] = {Family::kMeta, Family::kLog};
+inline constexpr Family kAllFamilies[] = {Family::kMeta, Family::kLog, Family::kGroup};
 std::string_view FamilyName(Family family);
 
 /// Changes that are applied together or not at all, across families, in the order they were added.

@@ -30,7 +30,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksDbOptions& options) {
   db.max_bgerror_resume_count = 0;
 
   // All families share one write-ahead log, which is freed only when each of them has flushed: without a
-  // limit the quiet meta family would hold it for ever. It also bounds the replay after a crash.
+  // limit a quiet family would hold it for ever. It also bounds the replay after a crash.
   db.max_total_wal_size = options.max_wal_bytes;
 
   // Opening must not cost more when more is stored: no visit to every file, and a short manifest to read.
@@ -54,7 +54,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksDbOptions& options) {
 rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksDbOptions& options,
                                                const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions cf;
-  // No filters: logs are read by seeking, and the meta family is small enough to be cached whole.
+  // No filters: logs are read by seeking, and the other families are small enough to be cached whole.
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.cache_index_and_filter_blocks = true;
@@ -63,9 +63,9 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksDbOptio
   cf.compaction_style = rocksdb::kCompactionStyleLevel;
 
   // Each family bounds its own buffers. One limit over both would flush the family with the oldest data,
-  // which is nearly always the meta family with next to nothing in it.
+  // which is nearly always a quiet one with next to nothing in it.
   cf.max_write_buffer_number = 2;
-  if (family == Family::kMeta) {
+  if (family != Family::kLog) {
     cf.write_buffer_size = std::min(options.write_buffer_bytes, 1 * kMiB);
     cf.target_file_size_base = 2 * kMiB;
     cf.max_bytes_for_level_base = 8 * kMiB;

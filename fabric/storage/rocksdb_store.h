@@ -34,7 +34,7 @@ struct RocksDbOptions {
   std::filesystem::path path = {};  ///< directory of the database, its own: nothing else may lie there
   bool create_if_missing = true;
   /// Memory that gathers writes before they go to a file. Up to two are held, and each grows by at most one
-  /// batch beyond it; the meta family adds at most 2 MiB.
+  /// batch beyond it; the other families add at most 2 MiB each.
   size_t write_buffer_bytes = 8u << 20;
   size_t block_cache_bytes =
       8u << 20;  ///< blocks, indexes and filters of tables; not the large values of logs

@@ -91,7 +91,7 @@ TEST_F(RocksDbOpenTest, ASecondOpenIsRefused) {
 TEST_F(RocksDbOpenTest, ATableOfANewerVersionIsRefused) {
   Create();
   {
-    std::vector<rocksdb::ColumnFamilyDescriptor> families = {{"default", {}}, {"log", {}}};
+    std::vector<rocksdb::ColumnFamilyDescriptor> families = {{"default", {}}, {"log", {}}, {"group", {}}};
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
     ASSERT_TRUE(rocksdb::DB::Open({}, path_, families, &handles, &db).ok());
@@ -104,6 +104,26 @@ TEST_F(RocksDbOpenTest, ATableOfANewerVersionIsRefused) {
   EXPECT_EQ(error.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ErrorKind(error), "store_format_newer");
   EXPECT_NE(std::string(error.message()).find("row"), std::string::npos);
+}
+
+TEST_F(RocksDbOpenTest, AStoreOfAnEarlierVersionGetsTheTablesItLacks) {
+  Create();
+  {
+    std::vector<rocksdb::ColumnFamilyDescriptor> families = {{"default", {}}, {"log", {}}, {"group", {}}};
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, path_, families, &handles, &db).ok());
+    ASSERT_TRUE(db->DropColumnFamily(handles.back()).ok());
+    for (auto* handle : handles) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
+    delete db;
+  }
+  auto store = Open();
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ(*(*store)->Get(Family::kMeta, "k"), "v");
+  auto batch = (*store)->NewBatch();
+  batch->Put(Family::kGroup, "g", {"new"});
+  ASSERT_TRUE((*store)->Write(*batch, /*sync=*/true).ok());
+  EXPECT_EQ(*(*store)->Get(Family::kGroup, "g"), "new");
 }
 
 TEST_F(RocksDbOpenTest, ADamagedManifestIsReported) {
