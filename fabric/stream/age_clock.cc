@@ -13,6 +13,7 @@ constexpr int kCatchUpShare = 8;
 
 void AgeClock::GoOnFrom(int64_t newest_ms) {
   absl::MutexLock lock(&mutex_);
+  if (started_ && now_ >= absl::FromUnixMillis(newest_ms)) return;
   started_ = true;
   now_ = absl::FromUnixMillis(newest_ms);
   measured_ = clock_.Monotonic();

@@ -19,7 +19,7 @@ class AgeClock {
   /// `clock` must outlive this.
   explicit AgeClock(Clock& clock) : clock_(clock) {}
 
-  /// Goes on from the newest time that was stored. Call before the first NowMs.
+  /// Goes on from the newest time that was stored, the newest of several calls. Call before the first NowMs.
   void GoOnFrom(int64_t newest_ms);
   /// Milliseconds; the wall time where the wall clock behaves.
   int64_t NowMs();

@@ -76,6 +76,8 @@ class EmbeddedLogStore : public LogStore {
   absl::Status AdoptAll(const std::vector<Adoption>& adoptions, std::function<void(WriteBatch&)> also);
   /// The time by which entries age (Entry::append_ms), now.
   int64_t AgeNowMs() { return ages_.NowMs(); }
+  /// The store holds something else that ages by this time, this new; before the first AgeNowMs.
+  void AgesGoOnFrom(int64_t newest_ms) { ages_.GoOnFrom(newest_ms); }
   /// Logs deleted since the last call: their space waits to be reclaimed.
   std::vector<DeletedLog> TakeDeleted();
 

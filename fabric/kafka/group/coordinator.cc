@@ -250,6 +250,14 @@ void Coordinator::Finish(OffsetCommit work, bool durable, Instant) {
   Touch(entry);
 }
 
+int64_t Coordinator::newest_ms() const {
+  int64_t newest = 0;
+  for (const auto& [id, entry] : groups_) {
+    newest = std::max({newest, entry->group.empty_since_ms(), entry->offsets.newest_ms()});
+  }
+  return newest;
+}
+
 void Coordinator::CheckInvariants() const {
   size_t bytes = 0;
   size_t deadlines = 0;

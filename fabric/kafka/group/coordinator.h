@@ -85,6 +85,8 @@ class Coordinator {
   /// start.
   void OnPersisted(PersistId id, const absl::Status& outcome, Instant now);
 
+  /// The newest wall time in what is durable: of a commit, or when a group became empty; 0 when there is none.
+  int64_t newest_ms() const;
   size_t group_count() const { return groups_.size(); }
   /// Memory that peers made it take, about.
   size_t bytes() const { return bytes_ + commits_under_way_bytes_; }

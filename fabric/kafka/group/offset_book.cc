@@ -48,6 +48,14 @@ void OffsetBook::DropIfUnused(Slots::iterator at) {
   slots_.erase(at);
 }
 
+int64_t OffsetBook::newest_ms() const {
+  int64_t newest = 0;
+  for (const auto& [at, slot] : slots_) {
+    if (slot.durable) newest = std::max(newest, slot.durable->commit_ms);
+  }
+  return newest;
+}
+
 void OffsetBook::BeginCommit(const TopicPartition& at) {
   ++At(at)->second.under_way;
 }

@@ -19,6 +19,8 @@ class OffsetBook {
   size_t size() const { return slots_.size(); }
   /// Memory that peers made it take.
   size_t bytes() const { return bytes_; }
+  /// The newest wall time of a durable commit; 0 when there is none.
+  int64_t newest_ms() const;
   bool Contains(const TopicPartition& at) const { return slots_.contains(at); }
 
   /// Nullptr when nothing durable was committed for it. Valid until the next change.
