@@ -129,6 +129,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   Fleet fleet(store->state(), std::string(Version()));
   SELVAGE_RETURN_IF_ERROR(fleet.Open(DefinitionsOf(config.streams)));
   if (restored) SELVAGE_RETURN_IF_ERROR(fleet.StartLineage());
+  SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
   boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));

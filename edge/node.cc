@@ -115,6 +115,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, shutdown, health)));
   EdgeState state(store->state(), std::string(Version()));
   SELVAGE_RETURN_IF_ERROR(state.Open(DefinitionsOf(config.streams)));
+  SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
   boost::asio::thread_pool link_threads(kLinkThreads);

@@ -6,11 +6,22 @@ namespace selvage::kafka {
 
 std::span<const ServedApi* const> ServedApis() {
   static constexpr std::array kServed = {
-      &kServeProduce,      // 0
-      &kServeFetch,        // 1
-      &kServeListOffsets,  // 2
-      &kServeMetadata,     // 3
-      &kServeApiVersions,  // 18
+      &kServeProduce,          // 0
+      &kServeFetch,            // 1
+      &kServeListOffsets,      // 2
+      &kServeMetadata,         // 3
+      &kServeOffsetCommit,     // 8
+      &kServeOffsetFetch,      // 9
+      &kServeFindCoordinator,  // 10
+      &kServeJoinGroup,        // 11
+      &kServeHeartbeat,        // 12
+      &kServeLeaveGroup,       // 13
+      &kServeSyncGroup,        // 14
+      &kServeDescribeGroups,   // 15
+      &kServeListGroups,       // 16
+      &kServeApiVersions,      // 18
+      &kServeDeleteGroups,     // 42
+      &kServeOffsetDelete,     // 47
   };
   return kServed;
 }

@@ -13,9 +13,20 @@ const ServedApi* FindServed(int16_t key);
 
 // Each with its handler.
 extern const ServedApi kServeApiVersions;
+extern const ServedApi kServeDeleteGroups;
+extern const ServedApi kServeDescribeGroups;
 extern const ServedApi kServeFetch;
+extern const ServedApi kServeFindCoordinator;
+extern const ServedApi kServeHeartbeat;
+extern const ServedApi kServeJoinGroup;
+extern const ServedApi kServeLeaveGroup;
+extern const ServedApi kServeListGroups;
 extern const ServedApi kServeListOffsets;
 extern const ServedApi kServeMetadata;
+extern const ServedApi kServeOffsetCommit;
+extern const ServedApi kServeOffsetDelete;
+extern const ServedApi kServeOffsetFetch;
 extern const ServedApi kServeProduce;
+extern const ServedApi kServeSyncGroup;
 
 }  // namespace selvage::kafka

@@ -11,6 +11,7 @@
 namespace selvage::kafka {
 
 class FetchSessions;
+class GroupService;
 
 /// What the listener is set up with, as far as handlers need it.
 struct Settings {
@@ -32,6 +33,7 @@ struct Context {
   NodeState& node;
   Metrics& metrics;
   FetchSessions& fetch_sessions;
+  GroupService& groups;
 };
 
 }  // namespace selvage::kafka

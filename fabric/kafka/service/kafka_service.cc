@@ -29,15 +29,23 @@ KafkaService::KafkaService(const DaemonConfig& config, std::unique_ptr<Listener>
   settings_.batch_max = config.batch_max_bytes;
 }
 
+absl::Status KafkaService::Open(NodeState& node) {
+  groups_.emplace(node);
+  return groups_->Open();
+}
+
 void KafkaService::Serve(std::string cluster_id, Topics& topics, NodeState& node, Metrics& metrics) {
+  group_timer_.emplace(*groups_);
   if (listener_ == nullptr) return;
   settings_.cluster_id = std::move(cluster_id);
   fetch_sessions_.emplace();
-  context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_});
+  context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_, *groups_});
   listener_->Serve(*context_);
 }
 
 void KafkaService::Stop() {
+  // Answers what is parked, while the connections are there to answer on.
+  group_timer_.reset();
   if (listener_ == nullptr) return;
   listener_->Stop();
   // What clients fetched refers to logs.

@@ -7,19 +7,25 @@
 
 #include "absl/status/statusor.h"
 #include "fabric/config/daemon_config.h"
+#include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
 #include "fabric/kafka/listener/listener.h"
 
 namespace selvage::kafka {
 
-/// A daemon's Kafka side: the listener and what its handlers share. With `kafka.listen: off` it does nothing. Make it
+/// A daemon's Kafka side: the listener and what its handlers share. With `kafka.listen: off` it serves nobody. Make it
 /// before the store and stop it while the store is open: callbacks of the committer may come until the store is gone.
 class KafkaService {
  public:
   /// Binds. Errors: those of Listener::Bind.
   static absl::StatusOr<std::unique_ptr<KafkaService>> Bind(const DaemonConfig& config);
 
-  /// Begins to serve; once. `cluster_id` tells clients that two addresses are of one cluster. The others must live
+  /// Takes over the consumer groups that the node has; once, before Serve. `node` must live until Stop. Errors: those of
+  /// the store.
+  absl::Status Open(NodeState& node);
+  /// After Open.
+  GroupService& groups() { return *groups_; }
+  /// Begins to serve; once, after Open. `cluster_id` tells clients that two addresses are of one cluster. The others must live
   /// until Stop.
   void Serve(std::string cluster_id, Topics& topics, NodeState& node, Metrics& metrics);
   /// Cuts all connections; afterwards no handler runs.
@@ -32,6 +38,8 @@ class KafkaService {
 
   Settings settings_;
   std::unique_ptr<Listener> listener_;
+  std::optional<GroupService> groups_;
+  std::optional<GroupTimer> group_timer_;
   std::optional<FetchSessions> fetch_sessions_;
   std::optional<Context> context_;
 };
