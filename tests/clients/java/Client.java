@@ -225,9 +225,10 @@ public final class Client {
 
   private void seek() {
     try (var consumer = consumer()) {
-      var found = consumer.offsetsForTimes(Map.of(partition(), Long.parseLong(options.get("time"))));
-      var at = found.get(partition());
-      emit("{\"event\":\"offset\",\"offset\":" + (at == null ? -1 : at.offset()) + "}");
+      for (String time : options.get("times").split(",")) {
+        var at = consumer.offsetsForTimes(Map.of(partition(), Long.parseLong(time))).get(partition());
+        emit("{\"event\":\"offset\",\"offset\":" + (at == null ? -1 : at.offset()) + "}");
+      }
     }
   }
 
@@ -302,7 +303,7 @@ public final class Client {
   }
 
   private boolean listed(Admin admin, String group) throws Exception {
-    return admin.listConsumerGroups().all().get().stream().anyMatch(each -> each.groupId().equals(group));
+    return admin.listGroups().all().get().stream().anyMatch(each -> each.groupId().equals(group));
   }
 
   private void admin() throws Exception {

@@ -27,9 +27,7 @@ void Step(std::string_view step, std::string_view result) {
 class Administrator {
  public:
   explicit Administrator(const Arguments& arguments)
-      : arguments_(arguments),
-        topic_(Get(arguments, "topic")),
-        conf_(Configuration(arguments, {})) {
+      : arguments_(arguments), topic_(Get(arguments, "topic")), conf_(Configuration(arguments, {})) {
     std::string why;
     producer_.reset(RdKafka::Producer::create(conf_.get(), why));
     if (producer_ == nullptr) Fail(why);

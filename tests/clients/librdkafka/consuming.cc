@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "tests/clients/librdkafka/client.h"
 
 namespace selvage::test::rdkafka {
@@ -14,6 +15,7 @@ using Partitions = std::vector<RdKafka::TopicPartition*>;
 
 constexpr std::chrono::seconds kDeadline(60);
 constexpr int kPollMs = 100;
+constexpr int kTimeoutMs = 30'000;
 
 std::string HexOrNull(const void* data, size_t size) {
   if (data == nullptr) return "null";
@@ -103,12 +105,14 @@ void Consume(const Arguments& arguments) {
 void Seek(const Arguments& arguments) {
   auto conf = Configuration(arguments, {{"group.id", "none"}});
   auto consumer = MakeConsumer(*conf);
-  auto partition = PartitionAt(arguments, GetNumber(arguments, "time"));
-  Partitions partitions = {partition.get()};
-  Check(consumer->offsetsForTimes(partitions, 30'000), "offsetsForTimes");
-  // Where no record is as new, the library says the end instead of an offset.
-  const int64_t offset = partition->offset() == RdKafka::Topic::OFFSET_END ? -1 : partition->offset();
-  Emit(fmt::format(R"({{"event":"offset","offset":{}}})", offset));
+  for (const std::string& time : std::vector<std::string>(absl::StrSplit(Get(arguments, "times"), ','))) {
+    auto partition = PartitionAt(arguments, std::stoll(time));
+    Partitions partitions = {partition.get()};
+    Check(consumer->offsetsForTimes(partitions, kTimeoutMs), "offsetsForTimes");
+    // Where no record is as new, the library says the end instead of an offset.
+    const int64_t offset = partition->offset() == RdKafka::Topic::OFFSET_END ? -1 : partition->offset();
+    Emit(fmt::format(R"({{"event":"offset","offset":{}}})", offset));
+  }
   consumer->close();
 }
 

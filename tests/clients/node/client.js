@@ -40,10 +40,10 @@ const kafka = new Kafka({
 
 function installCodecs() {
   CompressionCodecs[CompressionTypes.Snappy] = load('kafkajs-snappy');
-  const lz4 = load('lz4js');
+  const lz4 = load('lz4-napi');
   CompressionCodecs[CompressionTypes.LZ4] = () => ({
-    compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
-    decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
+    compress: async (encoder) => lz4.compressFrame(encoder.buffer),
+    decompress: async (buffer) => lz4.decompressFrame(buffer),
   });
   const zstd = new Promise((resolve) => load('zstd-codec').ZstdCodec.run((codec) => resolve(new codec.Simple())));
   CompressionCodecs[CompressionTypes.ZSTD] = () => ({
@@ -120,6 +120,7 @@ async function flood() {
       acked(id, partition, next.get(partition));
       next.set(partition, next.get(partition) + 1);
     }
+    await new Promise((resolve) => setTimeout(resolve, ROUND));
   }
   await producer.disconnect();
   emit('closed');
@@ -149,12 +150,22 @@ async function consume() {
 async function seek() {
   const admin = kafka.admin();
   await admin.connect();
-  // Where no record is as new it gives the end instead.
-  const found = await admin.fetchTopicOffsetsByTimestamp(topic, +options.time);
-  const ends = await admin.fetchTopicOffsets(topic);
   const at = (offsets) => Number(offsets.find((each) => each.partition === +options.partition).offset);
-  emit('offset', { offset: at(found) === at(ends) ? -1 : at(found) });
+  const end = at(await admin.fetchTopicOffsets(topic));
+  for (const time of options.times.split(',')) {
+    const found = at(await admin.fetchTopicOffsetsByTimestamp(topic, +time));
+    emit('offset', { offset: found === end ? -1 : found });  // it gives the end where no record is as new
+  }
   await admin.disconnect();
+}
+
+async function commit(commitOffsets, partition, offset) {
+  try {
+    await commitOffsets({ topics: [{ topic, partitions: [{ partition, offset }] }] });
+  } catch (failure) {
+    // Who has the partition now reads these records again.
+    if (!['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'].includes(failure.type)) throw failure;
+  }
 }
 
 async function member() {
@@ -179,14 +190,15 @@ async function member() {
   await consumer.run({
     eachBatchAutoResolve: false,
     eachBatch: async ({ batch, resolveOffset, heartbeat, commitOffsetsIfNecessary, isRunning, isStale }) => {
+      let next = null;
       for (const message of batch.messages) {
         if (left <= 0 || !isRunning() || isStale()) break;
         emitRecord(batch.partition, message);
         resolveOffset(message.offset);
+        next = String(Number(message.offset) + 1);
         --left;
       }
-      await commitOffsetsIfNecessary({ topics: [{ topic, partitions: [
-        { partition: batch.partition, offset: String(Number(batch.lastOffset()) + 1) }] }] }).catch(() => {});
+      if (next !== null) await commit(commitOffsetsIfNecessary, batch.partition, next);
       await heartbeat();
       if (left <= 0) enough();
     },

@@ -92,11 +92,12 @@ def consume(options):
 
 def seek(options):
     consumer = Consumer(shared(options, group_id="none"))
-    at = TopicPartition(options.topic, int(options.partition), int(options.time))
-    found = consumer.offsets_for_times([at], DEADLINE_S)[0]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    emit("offset", offset=-1 if found.offset == OFFSET_END else found.offset)
+    for at in options.times.split(","):
+        partition = TopicPartition(options.topic, int(options.partition), int(at))
+        found = consumer.offsets_for_times([partition], DEADLINE_S)[0]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        emit("offset", offset=-1 if found.offset == OFFSET_END else found.offset)
     consumer.close()
 
 

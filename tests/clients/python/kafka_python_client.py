@@ -89,8 +89,9 @@ def consume(options):
 def seek(options):
     consumer = KafkaConsumer(**shared(options))
     partition = TopicPartition(options.topic, int(options.partition))
-    found = consumer.offsets_for_times({partition: int(options.time)})[partition]
-    emit("offset", offset=-1 if found is None else found.offset)
+    for at in options.times.split(","):
+        found = consumer.offsets_for_times({partition: int(at)})[partition]
+        emit("offset", offset=-1 if found is None else found.offset)
     consumer.close()
 
 
@@ -134,6 +135,10 @@ def exists(admin, topic):
         return True
 
 
+def topic_listed(admin, topic):
+    return any(topic == (each if isinstance(each, str) else each["name"]) for each in admin.list_topics())
+
+
 def partitions(admin, topic):
     return len(admin.describe_topics([topic])[0]["partitions"])
 
@@ -155,7 +160,7 @@ def administer(options):
                                  "configs": {"retention.ms": OLD_RETENTION}}})
     emit_step("create", True)
     emit_step("create_again", exists(admin, topic))
-    emit_step("listed", topic in [each if isinstance(each, str) else each["name"] for each in admin.list_topics()])
+    emit_step("listed", topic_listed(admin, topic))
     emit_step("partitions", partitions(admin, topic))
     emit_step("retention", retention(admin, topic))
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": NEW_RETENTION})])
@@ -175,7 +180,7 @@ def administer(options):
     admin.delete_groups([group])
     emit_step("group_left", listed(admin, group))
     admin.delete_topics([topic])
-    emit_step("topic_left", topic in [each if isinstance(each, str) else each["name"] for each in admin.list_topics()])
+    emit_step("topic_left", topic_listed(admin, topic))
     admin.close()
 
 

@@ -73,13 +73,13 @@ def flood(options):
 
 def header(text):
     name, data = text.split("=", 1)
-    return name, None if data == "NULL" else data.encode()
+    return name, None if data == "NULL" else data.encode("latin-1")
 
 
 def emit_output(stream):
     """Writes out the records that kcat prints, one by one as the caller asks."""
     for line in iter(stream.readline, b""):
-        partition, offset, timestamp, key_size, size, headers = line.decode().rstrip("\n").split("\t")
+        partition, offset, timestamp, key_size, size, headers = line.decode("latin-1").rstrip("\n").split("\t")
         key = stream.read(int(key_size)) if int(key_size) >= 0 else None
         value = stream.read(int(size)) if int(size) >= 0 else None
         stream.read(1)
@@ -99,11 +99,12 @@ def consume(options):
 
 
 def seek(options):
-    where = f"{options.topic}:{options.partition}:{options.time}"
-    process = start(options, "-Q", "-t", where, stdout=subprocess.PIPE)
-    output = process.communicate(timeout=DEADLINE_S)[0].decode()
-    check(process.returncode)
-    emit("offset", offset=int(re.search(r"offset (-?\d+)", output)[1]))
+    for at in options.times.split(","):
+        where = f"{options.topic}:{options.partition}:{at}"
+        process = start(options, "-Q", "-t", where, stdout=subprocess.PIPE)
+        output = process.communicate(timeout=DEADLINE_S)[0].decode()
+        check(process.returncode)
+        emit("offset", offset=int(re.search(r"offset (-?\d+)", output)[1]))
 
 
 def member(options):

@@ -1,0 +1,162 @@
+#include "tests/clients/client.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "absl/strings/strip.h"
+#include "fabric/base/check.h"
+#include "fabric/base/error.h"
+#include "tests/support/eventually.h"
+#include "tests/support/test_dir.h"
+
+namespace selvage::test {
+namespace {
+
+constexpr char kFetched[] = SELVAGE_SOURCE_DIR "/build/clients";
+constexpr char kSources[] = SELVAGE_SOURCE_DIR "/tests/clients";
+constexpr size_t kShownBytes = 4000;
+
+std::string End(std::string text) {
+  return text.size() > kShownBytes ? text.substr(text.size() - kShownBytes) : text;
+}
+
+/// Empty when tests/clients/prepare has fetched this part.
+std::string MissingPart(const std::string& part) {
+  if (!ReadFile(fmt::format("{}/{}/ready", kFetched, part)).empty()) return "";
+  std::string why = ReadFile(fmt::format("{}/{}.missing", kFetched, part));
+  absl::StripTrailingAsciiWhitespace(&why);
+  return why.empty() ? "tests/clients/prepare has not fetched it" : why;
+}
+
+std::string PythonProgram(const std::string& name) {
+  return fmt::format("{}/python/{}_client.py", kSources, name);
+}
+
+Client Librdkafka() {
+  return {.name = "librdkafka", .command = {SELVAGE_RDKAFKA_CLIENT}};
+}
+
+Client Kcat() {
+  return {.name = "kcat",
+          .command = {"python3", PythonProgram("kcat")},
+          .administers = false,
+          .sets_timestamps = false,
+          .tells_offsets = false,
+          .writes_bytes = false,
+          .writes_null_headers = false,
+          .flood_partitions = 1};
+}
+
+Client Java() {
+  const std::string fetched = std::string(kFetched) + "/java";
+  // Programs that live for a second or two: no time goes into optimising them.
+  return {.name = "java",
+          .command = {"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m",
+                      "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp",
+                      fmt::format("{0}/jars/*:{0}/classes", fetched), "Client"},
+          .missing = MissingPart("java")};
+}
+
+Client Python(const std::string& name, const std::string& program) {
+  return {.name = name,
+          .command = {std::string(kFetched) + "/python/venv/bin/python", PythonProgram(program)},
+          .missing = MissingPart("python")};
+}
+
+Client KafkaPython() {
+  Client client = Python("kafka_python", "kafka_python");
+  client.writes_null_headers = false;
+  return client;
+}
+
+Client Kafkajs() {
+  return {.name = "kafkajs",
+          .command = {"node", std::string(kSources) + "/node/client.js"},
+          .environment = {{"SELVAGE_CLIENTS_NODE", std::string(kFetched) + "/node"}},
+          .missing = MissingPart("node"),
+          .static_members = false,
+          .writes_null_headers = false};
+}
+
+SpawnOptions CommandLine(const Client& client, const std::string& command, const ClientOptions& options) {
+  SpawnOptions spawn{client.command, client.environment};
+  spawn.args.push_back(command);
+  for (const auto& [name, value] : options) {
+    spawn.args.push_back("--" + name);
+    spawn.args.push_back(value);
+  }
+  return spawn;
+}
+
+bool Has(std::string_view kind, const std::vector<Event>& events) {
+  return !Only(kind, events).empty();
+}
+
+}  // namespace
+
+const std::vector<Client>& Clients() {
+  static const auto* clients = new std::vector<Client>{
+      Librdkafka(), Kcat(), Java(), KafkaPython(), Python("confluent_kafka", "confluent"), Kafkajs()};
+  return *clients;
+}
+
+const Client& ReferenceClient() {
+  return Clients().front();
+}
+
+absl::StatusOr<std::vector<Event>> RunClient(const Client& client, const std::string& command,
+                                             const ClientOptions& options, absl::Duration deadline) {
+  SELVAGE_ASSIGN_OR_RETURN(RunResult run, RunProgram(CommandLine(client, command, options), {}, deadline));
+  std::vector<Event> events = ParseEvents(run.out);
+  if (run.exit.ok() && !Has("failed", events)) return events;
+  return absl::InternalError(
+      fmt::format("{} {}: {}\n{}\n{}", client.name, command, Describe(run.exit), End(run.out), End(run.err)));
+}
+
+absl::StatusOr<std::unique_ptr<RunningClient>> RunningClient::Start(const Client& client,
+                                                                    const std::string& command,
+                                                                    const ClientOptions& options,
+                                                                    const std::string& output_path) {
+  ChildProcess::Options start{CommandLine(client, command, options), output_path};
+  SELVAGE_ASSIGN_OR_RETURN(auto process, ChildProcess::Start(start));
+  return std::unique_ptr<RunningClient>(new RunningClient(client.name + " " + command, std::move(process)));
+}
+
+const std::vector<Event>& RunningClient::events() {
+  std::ifstream file(process_->output_path());
+  file.seekg(static_cast<std::streamoff>(parsed_bytes_));
+  std::string more{std::istreambuf_iterator<char>(file), {}};
+  more.resize(more.rfind('\n') + 1);  // npos + 1 is 0
+  parsed_bytes_ += more.size();
+  for (Event& event : ParseEvents(more)) events_.push_back(std::move(event));
+  return events_;
+}
+
+absl::Status RunningClient::Failure(const std::string& what) {
+  return absl::InternalError(fmt::format("{}: {}\n{}", name_, what, End(ReadFile(process_->output_path()))));
+}
+
+absl::Status RunningClient::Await(const std::string& what,
+                                  absl::FunctionRef<bool(const std::vector<Event>&)> predicate,
+                                  absl::Duration deadline) {
+  bool ended = false;
+  const bool seen = Eventually(
+      deadline,
+      [&] {
+        ended = !process_->running();
+        return predicate(events()) || ended;
+      },
+      absl::Milliseconds(20));
+  if (seen && predicate(events_)) return absl::OkStatus();
+  return Failure(what + (ended ? " did not happen before it ended" : " did not happen in time"));
+}
+
+absl::Status RunningClient::Stop(absl::Duration deadline) {
+  if (process_->running()) SELVAGE_RETURN_IF_ERROR(process_->Signal(SIGTERM));
+  if (!process_->Wait(deadline)) return Failure("does not end");
+  return Has("closed", events()) ? absl::OkStatus() : Failure("ended badly");
+}
+
+}  // namespace selvage::test
