@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "tests/clients/client_test.h"
 
@@ -53,10 +54,11 @@ class GroupTest : public ClientTest {
 
   /// Writes so many records to each partition, with values that no other has, from `first` on.
   absl::Status Fill(const std::string& topic, int partitions, int count, int first = 0) {
+    const int64_t now_ms = absl::ToUnixMillis(SystemClock().Wall());
     for (int partition = 0; partition < partitions; ++partition) {
       std::vector<ClientRecord> records;
       for (int i = first; i < first + count; ++i) {
-        records.push_back({1'700'000'000'000 + i, std::nullopt, fmt::format("{}-{}", partition, i)});
+        records.push_back({now_ms, std::nullopt, fmt::format("{}-{}", partition, i)});
       }
       SELVAGE_RETURN_IF_ERROR(Write(ReferenceClient(), topic, partition, "lz4", records).status());
     }

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "tests/clients/client_test.h"
 #include "tests/support/eventually.h"
@@ -63,8 +64,9 @@ class IdempotenceTest : public ClientTest {
   /// Every acknowledged record is there once, in order and where it was said to be, and nothing else.
   void ExpectExactly(const std::string& topic, int partition, const Acked& acked) {
     SCOPED_TRACE(fmt::format("partition {}", partition));
+    const int64_t now_ms = absl::ToUnixMillis(SystemClock().Wall());
     // What comes behind all others shows that there are no more.
-    ASSERT_THAT(Write(ReferenceClient(), topic, partition, "none", {{1, std::nullopt, kEnd}}), IsOk());
+    ASSERT_THAT(Write(ReferenceClient(), topic, partition, "none", {{now_ms, std::nullopt, kEnd}}), IsOk());
     auto read = Read(client(), topic, partition, 0, acked.size() + 1);
     ASSERT_THAT(read, IsOk());
     ASSERT_EQ(read->size(), acked.size() + 1);
@@ -73,7 +75,9 @@ class IdempotenceTest : public ClientTest {
       const ReadRecord& got = (*read)[static_cast<size_t>(at)];
       ASSERT_EQ(got.record.value, std::to_string(id)) << "offset " << at;
       ASSERT_EQ(got.offset, at);
-      if (offset) ASSERT_EQ(*offset, at) << "record " << id;
+      if (offset) {
+        ASSERT_EQ(*offset, at) << "record " << id;
+      }
       ++at;
     }
     EXPECT_EQ(read->back().record.value, kEnd);

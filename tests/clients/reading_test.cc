@@ -1,17 +1,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/serialize.hpp>
 #include <map>
 #include <numeric>
 
+#include "fabric/base/clock.h"
 #include "tests/clients/client_test.h"
 
 namespace selvage::test {
 namespace {
 
-constexpr int64_t kStartMs = 1'700'000'000'000;
 constexpr size_t kLargeBytes = 900'000;
 const std::vector<std::string> kCodecs = {"none", "gzip", "snappy", "lz4", "zstd"};
+
+/// When the records were made: some time ago, but not so long that they are due to be dropped.
+int64_t StartMs() {
+  static const int64_t start = absl::ToUnixMillis(SystemClock().Wall() - absl::Hours(1));
+  return start;
+}
 
 /// Text that compresses, but not to nothing.
 std::string LargeText() {
@@ -30,17 +37,17 @@ std::string AllBytes() {
 /// What a client writes with one codec.
 std::vector<ClientRecord> Sample(const Client& client, const std::string& codec) {
   std::vector<ClientRecord> records = {
-      {kStartMs, "key", "x", {{"codec", codec}, {"again", "1"}, {"again", "2"}}},
-      {kStartMs + 1, std::nullopt, LargeText(), {}},
-      {kStartMs + 2, "forgotten", std::nullopt, {}},
-      {kStartMs + 3, "key", "hello from " + client.name, {{"trace", "abc"}}},
+      {StartMs(), "key", "x", {{"codec", codec}, {"again", "1"}, {"again", "2"}}},
+      {StartMs() + 1, std::nullopt, LargeText(), {}},
+      {StartMs() + 2, "forgotten", std::nullopt, {}},
+      {StartMs() + 3, "key", "hello from " + client.name, {{"trace", "abc"}}},
   };
   if (client.writes_bytes) {
-    records.push_back({kStartMs + 4, AllBytes(), AllBytes(), {{"bytes", "\xff\x80"}}});
-    records.push_back({kStartMs + 5, "", "", {{"empty", ""}}});
+    records.push_back({StartMs() + 4, AllBytes(), AllBytes(), {{"bytes", "\xff\x80"}}});
+    records.push_back({StartMs() + 5, "", "", {{"empty", ""}}});
   }
   if (client.writes_null_headers) {
-    records.push_back({kStartMs + 6, "key", "value", {{"null", std::nullopt}}});
+    records.push_back({StartMs() + 6, "key", "value", {{"null", std::nullopt}}});
   }
   return records;
 }
@@ -120,7 +127,7 @@ TEST_P(ReadingTest, SeeksToTheExactRecordOfATime) {
   ASSERT_THAT(CreateTopic(topic, 1), IsOk());
   // Two entries of many records, ten milliseconds apart; the second is compressed.
   std::vector<ClientRecord> records;
-  for (int i = 0; i < 200; ++i) records.push_back({kStartMs + i * 10, std::nullopt, std::to_string(i)});
+  for (int i = 0; i < 200; ++i) records.push_back({StartMs() + i * 10, std::nullopt, std::to_string(i)});
   const std::vector<ClientRecord> first(records.begin(), records.begin() + 100);
   const std::vector<ClientRecord> second(records.begin() + 100, records.end());
   ASSERT_THAT(Write(ReferenceClient(), topic, 0, "none", first), IsOk());
@@ -130,7 +137,7 @@ TEST_P(ReadingTest, SeeksToTheExactRecordOfATime) {
   std::vector<int64_t> expected;
   for (auto [after_ms, offset] : std::map<int64_t, int64_t>{
            {-5, 0}, {0, 0}, {55, 6}, {60, 6}, {991, 100}, {1234, 124}, {1990, 199}, {1991, -1}}) {
-    times += fmt::format("{}{}", times.empty() ? "" : ",", kStartMs + after_ms);
+    times += fmt::format("{}{}", times.empty() ? "" : ",", StartMs() + after_ms);
     expected.push_back(offset);
   }
   auto found = Run(client(), "seek", {{"topic", topic}, {"partition", "0"}, {"times", times}});
