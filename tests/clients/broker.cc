@@ -12,7 +12,8 @@ class Broker::Impl {
       : port(std::move(listen)),
         link(std::move(proxy)),
         cluster({.edges = 1,
-                 .edge = {{"kafka.listen", LocalAddress(port.port())},
+                 .edge = {{"kafka.direction", "local"},
+                          {"kafka.listen", LocalAddress(port.port())},
                           {"kafka.advertise", LocalAddress(link->port())}}}) {}
 
   const ReservedPort port;

@@ -45,7 +45,7 @@ function installCodecs() {
     compress: async (encoder) => lz4.compressFrame(encoder.buffer),
     decompress: async (buffer) => lz4.decompressFrame(buffer),
   });
-  const zstd = new Promise((resolve) => load('zstd-codec').ZstdCodec.run((codec) => resolve(new codec.Simple())));
+  const zstd = new Promise((resolve) => load('zstd-codec').ZstdCodec.run((codec) => resolve(new codec.Streaming())));
   CompressionCodecs[CompressionTypes.ZSTD] = () => ({
     compress: async (encoder) => Buffer.from((await zstd).compress(encoder.buffer)),
     decompress: async (buffer) => Buffer.from((await zstd).decompress(buffer)),
