@@ -53,9 +53,9 @@ Client Java() {
   const std::string fetched = std::string(kFetched) + "/java";
   // Programs that live for a second or two: no time goes into optimising them.
   return {.name = "java",
-          .command = {"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m", "-Djava.io.tmpdir=" + fetched + "/tmp",
-                      "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp",
-                      fmt::format("{0}/jars/*:{0}/classes", fetched), "Client"},
+          .command = {"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m",
+                      "-Djava.io.tmpdir=" + fetched + "/tmp", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                      "-cp", fmt::format("{0}/jars/*:{0}/classes", fetched), "Client"},
           .missing = MissingPart("java")};
 }
 
