@@ -220,10 +220,11 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   const Place place = std::exchange(at_core->second, here);
   if (!first && (place.log != log.number() || place.from != entry.from)) {
     const std::vector<EmbeddedLog*> logs = core.logs().Logs();
-    // What a core trimmed and holds again, since it was set back, could not be compared in between; nor what is in a
-    // log whose end is damaged, until an operator has a look.
+    // What a core trimmed and holds again, since it was set back, could not be compared in between; nor what is damaged
+    // there, or in a log whose end is damaged, until an operator has a look.
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
-      return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from && other->held().ok();
+      return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from &&
+             other->held().ok() && other->Read(place.from, 1, /*from_disk=*/true).ok();
     });
     const bool trimmed = !held && (set_back_.contains(origin.edge) || deleted_.contains(origin.stream));
     if (trimmed || may_repeat_.contains(origin.edge)) {
