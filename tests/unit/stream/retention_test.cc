@@ -61,7 +61,9 @@ TEST(Cutoffs, OnlyCompactionKeepsTheNewestForEver) {
   v1::StreamSettings settings;
   settings.set_retention_ms(1000);
   settings.set_retention_bytes(10);
-  const RetentionView log{.end = Offset(10), .log_bytes = 1000};
+  RetentionView log;
+  log.end = Offset(10);
+  log.log_bytes = 1000;
   settings.set_cleanup(v1::CLEANUP_COMPACT);
   EXPECT_FALSE(AgeCutoff(settings, 5000));
   EXPECT_FALSE(BytesCutoff(settings, log));
