@@ -8,6 +8,7 @@
 #include "fabric/base/check.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
+#include "fabric/stream/compactor.h"
 #include "fabric/stream/record_format.h"
 #include "tests/fuzz/input.h"
 
@@ -77,6 +78,24 @@ void CheckDecompression(std::string_view bytes, Codec codec) {
   SELVAGE_CHECK(kind == "batch_too_large" || kind == "invalid_record");
 }
 
+/// What is left of a batch can be read, and is where it was.
+void CheckCompaction(const std::string& batch, const std::vector<Record>& records) {
+  KeyOffsets newest(1000);
+  SELVAGE_CHECK(newest.Take(batch).ok());
+  const auto compacted = CompactBatch(batch, newest, /*drop_tombstones=*/records.size() % 2 == 0);
+  SELVAGE_CHECK(compacted.ok());
+  if (!compacted->batch) return;
+  const auto left = DecodeRecords(*compacted->batch, 2 * kDecodedMax);
+  SELVAGE_CHECK(left.ok() && left->size() + static_cast<size_t>(compacted->dropped) == records.size());
+  SELVAGE_CHECK(ParseBatchHeader(*compacted->batch)->next_offset() == ParseBatchHeader(batch)->next_offset());
+  for (const Record& record : *left) {
+    const auto was =
+        std::lower_bound(records.begin(), records.end(), record.offset,
+                         [](const Record& one, Offset offset) { return one.offset < offset; });
+    SELVAGE_CHECK(was != records.end() && was->offset == record.offset && SameContent(*was, record));
+  }
+}
+
 void CheckDecoding(const std::string& batch, const BatchHeader& header, Codec codec) {
   const auto records = DecodeRecords(batch, kDecodedMax);
   if (!records.ok()) {
@@ -93,6 +112,7 @@ void CheckDecoding(const std::string& batch, const BatchHeader& header, Codec co
     bytes += BytesOf((*records)[i]);
   }
   SELVAGE_CHECK(bytes <= kDecodedMax);
+  CheckCompaction(batch, *records);
   CheckRebuilt(*records, Codec::kNone);
   CheckRebuilt(*records, codec);
 }
