@@ -8,6 +8,7 @@
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/errors.h"
+#include "fabric/stream/produce_check.h"
 #include "fabric/stream/record_batch.h"
 
 namespace selvage::kafka {
@@ -38,11 +39,15 @@ void Refuse(Partition& row, const absl::Status& why) {
   row.error_message = MessageOf(why);
 }
 
-absl::StatusOr<BatchHeader> Check(const Context& context, int16_t version, const std::optional<Bytes>& records) {
+absl::StatusOr<BatchHeader> Check(const Context& context, const std::string& topic, int16_t version,
+                                  const std::optional<Bytes>& records) {
   if (!records || records->empty()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "invalid_record", "a partition without a record batch");
   }
-  SELVAGE_ASSIGN_OR_RETURN(const BatchHeader header, ValidateProducedBatch(records->view(), context.settings.batch_max));
+  SELVAGE_ASSIGN_OR_RETURN(const Topic found, context.topics.Find(topic));
+  SELVAGE_ASSIGN_OR_RETURN(
+      const BatchHeader header,
+      CheckProducedBatch(records->view(), found.definition.settings(), context.settings.batch_max));
   if (header.codec_bits() == static_cast<uint8_t>(Codec::kZstd) && version < 7) {
     return MakeError(absl::StatusCode::kInvalidArgument, "unsupported_codec",
                      fmt::format("zstd is not part of Produce version {}", version), "use a newer client");
@@ -56,7 +61,7 @@ Awaitable<void> Append(Context& context, Call& call, const std::string& topic, c
   row.index = in.index;
   auto log = context.topics.FindForWriting(topic, in.index);
   if (!log.ok()) co_return Refuse(row, log.status());
-  auto header = Check(context, call.version(), in.records);
+  auto header = Check(context, topic, call.version(), in.records);
   if (!header.ok()) co_return Refuse(row, header.status());
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   while (true) {
