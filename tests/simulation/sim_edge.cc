@@ -128,14 +128,17 @@ void SimEdge::ProduceNumbered(EmbeddedLog& log) {
 }
 
 void SimEdge::Send(EmbeddedLog& log, const Producer& producer, const Producer::Sent& sent) {
+  const ProducerKey key(former_disks(), log.number());
   absl::Status queued = log.Append(
-      sent.batch, [this, log = &log, id = producer.id, payload = sent.payload](
-                      const absl::StatusOr<Appended>& appended) { Answered(*log, id, payload, appended); });
+      sent.batch, [this, log = &log, key, id = producer.id, payload = sent.payload](
+                      const absl::StatusOr<Appended>& appended) { Answered(*log, key, id, payload, appended); });
   if (!queued.ok()) world_.time.Trace("{}: batch {} refused: {}", name(), sent.payload, Describe(queued));
 }
 
-void SimEdge::Answered(EmbeddedLog& log, int64_t id, uint64_t payload, const absl::StatusOr<Appended>& appended) {
-  Producer& producer = producers_[{former_disks(), log.number()}];
+/// `log` may be gone unless it was appended.
+void SimEdge::Answered(EmbeddedLog& log, const ProducerKey& key, int64_t id, uint64_t payload,
+                       const absl::StatusOr<Appended>& appended) {
+  Producer& producer = producers_[key];
   const auto sent = std::find_if(producer.sent.begin(), producer.sent.end(),
                                  [&](const Producer::Sent& one) { return one.payload == payload; });
   if (producer.id != id || sent == producer.sent.end()) return;  // nobody waits for it any more

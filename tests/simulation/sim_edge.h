@@ -65,16 +65,19 @@ class SimEdge : public SimNode {
     std::vector<Sent> sent;  ///< the last five; all but the newest were acknowledged
   };
 
+  using ProducerKey = std::pair<int, LogNumber>;  // the disk's number and its log's
+
   void DialAfter(absl::Duration wait);
   void ProduceOnce(EmbeddedLog& log);
   void ProduceNumbered(EmbeddedLog& log);
   /// The producer of this log: another one where the former's batches may be gone, or elsewhere.
   Producer& ProducerOf(EmbeddedLog& log);
   void Send(EmbeddedLog& log, const Producer& producer, const Producer::Sent& sent);
-  void Answered(EmbeddedLog& log, int64_t producer, uint64_t payload, const absl::StatusOr<Appended>& appended);
+  void Answered(EmbeddedLog& log, const ProducerKey& key, int64_t producer, uint64_t payload,
+                const absl::StatusOr<Appended>& appended);
 
   const Dial dial_;
-  std::map<std::pair<int, LogNumber>, Producer> producers_;  // by disk
+  std::map<ProducerKey, Producer> producers_;
   std::unique_ptr<EdgeState> edge_;
   std::shared_ptr<SimLink> link_;
   uint64_t dials_ = 0;

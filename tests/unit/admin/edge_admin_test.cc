@@ -66,7 +66,7 @@ TEST_F(EdgeAdminTest, CreatesAProvisionalStream) {
 TEST_F(EdgeAdminTest, RefusesDefinitionsThatCannotBe) {
   ASSERT_TRUE(Create(Definition("temperature", v1::UP)).ok());
   EXPECT_EQ(KindOf(Create(Definition("temperature", v1::UP))), "stream_exists");
-  EXPECT_EQ(KindOf(Create(Definition("no.dots", v1::UP))), "invalid_stream");
+  EXPECT_EQ(KindOf(Create(Definition("no/slashes", v1::UP))), "invalid_stream");
   EXPECT_EQ(KindOf(Create(Definition("many", v1::UP, 5000))), "invalid_stream");
   EXPECT_EQ(KindOf(Create(Definition("commands", v1::DOWN))), "wrong_node");
   EXPECT_EQ(KindOf(Create(Definition("rules", v1::DOWN_SHARED))), "wrong_node");

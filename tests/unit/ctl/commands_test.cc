@@ -93,6 +93,7 @@ TEST_F(CommandsTest, StreamDescribeShowsDefinitionAndLogs) {
       "link compression: zstd\n"
       "keep after ack:   no\n"
       "start at:         earliest\n"
+            "cleanup:          delete\n"
       "\n"
       "EDGE   SLOT  STREAM   PARTITION  TOPIC PARTITION  START  END     SIZE  ACKNOWLEDGED  LEADER EPOCH  LOG"
       "       NOTE\n"

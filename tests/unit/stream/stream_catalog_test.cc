@@ -52,8 +52,8 @@ TEST(CompleteDefinition, RefusesWhatIsNotAllowed) {
   using D = v1::StreamDefinition;
   EXPECT_EQ(refused([](D&) {}), "");
   EXPECT_EQ(refused([](D& d) { d.set_name(""); }), "invalid_stream");
-  EXPECT_EQ(refused([](D& d) { d.set_name("a.b"); }), "invalid_stream");
-  EXPECT_EQ(refused([](D& d) { d.set_name(std::string(186, 'a')); }), "invalid_stream");
+  EXPECT_EQ(refused([](D& d) { d.set_name("a/b"); }), "invalid_stream");
+  EXPECT_EQ(refused([](D& d) { d.set_name(std::string(250, 'a')); }), "invalid_stream");
   EXPECT_EQ(refused([](D& d) { d.set_name(std::string(185, 'a')); }), "");
   EXPECT_EQ(refused([](D& d) { d.set_direction(v1::DIRECTION_UNSPECIFIED); }), "invalid_stream");
   EXPECT_EQ(refused([](D& d) { d.set_direction(static_cast<v1::Direction>(9)); }), "invalid_stream");
