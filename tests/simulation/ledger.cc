@@ -61,6 +61,7 @@ void Ledger::CoreRegressed() {
     if (payload.delivered) payload.regressed = true;
     payload.delivered = false;
   }
+  for (const auto& [number, place] : at_core_) were_at_core_.insert(number);
   at_core_.clear();
 }
 
@@ -72,7 +73,8 @@ void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const Log
   payload.edge = edge;
   payload.origin = origin;
   payload.last = end - 1;
-  // Of what was acknowledged only when it was sent again, the core may have heard before.
+  // Of what was acknowledged only when it was sent again, the core may have heard before, and lost it since.
+  payload.regressed = were_at_core_.contains(number);
   if (auto there = at_core_.find(number); there != at_core_.end()) {
     payload.delivered = true;
     if (there->second.to != end) {

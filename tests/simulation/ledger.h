@@ -124,6 +124,7 @@ class Ledger {
   std::map<LogId, std::map<Offset, std::vector<Known>>> known_;
   std::map<uint64_t, Payload> payloads_;
   std::map<uint64_t, Place> at_core_;
+  std::set<uint64_t> were_at_core_;  // when the core was set back
   std::map<std::pair<LogNumber, LogId>, Offset> trimmed_at_core_;  // the furthest start of the core's logs, of any time
   std::map<Partition, std::vector<std::pair<Offset, Offset>>> accounted_;  // gaps that stand for a loss, at the core or at the edge
   std::set<std::string> drop_oldest_;
