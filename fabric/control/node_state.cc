@@ -77,11 +77,13 @@ absl::Status NodeState::CreateOwnLogs(const v1::StreamDefinition& definition) {
 }
 
 absl::StatusOr<int> NodeState::DeleteStream(const std::string& name, const std::function<void(WriteBatch&)>& also) {
+  on_delete_(name);
   SELVAGE_ASSIGN_OR_RETURN(int logs, logs_.DeleteStream(name, [&](WriteBatch& batch) {
                              catalog_.StageRemove(batch, name);
                              also(batch);
                            }));
   catalog_.Forget(name);
+  on_delete_(name);
   return logs;
 }
 

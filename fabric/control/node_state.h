@@ -72,6 +72,9 @@ class NodeState {
   /// Deletes a stream, its definition and its logs at once, with what `also` stages. The number of logs.
   absl::StatusOr<int> DeleteStream(
       const std::string& name, const std::function<void(WriteBatch&)>& also = [](WriteBatch&) {});
+  /// Is told of each stream that is deleted, right before it and again after it: what refers to the stream is to go in any
+  /// case, also when the process ends in between. Set it before streams are deleted by other threads; it must not block.
+  void set_on_delete(std::function<void(const std::string& stream)> on_delete) { on_delete_ = std::move(on_delete); }
   /// What to write as acknowledged ends (storage/acked_ends.h), where `recorded` was written last: a held log keeps what
   /// it had acknowledged until an operator accepts the loss.
   std::map<LogNumber, Offset> EndsToRecord(const std::map<LogNumber, Offset>& recorded);
@@ -98,6 +101,7 @@ class NodeState {
   AlarmBook alarms_;
   Maintenance maintenance_;
   DamageControl damage_;
+  std::function<void(const std::string&)> on_delete_ = [](const std::string&) {};
 };
 
 }  // namespace selvage

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -75,6 +76,8 @@ class Coordinator {
   std::vector<GroupListing> List(const std::vector<std::string>& states,
                                  const std::vector<std::string>& types) const;
   void DeleteGroups(RequestId id, const std::vector<std::string>& groups);
+  /// Topics are gone: their offsets mean nothing any more, in any group.
+  void ForgetTopics(const std::function<bool(const std::string& topic)>& gone);
 
   void Tick(Instant now);
   /// When Tick has something to do. Heartbeats move it back without saying so: a Tick may find nothing.
@@ -85,7 +88,8 @@ class Coordinator {
   /// start.
   void OnPersisted(PersistId id, const absl::Status& outcome, Instant now);
 
-  /// The newest wall time in what is durable: of a commit, or when a group became empty; 0 when there is none.
+  /// The newest wall time in what is durable: of a commit, or when a group became empty; 0 when there is
+  /// none.
   int64_t newest_ms() const;
   size_t group_count() const { return groups_.size(); }
   /// Memory that peers made it take, about.

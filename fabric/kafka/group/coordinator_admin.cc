@@ -149,6 +149,19 @@ void Coordinator::Finish(Erasure work, bool durable, Instant) {
   if (work.request) ready_.answers.push_back({*work.request, std::move(work.answer)});
 }
 
+void Coordinator::ForgetTopics(const std::function<bool(const std::string& topic)>& gone) {
+  for (auto& [id, entry] : groups_) {
+    if (entry->erasing) continue;
+    OffsetRemoval work{id, {}, std::nullopt, {}};
+    std::vector<Write> writes;
+    for (TopicPartition& at : entry->offsets.Where(gone)) {
+      writes.push_back(DeleteOffset(id, at));
+      work.partitions.emplace_back(0, std::move(at));
+    }
+    if (!writes.empty()) Ask(std::move(writes), std::move(work));
+  }
+}
+
 void Coordinator::SweepOffsets(Entry& entry, Instant now) {
   OffsetRemoval work{entry.group.id(), {}, std::nullopt, {}};
   std::vector<Write> writes;

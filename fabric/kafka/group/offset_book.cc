@@ -48,6 +48,15 @@ void OffsetBook::DropIfUnused(Slots::iterator at) {
   slots_.erase(at);
 }
 
+std::vector<TopicPartition> OffsetBook::Where(
+    const std::function<bool(const std::string& topic)>& wanted) const {
+  std::vector<TopicPartition> found;
+  for (const auto& [at, slot] : slots_) {
+    if (wanted(at.topic)) found.push_back(at);
+  }
+  return found;
+}
+
 int64_t OffsetBook::newest_ms() const {
   int64_t newest = 0;
   for (const auto& [at, slot] : slots_) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -27,6 +28,8 @@ class OffsetBook {
   const CommittedOffset* Find(const TopicPartition& at) const;
   /// All durable ones, in order.
   std::vector<std::pair<TopicPartition, CommittedOffset>> All() const;
+  /// All of these topics, also those whose first commit is on its way.
+  std::vector<TopicPartition> Where(const std::function<bool(const std::string& topic)>& wanted) const;
   /// Those whose age, counted from the later of their commit and `empty_since_ms`, reached `retention_ms`,
   /// and that no commit is on its way for.
   std::vector<TopicPartition> Expired(int64_t now_ms, int64_t empty_since_ms, int64_t retention_ms) const;

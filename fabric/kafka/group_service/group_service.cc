@@ -24,7 +24,7 @@ const std::string& AboveAllKeys() {
 
 }  // namespace
 
-/// Where the outcomes of writes go, which may come when the service is gone.
+/// Where the node tells things, which may come when the service is gone.
 struct GroupService::Outlet {
   absl::Mutex mutex;  // before that of the service
   GroupService* service ABSL_GUARDED_BY(mutex) = nullptr;
@@ -70,8 +70,14 @@ GroupService::GroupService(NodeState& node, const group::Settings& settings)
     : node_(node),
       outlet_(std::make_shared<Outlet>()),
       coordinator_(settings, node.random(), node.clock().Monotonic()) {
-  absl::MutexLock lock(&outlet_->mutex);
-  outlet_->service = this;
+  {
+    absl::MutexLock lock(&outlet_->mutex);
+    outlet_->service = this;
+  }
+  node.set_on_delete([outlet = outlet_](const std::string& stream) {
+    absl::MutexLock lock(&outlet->mutex);
+    if (outlet->service != nullptr) outlet->service->ForgetStream(stream);
+  });
 }
 
 GroupService::~GroupService() {
@@ -171,6 +177,24 @@ RequestId GroupService::DeleteGroups(const std::vector<std::string>& groups,
              });
 }
 
+void GroupService::ForgetStream(const std::string& stream) {
+  const std::string suffix = "." + stream;
+  Calls calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) return;
+    coordinator_.ForgetTopics([&](const std::string& topic) {
+      if (topic == stream) return true;
+      // A stream of its own may end like an origin topic of this one.
+      return topic.size() > suffix.size() &&
+             topic.compare(topic.size() - suffix.size(), suffix.size(), suffix) == 0 &&
+             !node_.catalog().Find(topic);
+    });
+    calls = TakeReady();
+  }
+  Give(std::move(calls));
+}
+
 void GroupService::Forget(RequestId request) {
   Waiting dropped;  // its callback is destroyed without the lock
   absl::MutexLock lock(&mutex_);
@@ -234,13 +258,26 @@ GroupService::Calls GroupService::TakeReady() {
   return calls;
 }
 
+absl::Status GroupService::Admit(const group::Persist& persist) {
+  size_t bytes = 0;
+  for (const group::Write& write : persist.writes) {
+    if (write.kind == group::Write::Kind::kPut)
+      bytes += kWriteOverhead + write.key.size() + write.value.size();
+  }
+  // Small, and worth the reserve; but a full disk must not stop the node. Deletions are always taken.
+  return bytes == 0 ? absl::OkStatus() : node_.budget().AdmitFromReserve(bytes);
+}
+
 void GroupService::Submit(group::Persist persist) {
   const group::PersistId id = persist.id;
   under_way_.push_back({id, std::nullopt});
+  absl::Status queued = Admit(persist);
   // Bounded by what the coordinator takes, and by what connections may have under way. In the midst of a
   // rebalance there is nobody who could be told to come back later.
-  const absl::Status queued = node_.committer().Submit(
-      std::make_unique<WriteTask>(outlet_, std::move(persist)), Committer::Limit::kNone);
+  if (queued.ok()) {
+    queued = node_.committer().Submit(std::make_unique<WriteTask>(outlet_, std::move(persist)),
+                                      Committer::Limit::kNone);
+  }
   // Told when those before it have come to an end.
   if (!queued.ok()) under_way_.back().outcome = queued;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,7 +14,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -50,6 +50,9 @@ class GroupService {
   group::RequestId Commit(group::CommitRequest request, Done<group::CommitAnswer> done);
   group::RequestId DeleteOffsets(group::DeleteOffsetsRequest request, Done<group::DeleteOffsetsAnswer> done);
   group::RequestId DeleteGroups(const std::vector<std::string>& groups, Done<group::DeleteGroupsAnswer> done);
+  /// A stream is gone, and with it what was committed for it and for its origin topics: another stream of
+  /// that name would be read from where this one was.
+  void ForgetStream(const std::string& stream);
   /// Whoever waited is gone: the callback is dropped, unless it is being called. The request itself takes its
   /// course.
   void Forget(group::RequestId request);
@@ -92,6 +95,7 @@ class GroupService {
   void Restore(std::string_view key, std::string_view value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Hands over what is to be written; what may be answered.
   Calls TakeReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Admit(const group::Persist& persist);
   void Submit(group::Persist persist) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Tells the coordinator the outcomes that are known, in order; false when there was none.
   bool TellOutcomes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -104,7 +108,7 @@ class GroupService {
 
   mutable absl::Mutex mutex_;
   group::Coordinator coordinator_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<group::RequestId, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::map<group::RequestId, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   group::RequestId last_request_ ABSL_GUARDED_BY(mutex_) = 0;
   struct UnderWay {
     group::PersistId id;

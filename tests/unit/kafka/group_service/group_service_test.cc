@@ -151,6 +151,49 @@ TEST(GroupService, OffsetsDoNotExpireWhenTheWallClockJumps) {
   EXPECT_EQ(node.Committed(), -1) << "but they do with time";
 }
 
+TEST(GroupService, OffsetsGoWithTheirStream) {
+  GroupNode node;
+  const auto commit = [&](const std::string& topic) {
+    node.service->Commit({"g", "", std::nullopt, -1, {{{topic, 0}, 5, -1, ""}}}, [](auto) {});
+  };
+  const auto create = [&](const std::string& name) {
+    v1::StreamDefinition definition;
+    definition.set_name(name);
+    definition.set_partitions(1);
+    definition.set_direction(v1::LOCAL);
+    ASSERT_TRUE(node.state->catalog().Put(*CompleteDefinition(definition)).ok());
+    ASSERT_TRUE(node.state->CreateOwnLogs(definition).ok());
+  };
+  create("t");
+  create("own.t");
+  for (const char* topic : {"t", "rig-7.t", "own.t", "tt"}) commit(topic);
+  node.Pump();
+  // One is on its way to the disk meanwhile.
+  node.commits = false;
+  node.service->Commit({"h", "", std::nullopt, -1, {{{"t", 1}, 5, -1, ""}}}, [](auto) {});
+  node.commits = true;
+  ASSERT_TRUE(node.state->DeleteStream("t").ok());
+  node.Pump();
+  for (int restarted = 0; restarted < 2; ++restarted) {
+    std::vector<std::string> left;
+    for (const auto& [at, committed] : node.service->FetchAll("g")) left.push_back(at.topic);
+    EXPECT_THAT(left, ElementsAre("own.t", "tt"));
+    EXPECT_THAT(node.service->FetchAll("h"), IsEmpty());
+    node.Restart();
+  }
+}
+
+TEST(GroupService, AFullDiskRefusesCommitsAndGoesOn) {
+  GroupNode node;
+  EXPECT_EQ(node.Commit(5), ErrorCode::kNone);
+  node.state->budget().Measured(/*file_bytes=*/1 << 20, /*free_bytes=*/0);
+  EXPECT_EQ(node.Commit(6), ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_FALSE(node.disk_failed);
+  EXPECT_EQ(node.Committed(), 5);
+  node.state->budget().Measured(1 << 20, 1 << 30);
+  EXPECT_EQ(node.Commit(7), ErrorCode::kNone);
+}
+
 TEST(GroupService, TheTimerTicks) {
   NodeState::Options options;
   options.node = "rig";
@@ -159,7 +202,7 @@ TEST(GroupService, TheTimerTicks) {
   CommitterThread committer(state.committer());
   ASSERT_TRUE(state.Open({}).ok());
   group::Settings settings;
-  settings.initial_rebalance_delay = absl::Milliseconds(20);
+  settings.initial_rebalance_delay = absl::Milliseconds(500);
   GroupService service(state, settings);
   ASSERT_TRUE(service.Open().ok());
   GroupTimer timer(service);
