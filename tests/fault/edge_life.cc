@@ -56,7 +56,9 @@ absl::Status EdgeLife::Open(bool compare) {
   state_ = std::make_unique<NodeState>(node_options_, *store_, clock_, node_random_);
   SELVAGE_RETURN_IF_ERROR(state_->Open(acked_ends_));
   edge_ = std::make_unique<EdgeState>(*state_, "test");
-  return edge_->Open({});
+  SELVAGE_RETURN_IF_ERROR(edge_->Open({}));
+  groups_ = std::make_unique<kafka::GroupService>(*state_);
+  return groups_->Open();
 }
 
 void EdgeLife::Close() {
@@ -64,6 +66,7 @@ void EdgeLife::Close() {
     for (auto& [number, log] : logs_) log.Died();
   }
   edge_.reset();
+  groups_.reset();
   state_.reset();
   store_.reset();
   engine_.reset();
@@ -141,7 +144,13 @@ absl::Status EdgeLife::CheckWhole() {
   SELVAGE_RETURN_IF_ERROR(CheckLogs());
   SELVAGE_RETURN_IF_ERROR(CheckCatalog());
   SELVAGE_RETURN_IF_ERROR(CheckTakenOver());
+  SELVAGE_RETURN_IF_ERROR(CheckCommittedOffsets());
   return CheckLosses();
+}
+
+absl::Status EdgeLife::CheckCommittedOffsets() {
+  const std::string wrong = committed_.Restored(*groups_);
+  return wrong.empty() ? absl::OkStatus() : Wrong("{}", wrong);
 }
 
 absl::Status EdgeLife::CheckRecovered() {

@@ -13,11 +13,13 @@
 #include "absl/status/status.h"
 #include "edge/edge_state.h"
 #include "fabric/control/node_state.h"
+#include "fabric/kafka/group_service/group_service.h"
 #include "fabric/storage/rocksdb_store.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/fault/log_model.h"
 #include "tests/fault/mirrored_store.h"
 #include "tests/fault/power_cut_file_system.h"
+#include "tests/support/commit_model.h"
 
 namespace selvage::test {
 
@@ -103,6 +105,7 @@ class EdgeLife {
   absl::Status CheckTakenOver();
   absl::Status CheckLosses();
   absl::Status CheckProducers();
+  absl::Status CheckCommittedOffsets();
   absl::Status CheckNoneHeld();
   bool AlarmAt(std::string_view kind, std::string_view subject);
   void DiscoverLogs();
@@ -131,6 +134,7 @@ class EdgeLife {
   absl::Status RestoredCore();
   absl::Status Rebirth();
   absl::Status Alarm();
+  absl::Status CommitOffsets();
   absl::Status RestartCleanly();
   void CommitAll();
   std::string Batch();
@@ -157,11 +161,13 @@ class EdgeLife {
   std::unique_ptr<MirroredStore> store_;
   std::unique_ptr<NodeState> state_;
   std::unique_ptr<EdgeState> edge_;
+  std::unique_ptr<kafka::GroupService> groups_;
 
   // What the node must hold.
   Mirror mirror_;
   std::map<LogNumber, LogModel> logs_;
   std::map<LogNumber, LogOrigin> origins_;
+  CommitModel committed_;
   std::map<std::string, std::string> catalog_;
   v1::StoredMembership membership_;
   uint64_t spec_generation_ = 0;

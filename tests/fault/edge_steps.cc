@@ -48,6 +48,7 @@ absl::Status EdgeLife::Step() {
       {4, &EdgeLife::CreateStream}, {6, &EdgeLife::ApplySpec},      {4, &EdgeLife::OpenDownFlow},
       {5, &EdgeLife::Welcome},      {1, &EdgeLife::RestoredCore},   {2, &EdgeLife::Rebirth},
       {2, &EdgeLife::Alarm},        {2, &EdgeLife::RestartCleanly}, {8, &EdgeLife::SendAgain},
+      {12, &EdgeLife::CommitOffsets},
   };
   // What an empty store may do before it takes a replaced edge's place.
   static constexpr std::pair<int, StepMethod> kFirstSteps[] = {{2, &EdgeLife::CreateStream},
@@ -542,6 +543,27 @@ absl::Status EdgeLife::Alarm() {
     state_->alarms().Report(
         {"flow_held", subject, fmt::format("for the {}th time", random_.Below(1000)), "", false});
   }
+  return absl::OkStatus();
+}
+
+absl::Status EdgeLife::CommitOffsets() {
+  for (uint64_t left = random_.Between(1, 4); left > 0; --left) {
+    const CommitModel::Place place{fmt::format("group{}", random_.Below(3)),
+                                   {"topic", static_cast<int32_t>(random_.Below(3))}};
+    const int64_t offset = committed_.Submit(place);
+    const std::string metadata = random_.Bytes(random_.Below(200));
+    groups_->Commit({place.group, "", std::nullopt, -1, {{place.at, offset, -1, metadata}}},
+                    [this, place, offset](const kafka::group::CommitAnswer& answer) {
+                      if (answer.partitions[0] == kafka::ErrorCode::kNone) {
+                        ++acknowledged_writes_;
+                        return committed_.Acknowledged(place, offset);
+                      }
+                      if (usable() && running()) {
+                        wrong_answer_.Update(absl::InternalError("a commit of an offset failed on a good disk"));
+                      }
+                    });
+  }
+  if (random_.Chance(0.8)) CommitAll();
   return absl::OkStatus();
 }
 

@@ -250,6 +250,11 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   }
 }
 
+void Ledger::CheckOffsets(Shadow& shadow, const kafka::GroupService& groups) {
+  const std::string wrong = shadow.committed.Restored(groups);
+  if (!wrong.empty()) time_.Violate(fmt::format("{}: {}", shadow.node, wrong));
+}
+
 void Ledger::CheckReopened(Shadow& shadow, NodeState& state, const std::map<LogNumber, Offset>& acknowledged_ends) {
   std::map<LogNumber, EmbeddedLog*> logs;
   for (EmbeddedLog* log : state.logs().Logs()) {

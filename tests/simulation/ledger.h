@@ -9,6 +9,7 @@
 
 #include "fabric/control/node_state.h"
 #include "fabric/stream/embedded_log.h"
+#include "tests/support/commit_model.h"
 #include "tests/simulation/timeline.h"
 
 namespace selvage::sim {
@@ -27,10 +28,14 @@ struct Shadow {
   };
   explicit Shadow(std::string node_name) : node(std::move(node_name)) {}
   /// The disk was replaced, or set back: nothing is expected of it.
-  void Forget() { seen.clear(); }
+  void Forget() {
+    seen.clear();
+    committed.Forget();
+  }
 
   const std::string node;
   std::map<LogNumber, Seen> seen;
+  test::CommitModel committed;  ///< offsets of consumers
   bool set_back = false;   ///< see Ledger::SetBack
   bool damaged = false;    ///< see Ledger::BitsFlipped
   bool lost_tail = false;  ///< the disk lost what it had synced: logs may be held, and have gaps for it
@@ -45,7 +50,8 @@ struct Shadow {
 /// - a record is in one place at the core, at the offset that was acknowledged. Two things are sent again rather than
 ///   lost: what an edge that was set back cannot compare, because the core trimmed it meanwhile; and what a copy of a
 ///   store still holds after another copy forked and delivered it in its new log;
-/// - a gap has a reason that something in this run gave.
+/// - a gap has a reason that something in this run gave;
+/// - an offset that a consumer committed is there, or one that it committed later.
 class Ledger {
  public:
   explicit Ledger(Timeline& time) : time_(time) {}
@@ -82,6 +88,8 @@ class Ledger {
   void Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log);
   /// `acknowledged_ends`: of the file beside the store, as it was found.
   void CheckReopened(Shadow& shadow, NodeState& state, const std::map<LogNumber, Offset>& acknowledged_ends);
+  /// After opening: no committed offset is lost.
+  void CheckOffsets(Shadow& shadow, const kafka::GroupService& groups);
   /// The end of a run: everything acknowledged is at the core, or accounted for.
   void CheckDelivered();
   /// Reads everything that a node holds.

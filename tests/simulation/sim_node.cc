@@ -31,6 +31,10 @@ void SimNode::Start() {
   written_ends_ = disk_->acked_ends;
   absl::Status opened = state_->Open(written_ends_);
   if (opened.ok()) opened = OpenLogic();
+  if (opened.ok()) {
+    groups_ = std::make_unique<kafka::GroupService>(*state_);
+    opened = groups_->Open();
+  }
   if (!opened.ok()) {
     world_.time.Trace("{} cannot open: {}", name_, Describe(opened));
     if (!disk_->dead() && ErrorKind(opened) != "disk_full") world_.time.Violate(fmt::format("{} cannot open its store: {}", name_, Describe(opened)));
@@ -38,6 +42,7 @@ void SimNode::Start() {
   }
   world_.time.Trace("{} is up, boot {}, store {}", name_, state_->boot_id().hex(), state_->store_id().hex());
   world_.ledger.CheckReopened(shadow_, *state_, disk_->acked_ends);
+  world_.ledger.CheckOffsets(shadow_, *groups_);
   groups_seen_ = UINT64_MAX;
   Observe();
   ScheduleUpkeep();
@@ -68,6 +73,7 @@ void SimNode::Close() {
   newest_link_.clear();
   groups_seen_ = UINT64_MAX;
   watched_.clear();
+  groups_.reset();
   state_.reset();
   commit_scheduled_ = false;
 }
@@ -115,6 +121,7 @@ void SimNode::ScheduleUpkeep() {
 }
 
 void SimNode::Upkeep() {
+  if (groups_->NextDeadline() <= clock_.Monotonic()) groups_->Tick();
   absl::Status kept = state_->maintenance().RunOnce();
   kept.Update(state_->maintenance().Compact());
   kept.Update(state_->maintenance().MaybeReclaim());
@@ -125,6 +132,20 @@ void SimNode::Upkeep() {
   }
   written_ends_ = state_->EndsToRecord(written_ends_);
   disk_->acked_ends = written_ends_;
+}
+
+void SimNode::CommitOffset() {
+  if (!up() || disk_->dead()) return;
+  const test::CommitModel::Place place{fmt::format("group-{}", world_.random.Below(3)),
+                                       {"topic", static_cast<int32_t>(world_.random.Below(4))}};
+  const int64_t offset = shadow_.committed.Submit(place);
+  groups_->Commit({place.group, "", std::nullopt, -1, {{place.at, offset, -1, "simulated"}}},
+                  [this, place, offset](const kafka::group::CommitAnswer& answer) {
+                    const bool done = answer.partitions[0] == kafka::ErrorCode::kNone;
+                    if (done) shadow_.committed.Acknowledged(place, offset);
+                    world_.time.Trace("{}: offset {} of {} {}", name_, offset, place.group,
+                                      done ? "acknowledged" : "refused");
+                  });
 }
 
 void SimNode::Admitted(const std::string& edge, uint64_t link, const v1::Hello&) {

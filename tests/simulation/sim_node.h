@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fabric/control/node_state.h"
+#include "fabric/kafka/group_service/group_service.h"
 #include "selvage/v1/link.pb.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/limits.h"
@@ -56,6 +57,9 @@ class SimNode {
   /// Looks at everything that became visible since.
   void Observe();
 
+  /// A consumer that is no member of its group commits an offset.
+  void CommitOffset();
+
   /// A link of an edge passed its fence at this node: no older one may write from here on.
   virtual void Admitted(const std::string& edge, uint64_t link, const v1::Hello& hello);
   /// An entry that came over a link was made durable, or refused.
@@ -86,6 +90,7 @@ class SimNode {
   SimClock clock_;
   std::unique_ptr<test::SeededRandom> random_;
   std::unique_ptr<NodeState> state_;
+  std::unique_ptr<kafka::GroupService> groups_;
   std::map<LogNumber, Offset> written_ends_;
   Shadow shadow_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start

@@ -122,6 +122,12 @@ void World::ProduceSomething(absl::Duration within) {
     for (uint64_t n = random_.Below(6); n > 0; --n) {
       time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [e = edge.get()] { e->Produce(); });
     }
+    for (uint64_t n = random_.Below(3); n > 0; --n) {
+      time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [e = edge.get()] { e->CommitOffset(); });
+    }
+  }
+  for (uint64_t n = random_.Below(3); n > 0; --n) {
+    time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.CommitOffset(); });
   }
   for (uint64_t n = random_.Below(6); n > 0; --n) {
     time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.Produce(); });
