@@ -19,6 +19,8 @@
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
+#include "fabric/kafka/group_admin/group_admin.h"
+#include "fabric/kafka/group_admin/group_metrics.h"
 #include "fabric/kafka/service/kafka_service.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
@@ -139,15 +141,17 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
                    });
   CoreAdmin backend(fleet);
   Authorizer authorizer(identity.trust_domain);
-  AdminService admin({backend, authorizer, metrics});
+  CoreTopics topics(fleet, backend, config.slots_ahead);
+  kafka::GroupAdmin group_admin(kafka->groups(), topics);
+  AdminService admin({backend, authorizer, metrics, group_admin});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
     return CertificateEnd(tls);
   }));
+  auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.link.listen.ToString(), ServerCredentials(tls),
                                                            AdminRequestMax(config.batch_max_bytes)},
                                                           {&links.service(), &admin}));
   auto flusher = std::make_unique<FleetFlusher>(fleet);
-  CoreTopics topics(fleet, backend, config.slots_ahead);
   kafka->Serve(fleet.cluster_id(), topics, store->state(), metrics);
   health.SetReady("store");
   LogInfo("core started", {{"core", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
@@ -162,6 +166,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   link_threads.join();
   flusher.reset();
   node_metrics.reset();
+  group_metrics.reset();
   http->Stop();
   return ended;
 }

@@ -53,7 +53,7 @@ void Session::Finish(const absl::Status& status) {
 
 int Run(std::vector<std::string> arguments, World world) {
   Session session(std::move(world));
-  CLI::App app("Operates Selvage: streams, edges, alarms, identities, verification.", "selvagectl");
+  CLI::App app("Operates Selvage: streams, edges, alarms, consumer groups, identities, verification.", "selvagectl");
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", VersionLine("selvagectl"));
@@ -65,6 +65,7 @@ int Run(std::vector<std::string> arguments, World world) {
   AddOrigin(app, session);
   AddLoss(app, session);
   AddAlarm(app, session);
+  AddGroup(app, session);
   AddStatus(app, session);
   AddVerify(app, session);
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

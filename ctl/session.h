@@ -74,6 +74,7 @@ void AddEdge(CLI::App& app, Session& session);
 void AddOrigin(CLI::App& app, Session& session);
 void AddLoss(CLI::App& app, Session& session);
 void AddAlarm(CLI::App& app, Session& session);
+void AddGroup(CLI::App& app, Session& session);
 void AddStatus(CLI::App& app, Session& session);
 void AddVerify(CLI::App& app, Session& session);
 

@@ -20,6 +20,8 @@
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
+#include "fabric/kafka/group_admin/group_admin.h"
+#include "fabric/kafka/group_admin/group_metrics.h"
 #include "fabric/kafka/service/kafka_service.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
@@ -125,14 +127,16 @@ absl::Status RunEdge(const EdgeConfig& config) {
                   });
   EdgeAdmin backend(state, [&link] { return ViewOf(link.state()); });
   Authorizer authorizer(identity.trust_domain);
-  AdminService admin({backend, authorizer, metrics});
+  EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
+  kafka::GroupAdmin group_admin(kafka->groups(), topics);
+  AdminService admin({backend, authorizer, metrics, group_admin});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
     return CertificateEnd(tls);
   }));
+  auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls),
                                                            AdminRequestMax(config.batch_max_bytes)},
                                                           {&admin}));
-  EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");
@@ -148,6 +152,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   server->Shutdown(kStopDeadline);
   link_threads.join();
   node_metrics.reset();
+  group_metrics.reset();
   http->Stop();
   return ended;
 }

@@ -31,6 +31,10 @@ constexpr CallGate::Call kListLosses{"ListLosses", Action::kReadAdmin};
 constexpr CallGate::Call kListAlarms{"ListAlarms", Action::kReadAdmin};
 constexpr CallGate::Call kResolveAlarm{"ResolveAlarm", Action::kWriteAdmin, true};
 constexpr CallGate::Call kGetStatus{"GetStatus", Action::kReadAdmin};
+constexpr CallGate::Call kListGroups{"ListGroups", Action::kReadAdmin};
+constexpr CallGate::Call kDescribeGroup{"DescribeGroup", Action::kReadAdmin};
+constexpr CallGate::Call kResetGroup{"ResetGroup", Action::kWriteAdmin, true};
+constexpr CallGate::Call kImportGroup{"ImportGroup", Action::kWriteAdmin, true};
 
 /// Moves a result into the response.
 template <class Message>
@@ -51,6 +55,7 @@ absl::Status PutAll(absl::StatusOr<std::vector<Message>> result, Field& field) {
 AdminService::AdminService(const Options& options)
     : backend_(options.backend),
       node_(options.backend.node()),
+      groups_(options.groups),
       started_(node_.clock().Monotonic()),
       gate_(options.authorizer, options.metrics, node_.clock()),
       pool_(options.pool),
@@ -268,6 +273,37 @@ grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* c
                                                   const v1::GetStatusRequest* request,
                                                   v1::GetStatusResponse* response) {
   return Run(context, kGetStatus, [=, this] { return StatusTo(*request, *response); });
+}
+
+// --- Consumer groups
+// -----------------------------------------------------------------------------------------------
+
+grpc::ServerUnaryReactor* AdminService::ListGroups(grpc::CallbackServerContext* context,
+                                                   const v1::ListGroupsRequest*,
+                                                   v1::ListGroupsResponse* response) {
+  return Run(context, kListGroups, [=, this] {
+    *response = groups_.List();
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::DescribeGroup(grpc::CallbackServerContext* context,
+                                                      const v1::DescribeGroupRequest* request,
+                                                      v1::DescribeGroupResponse* response) {
+  return Run(context, kDescribeGroup,
+             [=, this] { return Put(groups_.Describe(request->group()), *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::ResetGroup(grpc::CallbackServerContext* context,
+                                                   const v1::ResetGroupRequest* request,
+                                                   v1::SetGroupOffsetsResponse* response) {
+  return Run(context, kResetGroup, [=, this] { return Put(groups_.Reset(*request), *response); });
+}
+
+grpc::ServerUnaryReactor* AdminService::ImportGroup(grpc::CallbackServerContext* context,
+                                                    const v1::ImportGroupRequest* request,
+                                                    v1::SetGroupOffsetsResponse* response) {
+  return Run(context, kImportGroup, [=, this] { return Put(groups_.Import(*request), *response); });
 }
 
 size_t AdminRequestMax(size_t batch_max) {

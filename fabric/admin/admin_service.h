@@ -12,6 +12,7 @@
 #include "fabric/admin/call_gate.h"
 #include "fabric/admin/call_pool.h"
 #include "fabric/admin/fetch_call.h"
+#include "fabric/kafka/group_admin/group_admin.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/telemetry/metrics.h"
 #include "selvage/v1/admin.grpc.pb.h"
@@ -30,6 +31,7 @@ class AdminService final : public v1::Admin::CallbackService {
     AdminBackend& backend;
     const Authorizer& authorizer;
     Metrics& metrics;
+    kafka::GroupAdmin& groups;
     CallPool::Options pool = {};
   };
   explicit AdminService(const Options& options);
@@ -82,6 +84,18 @@ class AdminService final : public v1::Admin::CallbackService {
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
                                       const v1::GetStatusRequest* request,
                                       v1::GetStatusResponse* response) override;
+  grpc::ServerUnaryReactor* ListGroups(grpc::CallbackServerContext* context,
+                                       const v1::ListGroupsRequest* request,
+                                       v1::ListGroupsResponse* response) override;
+  grpc::ServerUnaryReactor* DescribeGroup(grpc::CallbackServerContext* context,
+                                          const v1::DescribeGroupRequest* request,
+                                          v1::DescribeGroupResponse* response) override;
+  grpc::ServerUnaryReactor* ResetGroup(grpc::CallbackServerContext* context,
+                                       const v1::ResetGroupRequest* request,
+                                       v1::SetGroupOffsetsResponse* response) override;
+  grpc::ServerUnaryReactor* ImportGroup(grpc::CallbackServerContext* context,
+                                        const v1::ImportGroupRequest* request,
+                                        v1::SetGroupOffsetsResponse* response) override;
 
  private:
   using Done = std::function<void(const absl::Status& outcome)>;
@@ -100,6 +114,7 @@ class AdminService final : public v1::Admin::CallbackService {
 
   AdminBackend& backend_;
   NodeState& node_;
+  kafka::GroupAdmin& groups_;
   const absl::Duration started_;
   const CallGate gate_;
   CallPool pool_;

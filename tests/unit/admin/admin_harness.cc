@@ -105,9 +105,11 @@ AdminNode::~AdminNode() {
   committer_->Stop();
 }
 
-void AdminNode::Start(AdminBackend& backend) {
-  service_ =
-      std::make_unique<AdminService>(AdminService::Options{backend, authorizer_, metrics_, options_.pool});
+void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
+  groups_ = std::make_unique<kafka::GroupService>(*node_);
+  group_admin_ = std::make_unique<kafka::GroupAdmin>(*groups_, topics);
+  service_ = std::make_unique<AdminService>(
+      AdminService::Options{backend, authorizer_, metrics_, *group_admin_, options_.pool});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
   auto server = GrpcServer::Start(
       {"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)}, {service_.get()});
@@ -158,9 +160,9 @@ int AdminNode::Errors(const std::string& kind) const {
 }
 
 EdgeNode::EdgeNode(Options options)
-    : AdminNode(std::move(options)), state_(node(), "1.2.3"), admin_(state_, [this] { return link; }) {
+    : AdminNode(std::move(options)), state_(node(), "1.2.3"), admin_(state_, [this] { return link; }), topics_(admin_, v1::UP) {
   EXPECT_TRUE(state_.Open({}).ok());
-  Start(admin_);
+  Start(admin_, topics_);
 }
 
 void EdgeNode::TakeFromCore(const v1::StreamDefinition& definition, const std::vector<std::string>& batches) {
@@ -180,9 +182,9 @@ void EdgeNode::TakeFromCore(const v1::StreamDefinition& definition, const std::v
 }
 
 CoreNode::CoreNode()
-    : AdminNode({.name = "main", .is_edge = false, .disk = {}}), fleet_(node(), "1.2.3"), admin_(fleet_) {
+    : AdminNode({.name = "main", .is_edge = false, .disk = {}}), fleet_(node(), "1.2.3"), admin_(fleet_), topics_(fleet_, admin_, 8) {
   EXPECT_TRUE(fleet_.Open({}).ok());
-  Start(admin_);
+  Start(admin_, topics_);
 }
 
 Fleet::Admission CoreNode::Join(const std::string& edge) {

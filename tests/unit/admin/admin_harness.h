@@ -10,7 +10,9 @@
 
 #include "absl/status/statusor.h"
 #include "core/core_admin.h"
+#include "core/core_topics.h"
 #include "edge/edge_admin.h"
+#include "edge/edge_topics.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/error_metadata.h"
 #include "fabric/control/node_state.h"
@@ -61,6 +63,7 @@ class AdminNode {
   NodeState& node() { return *node_; }
   MemoryStore& store() { return store_; }
   Metrics& metrics() { return metrics_; }
+  kafka::GroupService& groups() { return *groups_; }
 
   /// A connection of its own with this certificate.
   std::unique_ptr<Stub> Connect(const TlsFiles& files) const;
@@ -89,7 +92,7 @@ class AdminNode {
 
  protected:
   /// Serves; the derived class calls it when its backend is there.
-  void Start(AdminBackend& backend);
+  void Start(AdminBackend& backend, kafka::Topics& topics);
   /// Before the backend goes.
   void Stop();
 
@@ -100,6 +103,8 @@ class AdminNode {
   Authorizer authorizer_;
   std::unique_ptr<NodeState> node_;
   std::unique_ptr<CommitterThread> committer_;
+  std::unique_ptr<kafka::GroupService> groups_;
+  std::unique_ptr<kafka::GroupAdmin> group_admin_;
   std::unique_ptr<AdminService> service_;
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<Stub> stub_;
@@ -112,6 +117,7 @@ class EdgeNode : public AdminNode {
 
   EdgeState& state() { return state_; }
   EdgeAdmin& admin() { return admin_; }
+  EdgeTopics& topics() { return topics_; }
   LinkView link{false, "dialling core:7443"};
   /// A stream as the core defined it, with what came from there in partition 0.
   void TakeFromCore(const v1::StreamDefinition& definition, const std::vector<std::string>& batches);
@@ -119,6 +125,7 @@ class EdgeNode : public AdminNode {
  private:
   EdgeState state_;
   EdgeAdmin admin_;
+  EdgeTopics topics_;
 };
 
 class CoreNode : public AdminNode {
@@ -138,6 +145,7 @@ class CoreNode : public AdminNode {
  private:
   Fleet fleet_;
   CoreAdmin admin_;
+  CoreTopics topics_;
 };
 
 /// Appends and waits for the sync.

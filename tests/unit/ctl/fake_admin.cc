@@ -346,6 +346,32 @@ grpc::Status FakeAdmin::ListLosses(Context*, const v1::ListLossesRequest*, v1::L
   return grpc::Status::OK;
 }
 
+grpc::Status FakeAdmin::ListGroups(Context*, const v1::ListGroupsRequest*, v1::ListGroupsResponse* response) {
+  *response = groups;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::DescribeGroup(Context*, const v1::DescribeGroupRequest* request,
+                                      v1::DescribeGroupResponse* response) {
+  *response = group;
+  response->set_group(request->group());
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::ResetGroup(Context*, const v1::ResetGroupRequest* request,
+                                   v1::SetGroupOffsetsResponse* response) {
+  reset_group_request = *request;
+  *response = set_offsets;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::ImportGroup(Context*, const v1::ImportGroupRequest* request,
+                                    v1::SetGroupOffsetsResponse* response) {
+  import_group_request = *request;
+  *response = set_offsets;
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeAdmin::ListAlarms(Context*, const v1::ListAlarmsRequest*, v1::ListAlarmsResponse* response) {
   *response = alarms;
   return grpc::Status::OK;

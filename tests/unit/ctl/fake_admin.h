@@ -79,6 +79,11 @@ class FakeAdmin final : public v1::Admin::Service {
   v1::SetEdgeRequest set_edge_request;
   v1::ListEdgesRequest list_edges_request;
   v1::ResolveAlarmRequest resolve_request;
+  v1::ListGroupsResponse groups;
+  v1::DescribeGroupResponse group;
+  v1::ResetGroupRequest reset_group_request;
+  v1::ImportGroupRequest import_group_request;
+  v1::SetGroupOffsetsResponse set_offsets;
 
  private:
   using Key = std::tuple<std::string, std::string, int32_t>;  // edge, stream, partition
@@ -99,6 +104,10 @@ class FakeAdmin final : public v1::Admin::Service {
   grpc::Status ListAlarms(Context*, const v1::ListAlarmsRequest*, v1::ListAlarmsResponse*) override;
   grpc::Status ResolveAlarm(Context*, const v1::ResolveAlarmRequest*, v1::AlarmDocument*) override;
   grpc::Status GetStatus(Context*, const v1::GetStatusRequest*, v1::GetStatusResponse*) override;
+  grpc::Status ListGroups(Context*, const v1::ListGroupsRequest*, v1::ListGroupsResponse*) override;
+  grpc::Status DescribeGroup(Context*, const v1::DescribeGroupRequest*, v1::DescribeGroupResponse*) override;
+  grpc::Status ResetGroup(Context*, const v1::ResetGroupRequest*, v1::SetGroupOffsetsResponse*) override;
+  grpc::Status ImportGroup(Context*, const v1::ImportGroupRequest*, v1::SetGroupOffsetsResponse*) override;
 
   grpc::Status Fail(const absl::Status& error, Context& context);
   Log* Find(const v1::LogAddress& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
