@@ -116,10 +116,12 @@ absl::StatusOr<Log*> CoreTopics::FindForWriting(const std::string& topic, int32_
   return admin_.FindLog(AddressOf(meaning.edge, stream, partition), LogUse::kWrite);
 }
 
-absl::StatusOr<kafka::Topic> CoreTopics::Create(v1::StreamDefinition definition) {
+absl::StatusOr<kafka::Topic> CoreTopics::Create(v1::StreamDefinition definition, bool validate_only) {
   if (definition.direction() == v1::DIRECTION_UNSPECIFIED) definition.set_direction(v1::LOCAL);
-  SELVAGE_ASSIGN_OR_RETURN(definition, admin_.CreateStream(definition));
-  return Find(definition.name());
+  SELVAGE_ASSIGN_OR_RETURN(definition,
+                           validate_only ? fleet_.CheckNew(definition) : fleet_.CreateStream(definition));
+  const Meaning meaning{definition, ""};
+  return kafka::Topic{definition.name(), PartitionsOf(meaning), definition};
 }
 
 absl::Status CoreTopics::CheckWhole(const std::string& topic) const {
@@ -136,8 +138,19 @@ absl::StatusOr<kafka::Topic> CoreTopics::Set(const v1::SetStreamRequest& request
   return Find(request.stream());
 }
 
+absl::Status CoreTopics::AddPartitions(const std::string& name, int32_t partitions, bool validate_only) {
+  SELVAGE_RETURN_IF_ERROR(CheckWhole(name));
+  return fleet_.AddPartitions(name, partitions, validate_only);
+}
+
 absl::Status CoreTopics::Delete(const std::string& name) {
   SELVAGE_RETURN_IF_ERROR(CheckWhole(name));
+  const auto definition = fleet_.node().catalog().Find(name);
+  if (definition && definition->direction() != v1::LOCAL && !definition->settings().detached()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "stream_attached",
+                     fmt::format("stream {} is replicated: the edges would lose what they hold of it, too", name),
+                     "set selvage.detached=true first, so that the link carries nothing of it, and delete it then");
+  }
   return admin_.DeleteStream(name).status();
 }
 

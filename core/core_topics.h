@@ -23,8 +23,9 @@ class CoreTopics : public kafka::Topics {
   absl::StatusOr<kafka::Topic> Find(const std::string& name) override;
   absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) override;
   absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) override;
-  absl::StatusOr<kafka::Topic> Create(v1::StreamDefinition definition) override;
+  absl::StatusOr<kafka::Topic> Create(v1::StreamDefinition definition, bool validate_only) override;
   absl::StatusOr<kafka::Topic> Set(const v1::SetStreamRequest& request) override;
+  absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only) override;
   absl::Status Delete(const std::string& name) override;
 
  private:

@@ -198,15 +198,20 @@ absl::Status Fleet::CheckNameFree(const std::string& name) const {
                    "choose a name that does not begin with an edge's id and a dot");
 }
 
-absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition definition) {
+absl::StatusOr<v1::StreamDefinition> Fleet::CheckNew(v1::StreamDefinition definition) const {
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
+  if (node_.catalog().Find(definition.name())) {
+    return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists", fmt::format("stream {} exists", definition.name()),
+                     "selvagectl stream describe shows it; stream set changes its settings");
+  }
+  SELVAGE_RETURN_IF_ERROR(CheckNameFree(definition.name()));
+  return definition;
+}
+
+absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition definition) {
   {
     absl::MutexLock change(&change_mutex_);
-    if (node_.catalog().Find(definition.name())) {
-      return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists", fmt::format("stream {} exists", definition.name()),
-                       "selvagectl stream describe shows it; stream set changes its settings");
-    }
-    SELVAGE_RETURN_IF_ERROR(CheckNameFree(definition.name()));
+    SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition)));
     v1::StoredCore core = NextGeneration();
     definition.set_generation(core.generation());
     definition.set_created(core.generation());
@@ -245,6 +250,11 @@ absl::StatusOr<v1::StreamDefinition> Fleet::SetStream(const v1::SetStreamRequest
   }
   WakeAll();
   return definition;
+}
+
+absl::Status Fleet::AddPartitions(const std::string& name, int32_t partitions, bool validate_only) {
+  absl::MutexLock change(&change_mutex_);
+  return node_.AddPartitions(name, partitions, validate_only);
 }
 
 absl::StatusOr<int> Fleet::DeleteStream(const std::string& name) {

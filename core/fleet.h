@@ -71,7 +71,11 @@ class Fleet {
   // Control.
   /// Errors: "stream_exists", "name_reserved", those of CompleteDefinition.
   absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
+  /// What CreateStream would make now.
+  absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition) const;
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request);
+  /// More partitions for a local stream; errors of NodeState::AddPartitions.
+  absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only);
   absl::StatusOr<int> DeleteStream(const std::string& name);
   v1::EdgeSpec SpecFor(const std::string& edge) const;
   void TakeStatus(const std::string& edge, const v1::EdgeStatus& status);

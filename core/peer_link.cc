@@ -129,6 +129,7 @@ void PeerLink::OfferDown(Session& session) {
   }
   std::set<LogNumber> current;
   for (Fleet::DownLog& log : *down) {
+    if (log.definition.settings().detached()) continue;
     LogNumber number = log.log->number();
     current.insert(number);
     auto it = offered_.find(number);

@@ -58,7 +58,8 @@ void PrintDefinition(Session& session, const v1::StreamDefinition& stream) {
                {"link compression", EnumWord(v1::LinkCompression_Name(settings.link_compression()))},
                {"keep after ack", settings.keep_after_ack() ? "yes" : "no"},
                {"start at", EnumWord(v1::StartAt_Name(settings.start_at()))},
-               {"cleanup", CleanupText(settings)}});
+               {"cleanup", CleanupText(settings)},
+               {"detached", settings.detached() ? "yes" : "no"}});
 }
 
 struct CreateOptions {

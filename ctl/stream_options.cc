@@ -45,6 +45,9 @@ void StreamSettingsOptions::AddTo(CLI::App& app) {
   add("max_batch_bytes",
       AddParsed(app, "--max-batch-bytes", max_batch_bytes_, ParseSizeOrNone,
                 "Largest batch that is taken; none: what the node takes (default none)"));
+  add("detached", app.add_flag("--detach,!--attach", detached_,
+                               "Whether the link carries nothing of it, while each end keeps what it has; Kafka "
+                               "clients may delete it only then (default attached)"));
 }
 
 v1::StreamSettings StreamSettingsOptions::settings() const {
@@ -60,6 +63,7 @@ v1::StreamSettings StreamSettingsOptions::settings() const {
   settings.set_cleanup(cleanup_);
   settings.set_delete_retention_ms(absl::ToInt64Milliseconds(delete_retention_));
   settings.set_max_batch_bytes(static_cast<uint32_t>(max_batch_bytes_));
+  settings.set_detached(detached_);
   return settings;
 }
 

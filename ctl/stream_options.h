@@ -37,6 +37,7 @@ class StreamSettingsOptions {
   v1::CleanupPolicy cleanup_ = v1::CLEANUP_DELETE;
   absl::Duration delete_retention_ = absl::Hours(24);
   uint64_t max_batch_bytes_ = 0;
+  bool detached_ = false;
   std::vector<std::pair<std::string, CLI::Option*>> options_;  // each with its field
 };
 

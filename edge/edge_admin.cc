@@ -32,6 +32,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::Provisional(const std::string& s
 }
 
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamRequest& request) {
+  absl::MutexLock lock(&change_mutex_);
   SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, Provisional(request.stream()));
   if (request.if_generation() != 0) {
     return MakeError(
@@ -49,6 +50,16 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamReq
     if (source->log().origin().stream == definition.name()) source->set_definition(definition);
   }
   return definition;
+}
+
+absl::Status EdgeAdmin::AddPartitions(const std::string& stream, int32_t partitions, bool validate_only) {
+  absl::MutexLock lock(&change_mutex_);
+  SELVAGE_RETURN_IF_ERROR(Provisional(stream).status());
+  return node().AddPartitions(stream, partitions, validate_only);
+}
+
+absl::StatusOr<v1::StreamDefinition> EdgeAdmin::CheckNew(const v1::StreamDefinition& definition) {
+  return state_.CheckNew(definition);
 }
 
 absl::StatusOr<int> EdgeAdmin::DeleteStream(const std::string& stream) {

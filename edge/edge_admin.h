@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "edge/edge_state.h"
 #include "fabric/admin/admin_backend.h"
 #include "fabric/admin/node_metrics.h"
@@ -28,6 +29,10 @@ class EdgeAdmin : public AdminBackend {
   NodeState& node() override { return state_.node(); }
   absl::StatusOr<v1::StreamDefinition> CreateStream(const v1::StreamDefinition& definition) override;
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) override;
+  /// More partitions for a local stream. Errors: those of NodeState::AddPartitions, "wrong_node".
+  absl::Status AddPartitions(const std::string& stream, int32_t partitions, bool validate_only);
+  /// What CreateStream would make.
+  absl::StatusOr<v1::StreamDefinition> CheckNew(const v1::StreamDefinition& definition);
   absl::StatusOr<int> DeleteStream(const std::string& stream) override;
   std::vector<v1::LogSummary> Logs(const std::string& stream) override;
   absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) override;
@@ -49,6 +54,7 @@ class EdgeAdmin : public AdminBackend {
 
   EdgeState& state_;
   const std::function<LinkView()> link_;
+  absl::Mutex change_mutex_;  // one change of a definition at a time
 };
 
 }  // namespace selvage

@@ -190,7 +190,7 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
   return true;
 }
 
-absl::StatusOr<v1::StreamDefinition> EdgeState::CreateStream(v1::StreamDefinition definition) {
+absl::StatusOr<v1::StreamDefinition> EdgeState::CheckNew(v1::StreamDefinition definition) {
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
   if (definition.direction() != v1::UP && definition.direction() != v1::LOCAL) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
@@ -201,8 +201,18 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::CreateStream(v1::StreamDefinitio
     return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
                      fmt::format("stream {} exists", definition.name()), "selvagectl stream describe shows it");
   }
+  if (definition.name().starts_with(node_.node() + ".")) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "name_reserved",
+                     fmt::format("at the core {} would be this edge's part of another stream", definition.name()),
+                     "choose a name that does not begin with an edge's id and a dot");
+  }
   definition.set_generation(0);
   definition.set_created(0);
+  return definition;
+}
+
+absl::StatusOr<v1::StreamDefinition> EdgeState::CreateStream(v1::StreamDefinition definition) {
+  SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition)));
   SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
   SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
   return definition;
@@ -228,7 +238,7 @@ std::vector<LogFlowSource*> EdgeState::UpFlows() {
   for (EmbeddedLog* log : node_.logs().Logs()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;
     auto definition = node_.catalog().Find(log->origin().stream);
-    if (!definition || definition->direction() != v1::UP) continue;
+    if (!definition || definition->direction() != v1::UP || definition->settings().detached()) continue;
     absl::MutexLock lock(&mutex_);
     auto& source = sources_[log->number()];
     if (source == nullptr) {

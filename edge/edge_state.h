@@ -38,8 +38,11 @@ class EdgeState {
   absl::Status TakeWelcome(const v1::Welcome& welcome);
   /// Makes the streams what the core wants. False when the spec is not newer than what is there.
   absl::StatusOr<bool> ApplySpec(const v1::EdgeSpec& spec);
-  /// A stream made here, provisional until the core knows it. Errors: "stream_exists", those of CompleteDefinition.
+  /// A stream made here, provisional until the core knows it. Errors: "stream_exists", "name_reserved", those
+  /// of CompleteDefinition.
   absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
+  /// What CreateStream would make.
+  absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition);
   /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and the slot is
   /// given up, all in one batch.
   absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks);

@@ -45,15 +45,20 @@ absl::StatusOr<Log*> EdgeTopics::FindForWriting(const std::string& topic, int32_
   return admin_.FindLog(AddressOf(topic, partition), LogUse::kWrite);
 }
 
-absl::StatusOr<kafka::Topic> EdgeTopics::Create(v1::StreamDefinition definition) {
+absl::StatusOr<kafka::Topic> EdgeTopics::Create(v1::StreamDefinition definition, bool validate_only) {
   if (definition.direction() == v1::DIRECTION_UNSPECIFIED) definition.set_direction(direction_);
-  SELVAGE_ASSIGN_OR_RETURN(definition, admin_.CreateStream(definition));
+  SELVAGE_ASSIGN_OR_RETURN(definition,
+                           validate_only ? admin_.CheckNew(definition) : admin_.CreateStream(definition));
   return TopicOf(std::move(definition));
 }
 
 absl::StatusOr<kafka::Topic> EdgeTopics::Set(const v1::SetStreamRequest& request) {
   SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, admin_.SetStream(request));
   return TopicOf(std::move(definition));
+}
+
+absl::Status EdgeTopics::AddPartitions(const std::string& name, int32_t partitions, bool validate_only) {
+  return admin_.AddPartitions(name, partitions, validate_only);
 }
 
 absl::Status EdgeTopics::Delete(const std::string& name) {

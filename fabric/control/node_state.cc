@@ -76,6 +76,32 @@ absl::Status NodeState::CreateOwnLogs(const v1::StreamDefinition& definition) {
   return absl::OkStatus();
 }
 
+absl::Status NodeState::AddPartitions(const std::string& stream, int32_t partitions, bool validate_only) {
+  auto known = catalog_.Find(stream);
+  if (!known) {
+    return MakeError(absl::StatusCode::kNotFound, "unknown_stream", fmt::format("there is no stream {}", stream),
+                     "selvagectl stream list shows what there is");
+  }
+  if (known->direction() != v1::LOCAL) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "immutable",
+                     fmt::format("stream {} is replicated: each edge has {} partitions of it for ever", stream,
+                                 known->partitions()),
+                     "make another stream with more partitions");
+  }
+  if (partitions <= known->partitions()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "invalid_partitions",
+                     fmt::format("stream {} has {} partitions already; {} are asked for", stream, known->partitions(),
+                                 partitions),
+                     "partitions can only be added");
+  }
+  known->set_partitions(partitions);
+  SELVAGE_ASSIGN_OR_RETURN(const v1::StreamDefinition grown, CompleteDefinition(*std::move(known)));
+  if (validate_only) return absl::OkStatus();
+  // The logs first: a partition that clients see can be written.
+  SELVAGE_RETURN_IF_ERROR(CreateOwnLogs(grown));
+  return catalog_.Put(grown);
+}
+
 absl::StatusOr<int> NodeState::DeleteStream(const std::string& name, const std::function<void(WriteBatch&)>& also) {
   on_delete_(name);
   SELVAGE_ASSIGN_OR_RETURN(int logs, logs_.DeleteStream(name, [&](WriteBatch& batch) {

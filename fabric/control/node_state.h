@@ -69,6 +69,8 @@ class NodeState {
   absl::Status RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also);
   /// Creates the logs of a stream that this node is the source of and that do not exist yet.
   absl::Status CreateOwnLogs(const v1::StreamDefinition& definition);
+  /// Gives a local stream more partitions. One change of a stream at a time is up to the caller. Errors: "unknown_stream", "immutable", "invalid_partitions".
+  absl::Status AddPartitions(const std::string& stream, int32_t partitions, bool validate_only);
   /// Deletes a stream, its definition and its logs at once, with what `also` stages. The number of logs.
   absl::StatusOr<int> DeleteStream(
       const std::string& name, const std::function<void(WriteBatch&)>& also = [](WriteBatch&) {});

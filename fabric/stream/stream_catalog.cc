@@ -16,12 +16,28 @@ namespace {
 
 constexpr int32_t kPartitionsMax = 1024;
 constexpr int64_t kDeleteRetentionMs = 24 * 3600 * 1000;  // as in Kafka
+constexpr int64_t kDefaultRetentionMs = int64_t{7} * 24 * 3600 * 1000;
+constexpr uint32_t kDefaultPriority = 5;
 
 absl::Status Invalid(std::string_view what, std::string_view hint) {
   return MakeError(absl::StatusCode::kInvalidArgument, "invalid_stream", what, hint);
 }
 
 }  // namespace
+
+v1::StreamSettings DefaultStreamSettings() {
+  v1::StreamSettings settings;
+  settings.set_retention_ms(kDefaultRetentionMs);
+  settings.set_on_full(v1::REJECT);
+  settings.set_priority(kDefaultPriority);
+  settings.set_weight(1);
+  settings.set_link_compression(v1::ZSTD);
+  settings.set_keep_after_ack(true);
+  settings.set_start_at(v1::EARLIEST);
+  settings.set_cleanup(v1::CLEANUP_DELETE);
+  settings.set_delete_retention_ms(kDeleteRetentionMs);
+  return settings;
+}
 
 absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition) {
   if (!IsStreamName(definition.name())) {
@@ -68,7 +84,8 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
 }
 
 absl::Status CheckSameShape(const v1::StreamDefinition& have, const v1::StreamDefinition& other) {
-  if (have.direction() == other.direction() && have.partitions() == other.partitions())
+  const bool grown = have.direction() == v1::LOCAL && have.partitions() > other.partitions();
+  if (have.direction() == other.direction() && (have.partitions() == other.partitions() || grown))
     return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kFailedPrecondition, "definition_mismatch",

@@ -24,6 +24,7 @@ constexpr Row kCodes[] = {
     {"wrong_node", ErrorCode::kPolicyViolation},
     {"origin_topic", ErrorCode::kPolicyViolation},
     {"name_reserved", ErrorCode::kInvalidTopic},
+    {"invalid_partitions", ErrorCode::kInvalidPartitions},
     {"immutable", ErrorCode::kPolicyViolation},
     {"stream_attached", ErrorCode::kPolicyViolation},
     {"compaction_not_replicated", ErrorCode::kInvalidConfig},
@@ -46,6 +47,13 @@ constexpr Row kCodes[] = {
     // What makes every client give up at once.
     {"transactions_unsupported", ErrorCode::kTransactionalIdAuthorizationFailed},
     {"invalid_stream", ErrorCode::kInvalidConfig},
+    {"invalid_config", ErrorCode::kInvalidConfig},
+    {"invalid_name", ErrorCode::kInvalidTopic},
+    {"invalid_replication_factor", ErrorCode::kInvalidReplicationFactor},
+    {"invalid_assignment", ErrorCode::kInvalidReplicaAssignment},
+    {"invalid_request", ErrorCode::kInvalidRequest},
+    {"broker_config", ErrorCode::kInvalidRequest},
+    {"unacknowledged", ErrorCode::kPolicyViolation},
 };
 
 }  // namespace

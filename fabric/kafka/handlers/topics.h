@@ -36,10 +36,15 @@ class Topics {
   /// written; "edge_needed" for the bare name of a stream that has a log for each edge.
   virtual absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) = 0;
 
-  /// A topic that a client makes; without a direction it gets that of the configuration. Errors: "stream_exists", those
+  /// A topic that a client makes; without a direction it gets that of the configuration. With `validate_only` it is not
+  /// made. Errors: "stream_exists", "name_reserved", "wrong_node", those
   /// of CompleteDefinition.
-  virtual absl::StatusOr<Topic> Create(v1::StreamDefinition definition) = 0;
+  virtual absl::StatusOr<Topic> Create(v1::StreamDefinition definition, bool validate_only) = 0;
+  /// Errors besides: "wrong_node", "origin_topic", "generation_mismatch".
   virtual absl::StatusOr<Topic> Set(const v1::SetStreamRequest& request) = 0;
+  /// `partitions` in all. Errors besides: "immutable" for a replicated stream, "invalid_partitions".
+  virtual absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only) = 0;
+  /// Error besides: "stream_attached" for what is replicated and was not detached.
   virtual absl::Status Delete(const std::string& name) = 0;
 };
 
