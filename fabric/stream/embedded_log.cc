@@ -203,8 +203,11 @@ bool EmbeddedLog::superseded() const {
 }
 
 void EmbeddedLog::set_superseded(bool superseded) {
-  absl::MutexLock lock(&mutex_);
-  superseded_ = superseded;
+  {
+    absl::MutexLock lock(&mutex_);
+    superseded_ = superseded;
+  }
+  if (superseded) NotifyWatchers();
 }
 
 absl::Status EmbeddedLog::CheckAppendable() const {
@@ -367,9 +370,13 @@ void EmbeddedLog::Hold(absl::Status why) {
 }
 
 void EmbeddedLog::Close(absl::Status why) {
-  absl::MutexLock lock(&mutex_);
-  closed_ = true;
-  held_ = std::move(why);
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_ = true;
+    superseded_ = true;
+    held_ = std::move(why);
+  }
+  NotifyWatchers();
 }
 
 bool EmbeddedLog::closed() const {

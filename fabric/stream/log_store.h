@@ -97,7 +97,8 @@ class Log {
   virtual LogNumber number() const = 0;
   virtual const LogOrigin& origin() const = 0;
   virtual LogState state() const = 0;
-  /// Another log took this one's place for its origin; it is kept and can be read.
+  /// This is not the log of its origin any more: another took its place, and it is kept and can be read; or its stream
+  /// was deleted.
   virtual bool superseded() const = 0;
 
   /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends
@@ -140,8 +141,8 @@ class Log {
   /// Follows the replica's durable end, down as well as up. Kept over restarts, lazily.
   virtual void SetAcknowledged(Offset offset) = 0;
 
-  /// Calls `advanced` on the committer's thread whenever `end` grew. Must not block. Returns a handle for
-  /// Unwatch.
+  /// Calls `advanced` whenever `end` grew, or the log is superseded, on whatever thread that happens. Must not block.
+  /// Returns a handle for Unwatch.
   virtual int Watch(std::function<void()> advanced) = 0;
   /// After it returns the callback neither runs nor will run.
   virtual void Unwatch(int handle) = 0;

@@ -13,8 +13,6 @@ namespace {
 /// Bytes of records in one response, whatever the client allows: memory for clients that read slowly.
 constexpr size_t kResponseMax = 8u << 20;
 constexpr absl::Duration kWaitMax = absl::Minutes(5);
-/// How often partitions that have no log yet are looked for while a request waits.
-constexpr absl::Duration kResolveEvery = absl::Milliseconds(250);
 
 /// What one request comes to, row by row.
 class Answer {
@@ -34,6 +32,7 @@ class Answer {
     kept = partition.Read(bytes_max_ - std::min(bytes_, bytes_max_), bytes_ == 0);
     bytes_ += kept.bytes;
     failed_ = failed_ || kept.row.error_code != ErrorCode::kNone;
+    if (partition.outdated()) session_.ResolveAgain(partition);
   }
   /// Whether it need not wait for more.
   bool complete() const { return failed_ || bytes_ >= min_bytes_; }
@@ -73,27 +72,29 @@ class Answer {
 Awaitable<FetchResponse> Fetch(Context& context, Call& call, const FetchRequest& request, FetchSession& session,
                                bool full) {
   Answer answer(request, session, full);
-  bool unresolved = session.ResolveAll(context.topics);
+  session.ResolveAll(context.topics, SystemClock().Monotonic());
+  // What is kept hears of everything from before its first look on: else what came in between would wait for the next.
+  const bool is_kept = session.id() != 0;
+  if (is_kept) session.WatchAll();
   for (FetchedPartition* partition : session.ready().Take()) answer.Look(*partition);
   const absl::Duration until =
       SystemClock().Monotonic() + std::clamp(absl::Milliseconds(request.max_wait_ms), absl::ZeroDuration(), kWaitMax);
-  bool waits = !answer.complete() && request.max_wait_ms > 0;
-  // A session hears of everything from its first request on.
-  if (waits || session.id() != 0) session.WatchAll();
+  const bool waits = !answer.complete() && request.max_wait_ms > 0;
   if (waits) {
     session.ready().SetWaiter(call.closed());
-    // What grew between the look and the watch.
-    if (full) session.ForEach([&](FetchedPartition& partition) { answer.Look(partition); });
+    if (!is_kept) {
+      session.WatchAll();
+      session.ForEach([&](FetchedPartition& partition) { answer.Look(partition); });
+    }
   }
   while (waits && !answer.complete() && !call.is_closed()) {
     for (FetchedPartition* partition : session.ready().Take()) answer.Look(*partition);
     const absl::Duration left = until - SystemClock().Monotonic();
     if (answer.complete() || left <= absl::ZeroDuration()) break;
-    co_await call.closed()->Wait(unresolved ? std::min(left, kResolveEvery) : left);
-    if (unresolved) {
-      unresolved = session.ResolveAll(context.topics);
-      session.WatchAll();
-    }
+    const bool unresolved = session.ResolveAll(context.topics, SystemClock().Monotonic());
+    session.WatchAll();
+    if (!session.ready().empty()) continue;
+    co_await call.closed()->Wait(unresolved ? std::min(left, FetchSession::kResolveEvery) : left);
   }
   session.ready().SetWaiter(nullptr);
   co_return answer.Finish();

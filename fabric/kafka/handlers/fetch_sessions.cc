@@ -15,12 +15,14 @@ void FetchSession::Update(const FetchRequest& request) {
     for (int32_t number : topic.partitions) {
       auto at = partitions_.find({topic.topic, number});
       if (at == partitions_.end()) continue;
-      // Not in the list any more, and, once it is destroyed, never again.
+      // Nothing adds it to the list any more, and it is taken out of it.
+      at->second->Unwatch();
       for (FetchedPartition* partition : ready_.Take()) {
         if (partition != at->second.get()) ready_.Add(*partition);
       }
+      new_.erase(at->first);
+      unwatched_.erase(at->first);
       unresolved_.erase(at->first);
-      const std::unique_ptr<FetchedPartition> gone = std::move(at->second);
       partitions_.erase(at);
     }
   }
@@ -30,7 +32,7 @@ void FetchSession::Update(const FetchRequest& request) {
       auto& partition = partitions_[key];
       if (partition == nullptr) {
         partition = std::make_unique<FetchedPartition>(topic.topic, asked.partition, ready_);
-        unresolved_[key] = partition.get();
+        new_[key] = partition.get();
       }
       partition->Ask(asked);
       ready_.Add(*partition);
@@ -38,17 +40,29 @@ void FetchSession::Update(const FetchRequest& request) {
   }
 }
 
-bool FetchSession::ResolveAll(Topics& topics) {
-  std::erase_if(unresolved_, [&](const auto& entry) {
-    if (!entry.second->Resolve(topics)) return false;
-    ready_.Add(*entry.second);
-    return true;
-  });
+bool FetchSession::ResolveAll(Topics& topics, absl::Duration now) {
+  if (now - resolved_at_ >= kResolveEvery) {
+    new_.merge(unresolved_);
+    resolved_at_ = now;
+  }
+  for (const auto& [key, partition] : new_) {
+    const bool had_log = partition->has_log();
+    const bool settled = partition->Resolve(topics);
+    if (!settled) unresolved_[key] = partition;
+    if (partition->has_log()) unwatched_[key] = partition;
+    if (settled || had_log != partition->has_log()) ready_.Add(*partition);
+  }
+  new_.clear();
   return !unresolved_.empty();
 }
 
+void FetchSession::ResolveAgain(FetchedPartition& partition) {
+  unresolved_[{partition.topic(), partition.partition()}] = &partition;
+}
+
 void FetchSession::WatchAll() {
-  for (auto& [key, partition] : partitions_) partition->Watch();
+  for (const auto& [key, partition] : unwatched_) partition->Watch();
+  unwatched_.clear();
 }
 
 void FetchSessions::Erase(int32_t id) {

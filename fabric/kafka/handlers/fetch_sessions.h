@@ -17,6 +17,8 @@ namespace selvage::kafka {
 /// more than the partitions that have something. Without an id it lives as long as one request.
 class FetchSession {
  public:
+  static constexpr absl::Duration kResolveEvery = absl::Milliseconds(250);
+
   explicit FetchSession(int32_t id) : id_(id) {}
   ~FetchSession() { partitions_.clear(); }
 
@@ -26,9 +28,12 @@ class FetchSession {
 
   /// Adds partitions, or changes where they are read, and forgets others.
   void Update(const FetchRequest& request);
-  /// Looks for logs that partitions did not have; those found are ready. True while one has none.
-  bool ResolveAll(Topics& topics);
-  /// Has the ready list hear of all partitions.
+  /// Looks for logs that partitions did not have; those found are ready. New partitions are looked for at once, the
+  /// others every kResolveEvery, since there may be thousands that are advertised ahead. True while one has none.
+  bool ResolveAll(Topics& topics, absl::Duration now);
+  /// Has the log of a partition looked for again.
+  void ResolveAgain(FetchedPartition& partition);
+  /// Has the ready list hear of all partitions that have a log.
   void WatchAll();
   template <class F>
   void ForEach(const F& f) {
@@ -40,7 +45,10 @@ class FetchSession {
   const int32_t id_;
   ReadyPartitions ready_;
   std::map<Key, std::unique_ptr<FetchedPartition>> partitions_;
-  std::map<Key, FetchedPartition*> unresolved_;
+  std::map<Key, FetchedPartition*> new_;         // never looked for
+  std::map<Key, FetchedPartition*> unresolved_;  // without a log, or with one that was superseded
+  std::map<Key, FetchedPartition*> unwatched_;
+  absl::Duration resolved_at_ = -absl::InfiniteDuration();
 };
 
 /// The sessions of all clients. Safe to use from several threads; a session is for one call at a time.

@@ -31,11 +31,15 @@ bool ReadyPartitions::empty() const {
 }
 
 bool FetchedPartition::Resolve(Topics& topics) {
-  if (log_ != nullptr) return true;
+  if (log_ != nullptr && !log_->superseded()) return true;
   auto log = topics.FindForReading(topic_, partition_);
   unresolved_ = log.status();
-  if (log.ok()) log_ = *log;
-  return log_ != nullptr;
+  Log* found = log.ok() ? *log : nullptr;
+  if (found != log_) {
+    Unwatch();
+    log_ = found;
+  }
+  return log_ != nullptr && !log_->superseded();
 }
 
 void FetchedPartition::Watch() {
@@ -71,14 +75,8 @@ FetchedPartition::Found FetchedPartition::Read(size_t bytes_max, bool first) {
     return found;
   }
   const size_t own_max = static_cast<size_t>(std::max(asked_.partition_max_bytes, 0));
-  if (const absl::Status read = ReadBatches(std::min(bytes_max, own_max), first, found); !read.ok()) {
-    found.row.error_code = CodeOf(read);
-    // Deleted, perhaps, and made again under its name.
-    if (found.row.error_code == ErrorCode::kUnknownTopicOrPartition) {
-      Unwatch();
-      log_ = nullptr;
-    }
-  }
+  const absl::Status read = ReadBatches(std::min(bytes_max, own_max), first, found);
+  if (!read.ok()) found.row.error_code = CodeOf(read);
   return found;
 }
 

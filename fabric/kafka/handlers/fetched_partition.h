@@ -50,11 +50,14 @@ class FetchedPartition {
 
   /// Where and how much the client wants to read.
   void Ask(const Asked& asked) { asked_ = asked; }
-  /// Finds the log, where there was none. False while there is none.
+  /// Finds the log, where there was none, or the one that took its place. False while there is none that stays.
   bool Resolve(Topics& topics);
-  bool resolved() const { return log_ != nullptr; }
+  bool has_log() const { return log_ != nullptr; }
+  /// The log was superseded: Resolve is to look for the one that took its place. Until there is one, it is read on.
+  bool outdated() const { return log_ != nullptr && log_->superseded(); }
   /// From here on the ready list hears of every growth of the log.
   void Watch();
+  void Unwatch();
 
   struct Found {
     Row row;
@@ -70,7 +73,6 @@ class FetchedPartition {
 
  private:
   friend class ReadyPartitions;
-  void Unwatch();
   absl::Status ReadBatches(size_t bytes_max, bool first, Found& found);
 
   const std::string topic_;
