@@ -19,6 +19,8 @@ inline constexpr std::string_view kCoreKey = "core";              ///< at the co
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec
 
+inline constexpr std::string_view kProducerIdsKey = "producer_ids";  ///< u64: first id not reserved yet
+
 std::string LogDocumentKey(LogNumber log);
 std::string GapIndexKey(LogNumber log, Offset offset);
 /// What the keys of all producers of a log begin with.

@@ -6,22 +6,32 @@ namespace selvage::kafka {
 
 std::span<const ServedApi* const> ServedApis() {
   static constexpr std::array kServed = {
-      &kServeProduce,          // 0
-      &kServeFetch,            // 1
-      &kServeListOffsets,      // 2
-      &kServeMetadata,         // 3
-      &kServeOffsetCommit,     // 8
-      &kServeOffsetFetch,      // 9
-      &kServeFindCoordinator,  // 10
-      &kServeJoinGroup,        // 11
-      &kServeHeartbeat,        // 12
-      &kServeLeaveGroup,       // 13
-      &kServeSyncGroup,        // 14
-      &kServeDescribeGroups,   // 15
-      &kServeListGroups,       // 16
-      &kServeApiVersions,      // 18
-      &kServeDeleteGroups,     // 42
-      &kServeOffsetDelete,     // 47
+      &kServeProduce,                  // 0
+      &kServeFetch,                    // 1
+      &kServeListOffsets,              // 2
+      &kServeMetadata,                 // 3
+      &kServeOffsetCommit,             // 8
+      &kServeOffsetFetch,              // 9
+      &kServeFindCoordinator,          // 10
+      &kServeJoinGroup,                // 11
+      &kServeHeartbeat,                // 12
+      &kServeLeaveGroup,               // 13
+      &kServeSyncGroup,                // 14
+      &kServeDescribeGroups,           // 15
+      &kServeListGroups,               // 16
+      &kServeApiVersions,              // 18
+      &kServeCreateTopics,             // 19
+      &kServeDeleteTopics,             // 20
+      &kServeDeleteRecords,            // 21
+      &kServeInitProducerId,           // 22
+      &kServeOffsetForLeaderEpoch,     // 23
+      &kServeDescribeConfigs,          // 32
+      &kServeAlterConfigs,             // 33
+      &kServeCreatePartitions,         // 37
+      &kServeDeleteGroups,             // 42
+      &kServeIncrementalAlterConfigs,  // 44
+      &kServeOffsetDelete,             // 47
+      &kServeDescribeCluster,          // 60
   };
   return kServed;
 }

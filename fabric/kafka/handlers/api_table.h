@@ -12,12 +12,21 @@ std::span<const ServedApi* const> ServedApis();
 const ServedApi* FindServed(int16_t key);
 
 // Each with its handler.
+extern const ServedApi kServeAlterConfigs;
 extern const ServedApi kServeApiVersions;
+extern const ServedApi kServeCreatePartitions;
+extern const ServedApi kServeCreateTopics;
 extern const ServedApi kServeDeleteGroups;
+extern const ServedApi kServeDeleteRecords;
+extern const ServedApi kServeDeleteTopics;
+extern const ServedApi kServeDescribeCluster;
+extern const ServedApi kServeDescribeConfigs;
 extern const ServedApi kServeDescribeGroups;
 extern const ServedApi kServeFetch;
 extern const ServedApi kServeFindCoordinator;
 extern const ServedApi kServeHeartbeat;
+extern const ServedApi kServeIncrementalAlterConfigs;
+extern const ServedApi kServeInitProducerId;
 extern const ServedApi kServeJoinGroup;
 extern const ServedApi kServeLeaveGroup;
 extern const ServedApi kServeListGroups;
@@ -26,6 +35,7 @@ extern const ServedApi kServeMetadata;
 extern const ServedApi kServeOffsetCommit;
 extern const ServedApi kServeOffsetDelete;
 extern const ServedApi kServeOffsetFetch;
+extern const ServedApi kServeOffsetForLeaderEpoch;
 extern const ServedApi kServeProduce;
 extern const ServedApi kServeSyncGroup;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <string>
 
@@ -12,6 +13,7 @@ namespace selvage::kafka {
 
 class FetchSessions;
 class GroupService;
+class ProducerIds;
 
 /// What the listener is set up with, as far as handlers need it.
 struct Settings {
@@ -34,6 +36,8 @@ struct Context {
   Metrics& metrics;
   FetchSessions& fetch_sessions;
   GroupService& groups;
+  ProducerIds& producer_ids;
+  boost::asio::any_io_executor blocking;  ///< where handlers may wait for the disk
 };
 
 }  // namespace selvage::kafka

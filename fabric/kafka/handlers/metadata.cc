@@ -1,8 +1,11 @@
 #include "fabric/kafka/protocol/metadata.h"
 
 #include "fabric/base/error.h"
+#include "fabric/base/names.h"
 #include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
+#include "fabric/stream/stream_catalog.h"
 
 namespace selvage::kafka {
 namespace {
@@ -23,13 +26,12 @@ MetadataResponse::Topic Describe(Context& context, const Topic& topic) {
   return described;
 }
 
-absl::StatusOr<Topic> FindOrCreate(Context& context, const std::string& name, bool may_create) {
-  auto topic = context.topics.Find(name);
-  if (topic.ok() || !may_create || ErrorKind(topic.status()) != "unknown_stream") return topic;
+absl::StatusOr<Topic> Create(Context& context, const std::string& name) {
   v1::StreamDefinition definition;
   definition.set_name(name);
   definition.set_partitions(context.settings.partitions);
-  auto created = context.topics.Create(definition);
+  *definition.mutable_settings() = DefaultStreamSettings();
+  auto created = context.topics.Create(std::move(definition), /*validate_only=*/false);
   // Somebody else was quicker.
   if (!created.ok() && ErrorKind(created.status()) == "stream_exists") return context.topics.Find(name);
   return created;
@@ -54,7 +56,14 @@ Awaitable<MetadataResponse> Handle(Context& context, Call& call, MetadataRequest
       row.error_code = ErrorCode::kUnknownTopicId;
       continue;
     }
-    auto topic = FindOrCreate(context, *wanted.name, may_create);
+    auto topic = context.topics.Find(*wanted.name);
+    if (ErrorKind(topic.status()) == "unknown_stream" && !IsStreamName(*wanted.name)) {
+      row.error_code = ErrorCode::kInvalidTopic;
+      continue;
+    }
+    if (ErrorKind(topic.status()) == "unknown_stream" && may_create) {
+      topic = co_await RunBlocking(context, [&] { return Create(context, *wanted.name); });
+    }
     if (topic.ok()) {
       row = Describe(context, *topic);
     } else {

@@ -5,6 +5,12 @@
 #include "fabric/base/error.h"
 
 namespace selvage::kafka {
+namespace {
+
+/// For calls that change topics and settings: few, and one after another at the committer anyway.
+constexpr size_t kBlockingThreads = 1;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<KafkaService>> KafkaService::Bind(const DaemonConfig& config) {
   std::unique_ptr<Listener> listener;
@@ -39,7 +45,10 @@ void KafkaService::Serve(std::string cluster_id, Topics& topics, NodeState& node
   if (listener_ == nullptr) return;
   settings_.cluster_id = std::move(cluster_id);
   fetch_sessions_.emplace();
-  context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_, *groups_});
+  producer_ids_.emplace(node);
+  blocking_.emplace(kBlockingThreads);
+  context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_, *groups_, *producer_ids_,
+                           blocking_->get_executor()});
   listener_->Serve(*context_);
 }
 
@@ -48,6 +57,7 @@ void KafkaService::Stop() {
   group_timer_.reset();
   if (listener_ == nullptr) return;
   listener_->Stop();
+  if (blocking_) blocking_->join();
   // What clients fetched refers to logs.
   fetch_sessions_.reset();
 }

@@ -5,10 +5,13 @@
 #include <optional>
 #include <string>
 
+#include <boost/asio/thread_pool.hpp>
+
 #include "absl/status/statusor.h"
 #include "fabric/config/daemon_config.h"
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
+#include "fabric/kafka/handlers/producer_ids.h"
 #include "fabric/kafka/listener/listener.h"
 
 namespace selvage::kafka {
@@ -41,6 +44,8 @@ class KafkaService {
   std::optional<GroupService> groups_;
   std::optional<GroupTimer> group_timer_;
   std::optional<FetchSessions> fetch_sessions_;
+  std::optional<ProducerIds> producer_ids_;
+  std::optional<boost::asio::thread_pool> blocking_;
   std::optional<Context> context_;
 };
 

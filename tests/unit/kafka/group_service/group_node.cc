@@ -32,11 +32,14 @@ absl::StatusOr<Log*> FixedTopics::FindForReading(const std::string&, int32_t) {
 absl::StatusOr<Log*> FixedTopics::FindForWriting(const std::string&, int32_t) {
   return absl::UnimplementedError("not needed");
 }
-absl::StatusOr<Topic> FixedTopics::Create(v1::StreamDefinition) {
+absl::StatusOr<Topic> FixedTopics::Create(v1::StreamDefinition, bool) {
   return absl::UnimplementedError("not needed");
 }
 absl::StatusOr<Topic> FixedTopics::Set(const v1::SetStreamRequest&) {
   return absl::UnimplementedError("not needed");
+}
+absl::Status FixedTopics::AddPartitions(const std::string&, int32_t, bool) {
+  return absl::UnimplementedError("fixed");
 }
 absl::Status FixedTopics::Delete(const std::string&) {
   return absl::UnimplementedError("not needed");
@@ -58,8 +61,15 @@ void GroupNode::Restart() {
   SELVAGE_CHECK(state->Open({}).ok());
   service = std::make_unique<GroupService>(*state, settings);
   SELVAGE_CHECK(service->Open().ok());
-  context.reset(new Context{
-      {.host = "127.0.0.1", .port = 9092, .cluster_id = "c"}, topics, *state, metrics, sessions, *service});
+  producer_ids = std::make_unique<ProducerIds>(*state);
+  context.reset(new Context{{.host = "127.0.0.1", .port = 9092, .cluster_id = "c"},
+                            topics,
+                            *state,
+                            metrics,
+                            sessions,
+                            *service,
+                            *producer_ids,
+                            io.get_executor()});
 }
 
 void GroupNode::Begin(std::string frame, std::function<void(std::string)> done, std::unique_ptr<Call>& call) {

@@ -13,6 +13,7 @@
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
+#include "fabric/kafka/handlers/producer_ids.h"
 #include "fabric/kafka/protocol/join_group.h"
 #include "fabric/kafka/protocol/message.h"
 #include "fabric/kafka/protocol/offset_commit.h"
@@ -40,8 +41,9 @@ class FixedTopics : public Topics {
   absl::StatusOr<Topic> Find(const std::string& name) override;
   absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) override;
   absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) override;
-  absl::StatusOr<Topic> Create(v1::StreamDefinition definition) override;
+  absl::StatusOr<Topic> Create(v1::StreamDefinition definition, bool validate_only) override;
   absl::StatusOr<Topic> Set(const v1::SetStreamRequest& request) override;
+  absl::Status AddPartitions(const std::string& name, int32_t count, bool validate_only) override;
   absl::Status Delete(const std::string& name) override;
 };
 
@@ -111,6 +113,7 @@ class GroupNode {
   boost::asio::io_context io;
   std::unique_ptr<NodeState> state;
   std::unique_ptr<GroupService> service;
+  std::unique_ptr<ProducerIds> producer_ids;
   std::unique_ptr<Context> context;
   bool commits = true;  ///< whether the committer runs
   bool disk_failed = false;

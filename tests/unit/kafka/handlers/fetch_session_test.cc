@@ -1,0 +1,143 @@
+#include <future>
+
+#include "fabric/kafka/protocol/delete_topics.h"
+#include "fabric/kafka/protocol/fetch.h"
+#include "tests/support/eventually.h"
+#include "tests/unit/kafka/handlers/handler_world.h"
+
+namespace selvage::kafka::test {
+namespace {
+
+/// A client that keeps a session, as KIP-227 says.
+class FetchSessionTest : public testing::Test {
+ protected:
+  FetchSessionTest() { world_.MakeTopic("t", 3); }
+
+  static FetchRequest::Topic::Partition Asked(int32_t partition, int64_t offset) {
+    FetchRequest::Topic::Partition asked;
+    asked.partition = partition;
+    asked.fetch_offset = offset;
+    asked.partition_max_bytes = 1 << 20;
+    return asked;
+  }
+  FetchResponse Fetch(std::vector<FetchRequest::Topic::Partition> partitions, int32_t max_wait_ms = 0) {
+    FetchRequest request;
+    request.max_wait_ms = max_wait_ms;
+    request.min_bytes = 1;
+    request.session_id = id_;
+    request.session_epoch = epoch_;
+    if (!partitions.empty()) request.topics.push_back({"t", {}, std::move(partitions)});
+    request.forgotten_topics_data = std::move(forgotten_);
+    forgotten_.clear();
+    FetchResponse response = world_.Ask<FetchResponse>(request);
+    if (response.error_code == ErrorCode::kNone) {
+      id_ = response.session_id;
+      ++epoch_;
+    }
+    return response;
+  }
+  FetchResponse Begin() { return Fetch({Asked(0, 0), Asked(1, 0), Asked(2, 0)}); }
+  static std::vector<int32_t> PartitionsOf(const FetchResponse& response) {
+    std::vector<int32_t> partitions;
+    for (const auto& topic : response.responses) {
+      for (const auto& row : topic.partitions) partitions.push_back(row.partition_index);
+    }
+    return partitions;
+  }
+
+  HandlerWorld world_;
+  int32_t id_ = 0;
+  int32_t epoch_ = 0;
+  std::vector<FetchRequest::ForgottenTopic> forgotten_;
+};
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST_F(FetchSessionTest, OnlyWhatHasNewsIsInTheAnswer) {
+  EXPECT_THAT(PartitionsOf(Begin()), ElementsAre(0, 1, 2)) << "the first answer names every partition";
+  EXPECT_NE(id_, 0);
+  EXPECT_THAT(PartitionsOf(Fetch({})), IsEmpty());
+  world_.Write("t", {"a"}, 1, 1);
+  const FetchResponse news = Fetch({});
+  EXPECT_THAT(PartitionsOf(news), ElementsAre(1));
+  EXPECT_FALSE(news.responses[0].partitions[0].records.empty());
+  EXPECT_THAT(PartitionsOf(Fetch({Asked(1, 1)})), IsEmpty()) << "it was read";
+}
+
+TEST_F(FetchSessionTest, AWaitingSessionWakesForOnePartition) {
+  Begin();
+  auto waiting = std::async(std::launch::async, [&] { return Fetch({}, 60'000); });
+  world_.Write("t", {"a"}, 1, 2);
+  ASSERT_EQ(waiting.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_THAT(PartitionsOf(waiting.get()), ElementsAre(2));
+}
+
+TEST_F(FetchSessionTest, WhatComesBetweenTwoRequestsIsNotMissed) {
+  Begin();
+  for (int i = 0; i < 200; ++i) {
+    // Written while the request is under way, or just before or after.
+    auto writing = std::async(std::launch::async, [&] { world_.Write("t", {"a"}, 1, 0); });
+    bool told = false;
+    while (!told) {
+      const FetchResponse response = Fetch({Asked(0, i)}, 20'000);
+      told = !PartitionsOf(response).empty() && !response.responses[0].partitions[0].records.empty();
+      ASSERT_TRUE(told || response.error_code == ErrorCode::kNone);
+    }
+    writing.get();
+  }
+}
+
+TEST_F(FetchSessionTest, ForgottenPartitionsAreNotTold) {
+  Begin();
+  forgotten_.push_back({"t", {}, {1}});
+  EXPECT_THAT(PartitionsOf(Fetch({})), IsEmpty());
+  world_.Write("t", {"a"}, 1, 1);
+  EXPECT_THAT(PartitionsOf(Fetch({})), IsEmpty());
+  world_.Write("t", {"a"}, 1, 0);
+  EXPECT_THAT(PartitionsOf(Fetch({})), ElementsAre(0));
+}
+
+TEST_F(FetchSessionTest, UnknownSessionsAndWrongEpochsAreRefused) {
+  Begin();
+  const int32_t id = id_, epoch = epoch_;
+  id_ = id + 1;
+  EXPECT_EQ(Fetch({}).error_code, ErrorCode::kFetchSessionIdNotFound);
+  id_ = id;
+  epoch_ = epoch + 1;
+  EXPECT_EQ(Fetch({}).error_code, ErrorCode::kInvalidFetchSessionEpoch);
+  epoch_ = epoch;
+  EXPECT_EQ(Fetch({}).error_code, ErrorCode::kNone);
+}
+
+TEST_F(FetchSessionTest, AFinalRequestEndsTheSession) {
+  Begin();
+  EXPECT_EQ(world_.context().fetch_sessions.size(), 1u);
+  epoch_ = -1;
+  const FetchResponse last = Fetch({Asked(0, 0)});
+  EXPECT_EQ(last.session_id, 0);
+  EXPECT_THAT(PartitionsOf(last), ElementsAre(0));
+  EXPECT_EQ(world_.context().fetch_sessions.size(), 0u);
+}
+
+TEST_F(FetchSessionTest, ATopicMadeAgainIsFound) {
+  world_.Write("t", {"a"});
+  Begin();
+  Fetch({Asked(0, 1)});
+  auto waiting = std::async(std::launch::async, [&] { return Fetch({}, 60'000); });
+  DeleteTopicsRequest remove;
+  remove.topics = {{"t", {}}};
+  ASSERT_EQ(world_.Ask<DeleteTopicsResponse>(remove).responses.at(0).error_code, ErrorCode::kNone);
+  ASSERT_EQ(waiting.wait_for(std::chrono::seconds(20)), std::future_status::ready) << "the deletion is told";
+  EXPECT_EQ(waiting.get().responses.at(0).partitions.at(0).error_code, ErrorCode::kUnknownTopicOrPartition);
+  world_.MakeTopic("t", 3);
+  world_.Write("t", {"b"});
+  EXPECT_TRUE(selvage::test::Eventually(absl::Seconds(20), [&] {
+    const FetchResponse response = Fetch({Asked(0, 0)});
+    return !response.responses.empty() && response.responses[0].topic == "t" &&
+           !response.responses[0].partitions[0].records.empty();
+  }));
+}
+
+}  // namespace
+}  // namespace selvage::kafka::test

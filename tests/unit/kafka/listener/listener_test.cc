@@ -1,0 +1,353 @@
+#include "fabric/kafka/listener/listener.h"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fabric/base/endian.h"
+#include "fabric/kafka/protocol/api_versions.h"
+#include "fabric/kafka/protocol/fetch.h"
+#include "fabric/kafka/protocol/metadata.h"
+#include "fabric/kafka/protocol/produce.h"
+#include "tests/support/eventually.h"
+#include "tests/unit/kafka/handlers/handler_world.h"
+
+/// The listener on a real socket, with clients that behave and clients that do not.
+namespace selvage::kafka::test {
+namespace {
+
+using boost::asio::ip::tcp;
+using selvage::test::Eventually;
+
+constexpr absl::Duration kSoon = absl::Seconds(20);
+
+/// A client that sends bytes as it is told. Reads give up after a while.
+class RawClient {
+ public:
+  explicit RawClient(uint16_t port) : socket_(io_) {
+    socket_.connect({boost::asio::ip::make_address("127.0.0.1"), port}, error_);
+    const timeval timeout{20, 0};
+    setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  }
+
+  bool connected() const { return !error_; }
+  void Send(std::string_view bytes) {
+    boost::system::error_code ignored;  // it may be closed already
+    boost::asio::write(socket_, boost::asio::buffer(bytes.data(), bytes.size()), ignored);
+  }
+  template <class Request>
+  void Ask(const Request& request, int16_t version, int32_t correlation_id) {
+    const auto frame =
+        EncodeRequest({static_cast<int16_t>(Request::kApi), version, correlation_id, "raw"}, request);
+    std::string bytes;
+    for (const Bytes& segment : frame.value()) bytes += segment.view();
+    Send(bytes);
+  }
+  /// The next response without its size; nothing when the connection ended.
+  std::optional<std::string> Receive() {
+    char prefix[4];
+    if (!ReadInto(prefix, 4)) return std::nullopt;
+    std::string body(static_cast<size_t>(LoadBig<int32_t>(prefix)), '\0');
+    if (!ReadInto(body.data(), body.size())) return std::nullopt;
+    return body;
+  }
+  int32_t ReceiveId() {
+    const auto body = Receive();
+    return body ? LoadBig<int32_t>(body->data()) : -1;
+  }
+  template <class Response>
+  Response ReceiveAs(int16_t version) {
+    Reader in(Bytes(Receive().value_or("")));
+    (void)DecodeResponseHeader(Response::kApi, version, in);
+    auto response = Decode<Response>(in, version);
+    EXPECT_TRUE(response.ok()) << Describe(response.status());
+    return response.ok() ? *std::move(response) : Response();
+  }
+  /// Whether the other end closes, and sends nothing before.
+  bool IsClosed() {
+    char byte;
+    return !ReadInto(&byte, 1) && error_ != boost::asio::error::would_block &&
+           error_ != boost::asio::error::try_again;
+  }
+  void Close() { socket_.close(error_); }
+
+ private:
+  bool ReadInto(char* into, size_t size) {
+    // Plain reads, since only they respect the timeout.
+    for (size_t have = 0; have < size;) {
+      const ssize_t got = ::recv(socket_.native_handle(), into + have, size - have, 0);
+      if (got <= 0) {
+        error_ = got == 0 ? boost::asio::error::make_error_code(boost::asio::error::eof)
+                          : boost::system::error_code(errno, boost::system::system_category());
+        return false;
+      }
+      have += static_cast<size_t>(got);
+    }
+    return true;
+  }
+
+  boost::asio::io_context io_;
+  boost::system::error_code error_;
+  tcp::socket socket_;
+};
+
+class ListenerTest : public testing::Test {
+ protected:
+  ~ListenerTest() override {
+    if (listener_) listener_->Stop();
+  }
+
+  void Serve(Listener::Options options = {}) {
+    auto listener = Listener::Bind(std::move(options));
+    ASSERT_TRUE(listener.ok()) << Describe(listener.status());
+    listener_ = *std::move(listener);
+    listener_->Serve(world_.context());
+    world_.MakeTopic("t");
+  }
+  RawClient Connect() { return RawClient(listener_->port()); }
+  static ProduceRequest ToProduce(const std::string& value, int16_t acks = -1) {
+    ProduceRequest request;
+    request.acks = acks;
+    request.topic_data.push_back({"t", {{0, Bytes(BatchOf({value}))}}});
+    return request;
+  }
+  static FetchRequest ToFetch(int64_t offset, int32_t max_wait_ms) {
+    FetchRequest request;
+    request.max_wait_ms = max_wait_ms;
+    request.min_bytes = 1;
+    FetchRequest::Topic::Partition asked;
+    asked.fetch_offset = offset;
+    asked.partition_max_bytes = 1 << 20;
+    request.topics.push_back({"t", {}, {asked}});
+    return request;
+  }
+  double Counted(const std::string& series) {
+    const std::string text = "\n" + world_.metrics().Text();
+    const size_t at = text.find("\n" + series + " ");
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + series.size() + 2));
+  }
+  /// Another client, who was there before, is served as ever.
+  void ExpectServed(RawClient& client) {
+    client.Ask(ApiVersionsRequest(), 0, 99);
+    EXPECT_EQ(client.ReceiveId(), 99);
+  }
+
+  HandlerWorld world_;
+  std::unique_ptr<Listener> listener_;
+};
+
+TEST_F(ListenerTest, ResponsesLeaveInTheOrderOfRequests) {
+  Serve();
+  RawClient client = Connect();
+  client.Ask(ToFetch(0, 300), 11, 1);  // waits
+  client.Ask(ApiVersionsRequest(), 0, 2);
+  client.Ask(ToProduce("a"), 7, 3);
+  client.Ask(ToFetch(0, 0), 11, 4);
+  for (int32_t id = 1; id <= 4; ++id) EXPECT_EQ(client.ReceiveId(), id);
+}
+
+TEST_F(ListenerTest, PipelinedProduceKeepsTheOrderOfRecords) {
+  Serve();
+  RawClient client = Connect();
+  constexpr int kRequests = 300;
+  for (int i = 0; i < kRequests; ++i) client.Ask(ToProduce(std::to_string(i)), 7, i);
+  for (int i = 0; i < kRequests; ++i) {
+    const auto response = client.ReceiveAs<ProduceResponse>(7);
+    EXPECT_EQ(response.responses.at(0).partition_responses.at(0).base_offset, i);
+  }
+}
+
+TEST_F(ListenerTest, WithoutAcksNothingIsAnsweredAndLaterRequestsAre) {
+  Serve();
+  RawClient client = Connect();
+  for (int i = 0; i < 10; ++i) client.Ask(ToProduce("a", 0), 7, i);
+  client.Ask(ApiVersionsRequest(), 0, 77);
+  EXPECT_EQ(client.ReceiveId(), 77);
+  EXPECT_EQ(world_.LogOf("t").state().end, Offset(10));
+  ProduceRequest bad = ToProduce("a", 0);
+  bad.topic_data[0].name = "none";
+  client.Ask(bad, 7, 1);
+  EXPECT_TRUE(client.IsClosed()) << "there is no other way to tell it";
+}
+
+TEST_F(ListenerTest, ARequestMayArriveInPieces) {
+  Serve();
+  RawClient client = Connect();
+  const auto frame = EncodeRequest({18, 0, 5, "raw"}, ApiVersionsRequest());
+  std::string bytes;
+  for (const Bytes& segment : *frame) bytes += segment.view();
+  for (char byte : bytes) client.Send(std::string_view(&byte, 1));
+  EXPECT_EQ(client.ReceiveId(), 5);
+}
+
+TEST_F(ListenerTest, ApiVersionsThatIsTooNewIsAnsweredInTheOldestForm) {
+  Serve();
+  RawClient client = Connect();
+  // Size, API 18, version 99, correlation id 7, and a body of the future.
+  const std::string request("\0\0\0\x0e\0\x12\0\x63\0\0\0\x07\xff\xff\xff\xff\xff\xff", 18);
+  client.Send(request);
+  const auto response = client.ReceiveAs<ApiVersionsResponse>(0);
+  EXPECT_EQ(response.error_code, ErrorCode::kUnsupportedVersion);
+  ASSERT_EQ(response.api_keys.size(), 1u);
+  EXPECT_EQ(response.api_keys[0].api_key, 18);
+  ExpectServed(client);
+}
+
+TEST_F(ListenerTest, WhatCannotBeServedEndsTheConnectionAndIsCounted) {
+  Serve();
+  RawClient other = Connect();
+  const std::string requests[] = {
+      std::string("\x7f\xff\xff\xff\0\x12\0\0", 8),                 // a size of 2 GiB
+      std::string("\xff\xff\xff\xff\0\x12\0\0", 8),                 // a negative one
+      std::string("\0\0\0\x04\0\x12\0\0", 8),                       // too short for a header
+      std::string("\0\0\0\x0a\0\x18\0\0\0\0\0\x07\xff\xff", 14),    // AddPartitionsToTxn
+      std::string("\0\0\0\x0a\x7f\xff\0\0\0\0\0\x07\xff\xff", 14),  // no API at all
+      std::string("\0\0\0\x0a\0\x03\0\x7f\0\0\0\x07\xff\xff", 14),  // Metadata of a version that is too new
+      std::string("\0\0\0\x0a\0\0\0\0\0\0\0\x07\xff\xff", 14),      // Produce 0, which is only advertised
+      std::string("\0\0\0\x0c\0\x03\0\x01\0\0\0\x07\xff\xff\x7f\xff", 16),          // cut within an array
+      std::string("\0\0\0\x0e\0\x03\0\x01\0\0\0\x07\xff\xff\x7f\xff\xff\xff", 18),  // an array of 2^31 - 1
+  };
+  double refused = 0;
+  for (const std::string& request : requests) {
+    RawClient client = Connect();
+    client.Send(request);
+    EXPECT_TRUE(client.IsClosed());
+    EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_refused_total") == refused + 1; }));
+    ++refused;
+    ExpectServed(other);
+  }
+}
+
+TEST_F(ListenerTest, RandomBytesDoNotHurt) {
+  Serve();
+  RawClient other = Connect();
+  selvage::test::SeededRandom random(7);
+  for (int i = 0; i < 200; ++i) {
+    RawClient client = Connect();
+    std::string bytes(random.Below(300) + 1, '\0');
+    random.Fill(bytes.data(), bytes.size());
+    if (i % 2 == 0 && bytes.size() > 12) {
+      // A plausible beginning, so that it gets further than the size.
+      StoreBig<int32_t>(bytes.data(), static_cast<int32_t>(bytes.size() - 4));
+      StoreBig<int16_t>(bytes.data() + 4, static_cast<int16_t>(random.Below(61)));
+      StoreBig<int16_t>(bytes.data() + 6, static_cast<int16_t>(random.Below(8)));
+    }
+    client.Send(bytes);
+    client.Close();
+  }
+  ExpectServed(other);
+}
+
+TEST_F(ListenerTest, AClientThatGoesInTheMiddleIsForgotten) {
+  Serve();
+  RawClient other = Connect();
+  ExpectServed(other);
+  {
+    RawClient half = Connect();
+    half.Send(std::string("\0\0\x10\0half a request", 18));
+    RawClient waiting = Connect();
+    waiting.Ask(ToFetch(0, 60'000), 11, 1);
+    EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_connections") == 3; }));
+  }
+  EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_connections") == 1; }))
+      << "a fetch that waits ends with its connection";
+}
+
+TEST_F(ListenerTest, OneThatNeverFinishesItsRequestIsCut) {
+  Listener::Options options;
+  options.request_timeout = absl::Milliseconds(100);
+  Serve(std::move(options));
+  RawClient slow = Connect();
+  slow.Send(std::string("\0\0\x10\0", 4));
+  EXPECT_TRUE(slow.IsClosed());
+}
+
+TEST_F(ListenerTest, MoreConnectionsThanAllowedAreClosed) {
+  Listener::Options options;
+  options.connections_max = 5;
+  Serve(std::move(options));
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.push_back(std::make_unique<RawClient>(listener_->port()));
+    ExpectServed(*clients.back());
+  }
+  RawClient more = Connect();
+  EXPECT_TRUE(more.IsClosed());
+  clients.pop_back();
+  EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_connections") == 4; }));
+  RawClient again = Connect();
+  ExpectServed(again);
+}
+
+TEST_F(ListenerTest, ManyConnectionsAreServed) {
+  Serve();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 500; ++i) clients.push_back(std::make_unique<RawClient>(listener_->port()));
+  for (const auto& client : clients) {
+    ASSERT_TRUE(client->connected());
+    client->Ask(ApiVersionsRequest(), 0, 1);
+  }
+  for (const auto& client : clients) EXPECT_EQ(client->ReceiveId(), 1);
+}
+
+TEST_F(ListenerTest, MemoryOfRequestsIsBoundedAndAllAreServed) {
+  Listener::Options options;
+  options.memory_max = 200'000;
+  options.request_max = 150'000;
+  Serve(std::move(options));
+  // Each holds half of the memory until it is complete: only two fit at a time.
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<RawClient>(listener_->port()));
+    clients.back()->Ask(ToProduce(std::string(100'000, 'x')), 7, i);
+  }
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(clients[static_cast<size_t>(i)]->ReceiveId(), i);
+  EXPECT_EQ(world_.LogOf("t").state().end, Offset(8));
+  RawClient large = Connect();
+  large.Send(std::string("\0\x03\0\0\0\0\0\x09", 8));  // more than request_max
+  EXPECT_TRUE(large.IsClosed());
+}
+
+TEST_F(ListenerTest, AClientThatReadsNothingIsHeldBack) {
+  Listener::Options options;
+  options.responses_max = 4;
+  Serve(std::move(options));
+  RawClient other = Connect();
+  for (int i = 0; i < 16; ++i) world_.Write("t", {std::string(500'000, 'x')});
+  RawClient greedy = Connect();
+  for (int i = 0; i < 40; ++i) greedy.Ask(ToFetch(0, 0), 11, i);
+  ExpectServed(other);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(greedy.ReceiveId(), i);
+}
+
+TEST_F(ListenerTest, StopEndsWhatWaits) {
+  Serve();
+  RawClient waiting = Connect();
+  waiting.Ask(ToFetch(0, 60'000), 11, 1);
+  RawClient idle = Connect();
+  ExpectServed(idle);
+  listener_->Stop();
+  EXPECT_TRUE(idle.IsClosed());
+  EXPECT_TRUE(waiting.IsClosed());
+  listener_.reset();
+}
+
+TEST_F(ListenerTest, APortThatIsTakenIsAClearError) {
+  Serve();
+  Listener::Options options;
+  options.port = listener_->port();
+  const auto second = Listener::Bind(std::move(options));
+  EXPECT_EQ(ErrorKind(second.status()), "kafka_listen_failed");
+  Listener::Options nowhere;
+  nowhere.host = "no-address";
+  EXPECT_EQ(ErrorKind(Listener::Bind(std::move(nowhere)).status()), "kafka_listen_failed");
+}
+
+}  // namespace
+}  // namespace selvage::kafka::test
