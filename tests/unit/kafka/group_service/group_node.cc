@@ -39,7 +39,7 @@ absl::StatusOr<Topic> FixedTopics::Set(const v1::SetStreamRequest&) {
   return absl::UnimplementedError("not needed");
 }
 absl::Status FixedTopics::AddPartitions(const std::string&, int32_t, bool) {
-  return absl::UnimplementedError("fixed");
+  return absl::UnimplementedError("not needed");
 }
 absl::Status FixedTopics::Delete(const std::string&) {
   return absl::UnimplementedError("not needed");
