@@ -35,7 +35,11 @@ Calls AllCalls() {
           {"ListLosses", Caller(&Stub::ListLosses)},
           {"ListAlarms", Caller(&Stub::ListAlarms)},
           {"ResolveAlarm", Caller(&Stub::ResolveAlarm)},
-          {"GetStatus", Caller(&Stub::GetStatus)}};
+          {"GetStatus", Caller(&Stub::GetStatus)},
+          {"ListGroups", Caller(&Stub::ListGroups)},
+          {"DescribeGroup", Caller(&Stub::DescribeGroup)},
+          {"ResetGroup", Caller(&Stub::ResetGroup)},
+          {"ImportGroup", Caller(&Stub::ImportGroup)}};
 }
 
 TEST(Access, TheListOfCallsIsWhole) {
