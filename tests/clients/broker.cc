@@ -2,21 +2,16 @@
 
 #include "fabric/base/error.h"
 #include "tests/e2e/cluster.h"
-#include "tests/support/reserved_port.h"
 
 namespace selvage::test {
 
 class Broker::Impl {
  public:
-  Impl(ReservedPort listen, std::unique_ptr<LinkProxy> proxy)
-      : port(std::move(listen)),
-        link(std::move(proxy)),
+  explicit Impl(std::unique_ptr<LinkProxy> proxy)
+      : link(std::move(proxy)),
         cluster({.edges = 1,
-                 .edge = {{"kafka.direction", "local"},
-                          {"kafka.listen", LocalAddress(port.port())},
-                          {"kafka.advertise", LocalAddress(link->port())}}}) {}
+                 .edge = {{"kafka.direction", "local"}, {"kafka.advertise", LocalAddress(link->port())}}}) {}
 
-  const ReservedPort port;
   const std::unique_ptr<LinkProxy> link;
   Cluster cluster;
 };
@@ -25,11 +20,12 @@ Broker::Broker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Broker::~Broker() = default;
 
 absl::StatusOr<std::unique_ptr<Broker>> Broker::Start() {
-  SELVAGE_ASSIGN_OR_RETURN(ReservedPort port, ReservePort());
-  SELVAGE_ASSIGN_OR_RETURN(auto link, LinkProxy::Start({port.port(), 0}));
-  std::unique_ptr<Broker> broker(new Broker(std::make_unique<Impl>(std::move(port), std::move(link))));
+  // The edge tells its clients the address of the link, which is there before it.
+  SELVAGE_ASSIGN_OR_RETURN(auto link, LinkProxy::Start({}));
+  std::unique_ptr<Broker> broker(new Broker(std::make_unique<Impl>(std::move(link))));
   // Without its core: Kafka clients of an edge need none.
   SELVAGE_RETURN_IF_ERROR(broker->impl_->cluster.Prepare());
+  broker->link().SetTarget(broker->impl_->cluster.edge().kafka_port());
   SELVAGE_RETURN_IF_ERROR(broker->Resume());
   return broker;
 }

@@ -68,7 +68,8 @@ class Daemon {
   uint16_t admin_port() const { return admin_port_.port(); }
   std::string admin_address() const { return LocalAddress(admin_port()); }
   /// Where Kafka clients connect.
-  std::string kafka_address() const { return LocalAddress(kafka_port_.port()); }
+  uint16_t kafka_port() const { return kafka_port_.port(); }
+  std::string kafka_address() const { return LocalAddress(kafka_port()); }
 
   /// A client of the admin service as the operator; another one after each start, so that no call waits for a
   /// connection's backoff. Calls take 10 s at most.
