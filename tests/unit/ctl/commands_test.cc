@@ -94,6 +94,7 @@ TEST_F(CommandsTest, StreamDescribeShowsDefinitionAndLogs) {
       "keep after ack:   no\n"
       "start at:         earliest\n"
             "cleanup:          delete\n"
+            "detached:         no\n"
       "\n"
       "EDGE   SLOT  STREAM   PARTITION  TOPIC PARTITION  START  END     SIZE  ACKNOWLEDGED  LEADER EPOCH  LOG"
       "       NOTE\n"
