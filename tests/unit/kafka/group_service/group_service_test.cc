@@ -228,6 +228,7 @@ TEST(GroupService, TheTimerTicks) {
   }
   for (std::thread& client : clients) client.join();
   for (auto& done : joined) ASSERT_TRUE(done->WaitForNotificationWithTimeout(absl::Seconds(30)));
+  absl::MutexLock lock(&mutex);
   EXPECT_THAT(answers, SizeIs(3));
   for (const auto& answer : answers) EXPECT_EQ(answer.error, ErrorCode::kNone);
 }
