@@ -15,7 +15,7 @@ v1::LogSummary SummaryOf(Log& log) {
   summary.set_partition(log.origin().partition.value());
   summary.set_topic_partition(log.origin().partition.value());
   summary.set_log_id(state.id.bytes());
-  summary.set_start(state.start.value());
+  summary.set_start(state.log_start().value());
   summary.set_end(state.end.value());
   summary.set_bytes(state.bytes());
   const std::optional<Offset> acknowledged = log.acknowledged();

@@ -22,7 +22,7 @@ absl::StatusOr<Offset> Resolve(Log& log, int64_t offset) {
   if (offset >= 0) return Offset(offset);
   const LogState state = log.state();
   if (offset == kOffsetEnd) return state.end;
-  if (offset == kOffsetStart) return state.start;
+  if (offset == kOffsetStart) return state.log_start();
   return MakeError(absl::StatusCode::kOutOfRange, "offset_out_of_range",
                    fmt::format("{} is not an offset", offset),
                    "an offset from 0 on, -1 for the end or -2 for the start");
@@ -69,7 +69,7 @@ absl::Status FetchPage(Log& log, const v1::FetchRequest& request, v1::FetchRespo
   }
   // Looked up after the entries, so that the end is never before them.
   const LogState state = log.state();
-  response.set_start(state.start.value());
+  response.set_start(state.log_start().value());
   response.set_high_watermark(state.end.value());
   response.set_next_offset((page.entries.empty() ? page.from : page.entries.back().to).value());
   return absl::OkStatus();
@@ -99,19 +99,6 @@ absl::Status DigestPage(Log& log, const v1::ReadDigestsRequest& request, v1::Rea
   response.set_start(state.start.value());
   response.set_end(state.end.value());
   return absl::OkStatus();
-}
-
-absl::StatusOr<int64_t> OffsetAtTime(Log& log, int64_t timestamp_ms) {
-  SELVAGE_ASSIGN_OR_RETURN(const std::optional<Entry> entry, log.FirstAtOrAfter(timestamp_ms));
-  if (!entry) return kOffsetEnd;
-  if (entry->kind == EntryKind::kGap) return entry->from.value();
-  SELVAGE_ASSIGN_OR_RETURN(const BatchHeader header, ParseBatchHeader(entry->body.view()));
-  if (header.codec_bits() != static_cast<uint8_t>(Codec::kNone)) return entry->from.value();
-  SELVAGE_ASSIGN_OR_RETURN(const std::vector<Record> records, DecodeRecords(entry->body.view()));
-  for (const Record& record : records) {
-    if (record.timestamp >= timestamp_ms) return record.offset.value();
-  }
-  return entry->from.value();
 }
 
 }  // namespace selvage

@@ -29,8 +29,4 @@ absl::Status FetchPage(Log& log, const v1::FetchRequest& request, v1::FetchRespo
 /// same errors.
 absl::Status DigestPage(Log& log, const v1::ReadDigestsRequest& request, v1::ReadDigestsResponse& response);
 
-/// The offset from which to read what is not older than `timestamp_ms`: that of the first such record, or of
-/// its batch where that is compressed. -1 when there is none.
-absl::StatusOr<int64_t> OffsetAtTime(Log& log, int64_t timestamp_ms);
-
 }  // namespace selvage

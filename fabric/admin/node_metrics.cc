@@ -44,7 +44,7 @@ void AddLogs(NodeState& node, const std::function<bool(const LogOrigin&)>& is_cu
     // A log without an origin edge is this node's own; "@core" is what an edge has from its core.
     const std::string& edge = origin.edge.empty() ? node.node() : origin.edge;
     const MetricLabels labels = PartitionLabels(origin.stream, origin.partition.value(), edge);
-    start.samples.push_back({labels, static_cast<double>(state.start.value())});
+    start.samples.push_back({labels, static_cast<double>(state.log_start().value())});
     end.samples.push_back({labels, static_cast<double>(state.end.value())});
     bytes.samples.push_back({labels, static_cast<double>(state.bytes())});
   }

@@ -294,6 +294,7 @@ v1::StoredLog EmbeddedLog::Document() {
   document.set_base_hash(staged_.base_hash.value());
   document.set_start(staged_.start.value());
   document.set_start_hash(staged_.start_hash.value());
+  document.set_deleted_to(staged_.deleted_to.value());
   document.set_bytes_before_start(staged_.bytes_before_start);
   document.set_end(staged_.end.value());
   document.set_end_hash(staged_.hash.value());
@@ -435,6 +436,7 @@ absl::Status EmbeddedLog::CheckAdoptable() const {
 LogState EmbeddedLog::StageAdopt(WriteBatch& batch, const LogPosition& at, LeaderEpoch epoch) {
   staged_.id = at.log;
   staged_.base = staged_.start = staged_.end = at.offset;
+  staged_.deleted_to = Offset(0);
   staged_.base_hash = staged_.start_hash = staged_.hash = at.hash;
   staged_.leader_epochs = {{epoch, at.offset}};
   start_to_be_ = at.offset.value();

@@ -49,9 +49,9 @@ struct CompactionState {
 /// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming
 /// in embedded_log_trim.cc, compacting in embedded_log_compact.cc, making damaged ranges whole in embedded_log_repair.cc.
 ///
-/// Trim, Quarantine, CompactPiece, StoreCompaction, StartLeaderEpoch and AcceptLoss wait for the committer, and so may Append and
-/// AppendReplica when they have to make room: never call them from a callback that runs on its thread. Lock
-/// order: trim_mutex_, then watch_mutex_, then mutex_.
+/// Trim, DeleteRecords, Quarantine, CompactPiece, StoreCompaction, StartLeaderEpoch and AcceptLoss wait for the
+/// committer, and so may Append and AppendReplica when they have to make room: never call them from a callback that
+/// runs on its thread. Lock order: trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
  public:
   /// `ages` must outlive the log.
@@ -67,8 +67,9 @@ class EmbeddedLog : public Log {
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
   absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;
   absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
-  absl::StatusOr<std::optional<Entry>> FirstAtOrAfter(int64_t timestamp_ms) override;
+  absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) override;
   absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) override;
+  absl::Status DeleteRecords(Offset to) override;
   absl::StatusOr<std::optional<Entry>> Search(const std::function<bool(const Entry&)>& wanted) override;
   std::optional<Offset> acknowledged() const override;
   void SetAcknowledged(Offset offset) override;

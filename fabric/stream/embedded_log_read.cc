@@ -147,24 +147,27 @@ absl::StatusOr<std::optional<Entry>> EmbeddedLog::Search(const std::function<boo
   return found;
 }
 
-absl::StatusOr<std::optional<Entry>> EmbeddedLog::FirstAtOrAfter(int64_t timestamp_ms) {
+absl::StatusOr<std::optional<RecordTime>> EmbeddedLog::FirstRecordAtOrAfter(int64_t timestamp_ms) {
+  // By the running maximum. It may come from a record that was trimmed or is hidden: from there it is a walk.
   SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> entry,
                            Search([&](const Entry& e) { return e.max_timestamp >= timestamp_ms; }));
-  if (!entry) return entry;
-  // The running maximum may come from a record that was trimmed: step to an entry that has such a record
-  // itself.
+  if (!entry) return std::nullopt;
   const Offset end = state().end;
   for (Offset next = entry->from; next < end;) {
-    next = std::max(next, state().start);
+    const LogState held = state();
+    next = std::max(next, held.log_start());
     auto entries = Read(next, kWalkBytes);
     if (!entries.ok() && next < state().start) continue;  // trimmed meanwhile
     if (!entries.ok()) return entries.status();
-    for (Entry& read : *entries) {
-      if (read.kind == EntryKind::kBatch && ParseBatchHeader(read.body.view())->max_timestamp >= timestamp_ms) {
-        return std::move(read);
-      }
+    for (const Entry& read : *entries) {
       next = read.to;
+      if (read.kind != EntryKind::kBatch) continue;
+      if (ParseBatchHeader(read.body.view())->max_timestamp < timestamp_ms) continue;
+      SELVAGE_ASSIGN_OR_RETURN(
+          auto record, selvage::FirstRecordAtOrAfter(read.body.view(), timestamp_ms, held.log_start()));
+      if (record) return record;
     }
+    if (entries->empty()) break;
   }
   return std::nullopt;
 }

@@ -29,6 +29,7 @@ LogState StateOf(const v1::StoredLog& document) {
   state.base_hash = ChainHash(document.base_hash());
   state.start = Offset(document.start());
   state.start_hash = ChainHash(document.start_hash());
+  state.deleted_to = Offset(document.deleted_to());
   state.end = Offset(document.end());
   state.hash = ChainHash(document.end_hash());
   state.bytes_before_start = document.bytes_before_start();

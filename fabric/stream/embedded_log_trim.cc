@@ -94,4 +94,13 @@ absl::Status EmbeddedLog::Trim(Offset to, std::optional<Offset> unacknowledged_f
       env_.committer, std::make_unique<TrimTask>(*this, std::move(plan->last_dropped), std::move(plan->gap)));
 }
 
+absl::Status EmbeddedLog::DeleteRecords(Offset to) {
+  // First what readers see: entries that a crash leaves behind are hidden by then.
+  SELVAGE_RETURN_IF_ERROR(ChangeState([&](LogState& state) {
+    state.deleted_to = std::max(state.deleted_to, std::min(to, state.end));
+    return absl::OkStatus();
+  }));
+  return Trim(to, std::nullopt, GapReason::kExpired);
+}
+
 }  // namespace selvage

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "fabric/base/ids.h"
 #include "fabric/base/log_position.h"
 #include "fabric/stream/log_format.h"
+#include "fabric/stream/record_batch.h"
 #include "selvage/v1/stream.pb.h"
 
 namespace selvage {
@@ -37,6 +39,7 @@ struct LogState {
   ChainHash base_hash;
   Offset start;          ///< first offset held
   ChainHash start_hash;  ///< chain hash at `start`
+  Offset deleted_to;     ///< records before it were deleted on request; it may lie inside the first entry held
   Offset end;            ///< log end offset; equals the high watermark
   ChainHash hash;        ///< chain hash at `end`
   uint64_t bytes_before_start = 0;
@@ -56,6 +59,8 @@ struct LogState {
     }
     return before;
   }
+  /// What readers may ask for begins here (Kafka's log start offset); replication goes by `start`.
+  Offset log_start() const { return std::max(start, deleted_to); }
   LogPosition position() const { return {id, end, hash}; }
   uint64_t bytes() const { return log_bytes - bytes_before_start; }
 };
@@ -124,13 +129,17 @@ class Log {
   /// forks.
   virtual absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) = 0;
 
-  /// First entry at or after which no earlier record has a timestamp >= `timestamp_ms`: it holds the first
-  /// such record. Nothing when no record has. Error: "corrupt_entry" when it may lie in what is damaged.
-  virtual absl::StatusOr<std::optional<Entry>> FirstAtOrAfter(int64_t timestamp_ms) = 0;
+  /// The first record that readers may ask for with a timestamp of at least `timestamp_ms`; nothing when no record has.
+  /// Error: "corrupt_entry" when it may lie in what is damaged.
+  virtual absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) = 0;
 
   /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays
   /// accounted for as a gap with `reason`; without it nothing is left behind. Raises `start` only.
   virtual absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) = 0;
+
+  /// Hides the records before `to` (at most the end) from readers, and forgets the entries that hold no others. Raises
+  /// LogState::log_start only. Durable when it returns.
+  virtual absl::Status DeleteRecords(Offset to) = 0;
 
   /// First entry from `start` on for which `wanted` holds; `wanted` must be monotone along the log. A damaged
   /// range counts as one entry, a gap without a body.

@@ -109,10 +109,10 @@ struct RecordTime {
   int64_t timestamp = 0;
   friend bool operator==(const RecordTime&, const RecordTime&) = default;
 };
-/// The first record of `batch` with a timestamp of at least `timestamp_ms`, where the batch's largest timestamp is
-/// (Log::FirstAtOrAfter finds it). A batch that the broker stamped with its own time is one instant. Errors: those of
-/// DecodeRecords; "invalid_record" also when the header announces a time that no record has.
-absl::StatusOr<RecordTime> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms,
-                                                size_t max_bytes = kDecodedBytesMax);
+/// The first record of `batch` from offset `from` on with a timestamp of at least `timestamp_ms`; nothing when no record
+/// has, whatever the header announces. A batch that the broker stamped with its own time is one instant. Errors: those
+/// of DecodeRecords.
+absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms,
+                                                               Offset from, size_t max_bytes = kDecodedBytesMax);
 
 }  // namespace selvage

@@ -69,20 +69,16 @@ absl::StatusOr<std::vector<Record>> DecodeRecords(std::string_view batch, size_t
   return decoded;
 }
 
-absl::StatusOr<RecordTime> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms,
-                                                size_t max_bytes) {
+absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms,
+                                                               Offset from, size_t max_bytes) {
   std::optional<RecordTime> found;
   SELVAGE_RETURN_IF_ERROR(
       VisitRecords(batch, max_bytes, [&](const BatchHeader& header, const RecordView& view) {
+        const Offset offset = header.base_offset + int64_t{view.offset_delta};
         const int64_t timestamp = TimestampOf(header, view);
-        if (found || timestamp < timestamp_ms) return;
-        found = RecordTime{header.base_offset + int64_t{view.offset_delta}, timestamp};
+        if (!found && offset >= from && timestamp >= timestamp_ms) found = RecordTime{offset, timestamp};
       }));
-  if (found) return *found;
-  return MakeError(
-      absl::StatusCode::kInvalidArgument, "invalid_record",
-      fmt::format("no record of the batch is as late as its header says ({} or later)", timestamp_ms),
-      "the producer encoded the batch wrongly; update or replace the client");
+  return found;
 }
 
 }  // namespace selvage

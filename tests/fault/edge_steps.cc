@@ -235,17 +235,18 @@ absl::Status EdgeLife::ReceiveRefused() {
   std::string body = Batch();
   StampBatch(body.data(), from, model.identity().leader_epochs.back().first);
   const Offset to = ParseBatchHeader(body)->next_offset();
-  std::string answer;
+  // It may come when the store closes, long after this step.
+  const auto answer = std::make_shared<std::string>();
   const absl::Status queued = log->AppendReplica(
       {.kind = EntryKind::kBatch, .from = from, .to = to, .body = std::move(body)},
       {std::string(kCoreOrigin), SessionEpoch(stale ? session_ - 1 : session_)},
-      [&](const absl::StatusOr<LogPosition>& position) { answer = ErrorKind(position.status()); });
+      [answer](const absl::StatusOr<LogPosition>& position) { *answer = ErrorKind(position.status()); });
   SELVAGE_RETURN_IF_ERROR(Excuse(queued, "a replica's append"));
   CommitAll();
   const std::string expected = stale ? "stale_session" : "out_of_sequence";
-  if (!usable() || answer == expected) return absl::OkStatus();
+  if (!usable() || *answer == expected) return absl::OkStatus();
   return absl::DataLossError(
-      fmt::format("an append that must be refused as {} got \"{}\"", expected, answer));
+      fmt::format("an append that must be refused as {} got \"{}\"", expected, *answer));
 }
 
 absl::Status EdgeLife::NoteGap() {

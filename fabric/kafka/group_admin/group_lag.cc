@@ -12,7 +12,7 @@ PartitionEnds EndsOf(Topics& topics, const group::TopicPartition& at) {
   if (!log.ok()) return {};
   if (*log == nullptr) return {0, 0};  // shown ahead, and empty
   const LogState state = (*log)->state();
-  return {state.start.value(), state.end.value()};
+  return {state.log_start().value(), state.end.value()};
 }
 
 int64_t LagOf(const PartitionEnds& ends, int64_t offset) {

@@ -23,12 +23,12 @@ absl::StatusOr<Offset> Delete(Context& context, const std::string& name, int32_t
   }
   // Nothing that the other end still needs is forgotten on a client's word.
   if (context.node.ReplicatedFromHere(log->origin(), topic.definition) &&
-      to > std::max(state.start, log->acknowledged().value_or(state.base))) {
+      to > std::max(state.log_start(), log->acknowledged().value_or(state.base))) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "unacknowledged",
                      fmt::format("records before offset {} are not replicated yet", to.value()));
   }
-  SELVAGE_RETURN_IF_ERROR(log->Trim(to, std::nullopt, GapReason::kExpired));
-  return log->state().start;
+  SELVAGE_RETURN_IF_ERROR(log->DeleteRecords(to));
+  return log->state().log_start();
 }
 
 DeleteRecordsResponse Handle(Context& context, int16_t, const DeleteRecordsRequest& request) {

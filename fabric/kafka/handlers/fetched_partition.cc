@@ -66,11 +66,11 @@ FetchedPartition::Found FetchedPartition::Read(size_t bytes_max, bool first) {
   }
   const LogState state = log_->state();
   found.row.high_watermark = found.row.last_stable_offset = state.end.value();
-  found.row.log_start_offset = state.start.value();
+  found.row.log_start_offset = state.log_start().value();
   const Offset from(asked_.fetch_offset);
   found.row.error_code = CheckLeaderEpoch(state, asked_.current_leader_epoch);
   if (found.row.error_code != ErrorCode::kNone) return found;
-  if (from < state.start || from > state.end) {
+  if (from < state.log_start() || from > state.end) {
     found.row.error_code = ErrorCode::kOffsetOutOfRange;
     return found;
   }

@@ -4,7 +4,6 @@
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/kafka/handlers/leader_epoch.h"
-#include "fabric/stream/record_batch.h"
 
 namespace selvage::kafka {
 namespace {
@@ -17,11 +16,10 @@ using Asked = ListOffsetsRequest::Topic::Partition;
 using Row = ListOffsetsResponse::Topic::Partition;
 
 absl::Status FindByTime(Log& log, int64_t timestamp, Row& row) {
-  SELVAGE_ASSIGN_OR_RETURN(const std::optional<Entry> entry, log.FirstAtOrAfter(timestamp));
-  if (!entry) return absl::OkStatus();  // no such record: -1
-  SELVAGE_ASSIGN_OR_RETURN(const RecordTime first, FirstRecordAtOrAfter(entry->body.view(), timestamp));
-  row.offset = first.offset.value();
-  row.timestamp = first.timestamp;
+  SELVAGE_ASSIGN_OR_RETURN(const std::optional<RecordTime> first, log.FirstRecordAtOrAfter(timestamp));
+  if (!first) return absl::OkStatus();  // no such record: -1
+  row.offset = first->offset.value();
+  row.timestamp = first->timestamp;
   return absl::OkStatus();
 }
 
@@ -39,7 +37,7 @@ absl::Status Find(Log* log, const Asked& asked, Row& row) {
       row.offset = state.end.value();
       return absl::OkStatus();
     case kEarliest:
-      row.offset = state.start.value();
+      row.offset = state.log_start().value();
       return absl::OkStatus();
     case kMaxTimestamp:
       return state.max_timestamp < 0 ? absl::OkStatus() : FindByTime(*log, state.max_timestamp, row);

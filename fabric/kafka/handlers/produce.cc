@@ -71,7 +71,7 @@ Awaitable<void> Append(Context& context, Call& call, const std::string& topic, c
         [outcome, &row, log = *log](const absl::StatusOr<Appended>& appended) {
           if (appended.ok()) {
             row.base_offset = appended->base.value();
-            row.log_start_offset = log->state().start.value();
+            row.log_start_offset = log->state().log_start().value();
           } else {
             Refuse(row, appended.status());
           }

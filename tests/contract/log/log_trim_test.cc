@@ -74,6 +74,24 @@ TEST_P(LogTrim, RoundsDownToABoundary) {
   EXPECT_EQ(log_.state().start, Offset(5)) << "the start never goes down";
 }
 
+TEST_P(LogTrim, DeletedRecordsAreHiddenInsideOfAnEntry) {
+  ASSERT_TRUE(log_.DeleteRecords(Offset(7)).ok());
+  EXPECT_EQ(log_.state().log_start(), Offset(7));
+  EXPECT_EQ(log_.state().start, Offset(5));
+  EXPECT_EQ(Shape(AllEntries(log_)), "[5,10)batch [10,11)batch [11,15)batch");
+  ASSERT_TRUE(log_.DeleteRecords(Offset(6)).ok());
+  EXPECT_EQ(log_.state().log_start(), Offset(7)) << "it never goes down";
+  Reopen();
+  EmbeddedLog& again = SourceAgain();
+  EXPECT_EQ(again.state().log_start(), Offset(7));
+  EXPECT_EQ(again.state().start, Offset(5));
+  ASSERT_TRUE(again.Trim(Offset(10), std::nullopt, GapReason::kExpired).ok());
+  EXPECT_EQ(again.state().log_start(), Offset(10));
+  ASSERT_TRUE(again.DeleteRecords(Offset(99)).ok());
+  EXPECT_EQ(again.state().log_start(), Offset(15)) << "the end at most";
+  EXPECT_EQ(Shape(AllEntries(again)), "");
+}
+
 TEST_P(LogTrim, DroppingLeavesOneLeadingGapThatGrows) {
   ASSERT_TRUE(Drop(Offset(10), Offset(3)).ok());
   EXPECT_EQ(Shape(AllEntries(log_)), "[3,10)gap:dropped_for_space [10,11)batch [11,15)batch");

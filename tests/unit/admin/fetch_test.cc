@@ -191,7 +191,7 @@ TEST_F(FetchTest, FindsTheOffsetOfATime) {
   EXPECT_EQ(*FindOffset(0), 0);
   EXPECT_EQ(*FindOffset(1002), 2) << "within a batch";
   EXPECT_EQ(*FindOffset(1003), 3);
-  EXPECT_EQ(*FindOffset(2001), 3) << "a compressed batch is not opened";
+  EXPECT_EQ(*FindOffset(2001), 4) << "compressed or not";
   EXPECT_EQ(*FindOffset(2002), -1);
 }
 

@@ -91,7 +91,7 @@ TEST_P(CompactorTest, TheNewBatchCoversWhatTheOldOneCovered) {
   EXPECT_EQ(header->max_timestamp, 1020) << "of what is left";
   EXPECT_TRUE(BatchCrcMatches(*compacted->batch));
   EXPECT_EQ(DecodeRecords(*compacted->batch)->front().timestamp, 1020);
-  EXPECT_EQ(FirstRecordAtOrAfter(*compacted->batch, 1).value(), (RecordTime{Offset(12), 1020}));
+  EXPECT_EQ(FirstRecordAtOrAfter(*compacted->batch, 1, Offset(0)).value(), (RecordTime{Offset(12), 1020}));
   EXPECT_EQ(KindOf(ValidateProducedBatch(*compacted->batch, kNoLimit)), "invalid_record")
       << "not from a producer";
 

@@ -219,12 +219,12 @@ TEST_F(LogDamageTest, ATimeThatMayLieInDamageIsNotAbsent) {
   Fill(log, {2}, 2000);
   Fill(log, {2}, 3000);
   Damage(log, {2});
-  EXPECT_EQ((*log.FirstAtOrAfter(1000))->from, Offset(0));
-  EXPECT_EQ(KindOfError(log.FirstAtOrAfter(1500)), "corrupt_entry");
-  EXPECT_EQ(KindOfError(log.FirstAtOrAfter(2500)), "corrupt_entry") << "nobody knows any more";
-  EXPECT_EQ(*log.FirstAtOrAfter(3500), std::nullopt);
+  EXPECT_EQ((*log.FirstRecordAtOrAfter(1000))->offset, Offset(1));
+  EXPECT_EQ(KindOfError(log.FirstRecordAtOrAfter(1500)), "corrupt_entry");
+  EXPECT_EQ(KindOfError(log.FirstRecordAtOrAfter(2500)), "corrupt_entry") << "nobody knows any more";
+  EXPECT_EQ(*log.FirstRecordAtOrAfter(3500), std::nullopt);
   ASSERT_TRUE(log.Quarantine(Offset(2)).ok());
-  EXPECT_EQ((*log.FirstAtOrAfter(1500))->from, Offset(4));
+  EXPECT_EQ((*log.FirstRecordAtOrAfter(1500))->offset, Offset(4));
 }
 
 TEST_F(LogDamageTest, AFlowGoesOnBehindTheGap) {

@@ -121,7 +121,7 @@ TEST_F(LogThreads, TrimsBesideAppendsAndReadsAreNeverDamage) {
         auto entries = log_->Read(from, 2000, true);
         EXPECT_TRUE(entries.ok() || KindOfError(entries) == "offset_out_of_range") << entries.status();
       }
-      EXPECT_TRUE(log_->FirstAtOrAfter(1).ok());
+      EXPECT_TRUE(log_->FirstRecordAtOrAfter(1).ok());
       EXPECT_TRUE(log_->Search([&](const Entry& e) { return e.to >= start + 20; }).ok());
     }
   });

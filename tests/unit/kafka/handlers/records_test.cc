@@ -221,7 +221,12 @@ TEST_F(RecordsTest, OffsetsAreFoundByPlaceAndByTime) {
 TEST_F(RecordsTest, DeletingRecordsMovesTheStart) {
   world_.Write("t", {"a", "b"});
   world_.Write("t", {"c"});
-  EXPECT_EQ(Trim("t", 1).low_watermark, 0) << "batches go as a whole";
+  EXPECT_EQ(Trim("t", 1).low_watermark, 1) << "inside of a batch";
+  EXPECT_EQ(Fetch(ToFetch(0)).error_code, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(Fetch(ToFetch(1)).log_start_offset, 1);
+  EXPECT_THAT(ValuesOf(Fetch(ToFetch(1))), ElementsAre("a", "b", "c")) << "the batch with the offset, whole";
+  EXPECT_EQ(OffsetAt(-2).offset, 1);
+  EXPECT_EQ(OffsetAt(0).offset, 1);
   EXPECT_EQ(Trim("t", 2).low_watermark, 2);
   EXPECT_EQ(Fetch(ToFetch(0)).error_code, ErrorCode::kOffsetOutOfRange);
   EXPECT_EQ(OffsetAt(-2).offset, 2);
