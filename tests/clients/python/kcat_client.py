@@ -5,6 +5,7 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -55,8 +56,11 @@ def produce(options):
 def flood(options):
     """All records go to partition 0; they are acknowledged when kcat has ended well."""
     told, number = Told(), 0
+    # kcat gives up when all the brokers it knows are down at once: one that accepts and never answers is not down.
+    silent = socket.create_server(("127.0.0.1", 0))
+    options.bootstrap += f",127.0.0.1:{silent.getsockname()[1]}"
     # A line is a record.
-    process = start(options, "-P", "-t", options.topic, "-p", "0", "-X", "enable.idempotence=true",
+    process = start(options, "-X", "api.version.request.timeout.ms=300000", "-P", "-t", options.topic, "-p", "0", "-X", "enable.idempotence=true",
                     "-X", "linger.ms=5", "-X", "retry.backoff.ms=50", stdin=subprocess.PIPE)
     while not told:
         process.stdin.write(f"{number}\n".encode())
