@@ -175,7 +175,7 @@ void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOp
 }
 
 void PeerLink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
-  if (repair_.Persist(persist, done)) return;
+  if (repair_.Persist(persist, fence_, done)) return;
   auto sink = sinks_.find(persist.flow);
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
   absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);

@@ -126,12 +126,13 @@ void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
   AskLater(status.ok() || IsRetryable(status) ? kAfterFailure : kAfterRefusal);
 }
 
-bool LinkRepair::Persist(Session::Persist& persist,
+bool LinkRepair::Persist(Session::Persist& persist, const Fence& fence,
                          const std::function<void(const absl::StatusOr<LogPosition>&)>& done) {
   auto sink = sinks_.find(persist.flow);
   if (sink == sinks_.end()) return false;
   sink->second->Take(
-      {persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)}, done);
+      {persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)}, fence,
+      done);
   return true;
 }
 

@@ -35,8 +35,8 @@ class LinkRepair {
 
   /// True when the event was about a repair, and is dealt with.
   bool Handle(replication::Session& session, const replication::Session::Event& event);
-  /// True when the entry is one of a repair, and is dealt with.
-  bool Persist(replication::Session::Persist& persist,
+  /// True when the entry is one of a repair, and is dealt with; `fence` is the session's.
+  bool Persist(replication::Session::Persist& persist, const Fence& fence,
                const std::function<void(const absl::StatusOr<LogPosition>&)>& done);
   /// About once a second.
   void Tick(replication::Session& session);

@@ -149,11 +149,7 @@ class AppendTask : public CommitTask {
   }
 
   absl::Status CheckReplica() const {
-    if (!log_.env_.fences.Allows(*fence_) && !Planted(Canary::kSkipEpochCheck)) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "stale_session",
-                       fmt::format("{}: the link session {} of {} was superseded", ToString(log_.origin_),
-                                   fence_->epoch.value(), fence_->peer));
-    }
+    SELVAGE_RETURN_IF_ERROR(log_.CheckFence(*fence_));
     if (entry_.from != log_.staged_.end && !Planted(Canary::kStoreJump)) {
       return OutOfSequence("an entry from offset", entry_.from);
     }
@@ -217,6 +213,13 @@ absl::Status EmbeddedLog::CheckAppendable() const {
   return MakeError(absl::StatusCode::kFailedPrecondition, "log_closed",
                    fmt::format("{}: another log took this one's place", ToString(origin_)),
                    "look the stream up again and write to its current log");
+}
+
+absl::Status EmbeddedLog::CheckFence(const Fence& fence) const {
+  if (env_.fences.Allows(fence) || Planted(Canary::kSkipEpochCheck)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "stale_session",
+                   fmt::format("{}: the link session {} of {} was superseded", ToString(origin_),
+                               fence.epoch.value(), fence.peer));
 }
 
 absl::Status EmbeddedLog::AdmitBytes(size_t bytes) {

@@ -88,8 +88,8 @@ class EmbeddedLog : public Log {
   /// Puts `entries` in place of the beginning of a damaged range, or of all of it, without a change to what lies
   /// before and behind. All or nothing; `done` as for appends, with the position behind the last one. Refused,
   /// with nothing written: "range_changed" when no damaged range begins with them, "chain_mismatch" when they do
-  /// not lead from the hash before it to the hash after it, "corrupt_batch"/"corrupt_gap".
-  absl::Status Replace(std::vector<ReplicaEntry> entries, AppendDone done);
+  /// not lead from the hash before it to the hash after it, "corrupt_batch"/"corrupt_gap", "stale_session" (fenced).
+  absl::Status Replace(std::vector<ReplicaEntry> entries, Fence fence, AppendDone done);
 
   struct CompactedPiece {
     Offset next;            ///< where to go on
@@ -168,6 +168,8 @@ class EmbeddedLog : public Log {
   absl::Status AdmitBytes(size_t bytes);
   /// Error when nothing may be appended: held, or "log_closed" for a superseded log.
   absl::Status CheckAppendable() const;
+  /// "stale_session" when a newer session of the peer has begun. In the committer.
+  absl::Status CheckFence(const Fence& fence) const;
   void StageEntry(WriteBatch& batch, Entry& entry);
   void StageTrim(WriteBatch& batch, const Entry& last_dropped, const std::optional<Entry>& gap);
   void StageDocument(WriteBatch& batch);

@@ -43,8 +43,9 @@ absl::StatusOr<Entry> EntryOf(ReplicaEntry received) {
 /// Puts entries in place of what is damaged.
 class RepairTask : public CommitTask {
  public:
-  RepairTask(EmbeddedLog& log, std::vector<Entry> entries, AppendDone done)
-      : log_(log), entries_(std::move(entries)), done_(std::move(done)) {
+  /// What the node itself puts there has no fence.
+  RepairTask(EmbeddedLog& log, std::vector<Entry> entries, std::optional<Fence> fence, AppendDone done)
+      : log_(log), entries_(std::move(entries)), fence_(std::move(fence)), done_(std::move(done)) {
     for (const Entry& entry : entries_) size_ += entry.body.size() + kOverhead;
   }
 
@@ -52,6 +53,7 @@ class RepairTask : public CommitTask {
 
   absl::Status Stage(WriteBatch& batch) override {
     SELVAGE_RETURN_IF_ERROR(log_.held());
+    if (fence_) SELVAGE_RETURN_IF_ERROR(log_.CheckFence(*fence_));
     return log_.StageRepair(batch, entries_);
   }
 
@@ -66,6 +68,7 @@ class RepairTask : public CommitTask {
 
   EmbeddedLog& log_;
   std::vector<Entry> entries_;
+  const std::optional<Fence> fence_;
   const AppendDone done_;
   size_t size_ = 0;
 };
@@ -164,18 +167,19 @@ absl::Status EmbeddedLog::Quarantine(Offset offset) {
   std::vector<Entry> entries;
   entries.push_back(std::move(gap));
   return CommitAndWait(env_.committer,
-                       std::make_unique<RepairTask>(*this, std::move(entries), [](const auto&) {}));
+                       std::make_unique<RepairTask>(*this, std::move(entries), std::nullopt, [](const auto&) {}));
 }
 
-absl::Status EmbeddedLog::Replace(std::vector<ReplicaEntry> entries, AppendDone done) {
+absl::Status EmbeddedLog::Replace(std::vector<ReplicaEntry> entries, Fence fence, AppendDone done) {
   SELVAGE_CHECK(!entries.empty());
   std::vector<Entry> decoded;
   for (ReplicaEntry& entry : entries) {
     SELVAGE_ASSIGN_OR_RETURN(Entry whole, EntryOf(std::move(entry)));
     decoded.push_back(std::move(whole));
   }
-  return env_.committer.Submit(std::make_unique<RepairTask>(*this, std::move(decoded), std::move(done)),
-                               Committer::Limit::kNone);
+  return env_.committer.Submit(
+      std::make_unique<RepairTask>(*this, std::move(decoded), std::move(fence), std::move(done)),
+      Committer::Limit::kNone);
 }
 
 }  // namespace selvage

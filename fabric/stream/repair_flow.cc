@@ -127,7 +127,7 @@ absl::Status RepairSink::Check(const replication::ReceivedEntry& entry) {
   return absl::OkStatus();
 }
 
-void RepairSink::Take(ReplicaEntry entry, AppendDone done) {
+void RepairSink::Take(ReplicaEntry entry, const Fence& fence, AppendDone done) {
   if (abandoned_) {
     done(MakeError(absl::StatusCode::kCancelled, "cancelled", "the repair was given up", "", Retry::kYes));
     return;
@@ -145,7 +145,7 @@ void RepairSink::Take(ReplicaEntry entry, AppendDone done) {
       one.done(outcome.ok() ? absl::StatusOr<LogPosition>(one.position) : outcome.status());
     }
   };
-  absl::Status queued = log_.Replace(std::exchange(entries_, {}), all_done);
+  absl::Status queued = log_.Replace(std::exchange(entries_, {}), fence, all_done);
   if (!queued.ok()) all_done(queued);
 }
 

@@ -76,7 +76,9 @@ class DamagedFiles : public ::testing::Test {
       if (entry.from >= damage.from && entry.to <= damage.to) entries.push_back(ToReplica(entry));
     }
     absl::Status outcome = absl::UnknownError("not called");
-    ASSERT_TRUE(log().Replace(std::move(entries), [&](const auto& done) { outcome = done.status(); }).ok());
+    const Fence fence{"rig", SessionEpoch(1)};
+    node_->RaiseFence(fence);
+    ASSERT_TRUE(log().Replace(std::move(entries), fence, [&](const auto& done) { outcome = done.status(); }).ok());
     node_->CommitAll();
     ASSERT_TRUE(outcome.ok()) << outcome;
   }

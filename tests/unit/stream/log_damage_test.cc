@@ -22,6 +22,7 @@ std::string Ranges(const std::vector<LogDamage>& damages) {
 
 class LogDamageTest : public ::testing::Test {
  protected:
+  void SetUp() override { node_.RaiseFence({"rig", SessionEpoch(1)}); }
   void Fill(Log& log, std::initializer_list<int> batches, int64_t timestamp = 1000) {
     for (int records : batches) ASSERT_TRUE(node_.Append(log, ProducedBatch(records, 10, timestamp)).ok());
   }
@@ -29,9 +30,11 @@ class LogDamageTest : public ::testing::Test {
     node_.cache().Forget(log.number());
     for (int64_t base : bases) store_.Damage(Family::kLog, LogKey(log.number(), Offset(base)));
   }
-  absl::StatusOr<LogPosition> Replace(EmbeddedLog& log, std::vector<ReplicaEntry> entries) {
+  absl::StatusOr<LogPosition> Replace(EmbeddedLog& log, std::vector<ReplicaEntry> entries,
+                                      SessionEpoch session = SessionEpoch(1)) {
     absl::StatusOr<LogPosition> outcome = absl::UnknownError("not called");
-    absl::Status queued = log.Replace(std::move(entries), [&](const auto& position) { outcome = position; });
+    absl::Status queued = log.Replace(std::move(entries), {"rig", session},
+                                      [&](const auto& position) { outcome = position; });
     if (!queued.ok()) return queued;
     node_.CommitAll();
     return outcome;
@@ -173,6 +176,18 @@ TEST_F(LogDamageTest, OtherEntriesAreRefused) {
   ASSERT_TRUE(Replace(log, {ToReplica(whole[1]), ToReplica(whole[2])}).ok());
   EXPECT_EQ(ReadAround(log), "[0,3)batch [3,5)batch [5,9)batch [9,10)batch");
   EXPECT_EQ(KindOfError(Replace(log, {ToReplica(whole[1])})), "range_changed") << "it is whole already";
+}
+
+TEST_F(LogDamageTest, ASessionThatWasSupersededRepairsNothing) {
+  EmbeddedLog& log = node_.Source();
+  Fill(log, {3, 2, 4});
+  const std::vector<Entry> whole = AllEntries(log);
+  Damage(log, {3});
+  EXPECT_EQ(ReadAround(log), "[0,3)batch [3,5)damaged [5,9)batch");
+  node_.RaiseFence({"rig", SessionEpoch(2)});
+  EXPECT_EQ(KindOfError(Replace(log, {ToReplica(whole[1])})), "stale_session");
+  EXPECT_EQ(ReadAround(log), "[0,3)batch [3,5)damaged [5,9)batch");
+  EXPECT_TRUE(Replace(log, {ToReplica(whole[1])}, SessionEpoch(2)).ok());
 }
 
 TEST_F(LogDamageTest, AGapThatAReplicaGotTakesItsPlace) {
