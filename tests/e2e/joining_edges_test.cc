@@ -20,80 +20,90 @@ namespace {
 constexpr int kEdges = 10;
 constexpr int kRecords = 5;
 
-/// A librdkafka consumer that holds every partition the topic shows, from its end on.
-class Consumer {
+/// A member of a consumer group that reads a topic from its end on, with librdkafka.
+class Member : RdKafka::RebalanceCb {
  public:
-  Consumer(const std::string& address, const std::string& topic) : topic_(topic) {
+  Member(const std::string& address, const std::string& topic) : topic_(topic) {
     std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
     std::string error;
-    for (const auto& [name, value] : std::map<std::string, std::string>{{"bootstrap.servers", address},
-                                                                        {"group.id", "test"},
-                                                                        {"enable.auto.commit", "false"},
-                                                                        {"enable.partition.eof", "true"}}) {
+    for (const auto& [name, value] : std::map<std::string, std::string>{
+             {"bootstrap.servers", address},
+             {"group.id", "readers"},
+             {"auto.offset.reset", "latest"},
+             {"topic.metadata.refresh.interval.ms", "1000"},  // it would see a change of the partitions soon
+             {"enable.partition.eof", "true"}}) {
       EXPECT_EQ(conf->set(name, value, error), RdKafka::Conf::CONF_OK) << error;
     }
+    EXPECT_EQ(conf->set("rebalance_cb", static_cast<RdKafka::RebalanceCb*>(this), error), RdKafka::Conf::CONF_OK) << error;
     consumer_.reset(RdKafka::KafkaConsumer::create(conf.get(), error));
     EXPECT_NE(consumer_, nullptr) << error;
+    EXPECT_EQ(consumer_->subscribe({topic}), RdKafka::ERR_NO_ERROR);
   }
-  ~Consumer() { consumer_->close(); }
+  ~Member() override { consumer_->close(); }
+
+  /// Takes what comes within a moment. False for an error.
+  bool Poll() {
+    const std::unique_ptr<RdKafka::Message> message(consumer_->consume(50));
+    if (message->err() == RdKafka::ERR__PARTITION_EOF) at_end_.insert(message->partition());
+    if (message->err() == RdKafka::ERR_NO_ERROR) {
+      values_[message->partition()].emplace_back(static_cast<const char*>(message->payload()), message->len());
+    }
+    return message->err() == RdKafka::ERR_NO_ERROR || message->err() == RdKafka::ERR__PARTITION_EOF ||
+           message->err() == RdKafka::ERR__TIMED_OUT;
+  }
 
   int Partitions() {
-    std::unique_ptr<RdKafka::Topic> topic(RdKafka::Topic::create(consumer_.get(), topic_, nullptr, error_));
+    std::string error;
+    std::unique_ptr<RdKafka::Topic> topic(RdKafka::Topic::create(consumer_.get(), topic_, nullptr, error));
     RdKafka::Metadata* raw = nullptr;
     if (consumer_->metadata(false, topic.get(), &raw, 10'000) != RdKafka::ERR_NO_ERROR) return -1;
     const std::unique_ptr<RdKafka::Metadata> metadata(raw);
     return static_cast<int>(metadata->topics()->front()->partitions()->size());
   }
 
-  /// Holds them all; returns when it stands at the end of each.
-  bool AssignAtEnd(int partitions) {
-    std::vector<RdKafka::TopicPartition*> all;
-    for (int p = 0; p < partitions; ++p) {
-      all.push_back(RdKafka::TopicPartition::create(topic_, p, RdKafka::Topic::OFFSET_END));
-    }
-    const bool assigned = consumer_->assign(all) == RdKafka::ERR_NO_ERROR;
-    RdKafka::TopicPartition::destroy(all);
-    return assigned && Eventually(absl::Seconds(30), [&] {
-             return Poll() && at_end_.size() == static_cast<size_t>(partitions);
-           });
-  }
-
-  /// Takes what comes within a moment. False for an error.
-  bool Poll() {
-    const std::unique_ptr<RdKafka::Message> message(consumer_->consume(100));
-    if (message->err() == RdKafka::ERR__PARTITION_EOF) at_end_.insert(message->partition());
-    if (message->err() == RdKafka::ERR_NO_ERROR) {
-      values_[message->partition()].emplace_back(static_cast<const char*>(message->payload()),
-                                                 message->len());
-    }
-    return message->err() == RdKafka::ERR_NO_ERROR || message->err() == RdKafka::ERR__PARTITION_EOF ||
-           message->err() == RdKafka::ERR__TIMED_OUT;
-  }
-
+  /// How often it was given partitions or lost them.
+  int rebalances() const { return rebalances_; }
+  size_t assigned() const { return assigned_; }
+  /// Stands at the end of all that it was given.
+  bool at_end() const { return at_end_.size() == assigned_; }
   const std::map<int, std::vector<std::string>>& values() const { return values_; }
-  size_t count() const {
-    size_t all = 0;
-    for (const auto& [partition, values] : values_) all += values.size();
-    return all;
-  }
 
  private:
+  void rebalance_cb(RdKafka::KafkaConsumer* consumer, RdKafka::ErrorCode code,
+                    std::vector<RdKafka::TopicPartition*>& partitions) override {
+    ++rebalances_;
+    at_end_.clear();
+    assigned_ = code == RdKafka::ERR__ASSIGN_PARTITIONS ? partitions.size() : 0;
+    if (assigned_ > 0) {
+      consumer->assign(partitions);
+    } else {
+      consumer->unassign();
+    }
+  }
+
   const std::string topic_;
-  std::string error_;
   std::unique_ptr<RdKafka::KafkaConsumer> consumer_;
+  int rebalances_ = 0;
+  size_t assigned_ = 0;
   std::set<int> at_end_;
   std::map<int, std::vector<std::string>> values_;
 };
 
-TEST(JoiningEdges, ARunningConsumerAtTheEndMissesNothing) {
+TEST(JoiningEdges, ARunningGroupMissesNothingAndDoesNotRebalance) {
   Cluster cluster({.edges = kEdges, .core = {}, .edge = {{"storage.commit_queue_max", "8MiB"}}});
   ASSERT_THAT(cluster.Prepare(), IsOk());
   ASSERT_THAT(cluster.core().Start(), IsOk());
   ASSERT_THAT(CreateStream(cluster.core(), Definition("readings", v1::UP)), IsOk());
-  Consumer consumer(cluster.core().kafka_address(), "readings");
-  const int partitions = consumer.Partitions();
+  Member first(cluster.core().kafka_address(), "readings");
+  Member second(cluster.core().kafka_address(), "readings");
+  const int partitions = first.Partitions();
   ASSERT_GE(partitions, kEdges + 8) << "free slots ahead";
-  ASSERT_TRUE(consumer.AssignAtEnd(partitions));
+  const auto poll = [&] { return first.Poll() && second.Poll(); };
+  ASSERT_TRUE(Eventually(absl::Seconds(60), [&] {
+    return poll() && first.assigned() > 0 && second.assigned() > 0 &&
+           first.assigned() + second.assigned() == static_cast<size_t>(partitions) && first.at_end() && second.at_end();
+  }));
+  const int rebalances = first.rebalances() + second.rebalances();
 
   std::map<int, std::vector<std::string>> expected;
   for (int edge = 0; edge < kEdges; ++edge) {
@@ -104,12 +114,17 @@ TEST(JoiningEdges, ARunningConsumerAtTheEndMissesNothing) {
       expected[slot].push_back(fmt::format("{} {}", edge, i));
       ASSERT_THAT(ProduceSoon(cluster.edge(edge), At("readings"), BatchOf({expected[slot].back()})), IsOk());
     }
-    ASSERT_TRUE(consumer.Poll());
+    ASSERT_TRUE(poll());
   }
-  EXPECT_TRUE(Eventually(absl::Seconds(60),
-                         [&] { return consumer.Poll() && consumer.count() >= kEdges * kRecords; }));
-  EXPECT_EQ(consumer.values(), expected);
-  EXPECT_EQ(consumer.Partitions(), partitions) << "a change would have been a rebalance";
+  std::map<int, std::vector<std::string>> values;
+  EXPECT_TRUE(Eventually(absl::Seconds(60), [&] {
+    const bool polled = poll();
+    values = first.values();
+    values.insert(second.values().begin(), second.values().end());
+    return polled && values == expected;
+  })) << testing::PrintToString(values);
+  EXPECT_EQ(first.rebalances() + second.rebalances(), rebalances);
+  EXPECT_EQ(first.Partitions(), partitions);
 }
 
 }  // namespace
