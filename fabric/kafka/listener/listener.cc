@@ -5,7 +5,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <filesystem>
 #include <map>
+#include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "fabric/base/clock.h"
@@ -33,6 +35,22 @@ absl::Status ListenFailed(const Listener::Options& options, std::string_view why
 /// For requests under way when the listener stops.
 constexpr absl::Duration kStopMax = absl::Seconds(5);
 
+using FileTimes = std::pair<std::filesystem::file_time_type, std::filesystem::file_time_type>;
+FileTimes ChangedAt(const TlsFiles& files) {
+  std::error_code missing;
+  return {std::filesystem::last_write_time(files.cert, missing), std::filesystem::last_write_time(files.key, missing)};
+}
+
+/// Null with an error when the files carry no connection, such as a certificate without its key.
+std::unique_ptr<asio::ssl::context> LoadTls(const TlsFiles& files, boost::system::error_code& error) {
+  auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
+  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  context->use_certificate_chain_file(files.cert, error);
+  if (!error) context->use_private_key_file(files.key, asio::ssl::context::pem, error);
+  if (error) return nullptr;
+  return context;
+}
+
 }  // namespace
 
 class Listener::Server {
@@ -56,12 +74,9 @@ class Listener::Server {
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error) return ListenFailed(options_, error.message());
     if (!options_.tls) return absl::OkStatus();
-    tls_ = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
-    SSL_CTX_set_min_proto_version(tls_->native_handle(), TLS1_2_VERSION);
-    tls_->use_certificate_chain_file(options_.tls->cert, error);
-    if (!error) tls_->use_private_key_file(options_.tls->key, asio::ssl::context::pem, error);
-    if (error) return ListenFailed(options_, "TLS files: " + error.message());
-    return absl::OkStatus();
+    tls_files_ = ChangedAt(*options_.tls);
+    tls_ = LoadTls(*options_.tls, error);
+    return tls_ ? absl::OkStatus() : ListenFailed(options_, "TLS files: " + error.message());
   }
 
   uint16_t port() const { return acceptor_.local_endpoint().port(); }
@@ -107,6 +122,21 @@ class Listener::Server {
       if (auto connection = weak.lock()) alive[number] = connection;
     }
     return alive;
+  }
+
+  /// A renewed certificate is for the connections from here on.
+  void FollowTlsFiles() {
+    if (!options_.tls) return;
+    const FileTimes now = ChangedAt(*options_.tls);
+    if (std::exchange(tls_files_, now) == now) return;
+    boost::system::error_code error;
+    auto renewed = LoadTls(*options_.tls, error);
+    if (!renewed) {
+      // Key and certificate come one after the other.
+      return LogWarning("the new TLS files are not taken", {{"cert", options_.tls->cert}, {"error", error.message()}});
+    }
+    tls_ = std::move(renewed);
+    LogInfo("Kafka clients get a new certificate", {{"cert", options_.tls->cert}});
   }
 
   void Take(tcp::socket socket) {
@@ -155,6 +185,7 @@ class Listener::Server {
       timer.expires_after(absl::ToChronoMilliseconds(kSweepEvery));
       co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
       for (auto& [number, connection] : Connections()) connection->CloseIfStale(SystemClock().Monotonic());
+      FollowTlsFiles();
     }
   }
 
@@ -162,7 +193,8 @@ class Listener::Server {
   RequestMemory memory_;
   std::optional<Shared> shared_;
   std::unique_ptr<Gauge> open_;
-  std::unique_ptr<asio::ssl::context> tls_;
+  std::unique_ptr<asio::ssl::context> tls_;  // like tls_files_ the acceptor's alone, once it serves
+  FileTimes tls_files_;
   absl::Mutex mutex_;
   std::map<uint64_t, std::weak_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -20,7 +20,8 @@ class Listener {
   struct Options {
     std::string host = "127.0.0.1";  ///< an IP address, or "localhost"; "::" takes IPv4 as well
     uint16_t port = 0;               ///< 0: one that the system chooses
-    std::optional<TlsFiles> tls;     ///< serves TLS, without asking clients for certificates
+    /// Serves TLS, without asking clients for certificates. A renewed certificate is taken within seconds.
+    std::optional<TlsFiles> tls;
     size_t connections_max = 10'000;
     size_t request_max = 16u << 20;  ///< bytes of one request
     size_t memory_max = 64u << 20;   ///< bytes of all requests that are read or handled

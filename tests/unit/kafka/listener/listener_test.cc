@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
 #include <memory>
 #include <optional>
@@ -15,7 +16,9 @@
 #include "fabric/kafka/protocol/fetch.h"
 #include "fabric/kafka/protocol/metadata.h"
 #include "fabric/kafka/protocol/produce.h"
+#include "fabric/security/pki.h"
 #include "tests/support/eventually.h"
+#include "tests/support/test_dir.h"
 #include "tests/unit/kafka/handlers/handler_world.h"
 
 /// The listener on a real socket, with clients that behave and clients that do not.
@@ -347,6 +350,81 @@ TEST_F(ListenerTest, APortThatIsTakenIsAClearError) {
   Listener::Options nowhere;
   nowhere.host = "no-address";
   EXPECT_EQ(ErrorKind(Listener::Bind(std::move(nowhere)).status()), "kafka_listen_failed");
+}
+
+/// A client that trusts one authority and wants a certificate for 127.0.0.1.
+class TlsClient {
+ public:
+  TlsClient(uint16_t port, const std::string& authority) : stream_(io_, context_) {
+    namespace ssl = boost::asio::ssl;
+    context_.load_verify_file(authority);
+    stream_.set_verify_mode(ssl::verify_peer);
+    stream_.set_verify_callback(ssl::host_name_verification("127.0.0.1"));
+    stream_.lowest_layer().connect({boost::asio::ip::make_address("127.0.0.1"), port}, error_);
+    if (!error_) stream_.handshake(ssl::stream_base::client, error_);
+  }
+  boost::system::error_code error() const { return error_; }
+  /// When the certificate that it was shown ends.
+  std::string CertificateEnd() {
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(stream_.native_handle()),
+                                                                  &X509_free);
+    const ASN1_TIME* end = X509_get0_notAfter(certificate.get());
+    return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(end)), static_cast<size_t>(ASN1_STRING_length(end))};
+  }
+  /// The correlation id of the answer to a request.
+  int32_t Ask() {
+    std::string bytes;
+    const auto frame = EncodeRequest({static_cast<int16_t>(ApiVersionsRequest::kApi), 0, 7, "tls"}, ApiVersionsRequest());
+    for (const Bytes& segment : frame.value()) bytes += segment.view();
+    boost::asio::write(stream_, boost::asio::buffer(bytes), error_);
+    char answer[8] = {};
+    if (!error_) boost::asio::read(stream_, boost::asio::buffer(answer), error_);
+    return LoadBig<int32_t>(answer + 4);
+  }
+
+ private:
+  boost::asio::io_context io_;
+  boost::asio::ssl::context context_{boost::asio::ssl::context::tls_client};
+  boost::system::error_code error_;
+  boost::asio::ssl::stream<tcp::socket> stream_;
+};
+
+class TlsListenerTest : public ListenerTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(InitAuthority(dir_.path(), "test.selvage", absl::Hours(1000), absl::Now()).ok());
+    Serve({.tls = Renew(absl::Hours(100))});
+  }
+  TlsFiles Renew(absl::Duration validity) {
+    return Issue(dir_.path(), {Role::kEdge, "rig", validity, {}, {}}, dir_.path(), absl::Now()).value();
+  }
+
+  selvage::test::TestDir dir_;
+};
+
+TEST_F(TlsListenerTest, ServesThoseWhoTrustItsAuthority) {
+  TlsClient client(listener_->port(), dir_.File("ca.crt"));
+  ASSERT_FALSE(client.error()) << client.error().message();
+  EXPECT_EQ(client.Ask(), 7);
+}
+
+TEST_F(TlsListenerTest, AClientWithoutTlsIsClosedAndOthersAreServed) {
+  RawClient plain = Connect();
+  plain.Ask(ApiVersionsRequest(), 0, 1);
+  EXPECT_NE(plain.ReceiveId(), 1);
+  TlsClient client(listener_->port(), dir_.File("ca.crt"));
+  EXPECT_EQ(client.Ask(), 7);
+}
+
+TEST_F(TlsListenerTest, ARenewedCertificateIsTaken) {
+  TlsClient before(listener_->port(), dir_.File("ca.crt"));
+  ASSERT_FALSE(before.error()) << before.error().message();
+  Renew(absl::Hours(200));
+  EXPECT_TRUE(Eventually(kSoon, [&] {
+    TlsClient after(listener_->port(), dir_.File("ca.crt"));
+    return !after.error() && after.CertificateEnd() != before.CertificateEnd();
+  }));
+  EXPECT_EQ(before.Ask(), 7) << "who is connected stays so";
 }
 
 }  // namespace
