@@ -34,7 +34,9 @@ class Member : RdKafka::RebalanceCb {
              {"enable.partition.eof", "true"}}) {
       EXPECT_EQ(conf->set(name, value, error), RdKafka::Conf::CONF_OK) << error;
     }
-    EXPECT_EQ(conf->set("rebalance_cb", static_cast<RdKafka::RebalanceCb*>(this), error), RdKafka::Conf::CONF_OK) << error;
+    EXPECT_EQ(conf->set("rebalance_cb", static_cast<RdKafka::RebalanceCb*>(this), error),
+              RdKafka::Conf::CONF_OK)
+        << error;
     consumer_.reset(RdKafka::KafkaConsumer::create(conf.get(), error));
     EXPECT_NE(consumer_, nullptr) << error;
     EXPECT_EQ(consumer_->subscribe({topic}), RdKafka::ERR_NO_ERROR);
@@ -46,7 +48,8 @@ class Member : RdKafka::RebalanceCb {
     const std::unique_ptr<RdKafka::Message> message(consumer_->consume(50));
     if (message->err() == RdKafka::ERR__PARTITION_EOF) at_end_.insert(message->partition());
     if (message->err() == RdKafka::ERR_NO_ERROR) {
-      values_[message->partition()].emplace_back(static_cast<const char*>(message->payload()), message->len());
+      values_[message->partition()].emplace_back(static_cast<const char*>(message->payload()),
+                                                 message->len());
     }
     return message->err() == RdKafka::ERR_NO_ERROR || message->err() == RdKafka::ERR__PARTITION_EOF ||
            message->err() == RdKafka::ERR__TIMED_OUT;
@@ -101,7 +104,8 @@ TEST(JoiningEdges, ARunningGroupMissesNothingAndDoesNotRebalance) {
   const auto poll = [&] { return first.Poll() && second.Poll(); };
   ASSERT_TRUE(Eventually(absl::Seconds(60), [&] {
     return poll() && first.assigned() > 0 && second.assigned() > 0 &&
-           first.assigned() + second.assigned() == static_cast<size_t>(partitions) && first.at_end() && second.at_end();
+           first.assigned() + second.assigned() == static_cast<size_t>(partitions) && first.at_end() &&
+           second.at_end();
   }));
   const int rebalances = first.rebalances() + second.rebalances();
 

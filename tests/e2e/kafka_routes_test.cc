@@ -12,7 +12,8 @@
 #include "tests/e2e/status_matchers.h"
 #include "tests/support/eventually.h"
 
-/// What a Kafka client writes at one end, another reads at the other: up by slot and by origin, down to one edge.
+/// What a Kafka client writes at one end, another reads at the other: up by slot and by origin, down to one
+/// edge.
 namespace selvage::test {
 namespace {
 
@@ -37,7 +38,8 @@ class Writer : RdKafka::DeliveryReportCb {
   explicit Writer(const std::string& address) {
     auto conf = Configured({{"bootstrap.servers", address}});
     std::string error;
-    EXPECT_EQ(conf->set("dr_cb", static_cast<RdKafka::DeliveryReportCb*>(this), error), RdKafka::Conf::CONF_OK);
+    EXPECT_EQ(conf->set("dr_cb", static_cast<RdKafka::DeliveryReportCb*>(this), error),
+              RdKafka::Conf::CONF_OK);
     producer_.reset(RdKafka::Producer::create(conf.get(), error));
     EXPECT_NE(producer_, nullptr) << error;
   }
@@ -46,7 +48,8 @@ class Writer : RdKafka::DeliveryReportCb {
     answer_ = {};
     // It copies the value, for all that its type says.
     char* bytes = const_cast<char*>(value.data());
-    EXPECT_EQ(producer_->produce(topic, partition, RdKafka::Producer::RK_MSG_COPY, bytes, value.size(), nullptr, 0, 0, nullptr),
+    EXPECT_EQ(producer_->produce(topic, partition, RdKafka::Producer::RK_MSG_COPY, bytes, value.size(),
+                                 nullptr, 0, 0, nullptr),
               RdKafka::ERR_NO_ERROR);
     producer_->flush(20'000);
     return answer_;
@@ -60,10 +63,13 @@ class Writer : RdKafka::DeliveryReportCb {
 };
 
 /// The first `count` records of a partition, each as "offset value"; fewer when they do not come.
-std::vector<std::string> Read(const std::string& address, const std::string& topic, int32_t partition, size_t count) {
+std::vector<std::string> Read(const std::string& address, const std::string& topic, int32_t partition,
+                              size_t count) {
   std::string error;
   const std::unique_ptr<RdKafka::KafkaConsumer> consumer(RdKafka::KafkaConsumer::create(
-      Configured({{"bootstrap.servers", address}, {"group.id", "reader"}, {"enable.auto.commit", "false"}}).get(), error));
+      Configured({{"bootstrap.servers", address}, {"group.id", "reader"}, {"enable.auto.commit", "false"}})
+          .get(),
+      error));
   EXPECT_NE(consumer, nullptr) << error;
   std::vector<RdKafka::TopicPartition*> from = {
       RdKafka::TopicPartition::create(topic, partition, RdKafka::Topic::OFFSET_BEGINNING)};
@@ -73,8 +79,9 @@ std::vector<std::string> Read(const std::string& address, const std::string& top
   Eventually(absl::Seconds(30), [&] {
     const std::unique_ptr<RdKafka::Message> message(consumer->consume(100));
     if (message->err() == RdKafka::ERR_NO_ERROR) {
-      records.push_back(fmt::format("{} {}", message->offset(),
-                                    std::string_view(static_cast<const char*>(message->payload()), message->len())));
+      records.push_back(
+          fmt::format("{} {}", message->offset(),
+                      std::string_view(static_cast<const char*>(message->payload()), message->len())));
     }
     return records.size() >= count;
   });
@@ -112,7 +119,8 @@ TEST(KafkaRoutes, WhatIsWrittenAtOneEndIsReadAtTheOther) {
     EXPECT_EQ(commander.Write("readings", slot, "not from here").code, RdKafka::ERR_POLICY_VIOLATION);
     EXPECT_EQ(commander.Write(edge + ".readings", 0, "nor so").code, RdKafka::ERR_POLICY_VIOLATION);
     EXPECT_EQ(commander.Write(edge + ".commands", 0, "open valve at " + edge).code, RdKafka::ERR_NO_ERROR);
-    EXPECT_THAT(Read(cluster.edge(i).kafka_address(), "commands", 0, 1), ElementsAre("0 open valve at " + edge));
+    EXPECT_THAT(Read(cluster.edge(i).kafka_address(), "commands", 0, 1),
+                ElementsAre("0 open valve at " + edge));
     EXPECT_EQ(writer.Write("commands", 0, "not at the edge").code, RdKafka::ERR_POLICY_VIOLATION);
   }
 }

@@ -1,7 +1,10 @@
 #include "fabric/kafka/protocol/list_offsets.h"
 
+#include <algorithm>
+
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/kafka/handlers/leader_epoch.h"
 
@@ -46,7 +49,9 @@ absl::Status Find(Log* log, const Asked& asked, Row& row) {
   }
 }
 
-Awaitable<ListOffsetsResponse> Handle(Context& context, Call&, ListOffsetsRequest request) {
+bool ByTime(const Asked& asked) { return asked.timestamp != kLatest && asked.timestamp != kEarliest; }
+
+ListOffsetsResponse FindAll(Context& context, const ListOffsetsRequest& request) {
   ListOffsetsResponse response;
   for (const ListOffsetsRequest::Topic& topic : request.topics) {
     auto& rows = response.topics.emplace_back();
@@ -59,7 +64,16 @@ Awaitable<ListOffsetsResponse> Handle(Context& context, Call&, ListOffsetsReques
       if (!found.ok()) row.error_code = CodeOf(found);
     }
   }
-  co_return response;
+  return response;
+}
+
+Awaitable<ListOffsetsResponse> Handle(Context& context, Call&, ListOffsetsRequest request) {
+  const bool by_time = std::any_of(request.topics.begin(), request.topics.end(), [](const auto& topic) {
+    return std::any_of(topic.partitions.begin(), topic.partitions.end(), ByTime);
+  });
+  if (!by_time) co_return FindAll(context, request);
+  // Where a late timestamp was trimmed away it reads a good part of the log.
+  co_return co_await RunBlocking(context, [&] { return FindAll(context, request); });
 }
 
 }  // namespace
