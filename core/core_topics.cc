@@ -69,6 +69,8 @@ absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::
   if (partition < 0 || partition >= shown) {
     return WrongPartition(AddressOf("", topic, partition), fmt::format("partitions 0 to {}", shown - 1));
   }
+  // Each edge has its own; the name alone is empty, for those who read every topic there is.
+  if (meaning.definition.direction() == v1::DOWN) return nullptr;
   const int32_t own = meaning.definition.partitions();
   LogOrigin origin{meaning.edge, Slot(0), meaning.definition.name(), PartitionId(partition % own)};
   if (meaning.edge.empty()) {
@@ -85,7 +87,8 @@ absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::
 
 absl::StatusOr<Log*> CoreTopics::FindForReading(const std::string& topic, int32_t partition) {
   SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
-  if (meaning.definition.direction() == v1::UP) return FindReplica(meaning, topic, partition);
+  const bool for_each_edge = meaning.definition.direction() == v1::DOWN && meaning.edge.empty();
+  if (meaning.definition.direction() == v1::UP || for_each_edge) return FindReplica(meaning, topic, partition);
   return admin_.FindLog(AddressOf(meaning.edge, meaning.definition.name(), partition), LogUse::kRead);
 }
 

@@ -1,5 +1,8 @@
 #include "fabric/kafka/protocol/describe_groups.h"
 
+#include <string_view>
+#include <unordered_set>
+
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/api_table.h"
 
@@ -27,7 +30,10 @@ DescribeGroupsResponse::Group Describe(const GroupService& groups, const std::st
 
 Awaitable<DescribeGroupsResponse> Handle(Context& context, Call&, DescribeGroupsRequest request) {
   DescribeGroupsResponse response;
-  for (const std::string& id : request.groups) response.groups.push_back(Describe(context.groups, id));
+  std::unordered_set<std::string_view> named;
+  for (const std::string& id : request.groups) {
+    if (named.insert(id).second) response.groups.push_back(Describe(context.groups, id));
+  }
   co_return response;
 }
 

@@ -40,9 +40,8 @@ class Answer {
   FetchResponse Finish() {
     FetchResponse response;
     response.session_id = session_.id();
+    LookAgain();
     for (auto& [partition, found] : order_) {
-      // What is left to read, or failed, is worth a look at the next request.
-      if (found.more || found.row.error_code != ErrorCode::kNone) session_.ready().Add(*partition);
       if (!full_ && !partition->IsNews(found.row)) continue;
       partition->Told(found.row);
       if (response.responses.empty() || response.responses.back().topic != partition->topic()) {
@@ -55,6 +54,18 @@ class Answer {
 
  private:
   using Found = FetchedPartition::Found;
+
+  /// Worth a look at the next request: what failed or has more, and also what was sent, since a client that did not take
+  /// it wants it again and need not name it. What was sent nothing comes first, so that nobody starves.
+  void LookAgain() {
+    for (const bool sent : {false, true}) {
+      for (const auto& [partition, found] : order_) {
+        const bool waits = sent || found.more || found.row.error_code != ErrorCode::kNone;
+        if (waits && !found.row.records.empty() == sent) session_.ready().Add(*partition);
+      }
+    }
+  }
+
   struct Looked {
     FetchedPartition* partition;
     Found found;
@@ -79,7 +90,7 @@ Awaitable<FetchResponse> Fetch(Context& context, Call& call, const FetchRequest&
   for (FetchedPartition* partition : session.ready().Take()) answer.Look(*partition);
   const absl::Duration until =
       SystemClock().Monotonic() + std::clamp(absl::Milliseconds(request.max_wait_ms), absl::ZeroDuration(), kWaitMax);
-  const bool waits = !answer.complete() && request.max_wait_ms > 0;
+  const bool waits = session.size() > 0 && !answer.complete() && request.max_wait_ms > 0;
   if (waits) {
     session.ready().SetWaiter(call.closed());
     if (!is_kept) {

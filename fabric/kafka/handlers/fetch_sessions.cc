@@ -45,6 +45,10 @@ bool FetchSession::ResolveAll(Topics& topics, absl::Duration now) {
     new_.merge(unresolved_);
     resolved_at_ = now;
   }
+  if (now - all_resolved_at_ >= kResolveAllEvery) {
+    for (const auto& [key, partition] : partitions_) new_[key] = partition.get();
+    all_resolved_at_ = now;
+  }
   for (const auto& [key, partition] : new_) {
     const bool had_log = partition->has_log();
     const bool settled = partition->Resolve(topics);
@@ -92,6 +96,13 @@ FetchSessions::Taken FetchSessions::Take(const FetchRequest& request, absl::Dura
       return taken;
     }
     Kept& kept = at->second;
+    size_t named = 0;
+    for (const auto& topic : request.topics) named += topic.partitions.size();
+    if (!kept.taken && partitions_ + named > kPartitionsMax) {
+      Erase(request.session_id);
+      taken.error = ErrorCode::kFetchSessionIdNotFound;
+      return taken;
+    }
     if (kept.taken || request.session_epoch != kept.next_epoch) {
       taken.error = ErrorCode::kInvalidFetchSessionEpoch;
       return taken;

@@ -18,6 +18,8 @@ namespace selvage::kafka {
 class FetchSession {
  public:
   static constexpr absl::Duration kResolveEvery = absl::Milliseconds(250);
+  /// An edge may have got another slot, and its topic another log.
+  static constexpr absl::Duration kResolveAllEvery = absl::Seconds(30);
 
   explicit FetchSession(int32_t id) : id_(id) {}
   ~FetchSession() { partitions_.clear(); }
@@ -49,6 +51,7 @@ class FetchSession {
   std::map<Key, FetchedPartition*> unresolved_;  // without a log, or with one that was superseded
   std::map<Key, FetchedPartition*> unwatched_;
   absl::Duration resolved_at_ = -absl::InfiniteDuration();
+  absl::Duration all_resolved_at_ = -absl::InfiniteDuration();
 };
 
 /// The sessions of all clients. Safe to use from several threads; a session is for one call at a time.

@@ -31,7 +31,6 @@ bool ReadyPartitions::empty() const {
 }
 
 bool FetchedPartition::Resolve(Topics& topics) {
-  if (log_ != nullptr && !log_->superseded()) return true;
   auto log = topics.FindForReading(topic_, partition_);
   unresolved_ = log.status();
   Log* found = log.ok() ? *log : nullptr;

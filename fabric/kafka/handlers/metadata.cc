@@ -1,5 +1,8 @@
 #include "fabric/kafka/protocol/metadata.h"
 
+#include <string_view>
+#include <unordered_set>
+
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
 #include "fabric/kafka/handlers/api_table.h"
@@ -48,7 +51,9 @@ Awaitable<MetadataResponse> Handle(Context& context, Call& call, MetadataRequest
     co_return response;
   }
   const bool may_create = context.settings.auto_create && request.allow_auto_topic_creation;
+  std::unordered_set<std::string_view> named;
   for (const MetadataRequest::Topic& wanted : *request.topics) {
+    if (wanted.name && !named.insert(*wanted.name).second) continue;
     MetadataResponse::Topic& row = response.topics.emplace_back();
     row.name = wanted.name;
     row.topic_id = wanted.topic_id;

@@ -1,5 +1,8 @@
 #include "fabric/kafka/protocol/offset_fetch.h"
 
+#include <string>
+#include <unordered_set>
+
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/api_table.h"
 
@@ -49,7 +52,9 @@ Awaitable<OffsetFetchResponse> Handle(Context& context, Call& call, OffsetFetchR
     response.topics = Fetch(context.groups, request.group_id, request.topics);
     co_return response;
   }
+  std::unordered_set<std::string> named;
   for (OffsetFetchRequest::Group& group : request.groups) {
+    if (!named.insert(group.group_id).second) continue;
     OffsetFetchResponse::Group& row = response.groups.emplace_back();
     row.topics = Fetch(context.groups, group.group_id, group.topics);
     row.group_id = std::move(group.group_id);

@@ -150,6 +150,7 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::ReadRequest(Bytes& fram
   if (slot == nullptr) {
     shared_.memory.Release(held);
   } else {
+    slot->memory = &shared_.memory;
     slot->held = held;
   }
   co_return slot;
@@ -158,13 +159,15 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::ReadRequest(Bytes& fram
 Awaitable<void> Connection::WaitForTurn(const Slot& next) {
   const bool produces = next.api != nullptr && next.api->key == ApiKey::kProduce;
   while (!closed_) {
+    // Answers that a client does not read are held in memory: only those of Produce, which are small, pile up.
     const bool waits = std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
-      return !slot->done && !(produces && slot->call.next_may_begin());
+      return !produces || (!slot->done && !slot->call.next_may_begin());
     });
     if (!waits && slots_.size() < shared_.options.responses_max) co_return;
     // The newest request may say so before it is answered.
     if (produces && !slots_.empty() && !slots_.back()->done && !slots_.back()->call.next_may_begin()) {
-      co_await slots_.back()->call.ordered().Wait();
+      const std::shared_ptr<Slot> newest = slots_.back();  // the writer may be done with it meanwhile
+      co_await newest->call.ordered().Wait();
     } else {
       co_await written_->Wait();
     }
@@ -207,7 +210,7 @@ Awaitable<void> Connection::Handle(std::shared_ptr<Slot> slot, Bytes frame) {
     slot->reply = co_await slot->api->serve(shared_.context, slot->call, reader);
   }
   slot->done = true;
-  shared_.memory.Release(std::exchange(slot->held, 0));
+  slot->Release();
   slot->call.NextMayBegin();
   answered_->Raise();
   written_->Raise();

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "fabric/kafka/handlers/api_table.h"
@@ -49,10 +50,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Slot {
     Slot(boost::asio::any_io_executor strand, RequestHeader header, std::string host)
         : call(std::move(strand), std::move(header), std::move(host)) {}
+    Slot(const Slot&) = delete;
+    ~Slot() { Release(); }
+    void Release() {
+      if (memory != nullptr) std::exchange(memory, nullptr)->Release(held);
+    }
     Call call;
     const ServedApi* api = nullptr;
     std::string_view refused;  ///< why there is no api; empty otherwise
-    size_t held = 0;           ///< of the request memory
+    RequestMemory* memory = nullptr;  ///< from which it holds so much
+    size_t held = 0;
     bool done = false;
     absl::StatusOr<Reply> reply = Reply();
   };

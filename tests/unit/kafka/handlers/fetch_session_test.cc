@@ -20,8 +20,10 @@ class FetchSessionTest : public testing::Test {
     asked.partition_max_bytes = 1 << 20;
     return asked;
   }
-  FetchResponse Fetch(std::vector<FetchRequest::Topic::Partition> partitions, int32_t max_wait_ms = 0) {
+  FetchResponse Fetch(std::vector<FetchRequest::Topic::Partition> partitions, int32_t max_wait_ms = 0,
+                      int32_t max_bytes = INT32_MAX) {
     FetchRequest request;
+    request.max_bytes = max_bytes;
     request.max_wait_ms = max_wait_ms;
     request.min_bytes = 1;
     request.session_id = id_;
@@ -63,6 +65,33 @@ TEST_F(FetchSessionTest, OnlyWhatHasNewsIsInTheAnswer) {
   EXPECT_THAT(PartitionsOf(news), ElementsAre(1));
   EXPECT_FALSE(news.responses[0].partitions[0].records.empty());
   EXPECT_THAT(PartitionsOf(Fetch({Asked(1, 1)})), IsEmpty()) << "it was read";
+}
+
+TEST_F(FetchSessionTest, WhatTheClientDidNotTakeIsSentAgain) {
+  world_.Write("t", {"a"}, 1, 1);
+  Begin();
+  // It went back to where it had begun, which is where the session still stands: nothing changed for it to name.
+  EXPECT_THAT(PartitionsOf(Fetch({}, 60'000)), ElementsAre(1));
+  EXPECT_THAT(PartitionsOf(Fetch({})), ElementsAre(1));
+  EXPECT_THAT(PartitionsOf(Fetch({Asked(1, 1)})), IsEmpty());
+}
+
+TEST_F(FetchSessionTest, WhatGotNothingComesFirst) {
+  for (int32_t partition : {0, 1, 2}) {
+    for (int i = 0; i < 3; ++i) world_.Write("t", {std::string(900'000, 'x')}, 1, partition);
+  }
+  const auto read = [&](std::vector<FetchRequest::Topic::Partition> moved) {
+    const FetchResponse response = Fetch(std::move(moved), 0, 1'000'000);
+    std::vector<int32_t> with_records;
+    for (const auto& row : response.responses.at(0).partitions) {
+      if (!row.records.empty()) with_records.push_back(row.partition_index);
+    }
+    return with_records;
+  };
+  EXPECT_THAT(read({Asked(0, 0), Asked(1, 0), Asked(2, 0)}), ElementsAre(0));
+  EXPECT_THAT(read({Asked(0, 1)}), ElementsAre(1));
+  EXPECT_THAT(read({Asked(1, 1)}), ElementsAre(2));
+  EXPECT_THAT(read({Asked(2, 1)}), ElementsAre(0));
 }
 
 TEST_F(FetchSessionTest, AWaitingSessionWakesForOnePartition) {

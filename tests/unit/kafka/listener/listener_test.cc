@@ -352,6 +352,20 @@ TEST_F(ListenerTest, APortThatIsTakenIsAClearError) {
   EXPECT_EQ(ErrorKind(Listener::Bind(std::move(nowhere)).status()), "kafka_listen_failed");
 }
 
+TEST_F(ListenerTest, ApiVersionsFromTheFutureHoldNoMemory) {
+  Listener::Options options;
+  options.memory_max = 1000;
+  Serve(std::move(options));
+  RawClient other = Connect();
+  for (int i = 0; i < 20; ++i) {
+    RawClient client = Connect();
+    // Its version is too new; what follows is the body of the future.
+    client.Send(std::string("\0\0\0\x78\0\x12\0\x63\0\0\0\x07\xff\xff", 14) + std::string(110, 'x'));
+    ASSERT_EQ(client.ReceiveId(), 7) << "client " << i;
+  }
+  ExpectServed(other);
+}
+
 /// A client that trusts one authority and wants a certificate for 127.0.0.1.
 class TlsClient {
  public:
