@@ -54,7 +54,7 @@ std::string FrameFault(std::string_view bytes) {
 }
 
 std::string CountFault(const BatchHeader& header, bool may_be_compacted) {
-  const bool whole = header.record_count - 1 == header.last_offset_delta;
+  const bool whole = int64_t{header.record_count} - 1 == header.last_offset_delta;
   const bool fewer = header.record_count <= header.last_offset_delta;
   if (header.record_count > 0 && (whole || (fewer && may_be_compacted))) return {};
   return fmt::format("{} records do not agree with a last offset delta of {}", header.record_count,
