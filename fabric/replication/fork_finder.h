@@ -11,7 +11,8 @@ namespace selvage::replication {
 /// Compares the histories of a source and its replica by asking the replica for chain hashes (Probe), and finds the
 /// last boundary that both have. Only boundaries that both hold can be compared: either side may have trimmed, or have
 /// a gap in another place. A batch of the replica that spans a boundary of the source's is another history, since a
-/// source never cuts a batch. Where nothing can be compared, what the replica acknowledged counts as common. Pure; Sender sends the probes.
+/// source never cuts a batch. Where nothing can be compared, what the replica acknowledged counts as common.
+/// Pure; Sender sends the probes.
 class ForkFinder {
  public:
   /// `source` must outlive the finder.
@@ -26,9 +27,9 @@ class ForkFinder {
   };
   using Step = std::variant<Ask, Continues, Fork>;
 
-  /// The replica ends inside of an entry of the source's, a gap, and `boundary` is where that begins: compares from
-  /// there backwards.
-  Step CompareBefore(const LogPosition& boundary);
+  /// The replica's `end` lies inside of an entry of the source's, a gap, and `boundary` is where that begins: compares
+  /// from there backwards.
+  Step CompareBefore(const LogPosition& boundary, Offset end);
   /// The histories differ: looks for the last common boundary before `differs`. Errors are the source's.
   absl::StatusOr<Step> Bisect(Offset differs);
   /// The replica's answer to what was asked last; another one is ignored (nothing).
@@ -37,6 +38,7 @@ class ForkFinder {
  private:
   Ask Probe(const LogPosition& at);
   absl::StatusOr<Step> OnCompared(const v1::ProbeReply& reply);
+  absl::StatusOr<Step> OnCommonBefore();
   absl::StatusOr<Step> OnBisected(const v1::ProbeReply& reply);
   absl::StatusOr<Step> SkipTo(Offset next);
   absl::StatusOr<Step> ProbeMiddle();
@@ -47,6 +49,7 @@ class ForkFinder {
 
   FlowSource& source_;
   bool bisecting_ = false;
+  Offset end_;  // the replica's, comparing backwards
   std::optional<LogPosition> probed_;
   Offset differs_;  // boundaries at or after this one are not common, or not comparable
   // Bisecting:
