@@ -54,7 +54,7 @@ absl::StatusOr<ForkFinder::Step> ForkFinder::OnCommonBefore() {
   SELVAGE_ASSIGN_OR_RETURN(const LogPosition boundary, source_.BoundaryAtOrBefore(differs_ - 1));
   SELVAGE_ASSIGN_OR_RETURN(const auto entries, source_.Read(boundary.offset, 1));
   if (entries.empty() || !entries.front().damaged) return Continues{};
-  return Fork{source_.last_acknowledged() >= boundary.offset ? boundary : *probed_};
+  return Fork{boundary};
 }
 
 absl::StatusOr<LogPosition> ForkFinder::FirstBoundary() {

@@ -93,6 +93,7 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
       time_.Violate(fmt::format("{}: {} is held: {}", shadow.node, ToString(log.origin()),
                                 selvage::Describe(log.held())));
     }
+    if (!state.options().is_edge) held_at_core_.insert(log.number());
     // Once an operator accepted the loss it may end earlier, or with a gap.
     shadow.seen.erase(log.number());
     return;
@@ -225,10 +226,10 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   if (!first && (place.log != log.number() || place.from != entry.from)) {
     const std::vector<EmbeddedLog*> logs = core.logs().Logs();
     // What a core trimmed and holds again, since it was set back, could not be compared in between; nor what is damaged
-    // there, or in a log whose end is damaged, until an operator has a look.
+    // there, or in a log whose end is damaged, until an operator has a look: what forked meanwhile is on its way.
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
       return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from &&
-             other->held().ok() && other->Read(place.from, 1, /*from_disk=*/true).ok();
+             !held_at_core_.contains(place.log) && other->held().ok() && other->Read(place.from, 1, /*from_disk=*/true).ok();
     });
     const bool trimmed = !held && (set_back_.contains(origin.edge) || deleted_.contains(origin.stream));
     if (trimmed || may_repeat_.contains(origin.edge)) {
@@ -350,10 +351,12 @@ void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
     const Entry& a = ours->front();
     const Entry& b = theirs->front();
     bool missing = a.kind == EntryKind::kBatch && b.kind == EntryKind::kGap;
-    if (missing && flipped_) {
+    if (missing) {
       // An operator gave it up; or the source had trimmed it when it was needed again, and was then set back.
       const GapReason reason = DecodeGap(b.body.view())->reason;
-      missing = reason != GapReason::kCorrupt && reason != GapReason::kReplicaRegressed;
+      const bool given_up = flipped_ && reason == GapReason::kCorrupt;
+      const bool set_back = flipped_ || set_back_.contains(replica.origin().edge);
+      missing = !given_up && !(set_back && reason == GapReason::kReplicaRegressed);
     }
     const bool differs = a.kind == EntryKind::kBatch && b.kind == EntryKind::kBatch && a.body != b.body;
     if (missing || differs) {
