@@ -193,6 +193,7 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
       break;
     case GapReason::kLostWithDisk:
       tails_lost_ = tails_lost_ || shadow.lost_tail;
+      lost_tails_.insert(origin.edge.empty() ? shadow.node : origin.edge);
       founded = tails_lost_ || flipped_;
       break;
     case GapReason::kReplicaRegressed:
@@ -225,14 +226,17 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   const Place place = std::exchange(at_core->second, here);
   if (!first && (place.log != log.number() || place.from != entry.from)) {
     const std::vector<EmbeddedLog*> logs = core.logs().Logs();
-    // What a core trimmed and holds again, since it was set back, could not be compared in between; nor what is damaged
+    // What a core trimmed, and gets again from an edge that does not know how far it was acknowledged, could not be
+    // compared: the edge was set back, or lost the end of its log and what it remembered with it. Nor what is damaged
     // there, or in a log whose end is damaged, until an operator has a look: what forked meanwhile is on its way.
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
       return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from &&
-             !held_at_core_.contains(place.log) && other->held().ok() && other->Read(place.from, 1, /*from_disk=*/true).ok();
+             !held_at_core_.contains(place.log) && other->held().ok() &&
+             other->Read(place.from, 1, /*from_disk=*/true).ok();
     });
-    const bool trimmed = !held && (set_back_.contains(origin.edge) || deleted_.contains(origin.stream));
-    if (trimmed || may_repeat_.contains(origin.edge)) {
+    const bool unknown = set_back_.contains(origin.edge) || lost_tails_.contains(origin.edge) ||
+                         deleted_.contains(origin.stream);
+    if ((!held && unknown) || may_repeat_.contains(origin.edge)) {
       repeated_.insert(number);
     } else if (!repeated_.contains(number)) {
       time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,

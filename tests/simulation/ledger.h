@@ -140,6 +140,7 @@ class Ledger {
   std::set<std::string> set_back_;
   std::set<std::string> copied_;
   std::map<std::string, uint64_t> forked_;  // edges, with the mark of when their logs last got new ids
+  std::set<std::string> lost_tails_;        // edges that lost the end of a log
   std::set<LogNumber> held_at_core_;        // the core's logs whose end was ever damaged
   std::set<std::string> may_repeat_;        // edges of which a copy from before a fork is at work
   std::set<uint64_t> repeated_;  // payloads that were sent again, as they may be

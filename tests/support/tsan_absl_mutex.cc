@@ -1,12 +1,14 @@
-/// Lets ThreadSanitizer see absl::Mutex. Debian's Abseil is built without it, so every lock of ours, and of
-/// gRPC, would be invisible and all that it guards a race. The functions here take the place of the library's
-/// in a test program, tell ThreadSanitizer, and call the library's. Waiting for a condition is done by asking
+/// Lets ThreadSanitizer see Abseil's synchronization: mutexes and what is made of them. Debian's Abseil is built
+/// without it, so every lock of ours, and of gRPC, would be invisible and all that it guards a race. The
+/// functions here take the place of the library's in a test program, tell ThreadSanitizer, and call the library's. Waiting for a condition is done by asking
 /// again and again: the library would evaluate it where ThreadSanitizer does not see the lock. Linked by
 /// tests of the tsan preset only.
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
 
+#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "fabric/base/check.h"
 
@@ -107,6 +109,40 @@ bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
 
 bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
   return WaitWithDeadline(mutex, Now() + timeout);
+}
+
+void Notification::Notify() {
+  static const auto real = Real<void(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
+  __tsan_release(this);
+  real(this);
+}
+
+bool Notification::WaitForNotificationWithDeadline(Time deadline) const {
+  static const auto real = Real<bool(const Notification*, Time)>(
+      "_ZNK4absl7debian312Notification31WaitForNotificationWithDeadlineENS0_4TimeE");
+  const bool notified = real(this, deadline);
+  if (notified) __tsan_acquire(const_cast<Notification*>(this));
+  return notified;
+}
+
+bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  return WaitForNotificationWithDeadline(Now() + timeout);
+}
+
+void Notification::WaitForNotification() const {
+  WaitForNotificationWithDeadline(InfiniteFuture());
+}
+
+bool BlockingCounter::DecrementCount() {
+  static const auto real = Real<bool(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter14DecrementCountEv");
+  __tsan_release(this);
+  return real(this);
+}
+
+void BlockingCounter::Wait() {
+  static const auto real = Real<void(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter4WaitEv");
+  real(this);
+  __tsan_acquire(this);
 }
 
 ABSL_NAMESPACE_END
