@@ -57,6 +57,29 @@ size_t BodySize(const Record& record, int64_t timestamp_delta, int32_t offset_de
   return size;
 }
 
+/// Length and CRC are left to Seal.
+void AppendHeader(const BatchHeader& header, std::string& batch) {
+  AppendBig<int64_t>(batch, header.base_offset.value());
+  AppendBig<int32_t>(batch, 0);  // batch length
+  AppendBig<int32_t>(batch, header.leader_epoch.value());
+  AppendBig<int8_t>(batch, kMagic);
+  AppendBig<uint32_t>(batch, 0);  // CRC
+  AppendBig<int16_t>(batch, header.attributes);
+  AppendBig<int32_t>(batch, header.last_offset_delta);
+  AppendBig<int64_t>(batch, header.base_timestamp);
+  AppendBig<int64_t>(batch, header.max_timestamp);
+  AppendBig<int64_t>(batch, header.producer_id);
+  AppendBig<int16_t>(batch, header.producer_epoch);
+  AppendBig<int32_t>(batch, header.base_sequence);
+  AppendBig<int32_t>(batch, header.record_count);
+}
+
+void Seal(std::string& batch) {
+  SELVAGE_CHECK(batch.size() <= kMaxBatchSize);
+  StoreBig<int32_t>(batch.data() + kBatchLengthAt, static_cast<int32_t>(batch.size() - kBatchLogOverhead));
+  StoreBig<uint32_t>(batch.data() + kCrcAt, Crc32c(std::string_view(batch).substr(kAttributesAt)));
+}
+
 }  // namespace
 
 void BatchBuilder::Add(const Record& record) {
@@ -86,27 +109,33 @@ std::string BatchBuilder::Build() {
   SELVAGE_CHECK(!empty());
   std::string batch;
   batch.reserve(kBatchHeaderSize + records_.size());
-  const BatchHeader unset;
-  AppendBig<int64_t>(batch, 0);  // base offset
-  AppendBig<int32_t>(batch, 0);  // batch length, below
-  AppendBig<int32_t>(batch, unset.leader_epoch.value());
-  AppendBig<int8_t>(batch, kMagic);
-  AppendBig<uint32_t>(batch, 0);  // CRC, below
-  AppendBig<int16_t>(batch, static_cast<int16_t>(codec_));
-  AppendBig<int32_t>(batch, count_ - 1);
-  AppendBig<int64_t>(batch, base_timestamp_);
-  AppendBig<int64_t>(batch, max_timestamp_);
-  AppendBig<int64_t>(batch, unset.producer_id);
-  AppendBig<int16_t>(batch, unset.producer_epoch);
-  AppendBig<int32_t>(batch, unset.base_sequence);
-  AppendBig<int32_t>(batch, count_);
+  BatchHeader header;
+  header.attributes = static_cast<int16_t>(codec_);
+  header.last_offset_delta = count_ - 1;
+  header.base_timestamp = base_timestamp_;
+  header.max_timestamp = max_timestamp_;
+  header.record_count = count_;
+  AppendHeader(header, batch);
   AppendCompressed(codec_, records_, batch);
-  SELVAGE_CHECK(batch.size() <= kMaxBatchSize);
-  StoreBig<int32_t>(batch.data() + kBatchLengthAt, static_cast<int32_t>(batch.size() - kBatchLogOverhead));
-  StoreBig<uint32_t>(batch.data() + kCrcAt, Crc32c(std::string_view(batch).substr(kAttributesAt)));
+  Seal(batch);
 
   records_.clear();
   count_ = 0;
+  return batch;
+}
+
+std::string EmptyBatch(Offset from, Offset to, LeaderEpoch leader_epoch) {
+  SELVAGE_CHECK(from < to);
+  constexpr int64_t kNoTimestamp = -1;
+  BatchHeader header;
+  header.base_offset = from;
+  header.leader_epoch = leader_epoch;
+  header.last_offset_delta =
+      static_cast<int32_t>(std::min<int64_t>(to - from - 1, std::numeric_limits<int32_t>::max()));
+  header.base_timestamp = header.max_timestamp = kNoTimestamp;
+  std::string batch;
+  AppendHeader(header, batch);
+  Seal(batch);
   return batch;
 }
 

@@ -97,6 +97,10 @@ class BatchBuilder {
   int64_t max_timestamp_ = 0;
 };
 
+/// A batch without records in the place of offsets [from, to), from < to, or of as many of them as one batch can have:
+/// what compaction in Kafka leaves where a whole batch was taken out, and clients go on behind. Never stored.
+std::string EmptyBatch(Offset from, Offset to, LeaderEpoch leader_epoch);
+
 /// What the decompressed records of one batch may take, unless a caller says otherwise.
 inline constexpr size_t kDecodedBytesMax = 64u << 20;
 

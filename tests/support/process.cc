@@ -71,6 +71,8 @@ absl::StatusOr<Descriptor> MemoryFile(std::string_view content) {
     content.remove_prefix(static_cast<size_t>(size));
   }
   lseek(file.get(), 0, SEEK_SET);
+  // Processes that share the file would else write over one another: a memory file's position has no lock.
+  if (fcntl(file.get(), F_SETFL, O_APPEND) != 0) return SystemError("no_memory_file", "fcntl", errno);
   return file;
 }
 

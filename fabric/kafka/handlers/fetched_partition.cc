@@ -5,6 +5,8 @@
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/kafka/handlers/leader_epoch.h"
+#include "fabric/stream/log_format.h"
+#include "fabric/stream/record_batch.h"
 
 namespace selvage::kafka {
 
@@ -80,7 +82,9 @@ FetchedPartition::Found FetchedPartition::Read(size_t bytes_max, bool first) {
 }
 
 absl::Status FetchedPartition::ReadBatches(size_t bytes_max, bool first, Found& found) {
-  Offset next(asked_.fetch_offset);
+  const Offset from(asked_.fetch_offset);
+  Offset next = from;
+  LeaderEpoch epoch;
   const Offset end(found.row.high_watermark);
   while (next < end) {
     if (found.bytes >= bytes_max && !(first && found.bytes == 0)) {
@@ -102,7 +106,13 @@ absl::Status FetchedPartition::ReadBatches(size_t bytes_max, bool first, Found& 
         found.row.records.push_back(entry.body);
       }
       next = entry.to;
+      epoch = LeaderEpochOf(entry);
     }
+  }
+  // A client that stays before a gap never reaches the end.
+  if (found.row.records.empty() && next > from) {
+    found.row.records.push_back(Bytes(EmptyBatch(from, next, epoch)));
+    found.bytes = found.row.records.back().size();
   }
   return absl::OkStatus();
 }

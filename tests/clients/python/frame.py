@@ -23,8 +23,9 @@ class Options:
 
 
 def emit(event, **fields):
-    """Writes one line of results at once."""
-    print(json.dumps({"event": event, **fields}, separators=(",", ":")), flush=True)
+    """Writes one line of results at once, whole: another process may write to the same file."""
+    sys.stdout.write(json.dumps({"event": event, **fields}, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
 
 
 def emit_record(partition, offset, timestamp, key, value, headers):

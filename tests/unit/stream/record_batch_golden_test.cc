@@ -175,6 +175,18 @@ TEST(RecordBatchGoldenTest, ReadsTheProducerFieldsOfKafkaPython) {
   EXPECT_FALSE(header->transactional());
 }
 
+// Of kafka-clients 4.1 for Java: DefaultRecordBatch.writeEmptyHeader, as its log cleaner uses it.
+TEST(RecordBatchGoldenTest, EncodesTheSameEmptyBatchAsKafka) {
+  EXPECT_EQ(ToHex(EmptyBatch(Offset(5), Offset(10), LeaderEpoch(3))),
+            "0000000000000005000000310000000302bf2af076000000000004ffffffffffffffffffffffffffffffffffffffffffffff"
+            "ffffffffffffff00000000");
+}
+
+TEST(BatchBuilderTest, AnEmptyBatchHoldsAsManyOffsetsAsItCan) {
+  const std::string batch = EmptyBatch(Offset(7), Offset(int64_t{1} << 40), LeaderEpoch(0));
+  EXPECT_EQ(LoadBig<int32_t>(batch.data() + 23), std::numeric_limits<int32_t>::max());
+}
+
 TEST(BatchBuilderTest, IsEmptyAgainAfterBuildAndStartsAfresh) {
   BatchBuilder builder;
   EXPECT_TRUE(builder.empty());

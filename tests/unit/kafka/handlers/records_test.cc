@@ -42,6 +42,12 @@ class RecordsTest : public testing::Test {
     request.topics.push_back({"t", {}, {asked}});
     return request;
   }
+  void AppendGap(Offset to) {
+    std::promise<void> done;
+    ASSERT_TRUE(
+        world_.LogOf("t").AppendGap(to, GapReason::kCorrupt, [&](const auto&) { done.set_value(); }).ok());
+    done.get_future().wait();
+  }
   FetchResponse::Topic::Partition Fetch(const FetchRequest& request) {
     return world_.Ask<FetchResponse>(request).responses.at(0).partitions.at(0);
   }
@@ -189,13 +195,23 @@ TEST_F(RecordsTest, LimitsBoundTheAnswerButNeverBlockIt) {
   EXPECT_EQ(ValuesOf(Fetch(request)).size(), 1u);
 }
 
+// Else clients that read to the end of a log never get there.
+TEST_F(RecordsTest, AGapThatEndsALogIsABatchWithoutRecords) {
+  world_.Write("t", {"a"});
+  AppendGap(Offset(5));
+  EXPECT_THAT(ValuesOf(Fetch(ToFetch(0))), ElementsAre("a"));
+  for (const int64_t from : {1, 3}) {
+    const auto row = Fetch(ToFetch(from, 60'000));
+    EXPECT_EQ(row.high_watermark, 5);
+    ASSERT_EQ(row.records.size(), 1u);
+    EXPECT_EQ(row.records[0], Bytes(EmptyBatch(Offset(from), Offset(5), LeaderEpoch(0))));
+  }
+  EXPECT_TRUE(Fetch(ToFetch(5)).records.empty());
+}
+
 TEST_F(RecordsTest, GapsAreSkipped) {
   world_.Write("t", {"a"});
-  std::promise<void> done;
-  ASSERT_TRUE(world_.LogOf("t")
-                  .AppendGap(Offset(5), GapReason::kCorrupt, [&](const auto&) { done.set_value(); })
-                  .ok());
-  done.get_future().wait();
+  AppendGap(Offset(5));
   world_.Write("t", {"z"});
   EXPECT_THAT(ValuesOf(Fetch(ToFetch(1))), ElementsAre("z"));
   EXPECT_THAT(ValuesOf(Fetch(ToFetch(3))), ElementsAre("z"));
