@@ -78,5 +78,8 @@ function(selvage_test)
     target_link_libraries(${T_NAME} PRIVATE selvage_tsan_mutex)
     set_tests_properties(${T_NAME} PROPERTIES ENVIRONMENT
                          "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
+  elseif(SELVAGE_SANITIZE MATCHES "address")
+    set_tests_properties(${T_NAME} PROPERTIES ENVIRONMENT
+                         "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp")
   endif()
 endfunction()

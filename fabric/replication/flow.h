@@ -34,7 +34,6 @@ struct SourceEntry {
   ChainHash hash_after;
   bool compressible = false;  ///< the producer did not compress it
   Bytes body;
-  bool damaged = false;  ///< a gap for what cannot be read any more: nobody knows what it was
 };
 
 /// What a flow's entries are read from. Answers from synced data only.

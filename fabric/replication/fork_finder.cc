@@ -11,9 +11,8 @@ ForkFinder::Ask ForkFinder::Probe(const LogPosition& at) {
   return {at.offset};
 }
 
-ForkFinder::Step ForkFinder::CompareBefore(const LogPosition& boundary, Offset end) {
+ForkFinder::Step ForkFinder::CompareBefore(const LogPosition& boundary) {
   bisecting_ = false;
-  end_ = end;
   differs_ = boundary.offset + 1;
   return Probe(boundary);
 }
@@ -34,7 +33,7 @@ absl::StatusOr<std::optional<ForkFinder::Step>> ForkFinder::OnReply(const v1::Pr
 
 absl::StatusOr<ForkFinder::Step> ForkFinder::OnCompared(const v1::ProbeReply& reply) {
   const bool same = reply.known() && ChainHash(reply.hash()) == probed_->hash;
-  if (same) return OnCommonBefore();
+  if (same) return Continues{};
   if (reply.known() || reply.in_batch()) return Bisect(probed_->offset);
   const Offset previous(reply.previous());
   if (previous < probed_->offset) {
@@ -42,19 +41,9 @@ absl::StatusOr<ForkFinder::Step> ForkFinder::OnCompared(const v1::ProbeReply& re
     if (boundary.offset < probed_->offset) return Probe(boundary);
   }
   // Nothing is left that both hold. It is one history if the replica acknowledged all up to the gap.
-  if (source_.last_acknowledged() >= differs_ - 1) return OnCommonBefore();
+  if (source_.last_acknowledged() >= differs_ - 1) return Continues{};
   SELVAGE_ASSIGN_OR_RETURN(common_, FirstBoundary());
   return Finish(/*compared=*/false);
-}
-
-/// The histories are the same up to a gap of the source's. Where that stands for what is damaged, it may have been
-/// something else than what the replica holds there, unless the replica had acknowledged that.
-absl::StatusOr<ForkFinder::Step> ForkFinder::OnCommonBefore() {
-  if (source_.last_acknowledged() >= end_) return Continues{};
-  SELVAGE_ASSIGN_OR_RETURN(const LogPosition boundary, source_.BoundaryAtOrBefore(differs_ - 1));
-  SELVAGE_ASSIGN_OR_RETURN(const auto entries, source_.Read(boundary.offset, 1));
-  if (entries.empty() || !entries.front().damaged) return Continues{};
-  return Fork{boundary};
 }
 
 absl::StatusOr<LogPosition> ForkFinder::FirstBoundary() {

@@ -27,9 +27,9 @@ class ForkFinder {
   };
   using Step = std::variant<Ask, Continues, Fork>;
 
-  /// The replica's `end` lies inside of an entry of the source's, a gap, and `boundary` is where that begins: compares
-  /// from there backwards.
-  Step CompareBefore(const LogPosition& boundary, Offset end);
+  /// The replica ends inside of an entry of the source's, a gap, and `boundary` is where that begins: compares from
+  /// there backwards.
+  Step CompareBefore(const LogPosition& boundary);
   /// The histories differ: looks for the last common boundary before `differs`. Errors are the source's.
   absl::StatusOr<Step> Bisect(Offset differs);
   /// The replica's answer to what was asked last; another one is ignored (nothing).
@@ -38,7 +38,6 @@ class ForkFinder {
  private:
   Ask Probe(const LogPosition& at);
   absl::StatusOr<Step> OnCompared(const v1::ProbeReply& reply);
-  absl::StatusOr<Step> OnCommonBefore();
   absl::StatusOr<Step> OnBisected(const v1::ProbeReply& reply);
   absl::StatusOr<Step> SkipTo(Offset next);
   absl::StatusOr<Step> ProbeMiddle();
@@ -49,7 +48,6 @@ class ForkFinder {
 
   FlowSource& source_;
   bool bisecting_ = false;
-  Offset end_;  // the replica's, comparing backwards
   std::optional<LogPosition> probed_;
   Offset differs_;  // boundaries at or after this one are not common, or not comparable
   // Bisecting:

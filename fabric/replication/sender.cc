@@ -67,7 +67,7 @@ std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Durati
   }
   // The replica ends inside of a gap, where the source does not know the history: only before it can they be
   // compared.
-  return Follow(finder_->CompareBefore(*boundary, replica.offset), now);
+  return Follow(finder_->CompareBefore(*boundary), now);
 }
 
 std::optional<Message> Sender::OnProbeReply(const v1::ProbeReply& reply, absl::Duration now) {

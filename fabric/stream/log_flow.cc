@@ -40,9 +40,6 @@ SourceEntry ToSourceEntry(const Entry& stored) {
   if (stored.kind == EntryKind::kBatch) {
     entry.compressible =
         ParseBatchHeader(stored.body.view())->codec_bits() == static_cast<uint8_t>(Codec::kNone);
-  } else {
-    const auto gap = DecodeGap(stored.body.view());
-    entry.damaged = gap.ok() && gap->reason == GapReason::kCorrupt;
   }
   return entry;
 }

@@ -125,6 +125,7 @@ void World::BitsFlipped() {
     auto at = log.BoundaryAtOrBefore(now.start + static_cast<int64_t>(random_.Below(held)));
     if (!at.ok()) continue;
     time_.Trace("{}: {} is damaged at {}", node.name(), ToString(log.origin()), at->offset.value());
+    ledger_.EntryDamaged(node.shadow(), log, at->offset);
     node.disk().Damage(Family::kLog, LogKey(log.number(), at->offset));
   }
 }

@@ -50,6 +50,15 @@ void Ledger::Excuse(const Shadow& disk, uint64_t since) {
   }
 }
 
+void Ledger::EntryDamaged(const Shadow& disk, EmbeddedLog& log, Offset at) {
+  // Of two machines with one store, the other may have brought the core another entry at this offset. What cannot be read
+  // cannot be told from that one: its loss shows at the edge, as a gap and an alarm, and not at the core.
+  if (!log.origin().edge.empty() || !copied_.contains(disk.node)) return;
+  auto entries = log.Read(at, 1);
+  if (!entries.ok() || entries->empty()) return;
+  accounted_[{disk.node, {log.origin().stream, log.origin().partition}}].emplace_back(at, entries->front().to);
+}
+
 void Ledger::HandOver(const Shadow& from, const Shadow& to, uint64_t until) {
   for (auto& [number, payload] : payloads_) {
     if (payload.disk == &from && payload.mark <= until) payload.disk = &to;

@@ -67,6 +67,8 @@ class Ledger {
   }
   /// The disk cannot read some of what it holds.
   void BitsFlipped(Shadow& disk) { flipped_ = disk.damaged = true; }
+  /// The entry at this boundary of a log on `disk` is about to be damaged.
+  void EntryDamaged(const Shadow& disk, EmbeddedLog& log, Offset at);
   void StreamDeleted(const std::string& stream) { deleted_.insert(stream); }
   bool WasDeleted(const std::string& stream) const { return deleted_.contains(stream); }
   /// What this disk acknowledged after `since` and the core does not hold is gone.

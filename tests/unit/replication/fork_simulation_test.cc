@@ -262,30 +262,6 @@ TEST(Fork, WhatCannotBeComparedAndWasNotAcknowledgedIsSentAgain) {
   }
 }
 
-// Two machines ran one store: what each wrote at offset 10 differs, and here it is damaged. The replica's must not pass
-// for it, or the loss would go unseen.
-TEST(Fork, WhatIsDamagedIsNotTakenForWhatTheReplicaHolds) {
-  for (const auto& [damaged, trimmed] : {std::pair(false, false), {true, false}, {true, true}}) {
-    for (int64_t remembered : {10, 14, 15}) {
-      SCOPED_TRACE(fmt::format("damaged: {}, trimmed: {}, acknowledged up to {}", damaged, trimmed, remembered));
-      Pair p;
-      for (MemoryLog* log : {&p.source_log, &p.replica_log}) log->AppendBatch(10, "common");
-      p.source_log.AppendGap(20, damaged ? kDamaged : "dropped for space");
-      p.source_log.AppendBatch(3, "ours");
-      p.replica_log.AppendBatch(5, "theirs, or what was here");
-      if (trimmed) p.sink.start_held = p.replica_log.end();
-      p.source.remembered = Offset(remembered);
-      Resume resume(p.source, p.sink);
-      if (damaged && remembered < 15) {
-        ASSERT_EQ(resume.sender.state(), Sender::State::kForked);
-        EXPECT_EQ(resume.sender.fork()->offset, Offset(10));
-      } else {
-        EXPECT_EQ(resume.sender.state(), Sender::State::kStreaming);
-      }
-    }
-  }
-}
-
 TEST(Fork, TrimmedWhileLooking) {
   Pair p;
   for (int i = 0; i < 100; ++i) {

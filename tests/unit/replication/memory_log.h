@@ -21,9 +21,6 @@ inline LogId TestLogId(uint8_t n) {
   return *LogId::FromBytes(std::string(16, static_cast<char>(n)));
 }
 
-/// Body of a gap for what cannot be read any more.
-inline constexpr std::string_view kDamaged = "damaged";
-
 class MemoryLog {
  public:
   struct Stored {
@@ -56,9 +53,7 @@ class MemoryLog {
   void AppendBatch(int64_t records, std::string body) {
     Append(EntryKind::kBatch, end() + records, Bytes(std::move(body)));
   }
-  void AppendGap(int64_t records, std::string_view why = "gap") {
-    Append(EntryKind::kGap, end() + records, Bytes(std::string(why)));
-  }
+  void AppendGap(int64_t records) { Append(EntryKind::kGap, end() + records, Bytes(std::string("gap"))); }
   /// A batch, or now and then a gap, of up to `size_max` bytes.
   void AppendRandom(SeededRandom& random, size_t size_max) {
     if (random.OneIn(8)) return AppendGap(static_cast<int64_t>(random.Between(1, 50)));
@@ -122,8 +117,7 @@ class LogSource : public FlowSource {
     for (size_t i = log_.IndexOf(from); i < log_.entries().size() && (entries.empty() || bytes < max_bytes);
          ++i) {
       const MemoryLog::Stored& e = log_.entries()[i];
-      entries.push_back({e.kind, std::max(from, e.from), e.to, e.hash_after, compressible, e.body,
-                         e.body.view() == kDamaged});
+      entries.push_back({e.kind, std::max(from, e.from), e.to, e.hash_after, compressible, e.body});
       bytes += e.body.size();
     }
     return entries;
