@@ -27,7 +27,7 @@ TEST(SimulationTest, EveryRuleHoldsForFixedSeeds) {
 TEST(SimulationTest, WhatWasFoundStaysFixed) {
   for (uint64_t seed : std::initializer_list<uint64_t>{236, 520, 680, 767, 850, 2034, 20797, 30218, 200107, 200241,
                                                        203321, 1001018, 3001246, 3001745, 3001825, 4005428,
-                                                       5000276, 503882898735559}) {
+                                                       5000276, 5005302, 503882898735559}) {
     ExpectEveryRule(seed);
     if (HasFailure()) return;
   }

@@ -283,9 +283,11 @@ std::string World::Unsettled() {
       const LogOrigin& origin = flow.log->origin();
       EmbeddedLog* replica = edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
       if (replica == nullptr) return fmt::format("{}: no replica of {}", edge->name(), ToString(origin));
-      if (replica->state().end != flow.log->state().end) {
-        return fmt::format("{}: {} ends at {} of {}", edge->name(), ToString(origin), replica->state().end.value(),
-                           flow.log->state().end.value());
+      const LogState from = flow.log->state(), to = replica->state();
+      // The ends alone do not tell: a log that was just forked may end where the replica of the old one does.
+      if (from.position() != to.position()) {
+        return fmt::format("{}: {} ends at {} of {}, in log {} of {}", edge->name(), ToString(origin), to.end.value(),
+                           from.end.value(), to.id.hex(), from.id.hex());
       }
     }
   }
