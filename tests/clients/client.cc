@@ -80,6 +80,11 @@ Client Kafkajs() {
           .writes_null_headers = false};
 }
 
+Client FranzGo() {
+  return {
+      .name = "franz_go", .command = {std::string(kFetched) + "/go/client"}, .missing = MissingPart("go")};
+}
+
 SpawnOptions CommandLine(const Client& client, const std::string& command, const ClientOptions& options) {
   SpawnOptions spawn{client.command, client.environment};
   spawn.args.push_back(command);
@@ -98,7 +103,8 @@ bool Has(std::string_view kind, const std::vector<Event>& events) {
 
 const std::vector<Client>& Clients() {
   static const auto* clients = new std::vector<Client>{
-      Librdkafka(), Kcat(), Java(), KafkaPython(), Python("confluent_kafka", "confluent"), Kafkajs()};
+      Librdkafka(), Kcat(),   Java(), KafkaPython(), Python("confluent_kafka", "confluent"),
+      Kafkajs(),    FranzGo()};
   return *clients;
 }
 
