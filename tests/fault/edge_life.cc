@@ -49,6 +49,7 @@ EdgeLife::~EdgeLife() {
 
 absl::Status EdgeLife::Open(bool compare) {
   failed_ = false;
+  started_well_ = false;
   SELVAGE_ASSIGN_OR_RETURN(engine_, RocksDbStore::Open(engine_options_));
   if (compare) SELVAGE_RETURN_IF_ERROR(mirror_.Compare(*engine_));
   store_ = std::make_unique<MirroredStore>(*engine_, mirror_, options_.sync,
@@ -58,7 +59,9 @@ absl::Status EdgeLife::Open(bool compare) {
   edge_ = std::make_unique<EdgeState>(*state_, "test");
   SELVAGE_RETURN_IF_ERROR(edge_->Open({}));
   groups_ = std::make_unique<kafka::GroupService>(*state_);
-  return groups_->Open();
+  SELVAGE_RETURN_IF_ERROR(groups_->Open());
+  started_well_ = !disk_->struck();
+  return absl::OkStatus();
 }
 
 void EdgeLife::Close() {

@@ -90,6 +90,8 @@ class EdgeLife {
   bool usable() const { return disk_->powered() && !failed_ && !disk_->struck(); }
   /// The node says that it must stop.
   bool failed() const { return failed_; }
+  /// Nothing had gone wrong on the disk when it had started.
+  bool started_well() const { return started_well_; }
   bool running() const { return edge_ != nullptr; }
   uint64_t acknowledged_writes() const { return acknowledged_writes_; }
 
@@ -157,6 +159,7 @@ class EdgeLife {
   NodeState::Options node_options_;
 
   std::atomic<bool> failed_{false};
+  bool started_well_ = false;
   std::unique_ptr<RocksDbStore> engine_;
   std::unique_ptr<MirroredStore> store_;
   std::unique_ptr<NodeState> state_;
