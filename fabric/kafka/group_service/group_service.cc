@@ -1,10 +1,13 @@
 #include "fabric/kafka/group_service/group_service.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/group/stored.h"
+#include "fabric/storage/commit.h"
 #include "fabric/storage/committer.h"
 
 namespace selvage::kafka {
@@ -16,10 +19,10 @@ namespace {
 constexpr ErrorCode kStopped = ErrorCode::kCoordinatorNotAvailable;
 constexpr size_t kWriteOverhead = 64;
 
-/// Above every key: a group's name is shorter than the largest length that a key begins with.
-const std::string& AboveAllKeys() {
-  static const std::string kTop(5, '\xff');
-  return kTop;
+/// The group that a key is of.
+std::string GroupOf(std::string_view key) {
+  auto parsed = group::ParseKey(key);
+  return parsed.ok() ? parsed->group : "unknown";
 }
 
 }  // namespace
@@ -86,19 +89,41 @@ GroupService::~GroupService() {
 
 absl::Status GroupService::Open() {
   absl::MutexLock lock(&mutex_);
-  auto cursor = node_.store().Scan(Family::kGroup, "", AboveAllKeys());
-  for (cursor->Seek(""); cursor->Valid(); cursor->Next()) Restore(cursor->key(), cursor->value());
+  auto unreadable =
+      ForEachStoredDocument(node_.store(), [this](std::string_view key, std::string_view document) {
+        mutex_.AssertHeld();
+        Restore(key, document);
+      });
+  if (!unreadable.ok()) return Annotate(unreadable.status(), "reading the consumer groups");
+  if (*unreadable) SELVAGE_RETURN_IF_ERROR(GiveUp(**unreadable));
   if (const int64_t newest_ms = coordinator_.newest_ms(); newest_ms > 0) node_.logs().AgesGoOnFrom(newest_ms);
-  return Annotate(cursor->status(), "reading the consumer groups");
+  return absl::OkStatus();
+}
+
+/// Goes on without the documents that cannot be read: streams do not wait for them.
+absl::Status GroupService::GiveUp(const UnreadableDocuments& unreadable) {
+  const std::string from = unreadable.after.empty() ? "the first" : GroupOf(unreadable.after);
+  const std::string to = unreadable.before.empty() ? "the last" : GroupOf(unreadable.before);
+  node_.alarms().Report(
+      {"group_damaged", "several",
+       fmt::format("a part of what is stored of the consumer groups from {} to {}, in order of "
+                   "their names' length and bytes, is damaged: {}",
+                   from, to, selvage::Describe(unreadable.error)),
+       "what they committed there is lost: compare selvagectl group describe, and set their offsets "
+       "with selvagectl group reset",
+       false});
+  return Annotate(
+      selvage::Commit(node_.committer(),
+                      [&](WriteBatch& batch) { return StageReadableDocuments(node_.store(), batch); }),
+      "storing the consumer groups that can be read");
 }
 
 void GroupService::Restore(std::string_view key, std::string_view value) {
   // Timers begin anew; the wall time is not looked at.
   const absl::Status restored = coordinator_.Restore(key, value, {node_.clock().Monotonic(), 0});
   if (restored.ok()) return;
-  auto parsed = group::ParseKey(key);
   node_.alarms().Report(
-      {"group_damaged", parsed.ok() ? parsed->group : "unknown", std::string(restored.message()),
+      {"group_damaged", GroupOf(key), std::string(restored.message()),
        "what the group committed there is lost: set its offsets with selvagectl group reset", false});
 }
 

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "fabric/control/node_state.h"
 #include "fabric/kafka/group/coordinator.h"
+#include "fabric/kafka/group_service/stored_documents.h"
 
 namespace selvage::kafka {
 
@@ -40,8 +41,8 @@ class GroupService {
   GroupService(const GroupService&) = delete;
   GroupService& operator=(const GroupService&) = delete;
 
-  /// Takes over what is stored; once, before anything else. A document that cannot be understood is left out,
-  /// with the alarm "group_damaged". Errors: those of the store.
+  /// Takes over what is stored; once, before anything else. What cannot be read or understood is left out, with the alarm
+  /// "group_damaged". Errors: those of the store but kDataLoss.
   absl::Status Open();
 
   group::RequestId Join(group::JoinRequest request, Done<group::JoinAnswer> done);
@@ -92,6 +93,7 @@ class GroupService {
   template <class Answer, class Enter>
   group::RequestId Ask(Done<Answer> done, Answer when_stopped, Enter enter);
   group::Instant Now() const;
+  absl::Status GiveUp(const UnreadableDocuments& unreadable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Restore(std::string_view key, std::string_view value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Hands over what is to be written; what may be answered.
   Calls TakeReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
