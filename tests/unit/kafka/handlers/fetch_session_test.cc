@@ -70,7 +70,8 @@ TEST_F(FetchSessionTest, OnlyWhatHasNewsIsInTheAnswer) {
 TEST_F(FetchSessionTest, WhatTheClientDidNotTakeIsSentAgain) {
   world_.Write("t", {"a"}, 1, 1);
   Begin();
-  // It went back to where it had begun, which is where the session still stands: nothing changed for it to name.
+  // It went back to where it had begun, which is where the session still stands: nothing changed for it to
+  // name.
   EXPECT_THAT(PartitionsOf(Fetch({}, 60'000)), ElementsAre(1));
   EXPECT_THAT(PartitionsOf(Fetch({})), ElementsAre(1));
   EXPECT_THAT(PartitionsOf(Fetch({Asked(1, 1)})), IsEmpty());
@@ -166,6 +167,52 @@ TEST_F(FetchSessionTest, ATopicMadeAgainIsFound) {
     return !response.responses.empty() && response.responses[0].topic == "t" &&
            !response.responses[0].partitions[0].records.empty();
   }));
+}
+
+/// A topic of which the log changes, as at the core when an edge gets another slot.
+class MovingTopics : public Topics {
+ public:
+  absl::StatusOr<Log*> FindForReading(const std::string&, int32_t) override { return log; }
+  std::vector<Topic> List() override { return {}; }
+  absl::StatusOr<Topic> Find(const std::string&) override { return unneeded_; }
+  absl::StatusOr<Log*> FindForWriting(const std::string&, int32_t) override { return unneeded_; }
+  absl::StatusOr<Topic> Create(v1::StreamDefinition, bool) override { return unneeded_; }
+  absl::StatusOr<Topic> Set(const v1::SetStreamRequest&) override { return unneeded_; }
+  absl::Status AddPartitions(const std::string&, int32_t, bool) override { return unneeded_; }
+  absl::Status Delete(const std::string&) override { return unneeded_; }
+
+  Log* log = nullptr;
+
+ private:
+  const absl::Status unneeded_ = absl::UnimplementedError("not needed");
+};
+
+TEST_F(FetchSessionTest, ATopicThatMovedToAnotherLogIsFoundWithinHalfAMinute) {
+  world_.MakeTopic("moved", 1);
+  world_.Write("t", {"a"});
+  world_.Write("moved", {"b", "c"});
+  MovingTopics topics;
+  topics.log = &world_.LogOf("t");
+  FetchSession session(1);
+  FetchRequest request;
+  request.topics.push_back({"rig.t", {}, {Asked(0, 0)}});
+  session.Update(request);
+  absl::Duration now;
+  EXPECT_FALSE(session.ResolveAll(topics, now)) << "nothing is looked for any more";
+  auto high_watermark = [&] {
+    int64_t at = -1;
+    session.ForEach(
+        [&](FetchedPartition& partition) { at = partition.Read(1 << 20, true).row.high_watermark; });
+    return at;
+  };
+  EXPECT_EQ(high_watermark(), 1);
+  EXPECT_THAT(session.ready().Take(), testing::SizeIs(1));
+
+  topics.log = &world_.LogOf("moved");
+  now += absl::Seconds(30);
+  EXPECT_FALSE(session.ResolveAll(topics, now));
+  EXPECT_EQ(high_watermark(), 2);
+  EXPECT_THAT(session.ready().Take(), testing::SizeIs(1)) << "there may be something to read";
 }
 
 }  // namespace
