@@ -86,16 +86,20 @@ std::string Describe(const ExitStatus& status) {
 absl::StatusOr<MemoryUse> MemoryOf(pid_t pid) {
   std::ifstream status(fmt::format("/proc/{}/status", pid));
   MemoryUse use;
+  bool alive = false;  // a zombie has no such lines
   std::string line;
   while (std::getline(status, line)) {
     std::istringstream words(line);
     std::string name;
     int64_t kibibytes = 0;
     if (!(words >> name >> kibibytes)) continue;
-    if (name == "VmRSS:") use.resident_bytes = kibibytes << 10;
+    if (name == "VmRSS:") {
+      use.resident_bytes = kibibytes << 10;
+      alive = true;
+    }
     if (name == "RssAnon:") use.anonymous_bytes = kibibytes << 10;
   }
-  if (use.resident_bytes == 0) return GoneError(pid);
+  if (!alive) return GoneError(pid);
   return use;
 }
 

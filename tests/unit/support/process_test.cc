@@ -133,7 +133,8 @@ TEST_F(ProcessTest, MeasuresMemoryAndProcessorTime) {
   const auto memory = child->Memory();
   ASSERT_TRUE(memory.ok()) << memory.status();
   EXPECT_GT(memory->anonymous_bytes, 0);
-  EXPECT_GT(memory->resident_bytes, memory->anonymous_bytes);
+  // Equal when the machine was short of memory and took the pages of the program file back.
+  EXPECT_GE(memory->resident_bytes, memory->anonymous_bytes);
   EXPECT_LT(memory->resident_bytes, 64 << 20);
   const auto time = child->CpuTime();
   ASSERT_TRUE(time.ok()) << time.status();
