@@ -6,6 +6,7 @@
 
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/base/names.h"
 #include "fabric/kafka/group/stored.h"
 #include "fabric/storage/commit.h"
 #include "fabric/storage/committer.h"
@@ -210,9 +211,8 @@ void GroupService::ForgetStream(const std::string& stream) {
     if (stopped_) return;
     coordinator_.ForgetTopics([&](const std::string& topic) {
       if (topic == stream) return true;
-      // A stream of its own may end like an origin topic of this one.
-      return topic.size() > suffix.size() &&
-             topic.compare(topic.size() - suffix.size(), suffix.size(), suffix) == 0 &&
+      // A stream of its own, or an origin topic of one, may end like an origin topic of this one.
+      return topic.ends_with(suffix) && IsDnsLabel(std::string_view(topic).substr(0, topic.size() - suffix.size())) &&
              !node_.catalog().Find(topic);
     });
     calls = TakeReady();
