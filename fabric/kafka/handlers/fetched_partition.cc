@@ -77,7 +77,8 @@ FetchedPartition::Found FetchedPartition::Read(size_t bytes_max, bool first) {
   }
   const size_t own_max = static_cast<size_t>(std::max(asked_.partition_max_bytes, 0));
   const absl::Status read = ReadBatches(std::min(bytes_max, own_max), first, found);
-  if (!read.ok()) found.row.error_code = CodeOf(read);
+  // Clients drop the records of a row with an error: what is before the damage goes first, without one.
+  if (!read.ok() && found.row.records.empty()) found.row.error_code = CodeOf(read);
   return found;
 }
 

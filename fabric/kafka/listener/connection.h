@@ -57,7 +57,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
     Call call;
     const ServedApi* api = nullptr;
-    std::string_view refused;  ///< why there is no api; empty otherwise
     RequestMemory* memory = nullptr;  ///< from which it holds so much
     size_t held = 0;
     bool done = false;
