@@ -34,6 +34,7 @@ constexpr Row kCodes[] = {
     {"corrupt_entry", ErrorCode::kKafkaStorageError},
     {"corrupt_batch", ErrorCode::kCorruptMessage},
     {"batch_too_large", ErrorCode::kMessageTooLarge},
+    {"invalid_acks", ErrorCode::kInvalidRequiredAcks},
     {"invalid_record", ErrorCode::kInvalidRecord},
     {"keyless_record", ErrorCode::kInvalidRecord},
     {"unsupported_format", ErrorCode::kUnsupportedForMessageFormat},

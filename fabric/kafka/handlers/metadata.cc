@@ -73,6 +73,7 @@ Awaitable<MetadataResponse> Handle(Context& context, Call& call, MetadataRequest
       row = Describe(context, *topic);
     } else {
       row.error_code = CodeOf(topic.status());
+      context.metrics.CountError(topic.status());
     }
   }
   co_return response;

@@ -33,7 +33,8 @@ struct Outcome {
   }
 };
 
-void Refuse(Partition& row, const absl::Status& why) {
+void Refuse(Partition& row, const absl::Status& why, Metrics& metrics) {
+  metrics.CountError(why);
   row.error_code = CodeOf(why);
   row.base_offset = -1;
   row.error_message = MessageOf(why);
@@ -60,27 +61,27 @@ Awaitable<void> Append(Context& context, Call& call, const std::string& topic, c
                        std::shared_ptr<Outcome> outcome, Partition& row) {
   row.index = in.index;
   auto log = context.topics.FindForWriting(topic, in.index);
-  if (!log.ok()) co_return Refuse(row, log.status());
+  if (!log.ok()) co_return Refuse(row, log.status(), context.metrics);
   auto header = Check(context, topic, call.version(), in.records);
-  if (!header.ok()) co_return Refuse(row, header.status());
+  if (!header.ok()) co_return Refuse(row, header.status(), context.metrics);
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   while (true) {
     outcome->under_way.fetch_add(1);
     absl::Status queued = (*log)->Append(
         std::string(in.records->view()),
-        [outcome, &row, log = *log](const absl::StatusOr<Appended>& appended) {
+        [outcome, &row, log = *log, &metrics = context.metrics](const absl::StatusOr<Appended>& appended) {
           if (appended.ok()) {
             row.base_offset = appended->base.value();
             row.log_start_offset = log->state().log_start().value();
           } else {
-            Refuse(row, appended.status());
+            Refuse(row, appended.status(), metrics);
           }
           outcome->Finish();
         });
     if (queued.ok()) co_return;
     outcome->Finish();
     const bool waits = ErrorKind(queued) == "overloaded" && SystemClock().Monotonic() < until && !call.is_closed();
-    if (!waits) co_return Refuse(row, queued);
+    if (!waits) co_return Refuse(row, queued, context.metrics);
     co_await call.closed()->Wait(kQueueFullPause);
   }
 }
@@ -100,11 +101,14 @@ absl::Status CheckRequest(const ProduceRequest& request) {
     return MakeError(absl::StatusCode::kUnimplemented, "transactions_unsupported", "transactions are not supported",
                      "leave transactional.id out; idempotent producers are supported");
   }
+  if (request.acks < -1 || request.acks > 1) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "invalid_acks", fmt::format("acks={}", request.acks),
+                     "use 0, 1 or all");
+  }
   return absl::OkStatus();
 }
 
 Awaitable<void> Produce(Context& context, Call& call, const ProduceRequest& request, std::shared_ptr<Outcome> outcome) {
-  const bool acks_known = request.acks >= -1 && request.acks <= 1;
   const absl::Status refused = CheckRequest(request);
   // Rows do not move once callbacks refer to them.
   outcome->response.responses.reserve(request.topic_data.size());
@@ -114,13 +118,12 @@ Awaitable<void> Produce(Context& context, Call& call, const ProduceRequest& requ
     rows.partition_responses.resize(topic.partition_data.size());
     for (size_t i = 0; i < topic.partition_data.size(); ++i) {
       Partition& row = rows.partition_responses[i];
-      if (refused.ok() && acks_known) {
+      if (refused.ok()) {
         co_await Append(context, call, topic.name, topic.partition_data[i], outcome, row);
         continue;
       }
       row.index = topic.partition_data[i].index;
-      Refuse(row, refused);
-      if (!acks_known) row.error_code = ErrorCode::kInvalidRequiredAcks;
+      Refuse(row, refused, context.metrics);
     }
   }
 }
