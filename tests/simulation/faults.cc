@@ -223,10 +223,10 @@ void World::EdgeCloned() {
   edges_.push_back(std::move(clone));
 }
 
-void World::CoreSetBack() {
+void World::CoreSetBack(std::optional<uint64_t> backup) {
   ledger_.SetBack(core_.shadow(), 0);
   core_.Regressed();
-  ledger_.CoreRegressed();
+  ledger_.CoreRegressed(backup);
 }
 
 void World::CoreRestored() {
@@ -238,14 +238,14 @@ void World::CoreRestored() {
   core_.Die("it is restored from a backup");
   core_.PutDisk(std::make_unique<SimDisk>(backup->image));
   core_.SetRestored();
+  CoreSetBack(backup->mark);
   backups_.erase(backup);
-  CoreSetBack();
 }
 
 void World::CoreDiskLost() {
   core_.Die("its disk is lost");
   core_.PutDisk(std::make_unique<SimDisk>());
-  CoreSetBack();
+  CoreSetBack(std::nullopt);
 }
 
 }  // namespace selvage::sim

@@ -65,7 +65,14 @@ void Ledger::HandOver(const Shadow& from, const Shadow& to, uint64_t until) {
   }
 }
 
-void Ledger::CoreRegressed() {
+void Ledger::CoreRegressed(std::optional<uint64_t> backup) {
+  // It has again what it held before it was lost, and an edge has meanwhile forked against what there was instead.
+  if (backup && core_regressed_ && *backup < *core_regressed_) {
+    for (const auto& [edge, forked] : forked_) {
+      if (forked >= *core_regressed_) may_repeat_.insert(edge);
+    }
+  }
+  core_regressed_ = mark();
   for (auto& [number, payload] : payloads_) {
     if (payload.delivered) payload.regressed = true;
     payload.delivered = false;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -47,9 +48,8 @@ struct Shadow {
 /// - a log is contiguous: each entry follows the one before in offset, chain hash and leader epoch; holes are gaps;
 /// - a replica holds only entries that a source of that log had synced, byte for byte, at that place of its chain;
 /// - what was visible before a crash is there after it;
-/// - a record is in one place at the core, at the offset that was acknowledged. Two things are sent again rather than
-///   lost: what an edge that was set back cannot compare, because the core trimmed it meanwhile; and what a copy of a
-///   store still holds after another copy forked and delivered it in its new log;
+/// - a record is in one place at the core, at the offset that was acknowledged. docs/reliability.md lists what is sent
+///   again rather than lost;
 /// - a gap has a reason that something in this run gave;
 /// - an offset that a consumer committed is there, or one that it committed later.
 class Ledger {
@@ -75,8 +75,9 @@ class Ledger {
   void Excuse(const Shadow& disk, uint64_t since);
   /// What was acknowledged on one disk counts as acknowledged on its copy as well.
   void HandOver(const Shadow& from, const Shadow& to, uint64_t until);
-  /// The core holds less than it acknowledged: what edges no longer hold may be missing.
-  void CoreRegressed();
+  /// The core holds less than it acknowledged: what edges no longer hold may be missing. `backup`: the mark of the
+  /// backup it is restored from; nothing when its disk was lost.
+  void CoreRegressed(std::optional<uint64_t> backup);
 
   // Producers. A payload is one batch, named by the timestamp of its first record.
   uint64_t NextPayload() { return ++last_payload_; }
@@ -144,7 +145,8 @@ class Ledger {
   std::map<std::string, uint64_t> forked_;  // edges, with the mark of when their logs last got new ids
   std::set<std::string> lost_tails_;        // edges that lost the end of a log
   std::set<LogNumber> held_at_core_;        // the core's logs whose end was ever damaged
-  std::set<std::string> may_repeat_;        // edges of which a copy from before a fork is at work
+  std::set<std::string> may_repeat_;        // edges of which a copy from before a fork is at work, or the core's is
+  std::optional<uint64_t> core_regressed_;  // the mark of when the core last held less than before
   std::set<uint64_t> repeated_;  // payloads that were sent again, as they may be
   bool tails_lost_ = false;
   bool flipped_ = false;

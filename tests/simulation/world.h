@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -96,7 +97,7 @@ class World {
   void RestartSoon(SimNode& node);
   absl::Duration Soon(int64_t min_ms, int64_t max_ms);
   v1::StreamDefinition Definition(int number, v1::Direction direction);
-  void CoreSetBack();
+  void CoreSetBack(std::optional<uint64_t> backup);
 
   Timeline time_;
   test::SeededRandom random_;
