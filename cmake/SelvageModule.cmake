@@ -77,7 +77,7 @@ function(selvage_test)
   if(SELVAGE_SANITIZE STREQUAL "thread")
     target_link_libraries(${T_NAME} PRIVATE selvage_tsan_mutex)
     set_tests_properties(${T_NAME} PROPERTIES ENVIRONMENT
-                         "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
+                         "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:history_size=7")
   elseif(SELVAGE_SANITIZE MATCHES "address")
     set_tests_properties(${T_NAME} PROPERTIES ENVIRONMENT
                          "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp")
