@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "fabric/storage/engine_log.h"
+
 namespace selvage::internal {
 namespace {
 
@@ -44,8 +46,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksDbOptions& options) {
 
   db.max_background_jobs = 2;
   db.avoid_unnecessary_blocking_io = true;  // whoever drops a cursor does not wait for files to be deleted
-  db.keep_log_file_num = 4;
-  db.max_log_file_size = kMiB;
+  db.info_log = std::make_shared<EngineLog>();
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   return db;
