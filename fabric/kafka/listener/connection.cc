@@ -17,6 +17,9 @@
 namespace selvage::kafka {
 namespace {
 
+/// A request is read in pieces of so many bytes. Each has its own time to arrive, so that slow is not the same as stuck.
+constexpr size_t kPiece = 64u << 10;
+
 int64_t NowNs() { return absl::ToInt64Nanoseconds(SystemClock().Monotonic()); }
 
 }  // namespace
@@ -45,8 +48,21 @@ void Connection::Close() {
 }
 
 void Connection::CloseIfStale(absl::Duration now) {
-  const absl::Duration quiet = now - absl::Nanoseconds(active_ns_.load());
-  if (quiet > (arriving_ ? shared_.options.request_timeout : shared_.options.idle_timeout)) Close();
+  const int64_t active_ns = active_ns_;
+  const absl::Duration quiet = now - absl::Nanoseconds(active_ns);
+  if (!arriving_) {
+    if (quiet > shared_.options.idle_timeout) Close();
+    return;
+  }
+  const RequestMemory* memory = arriving_into_;
+  const bool others_wait = memory != nullptr && memory->contended();
+  if (quiet > (others_wait ? shared_.options.contended_timeout : shared_.options.request_timeout)) {
+    boost::asio::post(strand_, [self = shared_from_this(), active_ns] {
+      if (!self->closed_ && self->arriving_ && self->active_ns_ == active_ns) {
+        self->Refuse("its request began and does not go on");
+      }
+    });
+  }
 }
 
 void Connection::CloseNow() {
@@ -68,14 +84,19 @@ void Connection::Refuse(std::string_view why) {
 Awaitable<bool> Connection::ReadExactly(char* into, size_t size) {
   boost::system::error_code error;
   auto token = boost::asio::redirect_error(boost::asio::use_awaitable, error);
-  const auto buffer = boost::asio::buffer(into, size);
-  if (tls_) {
-    co_await boost::asio::async_read(*tls_, buffer, token);
-  } else {
-    co_await boost::asio::async_read(socket_, buffer, token);
+  for (size_t have = 0; have < size; have += std::min(size - have, kPiece)) {
+    const auto buffer = boost::asio::buffer(into + have, std::min(size - have, kPiece));
+    size_t arrived;
+    if (tls_) {
+      arrived = co_await boost::asio::async_read(*tls_, buffer, token);
+    } else {
+      arrived = co_await boost::asio::async_read(socket_, buffer, token);
+    }
+    active_ns_ = NowNs();
+    shared_.received_bytes.Add(static_cast<double>(arrived));
+    if (error || closed_) co_return false;
   }
-  active_ns_ = NowNs();
-  co_return !error && !closed_;
+  co_return true;
 }
 
 Awaitable<bool> Connection::WriteAll(const std::vector<Bytes>& segments) {
@@ -135,22 +156,27 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::ReadRequest(Bytes& fram
     Refuse(fmt::format("a request of {} bytes; allowed are {}", size, shared_.options.request_max));
     co_return nullptr;
   }
-  const size_t held = co_await shared_.memory.Acquire(strand_, static_cast<size_t>(size));
+  RequestMemory& pool = static_cast<size_t>(size) <= kSmallRequest ? shared_.small_memory : shared_.large_memory;
+  arriving_ = false;  // while it waits for room, that is not the client's doing
+  const size_t held = co_await pool.Acquire(strand_, static_cast<size_t>(size));
   std::shared_ptr<Slot> slot;
   if (!closed_) {
+    active_ns_ = NowNs();
+    arriving_into_ = &pool;
+    arriving_ = true;
     auto memory = std::make_shared_for_overwrite<char[]>(static_cast<size_t>(size));
     if (co_await ReadExactly(memory.get(), static_cast<size_t>(size))) {
-      shared_.received_bytes.Add(4 + size);
       const std::string_view view(memory.get(), static_cast<size_t>(size));
       frame = Bytes(std::move(memory), view);
       slot = MakeSlot(frame);
     }
   }
   arriving_ = false;
+  arriving_into_ = nullptr;
   if (slot == nullptr) {
-    shared_.memory.Release(held);
+    pool.Release(held);
   } else {
-    slot->memory = &shared_.memory;
+    slot->memory = &pool;
     slot->held = held;
   }
   co_return slot;

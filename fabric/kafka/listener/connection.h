@@ -20,11 +20,16 @@
 
 namespace selvage::kafka {
 
+/// Bytes. Most requests are smaller; they never wait for room behind the ones that are not, so that heartbeats arrive
+/// however much is being produced.
+inline constexpr size_t kSmallRequest = 64u << 10;
+
 /// What the connections of a listener share.
 struct Shared {
   const Listener::Options& options;
   Context& context;
-  RequestMemory& memory;
+  RequestMemory& small_memory;  ///< of requests up to kSmallRequest
+  RequestMemory& large_memory;
   Counter requests_refused;
   Counter received_bytes;
   Counter sent_bytes;
@@ -88,6 +93,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closed_ = false;
   std::atomic<int64_t> active_ns_;     // when something was read or written last
   std::atomic<bool> arriving_{false};  // a request has begun
+  std::atomic<const RequestMemory*> arriving_into_{nullptr};  // null until its size is known
 };
 
 }  // namespace selvage::kafka

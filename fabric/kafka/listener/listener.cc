@@ -22,7 +22,7 @@ using asio::ip::tcp;
 
 namespace {
 
-constexpr absl::Duration kSweepEvery = absl::Seconds(5);
+constexpr absl::Duration kSweepEvery = absl::Seconds(1);
 /// Between accepting again after the system ran out of descriptors.
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 
@@ -57,7 +57,8 @@ class Listener::Server {
  public:
   explicit Server(Options options)
       : options_(std::move(options)),
-        memory_(options_.memory_max),
+        small_memory_(options_.memory_max / 4),
+        large_memory_(options_.memory_max - options_.memory_max / 4),
         pool_(options_.threads),
         acceptor_(asio::make_strand(pool_)) {}
   ~Server() { Stop(); }
@@ -84,7 +85,7 @@ class Listener::Server {
   void Serve(Context& context) {
     Metrics& metrics = context.metrics;
     shared_.emplace(Shared{
-        options_, context, memory_,
+        options_, context, small_memory_, large_memory_,
         metrics.AddCounter("selvage_kafka_refused_total",
                            "Connections of Kafka clients that were closed because of what they sent"),
         metrics.AddCounter("selvage_kafka_received_bytes_total", "Bytes of requests of Kafka clients"),
@@ -190,7 +191,8 @@ class Listener::Server {
   }
 
   const Options options_;
-  RequestMemory memory_;
+  RequestMemory small_memory_;
+  RequestMemory large_memory_;
   std::optional<Shared> shared_;
   std::unique_ptr<Gauge> open_;
   std::unique_ptr<asio::ssl::context> tls_;  // like tls_files_ the acceptor's alone, once it serves

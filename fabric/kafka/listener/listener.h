@@ -24,10 +24,11 @@ class Listener {
     std::optional<TlsFiles> tls;
     size_t connections_max = 10'000;
     size_t request_max = 16u << 20;  ///< bytes of one request
-    size_t memory_max = 64u << 20;   ///< bytes of all requests that are read or handled
+    size_t memory_max = 64u << 20;   ///< bytes of all requests that are read or handled; a quarter of it is for small ones
     size_t responses_max = 64;       ///< requests of one connection that wait for their response
     absl::Duration idle_timeout = absl::Minutes(10);
-    absl::Duration request_timeout = absl::Seconds(30);  ///< for a request to arrive, once it has begun
+    absl::Duration request_timeout = absl::Seconds(30);  ///< for each 64 KiB of a request that has begun
+    absl::Duration contended_timeout = absl::Seconds(2);  ///< the same, while others wait for the memory it holds
     size_t threads = 2;
   };
 

@@ -11,7 +11,7 @@
 
 namespace selvage::kafka {
 
-/// Bounds what the requests of all connections together hold in memory: a connection does not read on until there is
+/// Bounds what the requests of many connections together hold in memory: a connection does not read on until there is
 /// room, so TCP holds the client back. First come, first served. Safe to use from several threads.
 class RequestMemory {
  public:
@@ -45,9 +45,10 @@ class RequestMemory {
     }
   }
 
-  size_t held() const {
+  /// Whether a connection waits.
+  bool contended() const {
     absl::MutexLock lock(&mutex_);
-    return max_ - free_;
+    return !waiting_.empty();
   }
 
  private:

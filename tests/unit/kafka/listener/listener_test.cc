@@ -1,6 +1,5 @@
 #include "fabric/kafka/listener/listener.h"
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
@@ -18,6 +17,7 @@
 #include "fabric/kafka/protocol/produce.h"
 #include "fabric/security/pki.h"
 #include "tests/support/eventually.h"
+#include "tests/support/raw_kafka_client.h"
 #include "tests/support/test_dir.h"
 #include "tests/unit/kafka/handlers/handler_world.h"
 
@@ -27,78 +27,10 @@ namespace {
 
 using boost::asio::ip::tcp;
 using selvage::test::Eventually;
+using selvage::test::KafkaFrame;
+using RawClient = selvage::test::RawKafkaClient;
 
 constexpr absl::Duration kSoon = absl::Seconds(20);
-
-/// A client that sends bytes as it is told. Reads give up after a while.
-class RawClient {
- public:
-  explicit RawClient(uint16_t port) : socket_(io_) {
-    socket_.connect({boost::asio::ip::make_address("127.0.0.1"), port}, error_);
-    const timeval timeout{20, 0};
-    setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-  }
-
-  bool connected() const { return !error_; }
-  void Send(std::string_view bytes) {
-    boost::system::error_code ignored;  // it may be closed already
-    boost::asio::write(socket_, boost::asio::buffer(bytes.data(), bytes.size()), ignored);
-  }
-  template <class Request>
-  void Ask(const Request& request, int16_t version, int32_t correlation_id) {
-    const auto frame =
-        EncodeRequest({static_cast<int16_t>(Request::kApi), version, correlation_id, "raw"}, request);
-    std::string bytes;
-    for (const Bytes& segment : frame.value()) bytes += segment.view();
-    Send(bytes);
-  }
-  /// The next response without its size; nothing when the connection ended.
-  std::optional<std::string> Receive() {
-    char prefix[4];
-    if (!ReadInto(prefix, 4)) return std::nullopt;
-    std::string body(static_cast<size_t>(LoadBig<int32_t>(prefix)), '\0');
-    if (!ReadInto(body.data(), body.size())) return std::nullopt;
-    return body;
-  }
-  int32_t ReceiveId() {
-    const auto body = Receive();
-    return body ? LoadBig<int32_t>(body->data()) : -1;
-  }
-  template <class Response>
-  Response ReceiveAs(int16_t version) {
-    Reader in(Bytes(Receive().value_or("")));
-    (void)DecodeResponseHeader(Response::kApi, version, in);
-    auto response = Decode<Response>(in, version);
-    EXPECT_TRUE(response.ok()) << Describe(response.status());
-    return response.ok() ? *std::move(response) : Response();
-  }
-  /// Whether the other end closes, and sends nothing before.
-  bool IsClosed() {
-    char byte;
-    return !ReadInto(&byte, 1) && error_ != boost::asio::error::would_block &&
-           error_ != boost::asio::error::try_again;
-  }
-  void Close() { socket_.close(error_); }
-
- private:
-  bool ReadInto(char* into, size_t size) {
-    // Plain reads, since only they respect the timeout.
-    for (size_t have = 0; have < size;) {
-      const ssize_t got = ::recv(socket_.native_handle(), into + have, size - have, 0);
-      if (got <= 0) {
-        error_ = got == 0 ? boost::asio::error::make_error_code(boost::asio::error::eof)
-                          : boost::system::error_code(errno, boost::system::system_category());
-        return false;
-      }
-      have += static_cast<size_t>(got);
-    }
-    return true;
-  }
-
-  boost::asio::io_context io_;
-  boost::system::error_code error_;
-  tcp::socket socket_;
-};
 
 class ListenerTest : public testing::Test {
  protected:
@@ -134,6 +66,11 @@ class ListenerTest : public testing::Test {
     const std::string text = "\n" + world_.metrics().Text();
     const size_t at = text.find("\n" + series + " ");
     return at == std::string::npos ? -1 : std::stod(text.substr(at + series.size() + 2));
+  }
+  /// The first half of a request of 140,000 bytes; returns when the listener has it.
+  void SendHalf(RawClient& client) {
+    client.Send(std::string("\0\x02\x22\xe0\0\0\0\x07\0\0\0\x01", 12) + std::string(70'000, 'x'));
+    EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_received_bytes_total") >= 64 << 10; }));
   }
   /// Another client, who was there before, is served as ever.
   void ExpectServed(RawClient& client) {
@@ -182,10 +119,7 @@ TEST_F(ListenerTest, WithoutAcksNothingIsAnsweredAndLaterRequestsAre) {
 TEST_F(ListenerTest, ARequestMayArriveInPieces) {
   Serve();
   RawClient client = Connect();
-  const auto frame = EncodeRequest({18, 0, 5, "raw"}, ApiVersionsRequest());
-  std::string bytes;
-  for (const Bytes& segment : *frame) bytes += segment.view();
-  for (char byte : bytes) client.Send(std::string_view(&byte, 1));
+  for (char byte : KafkaFrame(ApiVersionsRequest(), 0, 5)) client.Send(std::string_view(&byte, 1));
   EXPECT_EQ(client.ReceiveId(), 5);
 }
 
@@ -269,6 +203,55 @@ TEST_F(ListenerTest, OneThatNeverFinishesItsRequestIsCut) {
   RawClient slow = Connect();
   slow.Send(std::string("\0\0\x10\0", 4));
   EXPECT_TRUE(slow.IsClosed());
+  EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_refused_total") == 1; }));
+}
+
+TEST_F(ListenerTest, OneThatIsSlowAndSteadyIsServed) {
+  Listener::Options options;
+  options.request_timeout = absl::Seconds(2);
+  Serve(std::move(options));
+  RawClient slow = Connect();
+  const std::string bytes = KafkaFrame(ToProduce(std::string(900'000, 'x')), 7, 5);
+  // Longer than the timeout, each part of it well within.
+  const absl::Duration pause = absl::Seconds(4) / (bytes.size() / (32 << 10));
+  for (size_t sent = 0; sent < bytes.size(); sent += 32 << 10) {
+    slow.Send(std::string_view(bytes).substr(sent, 32 << 10));
+    absl::SleepFor(pause);
+  }
+  EXPECT_EQ(slow.ReceiveId(), 5);
+}
+
+TEST_F(ListenerTest, HalfARequestGivesWayToThoseWhoWaitForItsMemory) {
+  Listener::Options options;
+  options.memory_max = 200'000;
+  options.request_max = 150'000;
+  options.contended_timeout = absl::Milliseconds(100);
+  Serve(std::move(options));
+  RawClient half = Connect();
+  SendHalf(half);
+  RawClient other = Connect();
+  other.Ask(ToProduce(std::string(100'000, 'x')), 7, 2);
+  EXPECT_EQ(other.ReceiveId(), 2);
+  EXPECT_TRUE(half.IsClosed());
+  EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_refused_total") == 1; }));
+}
+
+TEST_F(ListenerTest, SmallRequestsDoNotWaitBehindLargeOnes) {
+  Listener::Options options;
+  options.memory_max = 200'000;
+  options.request_max = 150'000;
+  options.contended_timeout = absl::Hours(1);
+  options.request_timeout = absl::Hours(1);
+  Serve(std::move(options));
+  RawClient half = Connect();
+  SendHalf(half);
+  RawClient waiting = Connect();
+  waiting.Ask(ToProduce(std::string(100'000, 'x')), 7, 2);
+  RawClient other = Connect();
+  for (int i = 0; i < 20; ++i) ExpectServed(other);
+  EXPECT_EQ(world_.LogOf("t").state().end, Offset(0));
+  half.Close();
+  EXPECT_EQ(waiting.ReceiveId(), 2);
 }
 
 TEST_F(ListenerTest, MoreConnectionsThanAllowedAreClosed) {
@@ -304,7 +287,7 @@ TEST_F(ListenerTest, MemoryOfRequestsIsBoundedAndAllAreServed) {
   options.memory_max = 200'000;
   options.request_max = 150'000;
   Serve(std::move(options));
-  // Each holds half of the memory until it is complete: only two fit at a time.
+  // One fits at a time into the memory for large ones.
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 8; ++i) {
     clients.push_back(std::make_unique<RawClient>(listener_->port()));
@@ -387,9 +370,7 @@ class TlsClient {
   }
   /// The correlation id of the answer to a request.
   int32_t Ask() {
-    std::string bytes;
-    const auto frame = EncodeRequest({static_cast<int16_t>(ApiVersionsRequest::kApi), 0, 7, "tls"}, ApiVersionsRequest());
-    for (const Bytes& segment : frame.value()) bytes += segment.view();
+    const std::string bytes = KafkaFrame(ApiVersionsRequest(), 0, 7);
     boost::asio::write(stream_, boost::asio::buffer(bytes), error_);
     char answer[8] = {};
     if (!error_) boost::asio::read(stream_, boost::asio::buffer(answer), error_);
