@@ -7,6 +7,7 @@
 
 #include "fabric/base/check.h"
 #include "fabric/kafka/protocol/produce.h"
+#include "fabric/stream/log_format.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage::kafka::test {
@@ -122,6 +123,11 @@ int64_t HandlerWorld::Write(const std::string& topic, const std::vector<std::str
 
 Log& HandlerWorld::LogOf(const std::string& topic, int32_t partition) {
   return *topics_->FindForReading(topic, partition).value();
+}
+
+void HandlerWorld::Damage(const std::string& topic, Offset base) {
+  store_.Damage(Family::kLog, LogKey(LogOf(topic).number(), base));
+  Restart();
 }
 
 }  // namespace selvage::kafka::test

@@ -15,8 +15,8 @@
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
 #include "fabric/kafka/handlers/producer_ids.h"
-#include "fabric/storage/memory_store.h"
 #include "fabric/stream/record_batch.h"
+#include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
 
 namespace selvage::kafka::test {
@@ -68,6 +68,8 @@ class HandlerWorld {
   int64_t Write(const std::string& topic, const std::vector<std::string>& values,
                 int64_t first_timestamp = 1000, int32_t partition = 0);
   Log& LogOf(const std::string& topic, int32_t partition = 0);
+  /// The store cannot read the entry that begins there any more. After it as Restart, so that no cache has it.
+  void Damage(const std::string& topic, Offset base);
 
   /// The bytes without the size in front.
   static std::string Joined(const std::vector<Bytes>& frame);
@@ -78,7 +80,7 @@ class HandlerWorld {
 
   const Settings settings_;
   Metrics metrics_{"test"};
-  MemoryStore store_;
+  DamagedStore store_;
   selvage::test::SeededRandom random_{1};
   std::unique_ptr<NodeState> node_;
   std::unique_ptr<CommitterThread> committing_;

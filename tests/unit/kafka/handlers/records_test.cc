@@ -99,6 +99,18 @@ TEST_F(RecordsTest, WhatIsProducedIsFetched) {
   EXPECT_TRUE(Fetch(ToFetch(3)).records.empty());
 }
 
+TEST_F(RecordsTest, WhatIsBeforeDamageIsFetchedAndThenTheErrorIs) {
+  for (const char* value : {"a", "b", "c", "d"}) world_.Write("t", {value});
+  world_.Damage("t", Offset(2));
+  const auto before = Fetch(ToFetch(0));
+  EXPECT_EQ(before.error_code, ErrorCode::kNone) << "clients drop the records of a row with an error";
+  EXPECT_THAT(ValuesOf(before), ElementsAre("a", "b"));
+  const auto damaged = Fetch(ToFetch(2));
+  EXPECT_EQ(damaged.error_code, ErrorCode::kKafkaStorageError);
+  EXPECT_TRUE(damaged.records.empty());
+  EXPECT_THAT(ValuesOf(Fetch(ToFetch(3))), ElementsAre("d"));
+}
+
 TEST_F(RecordsTest, EveryVersionOfProduceAndFetch) {
   for (int16_t version = 3; version <= 11; ++version) {
     const auto response =

@@ -1,0 +1,38 @@
+#include "tests/unit/control/linked_nodes.h"
+
+namespace selvage {
+namespace {
+
+using ::testing::HasSubstr;
+
+using ClockSkewTest = LinkedNodes;
+
+TEST_F(ClockSkewTest, BothEndsSayThatTheirClocksDisagreeUntilTheyAgree) {
+  Link();
+  CreateStream("up", v1::UP);
+  Pass(2);
+  EXPECT_FALSE(edge_.OpenAlarm("clock_skew"));
+  EXPECT_FALSE(core_.OpenAlarm("clock_skew"));
+
+  edge_.clock.JumpTo(edge_.clock.Wall() + absl::Hours(2));
+  Unlink();
+  Link();
+  ASSERT_TRUE(edge_.OpenAlarm("clock_skew"));
+  EXPECT_EQ(edge_.OpenAlarm("clock_skew")->subject(), "core");
+  EXPECT_THAT(edge_.OpenAlarm("clock_skew")->message(), HasSubstr("the core's clock is -7200 s away"));
+  ASSERT_TRUE(core_.OpenAlarm("clock_skew"));
+  EXPECT_EQ(core_.OpenAlarm("clock_skew")->subject(), "rig");
+  EXPECT_THAT(core_.OpenAlarm("clock_skew")->message(), HasSubstr("the edge's clock is 7200 s away"));
+  edge_.Append(Up(), 3);
+  Pass(2);
+  EXPECT_EQ(UpReplica().state().position(), Up().state().position()) << "streams do not care";
+
+  core_.clock.JumpTo(core_.clock.Wall() + absl::Hours(2));
+  Unlink();
+  Link();
+  EXPECT_FALSE(edge_.OpenAlarm("clock_skew"));
+  EXPECT_FALSE(core_.OpenAlarm("clock_skew"));
+}
+
+}  // namespace
+}  // namespace selvage
