@@ -92,6 +92,10 @@ absl::StatusOr<Log*> CoreTopics::FindForReading(const std::string& topic, int32_
   return admin_.FindLog(AddressOf(meaning.edge, meaning.definition.name(), partition), LogUse::kRead);
 }
 
+uint64_t CoreTopics::changes() const {
+  return fleet_.changes() + fleet_.node().catalog().changes() + fleet_.node().logs().changes();
+}
+
 absl::Status CoreTopics::RefuseWrite(const Meaning& meaning, int32_t partition) const {
   const int32_t own = meaning.definition.partitions();
   std::string edge = meaning.edge;

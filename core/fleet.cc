@@ -100,6 +100,7 @@ absl::Status Fleet::StoreEdge(const v1::StoredEdge& edge) {
 void Fleet::Show(const v1::StoredEdge& edge) {
   edges_[edge.edge()] = edge;
   for (const v1::StoredTenure& tenure : edge.tenures()) slot_edges_[Slot(tenure.slot())] = edge.edge();
+  ++changes_;
 }
 
 v1::StoredCore Fleet::NextGeneration() const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -91,6 +93,8 @@ class Fleet {
   std::optional<std::string> EdgeOf(Slot slot) const;
   /// Slots below this number were given away.
   uint32_t slots_used() const;
+  /// Grows with every change of an edge, and so of slots.
+  uint64_t changes() const { return changes_; }
   /// The cluster's name.
   std::string cluster_id() const;
   /// One row for each flow of each edge (or of one), as the core sees it.
@@ -127,6 +131,7 @@ class Fleet {
   v1::StoredCore core_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::StoredEdge> edges_ ABSL_GUARDED_BY(mutex_);
   std::map<Slot, std::string> slot_edges_ ABSL_GUARDED_BY(mutex_);  // also of former slots
+  std::atomic<uint64_t> changes_{0};  // of what is shown of edges
   std::map<std::string, bool> dirty_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Link> links_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_link_ ABSL_GUARDED_BY(mutex_) = 1;

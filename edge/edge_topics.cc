@@ -41,6 +41,10 @@ absl::StatusOr<Log*> EdgeTopics::FindForReading(const std::string& topic, int32_
   return log;
 }
 
+uint64_t EdgeTopics::changes() const {
+  return admin_.node().catalog().changes() + admin_.node().logs().changes();
+}
+
 absl::StatusOr<Log*> EdgeTopics::FindForWriting(const std::string& topic, int32_t partition) {
   return admin_.FindLog(AddressOf(topic, partition), LogUse::kWrite);
 }

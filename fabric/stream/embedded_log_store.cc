@@ -254,7 +254,10 @@ EmbeddedLog* EmbeddedLogStore::Add(std::unique_ptr<EmbeddedLog> log) {
   EmbeddedLog* added = log.get();
   added->set_make_room(make_room_);
   logs_.push_back(std::move(log));
-  if (!added->superseded()) current_[added->origin()] = added;
+  if (!added->superseded()) {
+    current_[added->origin()] = added;
+    ++changes_;
+  }
   return added;
 }
 
@@ -311,6 +314,7 @@ absl::StatusOr<Log*> EmbeddedLogStore::MakeCurrent(EmbeddedLog& log, EmbeddedLog
   }));
   absl::MutexLock lock(&mutex_);
   current_[log.origin()] = &log;
+  ++changes_;
   return &log;
 }
 
@@ -362,6 +366,7 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
     env_.cache.Forget(log->number());
     auto it = current_.find(log->origin());
     if (it != current_.end() && it->second == log.get()) current_.erase(it);
+    ++changes_;
     to_reclaim_.push_back({log->number(), log->state().bytes()});
     deleted_.push_back(std::move(log));
   }

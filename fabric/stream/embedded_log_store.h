@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -58,6 +60,8 @@ class EmbeddedLogStore : public LogStore {
   absl::StatusOr<std::vector<LostRange>> Losses() override;
 
   std::vector<EmbeddedLog*> Logs();
+  /// Grows whenever Find may find another log, or none, for some origin.
+  uint64_t changes() const { return changes_; }
   /// The synced end of every log: what to write as acknowledged ends.
   std::map<LogNumber, Offset> Ends();
   /// Stores what peers acknowledged since the last call.
@@ -104,6 +108,7 @@ class EmbeddedLogStore : public LogStore {
       ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
   std::vector<DeletedLog> to_reclaim_ ABSL_GUARDED_BY(mutex_);
   std::map<LogOrigin, EmbeddedLog*> current_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> changes_{0};  // of current_
   uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 

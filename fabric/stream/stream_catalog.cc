@@ -159,6 +159,7 @@ absl::Status StreamCatalog::Put(const v1::StreamDefinition& definition,
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         streams_[definition.name()] = definition;
+        ++changes_;
       });
 }
 
@@ -169,6 +170,7 @@ void StreamCatalog::StageRemove(WriteBatch& batch, const std::string& name) {
 void StreamCatalog::Forget(const std::string& name) {
   absl::MutexLock lock(&mutex_);
   streams_.erase(name);
+  ++changes_;
 }
 
 }  // namespace selvage

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -39,6 +41,8 @@ class StreamCatalog {
   absl::Status Open();
   std::optional<v1::StreamDefinition> Find(const std::string& name) const;
   std::vector<v1::StreamDefinition> All() const;
+  /// Grows with every change of the catalog.
+  uint64_t changes() const { return changes_; }
 
   /// Adds or replaces a complete definition; `also` is staged in the same batch.
   absl::Status Put(
@@ -52,6 +56,7 @@ class StreamCatalog {
   Committer& committer_;
   mutable absl::Mutex mutex_;
   std::map<std::string, v1::StreamDefinition> streams_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> changes_{0};  // of streams_
 };
 
 }  // namespace selvage

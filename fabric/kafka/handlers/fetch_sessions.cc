@@ -1,6 +1,7 @@
 #include "fabric/kafka/handlers/fetch_sessions.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace selvage::kafka {
 namespace {
@@ -22,6 +23,7 @@ void FetchSession::Update(const FetchRequest& request) {
       }
       new_.erase(at->first);
       unwatched_.erase(at->first);
+      absent_.erase(at->first);
       unresolved_.erase(at->first);
       partitions_.erase(at);
     }
@@ -42,22 +44,30 @@ void FetchSession::Update(const FetchRequest& request) {
 
 bool FetchSession::ResolveAll(Topics& topics, absl::Duration now) {
   if (now - resolved_at_ >= kResolveEvery) {
-    new_.merge(unresolved_);
+    // Read before the search, so that what changes meanwhile is seen the next time.
+    if (const uint64_t changes = topics.changes(); std::exchange(changes_, changes) != changes) {
+      for (const auto& [key, partition] : partitions_) new_[key] = partition.get();
+      absent_.clear();
+    }
+    new_.insert(unresolved_.begin(), unresolved_.end());
+    unresolved_.clear();
     resolved_at_ = now;
   }
-  if (now - all_resolved_at_ >= kResolveAllEvery) {
-    for (const auto& [key, partition] : partitions_) new_[key] = partition.get();
-    all_resolved_at_ = now;
-  }
   for (const auto& [key, partition] : new_) {
-    const bool had_log = partition->has_log();
-    const bool settled = partition->Resolve(topics);
-    if (!settled) unresolved_[key] = partition;
+    switch (partition->Resolve(topics)) {
+      case FetchedPartition::Place::kFound:
+        break;
+      case FetchedPartition::Place::kAbsent:
+        absent_[key] = partition;
+        break;
+      case FetchedPartition::Place::kUncertain:
+        unresolved_[key] = partition;
+        break;
+    }
     if (partition->has_log()) unwatched_[key] = partition;
-    if (settled || had_log != partition->has_log()) ready_.Add(*partition);
   }
   new_.clear();
-  return !unresolved_.empty();
+  return !absent_.empty() || !unresolved_.empty();
 }
 
 void FetchSession::ResolveAgain(FetchedPartition& partition) {

@@ -18,8 +18,6 @@ namespace selvage::kafka {
 class FetchSession {
  public:
   static constexpr absl::Duration kResolveEvery = absl::Milliseconds(250);
-  /// An edge may have got another slot, and its topic another log.
-  static constexpr absl::Duration kResolveAllEvery = absl::Seconds(30);
 
   explicit FetchSession(int32_t id) : id_(id) {}
   ~FetchSession() { partitions_.clear(); }
@@ -30,8 +28,9 @@ class FetchSession {
 
   /// Adds partitions, or changes where they are read, and forgets others.
   void Update(const FetchRequest& request);
-  /// Looks for logs that partitions did not have; those found are ready. New partitions are looked for at once, the
-  /// others every kResolveEvery, since there may be thousands that are advertised ahead. True while one has none.
+  /// Looks for the logs of partitions; those that got one, or another, are ready. New partitions are looked for at once,
+  /// all of them when there was a change among the topics, at most every kResolveEvery: thousands that are advertised ahead
+  /// and have no log cost nothing until then. True while one has none.
   bool ResolveAll(Topics& topics, absl::Duration now);
   /// Has the log of a partition looked for again.
   void ResolveAgain(FetchedPartition& partition);
@@ -48,10 +47,11 @@ class FetchSession {
   ReadyPartitions ready_;
   std::map<Key, std::unique_ptr<FetchedPartition>> partitions_;
   std::map<Key, FetchedPartition*> new_;         // never looked for
-  std::map<Key, FetchedPartition*> unresolved_;  // without a log, or with one that was superseded
+  std::map<Key, FetchedPartition*> absent_;      // advertised ahead: without a log until something changes
+  std::map<Key, FetchedPartition*> unresolved_;  // with an error, or a log that was superseded
   std::map<Key, FetchedPartition*> unwatched_;
   absl::Duration resolved_at_ = -absl::InfiniteDuration();
-  absl::Duration all_resolved_at_ = -absl::InfiniteDuration();
+  uint64_t changes_ = 0;  // of the topics, when all partitions were looked for
 };
 
 /// The sessions of all clients. Safe to use from several threads; a session is for one call at a time.

@@ -32,15 +32,18 @@ bool ReadyPartitions::empty() const {
   return ready_.empty();
 }
 
-bool FetchedPartition::Resolve(Topics& topics) {
+FetchedPartition::Place FetchedPartition::Resolve(Topics& topics) {
   auto log = topics.FindForReading(topic_, partition_);
-  unresolved_ = log.status();
   Log* found = log.ok() ? *log : nullptr;
+  const bool is_news = found != log_ || log.status() != unresolved_;
   if (found != log_) {
     Unwatch();
     log_ = found;
   }
-  return log_ != nullptr && !log_->superseded();
+  unresolved_ = log.status();
+  if (is_news) ready_.Add(*this);
+  if (log_ == nullptr) return unresolved_.ok() ? Place::kAbsent : Place::kUncertain;
+  return log_->superseded() ? Place::kUncertain : Place::kFound;
 }
 
 void FetchedPartition::Watch() {

@@ -50,8 +50,13 @@ class FetchedPartition {
 
   /// Where and how much the client wants to read.
   void Ask(const Asked& asked) { asked_ = asked; }
-  /// Finds the log, where there was none, or the one that took its place. False while there is none that stays.
-  bool Resolve(Topics& topics);
+  enum class Place {
+    kFound,
+    kAbsent,     ///< no log, and none until the topics change
+    kUncertain,  ///< an error, or a log that was superseded: look again soon
+  };
+  /// Finds the log, or the one that took its place; ready when that is news.
+  Place Resolve(Topics& topics);
   bool has_log() const { return log_ != nullptr; }
   /// The log was superseded: Resolve is to look for the one that took its place. Until there is one, it is read on.
   bool outdated() const { return log_ != nullptr && log_->superseded(); }

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "fabric/base/error.h"
 #include "fabric/storage/memory_store.h"
@@ -113,6 +114,23 @@ TEST_F(CoreTopicsTest, PartitionsOfAnUpStreamFollowTheSlots) {
   EXPECT_EQ(PartitionsOf("sensors"), 8);
   Join("rig-4");
   EXPECT_EQ(PartitionsOf("sensors"), 16);
+}
+
+TEST_F(CoreTopicsTest, WhateverMovesALogIsAChange) {
+  uint64_t before = topics_->changes();
+  const auto changed = [&] { return std::exchange(before, topics_->changes()) != before; };
+  ASSERT_TRUE(Create("sensors", v1::UP).ok());
+  EXPECT_TRUE(changed()) << "a topic came";
+  const Slot slot = Join("rig-1");
+  EXPECT_TRUE(changed()) << "an edge came";
+  Offer("rig-1", slot, "sensors", 0, 1);
+  EXPECT_TRUE(changed()) << "a log came";
+  EXPECT_NE(topics_->FindForReading("sensors", 0).value(), nullptr);
+  EXPECT_FALSE(changed());
+  ASSERT_TRUE(Create("own", v1::LOCAL).ok());
+  EXPECT_TRUE(changed());
+  ASSERT_TRUE(topics_->Delete("own").ok());
+  EXPECT_TRUE(changed()) << "a log and a topic went";
 }
 
 TEST_F(CoreTopicsTest, AnOriginTopicIsOneEdgesPart) {

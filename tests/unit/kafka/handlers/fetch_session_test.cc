@@ -172,7 +172,11 @@ TEST_F(FetchSessionTest, ATopicMadeAgainIsFound) {
 /// A topic of which the log changes, as at the core when an edge gets another slot.
 class MovingTopics : public Topics {
  public:
-  absl::StatusOr<Log*> FindForReading(const std::string&, int32_t) override { return log; }
+  absl::StatusOr<Log*> FindForReading(const std::string&, int32_t) override {
+    ++searches;
+    return log;
+  }
+  uint64_t changes() const override { return changed; }
   std::vector<Topic> List() override { return {}; }
   absl::StatusOr<Topic> Find(const std::string&) override { return unneeded_; }
   absl::StatusOr<Log*> FindForWriting(const std::string&, int32_t) override { return unneeded_; }
@@ -181,13 +185,15 @@ class MovingTopics : public Topics {
   absl::Status AddPartitions(const std::string&, int32_t, bool) override { return unneeded_; }
   absl::Status Delete(const std::string&) override { return unneeded_; }
 
-  Log* log = nullptr;
+  absl::StatusOr<Log*> log = nullptr;
+  uint64_t changed = 1;
+  int searches = 0;
 
  private:
   const absl::Status unneeded_ = absl::UnimplementedError("not needed");
 };
 
-TEST_F(FetchSessionTest, ATopicThatMovedToAnotherLogIsFoundWithinHalfAMinute) {
+TEST_F(FetchSessionTest, ATopicThatMovedToAnotherLogIsFound) {
   world_.MakeTopic("moved", 1);
   world_.Write("t", {"a"});
   world_.Write("moved", {"b", "c"});
@@ -209,10 +215,50 @@ TEST_F(FetchSessionTest, ATopicThatMovedToAnotherLogIsFoundWithinHalfAMinute) {
   EXPECT_THAT(session.ready().Take(), testing::SizeIs(1));
 
   topics.log = &world_.LogOf("moved");
-  now += absl::Seconds(30);
+  ++topics.changed;
+  now += FetchSession::kResolveEvery;
   EXPECT_FALSE(session.ResolveAll(topics, now));
   EXPECT_EQ(high_watermark(), 2);
   EXPECT_THAT(session.ready().Take(), testing::SizeIs(1)) << "there may be something to read";
+}
+
+TEST_F(FetchSessionTest, PartitionsAheadCostNothingUntilTheTopicsChange) {
+  constexpr int kPartitions = 1000;
+  MovingTopics topics;
+  FetchSession session(1);
+  FetchRequest request;
+  auto& topic = request.topics.emplace_back(FetchRequest::Topic{"up", {}, {}});
+  for (int32_t i = 0; i < kPartitions; ++i) topic.partitions.push_back(Asked(i, 0));
+  session.Update(request);
+  session.ready().Take();
+  absl::Duration now;
+  EXPECT_TRUE(session.ResolveAll(topics, now));
+  EXPECT_EQ(topics.searches, kPartitions);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(session.ResolveAll(topics, now += FetchSession::kResolveEvery));
+  EXPECT_EQ(topics.searches, kPartitions);
+  EXPECT_TRUE(session.ready().empty());
+
+  world_.Write("t", {"a"});
+  topics.log = &world_.LogOf("t");
+  ++topics.changed;
+  EXPECT_FALSE(session.ResolveAll(topics, now += FetchSession::kResolveEvery));
+  EXPECT_EQ(topics.searches, 2 * kPartitions);
+  EXPECT_THAT(session.ready().Take(), testing::SizeIs(kPartitions));
+}
+
+TEST_F(FetchSessionTest, AnErrorIsLookedAtAgainWithoutAChange) {
+  MovingTopics topics;
+  topics.log = absl::DataLossError("held");
+  FetchSession session(1);
+  FetchRequest request;
+  request.topics.push_back({"t", {}, {Asked(0, 0)}});
+  session.Update(request);
+  absl::Duration now;
+  EXPECT_TRUE(session.ResolveAll(topics, now));
+  session.ready().Take();
+  topics.log = &world_.LogOf("t");
+  EXPECT_FALSE(session.ResolveAll(topics, now += FetchSession::kResolveEvery));
+  EXPECT_THAT(session.ready().Take(), testing::SizeIs(1));
 }
 
 }  // namespace
