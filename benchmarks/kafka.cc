@@ -13,9 +13,10 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <memory>
-#include <sstream>
+#include <thread>
 #include <string>
 #include <vector>
 
@@ -41,16 +42,16 @@ struct Target {
   std::string address() const { return fmt::format("{}:{}", host, port); }
 };
 
-/// Processor time of the daemon so far, in seconds.
+/// Processor time of the daemon's threads so far, in seconds; to the nanosecond, unlike /proc/<pid>/stat.
 double CpuSeconds(int pid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  std::istringstream rest(text.substr(text.rfind(')') + 2));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) rest >> skipped;
-  double user = 0, system = 0;
-  rest >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  double nanoseconds = 0;
+  for (const auto& thread : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid))) {
+    std::ifstream file(thread.path() / "schedstat");
+    double on_processor = 0;
+    file >> on_processor;
+    nanoseconds += on_processor;
+  }
+  return nanoseconds / 1e9;
 }
 
 /// Resident memory of the daemon, in bytes.
@@ -242,17 +243,20 @@ void Idle(const Target& target, int count) {
   fmt::print("idle     {} connections: {:.1f} KiB of resident memory each, the kernel's buffers apart\n", count, each / 1024);
 }
 
-constexpr int kPartitionsPerTopic = 1000;
+struct PollTopic {
+  std::string name;
+  int32_t partitions;
+};
 
-kafka::FetchRequest FetchAll(int topics) {
+kafka::FetchRequest FetchAll(const std::vector<PollTopic>& topics) {
   kafka::FetchRequest request;
   request.max_wait_ms = 0;
   request.min_bytes = 1;
   request.max_bytes = 1 << 20;
-  for (int t = 0; t < topics; ++t) {
+  for (const PollTopic& poll : topics) {
     auto& topic = request.topics.emplace_back();
-    topic.topic = fmt::format("bench-poll-{}", t);
-    for (int p = 0; p < kPartitionsPerTopic; ++p) {
+    topic.topic = poll.name;
+    for (int32_t p = 0; p < poll.partitions; ++p) {
       auto& partition = topic.partitions.emplace_back();
       partition.partition = p;
       partition.partition_max_bytes = 1 << 20;
@@ -261,19 +265,23 @@ kafka::FetchRequest FetchAll(int topics) {
   return request;
 }
 
-void MakePollTopics(const Target& target, int topics) {
+/// Four topics of 1,000 partitions.
+std::vector<PollTopic> MakePollTopics(const Target& target) {
+  std::vector<PollTopic> topics;
+  for (int t = 0; t < 4; ++t) topics.push_back({fmt::format("bench-poll-{}", t), 1000});
   Connection connection(target);
-  for (int t = 0; t < topics; ++t) {
+  for (const PollTopic& poll : topics) {
     kafka::CreateTopicsRequest request;
     auto& topic = request.topics.emplace_back();
-    topic.name = fmt::format("bench-poll-{}", t);
-    topic.num_partitions = kPartitionsPerTopic;
+    topic.name = poll.name;
+    topic.num_partitions = poll.partitions;
     topic.replication_factor = -1;
     request.timeout_ms = 60'000;
     const auto response = connection.Call<kafka::CreateTopicsResponse>(5, request);
     const kafka::ErrorCode error = response.topics.front().error_code;
     SELVAGE_CHECK(error == kafka::ErrorCode::kNone || error == kafka::ErrorCode::kTopicAlreadyExists);
   }
+  return topics;
 }
 
 void ProduceOne(Connection& connection, const std::string& topic) {
@@ -289,19 +297,22 @@ void ProduceOne(Connection& connection, const std::string& topic) {
   SELVAGE_CHECK(response.responses.front().partition_responses.front().error_code == kafka::ErrorCode::kNone);
 }
 
-/// Polls that each find one record in one of all partitions.
-void Poll(const Target& target, int topics, bool session, int polls) {
+/// Polls that each find one record in one of all partitions: the first of the first topic.
+void Poll(const Target& target, const std::vector<PollTopic>& topics, std::string_view what, bool session) {
+  constexpr int polls = 200;
+  int32_t partitions = 0;
+  for (const PollTopic& topic : topics) partitions += topic.partitions;
   Connection producer(target), consumer(target);
   kafka::FetchRequest request = FetchAll(topics);
   request.session_epoch = session ? 0 : -1;
-  ProduceOne(producer, "bench-poll-0");
+  ProduceOne(producer, topics.front().name);
   auto response = consumer.Call<kafka::FetchResponse>(12, request);
   const auto next_offset = [&] { return response.responses.front().partitions.front().high_watermark; };
   int64_t offset = next_offset();
   double cpu = 0;
   consumer.sent = consumer.received = 0;
   for (int i = 0; i < polls; ++i) {
-    ProduceOne(producer, "bench-poll-0");
+    ProduceOne(producer, topics.front().name);
     if (session) {
       request.session_id = response.session_id;
       ++request.session_epoch;
@@ -316,9 +327,41 @@ void Poll(const Target& target, int topics, bool session, int polls) {
     SELVAGE_CHECK(!response.responses.front().partitions.front().records.empty());
     offset = next_offset();
   }
-  fmt::print("poll     {} partitions, {} session: {} bytes asked and {} answered, {:.2f} ms of the daemon's processor time each\n",
-             topics * kPartitionsPerTopic, session ? "with a" : "without", consumer.sent / static_cast<size_t>(polls),
+  fmt::print("poll     {} partitions {}, {} session: {} bytes asked and {} answered, {:.2f} ms of the daemon's processor time each\n",
+             partitions, what, session ? "with a" : "without", consumer.sent / static_cast<size_t>(polls),
              consumer.received / static_cast<size_t>(polls), cpu * 1000 / polls);
+}
+
+/// What it costs the daemon that a client waits for a record that does not come, with a session.
+void Wait(const Target& target, const std::vector<PollTopic>& topics, std::string_view what) {
+  Connection consumer(target);
+  kafka::FetchRequest request = FetchAll(topics);
+  request.session_epoch = 0;
+  auto response = consumer.Call<kafka::FetchResponse>(12, request);
+  // From the end of what Poll left there.
+  request.session_id = response.session_id;
+  ++request.session_epoch;
+  request.topics.resize(1);
+  request.topics[0].partitions.resize(1);
+  request.topics[0].partitions[0].fetch_offset = response.responses.front().partitions.front().high_watermark;
+  response = consumer.Call<kafka::FetchResponse>(12, request);
+  request.topics.clear();
+  request.max_wait_ms = 500;
+  int32_t partitions = 0;
+  for (const PollTopic& topic : topics) partitions += topic.partitions;
+  constexpr int kSeconds = 10;
+  double before = CpuSeconds(target.pid);
+  std::this_thread::sleep_for(std::chrono::seconds(kSeconds));
+  const double alone = (CpuSeconds(target.pid) - before) / kSeconds;
+  before = CpuSeconds(target.pid);
+  const Time start = std::chrono::steady_clock::now();
+  while (Seconds(start) < kSeconds) {
+    ++request.session_epoch;
+    response = consumer.Call<kafka::FetchResponse>(12, request);
+    SELVAGE_CHECK(response.error_code == kafka::ErrorCode::kNone);
+  }
+  fmt::print("wait     {} partitions {}, with a session: {:.2f} % of a processor, {:.2f} % when nobody waits\n", partitions,
+             what, (CpuSeconds(target.pid) - before) / Seconds(start) * 100, alone * 100);
 }
 
 }  // namespace
@@ -330,6 +373,7 @@ int main(int argc, char** argv) {
   int64_t records = 3'000'000;
   size_t size = 100;
   int rounds = 3;
+  std::string ahead;
   std::string scratch = "/tmp/selvage-bench-kafka.raw";
   CLI::App app("Measures a running daemon with Kafka clients on this machine.");
   app.add_option("--port", target.port, "where it serves Kafka clients, on 127.0.0.1")->required();
@@ -338,17 +382,21 @@ int main(int argc, char** argv) {
   app.add_option("--size", size, "bytes of a record's value");
   app.add_option("--rounds", rounds, "of producing and reading");
   app.add_option("--scratch", scratch, "a file on the daemon's disk, for the raw limit");
+  app.add_option("--ahead", ahead, "at a core: a topic of 3,968 partitions that are advertised ahead; only polls are measured");
   CLI11_PARSE(app, argc, argv);
+  if (!ahead.empty()) rounds = 0;
   for (int round = 0; round < rounds; ++round) {
     const std::string topic = fmt::format("bench-{}-{}", getpid(), round);
     WriteFile(scratch, static_cast<double>(records) * static_cast<double>(size), 1 << 20);
     Produce(target, topic, records, size, "none");
     Fetch(target, topic, records, size);
   }
-  Idle(target, 1000);
-  constexpr int kTopics = 4;
-  MakePollTopics(target, kTopics);
-  Poll(target, kTopics, /*session=*/false, 200);
-  Poll(target, kTopics, /*session=*/true, 200);
+  if (ahead.empty()) Idle(target, 1000);
+  const std::vector<PollTopic> topics = MakePollTopics(target);
+  for (bool session : {false, true}) Poll(target, topics, "with logs", session);
+  if (ahead.empty()) return 0;
+  const std::vector<PollTopic> mostly_ahead = {{topics.front().name, 32}, {ahead, 3968}};
+  for (bool session : {false, true}) Poll(target, mostly_ahead, "of which 3968 are ahead", session);
+  Wait(target, mostly_ahead, "of which 3968 are ahead");
   return 0;
 }
