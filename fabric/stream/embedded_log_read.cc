@@ -157,8 +157,11 @@ absl::StatusOr<std::optional<RecordTime>> EmbeddedLog::FirstRecordAtOrAfter(int6
     const LogState held = state();
     next = std::max(next, held.log_start());
     auto entries = Read(next, kWalkBytes);
-    if (!entries.ok() && next < state().start) continue;  // trimmed meanwhile
-    if (!entries.ok()) return entries.status();
+    if (!entries.ok()) {
+      if (next.value() >= start_to_be_) return entries.status();
+      next = Offset(start_to_be_);  // trimmed meanwhile
+      continue;
+    }
     for (const Entry& read : *entries) {
       next = read.to;
       if (read.kind != EntryKind::kBatch) continue;
