@@ -7,8 +7,9 @@
 namespace selvage::kafka {
 namespace {
 
-/// For calls that change topics and settings: few, and one after another at the committer anyway.
-constexpr size_t kBlockingThreads = 1;
+/// For calls that wait for the disk: changes of topics and settings, new producer ids, queries by time. The last may read a
+/// good part of a log, and the others are not to wait for it.
+constexpr size_t kBlockingThreads = 4;
 
 }  // namespace
 
