@@ -75,7 +75,7 @@ function(selvage_test)
     add_dependencies(tests_${label} ${T_NAME})
   endforeach()
   if(SELVAGE_SANITIZE STREQUAL "thread")
-    target_link_libraries(${T_NAME} PRIVATE selvage_tsan_mutex)
+    target_link_libraries(${T_NAME} PRIVATE selvage_tsan)
     set_tests_properties(${T_NAME} PROPERTIES ENVIRONMENT
                          "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:history_size=7")
   elseif(SELVAGE_SANITIZE MATCHES "address")
