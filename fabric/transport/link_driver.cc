@@ -191,6 +191,8 @@ void LinkDriver::Pump() {
       room = !write_failed_ && queue_.bytes() < kQueueLow;
     }
     if (!Obey(session_->TakeReady(clock_.Monotonic(), room ? kDataBudget : 0))) break;
+    // What came meanwhile goes first: while writes are fast there is always room for more data.
+    if (wake_posted_) break;
   }
   ArmTimer();
 }
