@@ -16,8 +16,8 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <thread>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "fabric/base/check.h"
@@ -248,6 +248,12 @@ struct PollTopic {
   int32_t partitions;
 };
 
+int32_t CountPartitions(const std::vector<PollTopic>& topics) {
+  int32_t count = 0;
+  for (const PollTopic& topic : topics) count += topic.partitions;
+  return count;
+}
+
 kafka::FetchRequest FetchAll(const std::vector<PollTopic>& topics) {
   kafka::FetchRequest request;
   request.max_wait_ms = 0;
@@ -299,9 +305,7 @@ void ProduceOne(Connection& connection, const std::string& topic) {
 
 /// Polls that each find one record in one of all partitions: the first of the first topic.
 void Poll(const Target& target, const std::vector<PollTopic>& topics, std::string_view what, bool session) {
-  constexpr int polls = 200;
-  int32_t partitions = 0;
-  for (const PollTopic& topic : topics) partitions += topic.partitions;
+  constexpr int kPolls = 200;
   Connection producer(target), consumer(target);
   kafka::FetchRequest request = FetchAll(topics);
   request.session_epoch = session ? 0 : -1;
@@ -311,7 +315,7 @@ void Poll(const Target& target, const std::vector<PollTopic>& topics, std::strin
   int64_t offset = next_offset();
   double cpu = 0;
   consumer.sent = consumer.received = 0;
-  for (int i = 0; i < polls; ++i) {
+  for (int i = 0; i < kPolls; ++i) {
     ProduceOne(producer, topics.front().name);
     if (session) {
       request.session_id = response.session_id;
@@ -328,8 +332,8 @@ void Poll(const Target& target, const std::vector<PollTopic>& topics, std::strin
     offset = next_offset();
   }
   fmt::print("poll     {} partitions {}, {} session: {} bytes asked and {} answered, {:.2f} ms of the daemon's processor time each\n",
-             partitions, what, session ? "with a" : "without", consumer.sent / static_cast<size_t>(polls),
-             consumer.received / static_cast<size_t>(polls), cpu * 1000 / polls);
+             CountPartitions(topics), what, session ? "with a" : "without", consumer.sent / static_cast<size_t>(kPolls),
+             consumer.received / static_cast<size_t>(kPolls), cpu * 1000 / kPolls);
 }
 
 /// What it costs the daemon that a client waits for a record that does not come, with a session.
@@ -347,8 +351,6 @@ void Wait(const Target& target, const std::vector<PollTopic>& topics, std::strin
   response = consumer.Call<kafka::FetchResponse>(12, request);
   request.topics.clear();
   request.max_wait_ms = 500;
-  int32_t partitions = 0;
-  for (const PollTopic& topic : topics) partitions += topic.partitions;
   constexpr int kSeconds = 10;
   double before = CpuSeconds(target.pid);
   std::this_thread::sleep_for(std::chrono::seconds(kSeconds));
@@ -360,8 +362,8 @@ void Wait(const Target& target, const std::vector<PollTopic>& topics, std::strin
     response = consumer.Call<kafka::FetchResponse>(12, request);
     SELVAGE_CHECK(response.error_code == kafka::ErrorCode::kNone);
   }
-  fmt::print("wait     {} partitions {}, with a session: {:.2f} % of a processor, {:.2f} % when nobody waits\n", partitions,
-             what, (CpuSeconds(target.pid) - before) / Seconds(start) * 100, alone * 100);
+  fmt::print("wait     {} partitions {}, with a session: {:.2f} % of a processor, {:.2f} % when nobody waits\n",
+             CountPartitions(topics), what, (CpuSeconds(target.pid) - before) / Seconds(start) * 100, alone * 100);
 }
 
 }  // namespace

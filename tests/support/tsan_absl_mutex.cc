@@ -3,26 +3,19 @@
 /// functions here take the place of the library's in a test program, tell ThreadSanitizer, and call the library's. Waiting for a condition is done by asking
 /// again and again: the library would evaluate it where ThreadSanitizer does not see the lock. Linked by
 /// tests of the tsan preset only.
-#include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
 
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
-#include "fabric/base/check.h"
+#include "tests/support/real_function.h"
+
+using selvage::test::RealFunction;
 
 namespace {
 
 constexpr absl::Duration kAskAgain = absl::Microseconds(200);
-
-/// The library's own function.
-template <class Function>
-Function* Real(const char* symbol) {
-  void* found = dlsym(RTLD_NEXT, symbol);
-  SELVAGE_CHECK(found != nullptr);
-  return reinterpret_cast<Function*>(found);
-}
 
 }  // namespace
 
@@ -30,32 +23,32 @@ namespace absl {
 ABSL_NAMESPACE_BEGIN
 
 void Mutex::Lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  static const auto real = Real<void(Mutex*)>("_ZN4absl7debian35Mutex4LockEv");
+  static const auto real = RealFunction<void(Mutex*)>("_ZN4absl7debian35Mutex4LockEv");
   real(this);
   __tsan_acquire(this);
 }
 
 void Mutex::Unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  static const auto real = Real<void(Mutex*)>("_ZN4absl7debian35Mutex6UnlockEv");
+  static const auto real = RealFunction<void(Mutex*)>("_ZN4absl7debian35Mutex6UnlockEv");
   __tsan_release(this);
   real(this);
 }
 
 bool Mutex::TryLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  static const auto real = Real<bool(Mutex*)>("_ZN4absl7debian35Mutex7TryLockEv");
+  static const auto real = RealFunction<bool(Mutex*)>("_ZN4absl7debian35Mutex7TryLockEv");
   const bool locked = real(this);
   if (locked) __tsan_acquire(this);
   return locked;
 }
 
 void Mutex::ReaderLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  static const auto real = Real<void(Mutex*)>("_ZN4absl7debian35Mutex10ReaderLockEv");
+  static const auto real = RealFunction<void(Mutex*)>("_ZN4absl7debian35Mutex10ReaderLockEv");
   real(this);
   __tsan_acquire(this);
 }
 
 void Mutex::ReaderUnlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  static const auto real = Real<void(Mutex*)>("_ZN4absl7debian35Mutex12ReaderUnlockEv");
+  static const auto real = RealFunction<void(Mutex*)>("_ZN4absl7debian35Mutex12ReaderUnlockEv");
   __tsan_release(this);
   real(this);
 }
@@ -92,7 +85,7 @@ void Mutex::LockWhen(const Condition& condition) ABSL_NO_THREAD_SAFETY_ANALYSIS 
 }
 
 void CondVar::Wait(Mutex* mutex) {
-  static const auto real = Real<void(CondVar*, Mutex*)>("_ZN4absl7debian37CondVar4WaitEPNS0_5MutexE");
+  static const auto real = RealFunction<void(CondVar*, Mutex*)>("_ZN4absl7debian37CondVar4WaitEPNS0_5MutexE");
   __tsan_release(mutex);
   real(this, mutex);
   __tsan_acquire(mutex);
@@ -100,7 +93,7 @@ void CondVar::Wait(Mutex* mutex) {
 
 bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
   static const auto real =
-      Real<bool(CondVar*, Mutex*, Time)>("_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
+      RealFunction<bool(CondVar*, Mutex*, Time)>("_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
   __tsan_release(mutex);
   const bool timed_out = real(this, mutex, deadline);
   __tsan_acquire(mutex);
@@ -112,13 +105,13 @@ bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
 }
 
 void Notification::Notify() {
-  static const auto real = Real<void(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
+  static const auto real = RealFunction<void(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
   __tsan_release(this);
   real(this);
 }
 
 bool Notification::WaitForNotificationWithDeadline(Time deadline) const {
-  static const auto real = Real<bool(const Notification*, Time)>(
+  static const auto real = RealFunction<bool(const Notification*, Time)>(
       "_ZNK4absl7debian312Notification31WaitForNotificationWithDeadlineENS0_4TimeE");
   const bool notified = real(this, deadline);
   if (notified) __tsan_acquire(const_cast<Notification*>(this));
@@ -134,13 +127,13 @@ void Notification::WaitForNotification() const {
 }
 
 bool BlockingCounter::DecrementCount() {
-  static const auto real = Real<bool(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter14DecrementCountEv");
+  static const auto real = RealFunction<bool(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter14DecrementCountEv");
   __tsan_release(this);
   return real(this);
 }
 
 void BlockingCounter::Wait() {
-  static const auto real = Real<void(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter4WaitEv");
+  static const auto real = RealFunction<void(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter4WaitEv");
   real(this);
   __tsan_acquire(this);
 }
