@@ -45,8 +45,11 @@ ScratchDir::~ScratchDir() {
 std::string RandomBatch(size_t bytes, uint64_t seed) {
   BatchBuilder builder;
   size_t overhead = kBatchHeaderSize + 16;
-  builder.Add({.offset = {}, .timestamp = 1'700'000'000'000, .key = std::nullopt,
-               .value = RandomBytes(bytes > overhead ? bytes - overhead : 1, seed), .headers = {}});
+  builder.Add({.offset = {},
+               .timestamp = 1'700'000'000'000,
+               .key = std::nullopt,
+               .value = RandomBytes(bytes > overhead ? bytes - overhead : 1, seed),
+               .headers = {}});
   return builder.Build();
 }
 
@@ -70,8 +73,8 @@ std::unique_ptr<NodeStore> OpenNode(const std::filesystem::path& dir, const std:
   return *std::move(store);
 }
 
-double RawStoreSeconds(const std::filesystem::path& dir, bool is_edge, uint64_t total_bytes, uint64_t group_bytes,
-                       uint64_t value_bytes) {
+double RawStoreSeconds(const std::filesystem::path& dir, bool is_edge, uint64_t total_bytes,
+                       uint64_t group_bytes, uint64_t value_bytes) {
   RocksDbOptions options;
   options.path = dir;
   options.write_buffer_bytes = is_edge ? kEdgeWriteBuffer : kCoreWriteBuffer;

@@ -9,7 +9,8 @@
 
 namespace selvage::bench {
 
-/// A directory on the disk under test, removed at the end. SELVAGE_BENCH_DIR names its parent; default: /var/tmp.
+/// A directory on the disk under test, removed at the end. SELVAGE_BENCH_DIR names its parent; default:
+/// /var/tmp.
 class ScratchDir {
  public:
   ScratchDir();
@@ -28,9 +29,9 @@ std::string RandomBatch(size_t bytes, uint64_t seed);
 /// A node with the defaults of an edge, or of a core.
 std::unique_ptr<NodeStore> OpenNode(const std::filesystem::path& dir, const std::string& name, bool is_edge);
 
-/// Seconds that the store alone takes to write and sync `total_bytes` in groups of `group_bytes`, each group made of
-/// values of `value_bytes`, with the same engine and settings as `OpenNode` uses.
-double RawStoreSeconds(const std::filesystem::path& dir, bool is_edge, uint64_t total_bytes, uint64_t group_bytes,
-                       uint64_t value_bytes);
+/// Seconds that the store alone takes to write and sync `total_bytes` in groups of `group_bytes`, each group
+/// made of values of `value_bytes`, with the same engine and settings as `OpenNode` uses.
+double RawStoreSeconds(const std::filesystem::path& dir, bool is_edge, uint64_t total_bytes,
+                       uint64_t group_bytes, uint64_t value_bytes);
 
 }  // namespace selvage::bench

@@ -1,6 +1,6 @@
-/// Durable append: batches handed to a log until they are acknowledged (synced), beside RocksDB alone writing and
-/// syncing the same bytes in groups of the same size with the same settings. Each round measures both, one after the
-/// other, on fresh directories; the counters are those of the median ratio.
+/// Durable append: batches handed to a log until they are acknowledged (synced), beside RocksDB alone writing
+/// and syncing the same bytes in groups of the same size with the same settings. Each round measures both,
+/// one after the other, on fresh directories; the counters are those of the median ratio.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -63,8 +63,10 @@ Round Measure(size_t batch_bytes, int writers) {
     round.group_bytes = static_cast<double>(total) / static_cast<double>(after.groups - before.groups);
   }
   ScratchDir dir;
-  uint64_t batches_per_group = std::max<uint64_t>(1, static_cast<uint64_t>(round.group_bytes / static_cast<double>(batch.size()) + 0.5));
-  double seconds = RawStoreSeconds(dir.path() / "store", true, total, batches_per_group * batch.size(), batch.size());
+  uint64_t batches_per_group = std::max<uint64_t>(
+      1, static_cast<uint64_t>(round.group_bytes / static_cast<double>(batch.size()) + 0.5));
+  double seconds =
+      RawStoreSeconds(dir.path() / "store", true, total, batches_per_group * batch.size(), batch.size());
   round.raw = static_cast<double>(total) / seconds;
   return round;
 }
@@ -72,9 +74,11 @@ Round Measure(size_t batch_bytes, int writers) {
 void BM_DurableAppend(benchmark::State& state) {
   std::vector<Round> rounds;
   for (auto _ : state) {
-    for (int i = 0; i < kRounds; ++i) rounds.push_back(Measure(static_cast<size_t>(state.range(0)), static_cast<int>(state.range(1))));
+    for (int i = 0; i < kRounds; ++i)
+      rounds.push_back(Measure(static_cast<size_t>(state.range(0)), static_cast<int>(state.range(1))));
   }
-  std::sort(rounds.begin(), rounds.end(), [](const Round& a, const Round& b) { return a.ours / a.raw < b.ours / b.raw; });
+  std::sort(rounds.begin(), rounds.end(),
+            [](const Round& a, const Round& b) { return a.ours / a.raw < b.ours / b.raw; });
   const Round& median = rounds[rounds.size() / 2];
   state.counters["ours_MBps"] = median.ours / 1e6;
   state.counters["rocksdb_MBps"] = median.raw / 1e6;

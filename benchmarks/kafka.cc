@@ -1,6 +1,7 @@
-/// Kafka clients against a running daemon, on the same machine: what librdkafka gets acknowledged as durable and reads
-/// again, beside a file that is written and synced with the same bytes in the same run; what idle connections cost; what
-/// a poll of thousands of quiet partitions costs. scripts/bench-kafka starts the daemon.
+/// Kafka clients against a running daemon, on the same machine: what librdkafka gets acknowledged as durable
+/// and reads again, beside a file that is written and synced with the same bytes in the same run; what idle
+/// connections cost; what a poll of thousands of quiet partitions costs. scripts/bench-kafka starts the
+/// daemon.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -33,7 +34,9 @@ namespace selvage::bench {
 namespace {
 
 using Time = std::chrono::steady_clock::time_point;
-double Seconds(Time since) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count(); }
+double Seconds(Time since) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+}
 
 struct Target {
   std::string host = "127.0.0.1";
@@ -62,14 +65,16 @@ double ResidentBytes(int pid) {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-// --- librdkafka ------------------------------------------------------------------------------------------------
+// --- librdkafka
+// ------------------------------------------------------------------------------------------------
 
 rd_kafka_t* MakeClient(rd_kafka_type_t type, const std::vector<std::pair<std::string, std::string>>& settings,
                        void (*delivered)(rd_kafka_t*, const rd_kafka_message_t*, void*), void* opaque) {
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   char error[512];
   for (const auto& [name, value] : settings) {
-    SELVAGE_CHECK(rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) == RD_KAFKA_CONF_OK);
+    SELVAGE_CHECK(rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) ==
+                  RD_KAFKA_CONF_OK);
   }
   if (delivered != nullptr) rd_kafka_conf_set_dr_msg_cb(conf, delivered);
   rd_kafka_conf_set_opaque(conf, opaque);
@@ -88,7 +93,8 @@ void Delivered(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
   ++(message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? counts->good : counts->bad);
 }
 
-void Produce(const Target& target, const std::string& topic, int64_t records, size_t size, const std::string& codec) {
+void Produce(const Target& target, const std::string& topic, int64_t records, size_t size,
+             const std::string& codec) {
   Deliveries counts;
   rd_kafka_t* producer = MakeClient(RD_KAFKA_PRODUCER,
                                     {{"bootstrap.servers", target.address()},
@@ -117,9 +123,11 @@ void Produce(const Target& target, const std::string& topic, int64_t records, si
   const double seconds = Seconds(start);
   const double used = CpuSeconds(target.pid) - cpu;
   SELVAGE_CHECK(counts.good == records && counts.bad == 0);
-  fmt::print("produce  {:>9.0f} records/s  {:>6.1f} MB/s  daemon {:.2f} s of processor time per million records\n",
-             static_cast<double>(records) / seconds, static_cast<double>(records) * static_cast<double>(size) / seconds / 1e6,
-             used / (static_cast<double>(records) / 1e6));
+  fmt::print(
+      "produce  {:>9.0f} records/s  {:>6.1f} MB/s  daemon {:.2f} s of processor time per million records\n",
+      static_cast<double>(records) / seconds,
+      static_cast<double>(records) * static_cast<double>(size) / seconds / 1e6,
+      used / (static_cast<double>(records) / 1e6));
   rd_kafka_topic_destroy(handle);
   rd_kafka_destroy(producer);
 }
@@ -146,9 +154,11 @@ void Fetch(const Target& target, const std::string& topic, int64_t records, size
   const double seconds = Seconds(start);
   const double used = CpuSeconds(target.pid) - cpu;
   SELVAGE_CHECK(got == records);
-  fmt::print("fetch    {:>9.0f} records/s  {:>6.1f} MB/s  daemon {:.2f} s of processor time per million records\n",
-             static_cast<double>(records) / seconds, static_cast<double>(records) * static_cast<double>(size) / seconds / 1e6,
-             used / (static_cast<double>(records) / 1e6));
+  fmt::print(
+      "fetch    {:>9.0f} records/s  {:>6.1f} MB/s  daemon {:.2f} s of processor time per million records\n",
+      static_cast<double>(records) / seconds,
+      static_cast<double>(records) * static_cast<double>(size) / seconds / 1e6,
+      used / (static_cast<double>(records) / 1e6));
   rd_kafka_consume_stop(handle, 0);
   rd_kafka_topic_destroy(handle);
   rd_kafka_destroy(consumer);
@@ -166,12 +176,14 @@ void WriteFile(const std::string& path, double bytes, size_t piece) {
     SELVAGE_CHECK(write(file, data.data(), piece) == static_cast<ssize_t>(piece));
     SELVAGE_CHECK(fdatasync(file) == 0);
   }
-  fmt::print("file     {:>9.1f} MB/s written and synced in pieces of {} KiB\n", written / Seconds(start) / 1e6, piece >> 10);
+  fmt::print("file     {:>9.1f} MB/s written and synced in pieces of {} KiB\n",
+             written / Seconds(start) / 1e6, piece >> 10);
   close(file);
   unlink(path.c_str());
 }
 
-// --- Connections of our own ------------------------------------------------------------------------------------
+// --- Connections of our own
+// ------------------------------------------------------------------------------------
 
 class Connection {
  public:
@@ -240,7 +252,8 @@ void Idle(const Target& target, int count) {
   const double before = ResidentBytes(target.pid);
   for (int i = 0; i < count; ++i) ask();
   const double each = (ResidentBytes(target.pid) - before) / count;
-  fmt::print("idle     {} connections: {:.1f} KiB of resident memory each, the kernel's buffers apart\n", count, each / 1024);
+  fmt::print("idle     {} connections: {:.1f} KiB of resident memory each, the kernel's buffers apart\n",
+             count, each / 1024);
 }
 
 struct PollTopic {
@@ -331,9 +344,12 @@ void Poll(const Target& target, const std::vector<PollTopic>& topics, std::strin
     SELVAGE_CHECK(!response.responses.front().partitions.front().records.empty());
     offset = next_offset();
   }
-  fmt::print("poll     {} partitions {}, {} session: {} bytes asked and {} answered, {:.2f} ms of the daemon's processor time each\n",
-             CountPartitions(topics), what, session ? "with a" : "without", consumer.sent / static_cast<size_t>(kPolls),
-             consumer.received / static_cast<size_t>(kPolls), cpu * 1000 / kPolls);
+  fmt::print(
+      "poll     {} partitions {}, {} session: {} bytes asked and {} answered, {:.2f} ms of the daemon's "
+      "processor time each\n",
+      CountPartitions(topics), what, session ? "with a" : "without",
+      consumer.sent / static_cast<size_t>(kPolls), consumer.received / static_cast<size_t>(kPolls),
+      cpu * 1000 / kPolls);
 }
 
 /// What it costs the daemon that a client waits for a record that does not come, with a session.
@@ -362,8 +378,9 @@ void Wait(const Target& target, const std::vector<PollTopic>& topics, std::strin
     response = consumer.Call<kafka::FetchResponse>(12, request);
     SELVAGE_CHECK(response.error_code == kafka::ErrorCode::kNone);
   }
-  fmt::print("wait     {} partitions {}, with a session: {:.2f} % of a processor, {:.2f} % when nobody waits\n",
-             CountPartitions(topics), what, (CpuSeconds(target.pid) - before) / Seconds(start) * 100, alone * 100);
+  fmt::print(
+      "wait     {} partitions {}, with a session: {:.2f} % of a processor, {:.2f} % when nobody waits\n",
+      CountPartitions(topics), what, (CpuSeconds(target.pid) - before) / Seconds(start) * 100, alone * 100);
 }
 
 }  // namespace
@@ -384,7 +401,8 @@ int main(int argc, char** argv) {
   app.add_option("--size", size, "bytes of a record's value");
   app.add_option("--rounds", rounds, "of producing and reading");
   app.add_option("--scratch", scratch, "a file on the daemon's disk, for the raw limit");
-  app.add_option("--ahead", ahead, "at a core: a topic of 3,968 partitions that are advertised ahead; only polls are measured");
+  app.add_option("--ahead", ahead,
+                 "at a core: a topic of 3,968 partitions that are advertised ahead; only polls are measured");
   CLI11_PARSE(app, argc, argv);
   if (!ahead.empty()) rounds = 0;
   for (int round = 0; round < rounds; ++round) {

@@ -1,6 +1,6 @@
-/// A backlog replicated from an edge to a core over mTLS on loopback, both ends durable on this machine's one disk,
-/// until the edge has heard of the last sync. Beside it, in the same run: RocksDB alone writing and syncing the same
-/// bytes, and a bare gRPC mTLS stream of 64 KiB messages.
+/// A backlog replicated from an edge to a core over mTLS on loopback, both ends durable on this machine's one
+/// disk, until the edge has heard of the last sync. Beside it, in the same run: RocksDB alone writing and
+/// syncing the same bytes, and a bare gRPC mTLS stream of 64 KiB messages.
 #include <benchmark/benchmark.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -39,8 +39,14 @@ struct Identities {
   explicit Identities(const std::filesystem::path& dir) {
     absl::Time now = absl::Now();
     SELVAGE_CHECK(InitAuthority(dir, kTrustDomain, absl::Hours(48), now).ok());
-    core = *Issue(dir, {.role = Role::kCore, .id = "core", .validity = absl::Hours(24), .dns_names = {}, .ip_addresses = {}}, dir, now);
-    edge = *Issue(dir, {.role = Role::kEdge, .id = "edge", .validity = absl::Hours(24), .dns_names = {}, .ip_addresses = {}}, dir, now);
+    core = *Issue(
+        dir,
+        {.role = Role::kCore, .id = "core", .validity = absl::Hours(24), .dns_names = {}, .ip_addresses = {}},
+        dir, now);
+    edge = *Issue(
+        dir,
+        {.role = Role::kEdge, .id = "edge", .validity = absl::Hours(24), .dns_names = {}, .ip_addresses = {}},
+        dir, now);
   }
   TlsFiles core, edge;
 };
@@ -56,10 +62,12 @@ void FillBacklog(Log& log, size_t batch_bytes) {
     ++waiting;
     // Within what the commit queue takes.
     while (waiting * batch.size() > 8u << 20) absl::SleepFor(absl::Microseconds(100));
-    SELVAGE_CHECK(log.Append(batch, [&](const auto& position) {
-                       SELVAGE_CHECK(position.ok());
-                       --waiting;
-                     }).ok());
+    SELVAGE_CHECK(log.Append(batch,
+                             [&](const auto& position) {
+                               SELVAGE_CHECK(position.ok());
+                               --waiting;
+                             })
+                      .ok());
   }
   while (waiting > 0) absl::SleepFor(absl::Milliseconds(1));
 }
@@ -96,8 +104,9 @@ double Replicate(size_t batch_bytes) {
   client_options.addresses = {"127.0.0.1:" + std::to_string((*server)->port())};
   client_options.tls = identities.edge;
   client_options.core.trust_domain = kTrustDomain;
-  LinkClient client(client_options, threads.get_executor(), SystemClock(), SystemRandom(),
-                    [&](std::function<void()> wake) { return std::make_shared<Uplink>(edge, 0, std::move(wake)); });
+  LinkClient client(
+      client_options, threads.get_executor(), SystemClock(), SystemRandom(),
+      [&](std::function<void()> wake) { return std::make_shared<Uplink>(edge, 0, std::move(wake)); });
   auto begin = std::chrono::steady_clock::now();
   client.Start();
   while (log.acknowledged().value_or(Offset(0)) < log.state().end) absl::SleepFor(absl::Milliseconds(1));
@@ -124,7 +133,9 @@ class SinkReactor : public grpc::ServerGenericBidiReactor {
 };
 
 class SinkService : public grpc::CallbackGenericService {
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext*) override { return new SinkReactor; }
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext*) override {
+    return new SinkReactor;
+  }
 };
 
 class FloodReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
@@ -165,8 +176,9 @@ double BareGrpc() {
   builder.AddListeningPort("127.0.0.1:0", ServerCredentials(identities.core), &port);
   builder.RegisterCallbackGenericService(&service);
   auto server = builder.BuildAndStart();
-  auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(port),
-                                     ChannelCredentials(identities.edge, {.trust_domain = kTrustDomain, .role = Role::kCore, .id = ""}));
+  auto channel = grpc::CreateChannel(
+      "127.0.0.1:" + std::to_string(port),
+      ChannelCredentials(identities.edge, {.trust_domain = kTrustDomain, .role = Role::kCore, .id = ""}));
   grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer> stub(channel);
   grpc::ClientContext context;
   FloodReactor reactor(kBacklog / (64 << 10));
@@ -191,12 +203,14 @@ void BM_ReplicateBacklog(benchmark::State& state) {
       round.ours = Replicate(batch_bytes);
       ScratchDir dir;
       uint64_t group = std::max<uint64_t>(batch_bytes, 1 << 20);
-      round.rocksdb = static_cast<double>(kBacklog) / RawStoreSeconds(dir.path() / "store", false, kBacklog, group, batch_bytes);
+      round.rocksdb = static_cast<double>(kBacklog) /
+                      RawStoreSeconds(dir.path() / "store", false, kBacklog, group, batch_bytes);
       round.grpc = BareGrpc();
       rounds.push_back(round);
     }
   }
-  std::sort(rounds.begin(), rounds.end(), [](const Round& a, const Round& b) { return a.ours / a.rocksdb < b.ours / b.rocksdb; });
+  std::sort(rounds.begin(), rounds.end(),
+            [](const Round& a, const Round& b) { return a.ours / a.rocksdb < b.ours / b.rocksdb; });
   const Round& median = rounds[rounds.size() / 2];
   state.counters["ours_MBps"] = median.ours / 1e6;
   state.counters["rocksdb_MBps"] = median.rocksdb / 1e6;

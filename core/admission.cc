@@ -28,11 +28,13 @@ absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) {
                      "upgrade the older end");
   }
   if (hello.store_id().size() != 16 || hello.boot_id().size() != 16) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "a hello without store id and boot id");
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                     "a hello without store id and boot id");
   }
   if (edge.retired()) {
     return MakeError(absl::StatusCode::kPermissionDenied, "edge_retired",
-                     fmt::format("edge {} was retired", hello.edge()), "give the site a new edge id and certificate");
+                     fmt::format("edge {} was retired", hello.edge()),
+                     "give the site a new edge id and certificate");
   }
   if (edge.held()) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "edge_held",
@@ -45,7 +47,8 @@ absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) {
 bool SlotTaken(const Edges& edges, uint32_t slot) {
   return std::any_of(edges.begin(), edges.end(), [&](const auto& entry) {
     const auto& tenures = entry.second.tenures();
-    return std::any_of(tenures.begin(), tenures.end(), [&](const auto& tenure) { return tenure.slot() == slot; });
+    return std::any_of(tenures.begin(), tenures.end(),
+                       [&](const auto& tenure) { return tenure.slot() == slot; });
   });
 }
 
@@ -62,7 +65,8 @@ void AddTenure(const v1::Hello& hello, const Edges& edges, AdmissionDecision& de
 }
 
 /// Which of the stores that the edge had this one is. Not OK: an operator must decide.
-absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall_ms, AdmissionDecision& decision) {
+absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall_ms,
+                        AdmissionDecision& decision) {
   v1::StoredEdge& edge = decision.edge;
   if (edge.tenures().empty()) {
     AddTenure(hello, edges, decision);
@@ -75,7 +79,8 @@ absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall
     return absl::OkStatus();
   }
   for (const v1::StoredTenure& tenure : edge.tenures()) {
-    if (tenure.store_id() != hello.store_id() && !Contains(tenure.former_store_ids(), hello.store_id())) continue;
+    if (tenure.store_id() != hello.store_id() && !Contains(tenure.former_store_ids(), hello.store_id()))
+      continue;
     edge.set_held_store_id(hello.store_id());
     return MakeError(absl::StatusCode::kAborted, "clone", "a store that was replaced before is back");
   }
@@ -116,19 +121,21 @@ absl::StatusOr<AdmissionDecision> DecideAdmission(const v1::Hello& hello, const 
   if (!hello.cluster_id().empty() && hello.cluster_id() != core.cluster_id() &&
       !Contains(core.other_cluster_ids(), hello.cluster_id())) {
     if (!edges.empty()) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "foreign_cluster",
-                       fmt::format("edge {} belongs to another cluster", hello.edge()),
-                       "check the edge's link.addresses; if this core took the place of one that was lost, resolve "
-                       "the alarm: its edges then belong here",
-                       Retry::kYes);
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, "foreign_cluster",
+          fmt::format("edge {} belongs to another cluster", hello.edge()),
+          "check the edge's link.addresses; if this core took the place of one that was lost, resolve "
+          "the alarm: its edges then belong here",
+          Retry::kYes);
     }
     // A core that no edge ever linked with takes the place of one that was lost.
     decision.core.set_cluster_id(hello.cluster_id());
   }
-  decision.hold = Contains(edge.superseded_boot_ids(), hello.boot_id()) && !Planted(Canary::kAcceptSupersededBoot)
-                      ? MakeError(absl::StatusCode::kAborted, "clone",
-                                  "two machines run the same store: a process that was superseded dialled again")
-                      : TakeTenure(hello, edges, wall_ms, decision);
+  decision.hold =
+      Contains(edge.superseded_boot_ids(), hello.boot_id()) && !Planted(Canary::kAcceptSupersededBoot)
+          ? MakeError(absl::StatusCode::kAborted, "clone",
+                      "two machines run the same store: a process that was superseded dialled again")
+          : TakeTenure(hello, edges, wall_ms, decision);
   if (!decision.hold.ok()) {
     edge.set_held(true);
     return decision;

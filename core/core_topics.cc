@@ -10,8 +10,8 @@
 namespace selvage {
 namespace {
 
-/// How many times the wanted free slots a new core shows: a fleet can double several times over before consumers see a
-/// change.
+/// How many times the wanted free slots a new core shows: a fleet can double several times over before
+/// consumers see a change.
 constexpr uint64_t kFirstShown = 4;
 
 v1::LogAddress AddressOf(const std::string& edge, const std::string& stream, int32_t partition) {
@@ -36,7 +36,8 @@ absl::StatusOr<CoreTopics::Meaning> CoreTopics::Resolve(const std::string& topic
   if (dot == std::string::npos) return UnknownStream(topic);
   const std::string edge = topic.substr(0, dot);
   auto definition = fleet_.node().catalog().Find(topic.substr(dot + 1));
-  const bool has_parts = definition && (definition->direction() == v1::UP || definition->direction() == v1::DOWN);
+  const bool has_parts =
+      definition && (definition->direction() == v1::UP || definition->direction() == v1::DOWN);
   if (!has_parts || !fleet_.SlotOf(edge)) return UnknownStream(topic);
   return Meaning{*std::move(definition), edge};
 }
@@ -64,7 +65,8 @@ absl::StatusOr<kafka::Topic> CoreTopics::Find(const std::string& name) {
   return kafka::Topic{name, partitions, std::move(meaning.definition)};
 }
 
-absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::string& topic, int32_t partition) {
+absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::string& topic,
+                                             int32_t partition) {
   const int32_t shown = PartitionsOf(meaning);
   if (partition < 0 || partition >= shown) {
     return WrongPartition(AddressOf("", topic, partition), fmt::format("partitions 0 to {}", shown - 1));
@@ -88,7 +90,8 @@ absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::
 absl::StatusOr<Log*> CoreTopics::FindForReading(const std::string& topic, int32_t partition) {
   SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
   const bool for_each_edge = meaning.definition.direction() == v1::DOWN && meaning.edge.empty();
-  if (meaning.definition.direction() == v1::UP || for_each_edge) return FindReplica(meaning, topic, partition);
+  if (meaning.definition.direction() == v1::UP || for_each_edge)
+    return FindReplica(meaning, topic, partition);
   return admin_.FindLog(AddressOf(meaning.edge, meaning.definition.name(), partition), LogUse::kRead);
 }
 
@@ -104,11 +107,15 @@ absl::Status CoreTopics::RefuseWrite(const Meaning& meaning, int32_t partition) 
   }
   return MakeError(
       absl::StatusCode::kFailedPrecondition, "read_only_replica",
-      edge.empty() ? fmt::format("stream {} is written at the edges; the core holds replicas", meaning.definition.name())
-                   : fmt::format("partition {} of stream {} is written at edge {}, as its partition {}; the core holds "
-                                 "a replica",
-                                 partition, meaning.definition.name(), edge, partition % own),
-      edge.empty() ? "produce at an edge" : fmt::format("produce to {} at edge {}", meaning.definition.name(), edge));
+      edge.empty()
+          ? fmt::format("stream {} is written at the edges; the core holds replicas",
+                        meaning.definition.name())
+          : fmt::format(
+                "partition {} of stream {} is written at edge {}, as its partition {}; the core holds "
+                "a replica",
+                partition, meaning.definition.name(), edge, partition % own),
+      edge.empty() ? "produce at an edge"
+                   : fmt::format("produce to {} at edge {}", meaning.definition.name(), edge));
 }
 
 absl::StatusOr<Log*> CoreTopics::FindForWriting(const std::string& topic, int32_t partition) {
@@ -134,9 +141,10 @@ absl::StatusOr<kafka::Topic> CoreTopics::Create(v1::StreamDefinition definition,
 absl::Status CoreTopics::CheckWhole(const std::string& topic) const {
   SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
   if (meaning.edge.empty()) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kFailedPrecondition, "origin_topic",
-                   fmt::format("{} is edge {}'s part of stream {}", topic, meaning.edge, meaning.definition.name()),
-                   fmt::format("change {}, for all edges", meaning.definition.name()));
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "origin_topic",
+      fmt::format("{} is edge {}'s part of stream {}", topic, meaning.edge, meaning.definition.name()),
+      fmt::format("change {}, for all edges", meaning.definition.name()));
 }
 
 absl::StatusOr<kafka::Topic> CoreTopics::Set(const v1::SetStreamRequest& request) {
@@ -154,9 +162,10 @@ absl::Status CoreTopics::Delete(const std::string& name) {
   SELVAGE_RETURN_IF_ERROR(CheckWhole(name));
   const auto definition = fleet_.node().catalog().Find(name);
   if (definition && definition->direction() != v1::LOCAL && !definition->settings().detached()) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "stream_attached",
-                     fmt::format("stream {} is replicated: the edges would lose what they hold of it, too", name),
-                     "set selvage.detached=true first, so that the link carries nothing of it, and delete it then");
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "stream_attached",
+        fmt::format("stream {} is replicated: the edges would lose what they hold of it, too", name),
+        "set selvage.detached=true first, so that the link carries nothing of it, and delete it then");
   }
   return admin_.DeleteStream(name).status();
 }

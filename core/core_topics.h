@@ -10,9 +10,9 @@
 
 namespace selvage {
 
-/// The core's streams as Kafka topics. That of an up stream has partition slot × P + p for partition p of the edge with
-/// that slot, and shows free slots ahead. `<edge>.<stream>` is one edge's part, with the edge's own partitions; it is
-/// not listed. A stream of exactly that name goes before it.
+/// The core's streams as Kafka topics. That of an up stream has partition slot × P + p for partition p of the
+/// edge with that slot, and shows free slots ahead. `<edge>.<stream>` is one edge's part, with the edge's own
+/// partitions; it is not listed. A stream of exactly that name goes before it.
 class CoreTopics : public kafka::Topics {
  public:
   /// `slots_ahead`: free slots that are shown, at least. The others must outlive it.
@@ -47,8 +47,8 @@ class CoreTopics : public kafka::Topics {
   const uint32_t slots_ahead_;
 };
 
-/// Slots that topics show when `used` slots were given away: at least `ahead` are free, and the number grows by doubling
-/// only, so that most edges that join change nothing for consumers.
+/// Slots that topics show when `used` slots were given away: at least `ahead` are free, and the number grows
+/// by doubling only, so that most edges that join change nothing for consumers.
 uint32_t SlotsShown(uint32_t used, uint32_t ahead);
 
 }  // namespace selvage

@@ -17,8 +17,8 @@ namespace selvage {
 namespace {
 
 absl::Status Unknown(const std::string& edge) {
-  return MakeError(absl::StatusCode::kNotFound, "unknown_edge", fmt::format("no edge {} was ever linked", edge),
-                   "selvagectl edge list shows the edges");
+  return MakeError(absl::StatusCode::kNotFound, "unknown_edge",
+                   fmt::format("no edge {} was ever linked", edge), "selvagectl edge list shows the edges");
 }
 
 }  // namespace
@@ -115,12 +115,14 @@ uint64_t Fleet::generation() const {
   return core_.generation();
 }
 
-// --- Logs ----------------------------------------------------------------------------------------------------------
+// --- Logs
+// ----------------------------------------------------------------------------------------------------------
 
 absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, const v1::FlowOpen& open) {
   auto id = LogId::FromBytes(open.log_id());
   if (open.kind() != v1::STREAM || !id || id->none() || open.base() < 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an offer without a log, or of an unknown kind");
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                     "an offer without a log, or of an unknown kind");
   }
   if (!open.origin_edge().empty() && open.origin_edge() != edge) {
     return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
@@ -131,8 +133,8 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
   if (offered.name() != open.name() || offered.direction() != v1::UP || open.partition() < 0 ||
       open.partition() >= offered.partitions()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
-                     fmt::format("edge {} offers partition {} of {}, which the stream does not have", edge, open.partition(),
-                                 open.name()));
+                     fmt::format("edge {} offers partition {} of {}, which the stream does not have", edge,
+                                 open.partition(), open.name()));
   }
   auto known = node_.catalog().Find(open.name());
   if (offered.created() != 0 && offered.created() != (known ? known->created() : 0)) {
@@ -150,15 +152,21 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
   EmbeddedLog* log = node_.logs().Find(origin);
   if (log != nullptr && log->state().id == *id) return log;
   if (log != nullptr) {
-    node_.alarms().Report({"log_replaced", ToString(origin), "the edge made this stream again: a new log takes the place of the one held here",
-                           "the former log is kept until the stream is deleted; consumers start again at offset 0", false});
+    node_.alarms().Report(
+        {"log_replaced", ToString(origin),
+         "the edge made this stream again: a new log takes the place of the one held here",
+         "the former log is kept until the stream is deleted; consumers start again at offset 0", false});
   }
-  return node_.logs().Create({.origin = origin, .id = *id, .base = Offset(open.base()),
-                              .base_hash = ChainHash(open.base_hash()), .leader_epoch = LeaderEpoch(0)});
+  return node_.logs().Create({.origin = origin,
+                              .id = *id,
+                              .base = Offset(open.base()),
+                              .base_hash = ChainHash(open.base_hash()),
+                              .leader_epoch = LeaderEpoch(0)});
 }
 
 absl::Status Fleet::CreateSharedLogs(const v1::StreamDefinition& definition) {
-  if (definition.direction() != v1::DOWN_SHARED && definition.direction() != v1::LOCAL) return absl::OkStatus();
+  if (definition.direction() != v1::DOWN_SHARED && definition.direction() != v1::LOCAL)
+    return absl::OkStatus();
   return node_.CreateOwnLogs(definition);
 }
 
@@ -174,8 +182,13 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
         absl::MutexLock change(&change_mutex_);
         log = node_.logs().Find(origin);
         if (log == nullptr) {
-          SELVAGE_RETURN_IF_ERROR(node_.logs().Create({.origin = origin, .id = LogId::Mint(node_.random()), .base = Offset(0),
-                                                       .base_hash = ChainHash(0), .leader_epoch = LeaderEpoch(0)}).status());
+          SELVAGE_RETURN_IF_ERROR(node_.logs()
+                                      .Create({.origin = origin,
+                                               .id = LogId::Mint(node_.random()),
+                                               .base = Offset(0),
+                                               .base_hash = ChainHash(0),
+                                               .leader_epoch = LeaderEpoch(0)})
+                                      .status());
           log = node_.logs().Find(origin);
         }
       }
@@ -185,24 +198,28 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
   return down;
 }
 
-// --- Control -------------------------------------------------------------------------------------------------------
+// --- Control
+// -------------------------------------------------------------------------------------------------------
 
 absl::Status Fleet::CheckNameFree(const std::string& name) const {
   const size_t dot = name.find('.');
   if (dot == std::string::npos) return absl::OkStatus();
   const std::string first = name.substr(0, dot);
   const auto rest = node_.catalog().Find(name.substr(dot + 1));
-  const bool is_part = rest && (rest->direction() == v1::UP || rest->direction() == v1::DOWN) && IsDnsLabel(first);
+  const bool is_part =
+      rest && (rest->direction() == v1::UP || rest->direction() == v1::DOWN) && IsDnsLabel(first);
   if (!is_part && !SlotOf(first)) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kInvalidArgument, "name_reserved",
-                   fmt::format("{} would be edge {}'s part of a stream {}", name, first, name.substr(dot + 1)),
-                   "choose a name that does not begin with an edge's id and a dot");
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "name_reserved",
+      fmt::format("{} would be edge {}'s part of a stream {}", name, first, name.substr(dot + 1)),
+      "choose a name that does not begin with an edge's id and a dot");
 }
 
 absl::StatusOr<v1::StreamDefinition> Fleet::CheckNew(v1::StreamDefinition definition) const {
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
   if (node_.catalog().Find(definition.name())) {
-    return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists", fmt::format("stream {} exists", definition.name()),
+    return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
+                     fmt::format("stream {} exists", definition.name()),
                      "selvagectl stream describe shows it; stream set changes its settings");
   }
   SELVAGE_RETURN_IF_ERROR(CheckNameFree(definition.name()));
@@ -216,7 +233,8 @@ absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition de
     v1::StoredCore core = NextGeneration();
     definition.set_generation(core.generation());
     definition.set_created(core.generation());
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition, [&](WriteBatch& batch) { StageCore(batch, core); }));
+    SELVAGE_RETURN_IF_ERROR(
+        node_.catalog().Put(definition, [&](WriteBatch& batch) { StageCore(batch, core); }));
     SELVAGE_RETURN_IF_ERROR(CreateSharedLogs(definition));
     absl::MutexLock lock(&mutex_);
     core_.set_generation(core.generation());
@@ -231,21 +249,25 @@ absl::StatusOr<v1::StreamDefinition> Fleet::SetStream(const v1::SetStreamRequest
     absl::MutexLock change(&change_mutex_);
     auto known = node_.catalog().Find(request.stream());
     if (!known) {
-      return MakeError(absl::StatusCode::kNotFound, "unknown_stream", fmt::format("there is no stream {}", request.stream()),
+      return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
+                       fmt::format("there is no stream {}", request.stream()),
                        "selvagectl stream list shows what there is");
     }
     if (request.if_generation() != 0 && request.if_generation() != known->generation()) {
       return MakeError(absl::StatusCode::kAborted, "generation_mismatch",
-                       fmt::format("stream {} has generation {}, not {}", request.stream(), known->generation(), request.if_generation()),
+                       fmt::format("stream {} has generation {}, not {}", request.stream(),
+                                   known->generation(), request.if_generation()),
                        "somebody else changed it: look at it again", Retry::kYes);
     }
     definition = *known;
-    SELVAGE_RETURN_IF_ERROR(MergeSettings(request.settings(), {request.fields().begin(), request.fields().end()},
+    SELVAGE_RETURN_IF_ERROR(MergeSettings(request.settings(),
+                                          {request.fields().begin(), request.fields().end()},
                                           *definition.mutable_settings()));
     SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(definition));
     v1::StoredCore core = NextGeneration();
     definition.set_generation(core.generation());
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition, [&](WriteBatch& batch) { StageCore(batch, core); }));
+    SELVAGE_RETURN_IF_ERROR(
+        node_.catalog().Put(definition, [&](WriteBatch& batch) { StageCore(batch, core); }));
     absl::MutexLock lock(&mutex_);
     core_.set_generation(core.generation());
   }
@@ -263,11 +285,13 @@ absl::StatusOr<int> Fleet::DeleteStream(const std::string& name) {
   {
     absl::MutexLock change(&change_mutex_);
     if (!node_.catalog().Find(name)) {
-      return MakeError(absl::StatusCode::kNotFound, "unknown_stream", fmt::format("there is no stream {}", name),
+      return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
+                       fmt::format("there is no stream {}", name),
                        "selvagectl stream list shows what there is");
     }
     v1::StoredCore core = NextGeneration();
-    SELVAGE_ASSIGN_OR_RETURN(logs, node_.DeleteStream(name, [&](WriteBatch& batch) { StageCore(batch, core); }));
+    SELVAGE_ASSIGN_OR_RETURN(logs,
+                             node_.DeleteStream(name, [&](WriteBatch& batch) { StageCore(batch, core); }));
     absl::MutexLock lock(&mutex_);
     core_.set_generation(core.generation());
   }
@@ -349,17 +373,21 @@ absl::Status Fleet::ChangeEdge(const std::string& name, const std::function<void
 }
 
 absl::StatusOr<v1::EdgeSummary> Fleet::SetEdge(const v1::SetEdgeRequest& request) {
-  SELVAGE_RETURN_IF_ERROR(ChangeEdge(request.edge(), [&](v1::StoredEdge& edge) {
-    for (const auto& [key, value] : request.set_labels()) (*edge.mutable_labels())[key] = value;
-    for (const std::string& key : request.remove_labels()) edge.mutable_labels()->erase(key);
-    if (request.set_max_rate()) edge.set_max_rate(request.max_rate());
-  }, true));
+  SELVAGE_RETURN_IF_ERROR(ChangeEdge(
+      request.edge(),
+      [&](v1::StoredEdge& edge) {
+        for (const auto& [key, value] : request.set_labels()) (*edge.mutable_labels())[key] = value;
+        for (const std::string& key : request.remove_labels()) edge.mutable_labels()->erase(key);
+        if (request.set_max_rate()) edge.set_max_rate(request.max_rate());
+      },
+      true));
   WakeAll();
   return Summary(request.edge());
 }
 
 absl::StatusOr<v1::EdgeSummary> Fleet::Retire(const std::string& edge) {
-  SELVAGE_RETURN_IF_ERROR(ChangeEdge(edge, [](v1::StoredEdge& stored) { stored.set_retired(true); }, false));
+  SELVAGE_RETURN_IF_ERROR(ChangeEdge(
+      edge, [](v1::StoredEdge& stored) { stored.set_retired(true); }, false));
   std::function<void()> close;
   {
     absl::MutexLock lock(&mutex_);

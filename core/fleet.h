@@ -21,8 +21,9 @@
 
 namespace selvage {
 
-/// What the core knows of its edges: who is linked, slots, specs, the streams of the fleet. Durable; safe to use from
-/// several threads. Links are in fleet_links.cc (decided by admission.h), what is shown in fleet_status.cc.
+/// What the core knows of its edges: who is linked, slots, specs, the streams of the fleet. Durable; safe to
+/// use from several threads. Links are in fleet_links.cc (decided by admission.h), what is shown in
+/// fleet_status.cc.
 class Fleet {
  public:
   Fleet(NodeState& node, std::string version) : node_(node), version_(std::move(version)) {}
@@ -43,11 +44,12 @@ class Fleet {
     Fence fence;
     Slot slot;
   };
-  /// Decides on a hello (DESIGN section 6) and fences every earlier session of this edge; durable when it returns.
-  /// Errors: "edge_retired", "edge_held" (an operator must decide), "clone", "foreign_cluster",
+  /// Decides on a hello (DESIGN section 6) and fences every earlier session of this edge; durable when it
+  /// returns. Errors: "edge_retired", "edge_held" (an operator must decide), "clone", "foreign_cluster",
   /// "unsupported_protocol".
   absl::StatusOr<Admission> Admit(const v1::Hello& hello);
-  /// The link that counts from here on; `close` ends it when another takes its place. Returns a number for Unlinked.
+  /// The link that counts from here on; `close` ends it when another takes its place. Returns a number for
+  /// Unlinked.
   uint64_t Linked(const std::string& edge, std::function<void()> close, std::function<void()> wake);
   void Unlinked(const std::string& edge, uint64_t link);
   bool IsLinked(const std::string& edge, uint64_t link) const;
@@ -56,8 +58,8 @@ class Fleet {
   void WakeAll();
 
   // Logs of an edge.
-  /// The log that an edge's offer goes into, made if need be. Errors: "definition_mismatch", "wrong_partition",
-  /// "protocol_error".
+  /// The log that an edge's offer goes into, made if need be. Errors: "definition_mismatch",
+  /// "wrong_partition", "protocol_error".
   absl::StatusOr<Log*> LogForOffer(const std::string& edge, Slot slot, const v1::FlowOpen& open);
   /// The logs to send to an edge: its own of each per-edge down stream, and the shared ones.
   struct DownLog {
@@ -65,9 +67,9 @@ class Fleet {
     v1::StreamDefinition definition;
   };
   absl::StatusOr<std::vector<DownLog>> DownLogs(const std::string& edge);
-  /// An edge holds another history of a down log from `from` on: this core was set back. The log gets a new id, so that
-  /// nothing the edges hold is overwritten, and every link that has it ends. What a shared log holds is sent anew from its
-  /// start, since not every edge is where this one is.
+  /// An edge holds another history of a down log from `from` on: this core was set back. The log gets a new
+  /// id, so that nothing the edges hold is overwritten, and every link that has it ends. What a shared log
+  /// holds is sent anew from its start, since not every edge is where this one is.
   absl::Status BranchDownLog(EmbeddedLog& log, const LogPosition& from);
 
   // Control.
@@ -119,7 +121,8 @@ class Fleet {
   v1::StoredCore NextGeneration() const;
   /// Error: "name_reserved" for a name that means a part of another stream.
   absl::Status CheckNameFree(const std::string& name) const;
-  absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change, bool new_generation);
+  absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change,
+                          bool new_generation);
   v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasReported(const std::string& edge) const;
   absl::Status CreateSharedLogs(const v1::StreamDefinition& definition);
@@ -131,7 +134,7 @@ class Fleet {
   v1::StoredCore core_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::StoredEdge> edges_ ABSL_GUARDED_BY(mutex_);
   std::map<Slot, std::string> slot_edges_ ABSL_GUARDED_BY(mutex_);  // also of former slots
-  std::atomic<uint64_t> changes_{0};  // of what is shown of edges
+  std::atomic<uint64_t> changes_{0};                                // of what is shown of edges
   std::map<std::string, bool> dirty_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Link> links_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_link_ ABSL_GUARDED_BY(mutex_) = 1;

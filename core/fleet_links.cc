@@ -4,8 +4,8 @@
 #include "core/fleet.h"
 #include "core/fleet_documents.h"
 #include "fabric/base/error.h"
-#include "fabric/control/link_repair.h"
 #include "fabric/base/id128.h"
+#include "fabric/control/link_repair.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
 
@@ -14,9 +14,9 @@ namespace selvage {
 
 absl::Status Fleet::HoldEdge(const v1::StoredEdge& edge, const absl::Status& why) {
   // The alarm first: an edge that is held without one could not be released after a crash in between.
-  node_.alarms().Report({ErrorKind(why), edge.edge(), std::string(why.message()),
-                         "stop the machine that should not be there, then resolve this alarm: the edge links again",
-                         true});
+  node_.alarms().Report(
+      {ErrorKind(why), edge.edge(), std::string(why.message()),
+       "stop the machine that should not be there, then resolve this alarm: the edge links again", true});
   SELVAGE_RETURN_IF_ERROR(StoreEdge(edge));
   std::function<void()> close;
   {
@@ -32,7 +32,8 @@ absl::Status Fleet::HoldEdge(const v1::StoredEdge& edge, const absl::Status& why
 absl::Status Fleet::RefuseForeign(const v1::Hello& hello, const absl::Status& why) {
   auto cluster = ClusterId::FromBytes(hello.cluster_id());
   if (!cluster) return why;
-  node_.alarms().Report({"foreign_cluster", cluster->hex(), std::string(why.message()), ErrorHint(why), true});
+  node_.alarms().Report(
+      {"foreign_cluster", cluster->hex(), std::string(why.message()), ErrorHint(why), true});
   return why;
 }
 
@@ -102,7 +103,8 @@ void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcom
     *adoption.mutable_position() = replication::ToProto(state.position());
     adoption.set_leader_epoch(state.leader_epoch().value() + 1);
   }
-  node_.alarms().Report({"edge_replaced", edge, "an empty store took this edge's place and goes on where its replicas end",
+  node_.alarms().Report({"edge_replaced", edge,
+                         "an empty store took this edge's place and goes on where its replicas end",
                          "what the former disk held and never sent is lost with it", false});
 }
 
@@ -145,11 +147,12 @@ absl::Status Fleet::BranchDownLog(EmbeddedLog& log, const LogPosition& from) {
   if (shared) {
     SELVAGE_ASSIGN_OR_RETURN(at, log.BoundaryAtOrBefore(log.state().start));
   }
-  SELVAGE_RETURN_IF_ERROR(node_.logs().BranchAll({{&log, LogId::Mint(node_.random()), at}}, [](WriteBatch&) {}));
-  node_.alarms().Report({"fork", ToString(log.origin()),
-                         "edges hold another history of this stream: the core was restored from a backup",
-                         "what the stream holds since goes into a new log at the edges; nothing there is overwritten",
-                         false});
+  SELVAGE_RETURN_IF_ERROR(
+      node_.logs().BranchAll({{&log, LogId::Mint(node_.random()), at}}, [](WriteBatch&) {}));
+  node_.alarms().Report(
+      {"fork", ToString(log.origin()),
+       "edges hold another history of this stream: the core was restored from a backup",
+       "what the stream holds since goes into a new log at the edges; nothing there is overwritten", false});
   std::vector<std::function<void()>> closes;
   {
     absl::MutexLock lock(&mutex_);

@@ -44,14 +44,17 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
       bool up = flow.direction() == v1::UP;
       int64_t reported_lag = flow.source_end() - flow.replica_end();
       LogOrigin origin{flow.edge(), Slot(edge.slot()), flow.stream(), PartitionId(flow.partition())};
-      if (!up) origin = {flow.direction() == v1::DOWN ? edge.edge() : "", Slot(0), flow.stream(), PartitionId(flow.partition())};
+      if (!up)
+        origin = {flow.direction() == v1::DOWN ? edge.edge() : "", Slot(0), flow.stream(),
+                  PartitionId(flow.partition())};
       if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
         LogState state = log->state();
         // Each end knows its own end best.
         if (up) flow.set_replica_end(state.end.value());
         if (up && flow.source_end() < state.end.value()) flow.set_source_end(state.end.value());
         if (!up) flow.set_source_end(state.end.value());
-        if (!up && flow.replica_end() < flow.source_end() && flow.state() == "caught_up") flow.set_state("streaming");
+        if (!up && flow.replica_end() < flow.source_end() && flow.state() == "caught_up")
+          flow.set_state("streaming");
       }
       if (flow.replica_end() >= flow.source_end()) {
         flow.set_lag_bytes(0);

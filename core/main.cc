@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     SELVAGE_ASSIGN_OR_RETURN(selvage::CoreConfig config, selvage::LoadCoreConfig(path));
     return selvage::RunCore(config, restored);
   };
-  program.flags.push_back({"--restored", "The data directory was restored from a backup: tell the edges (once)", &restored});
+  program.flags.push_back(
+      {"--restored", "The data directory was restored from a backup: tell the edges (once)", &restored});
   return selvage::RunDaemonMain(program, argc, argv);
 }

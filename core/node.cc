@@ -77,9 +77,10 @@ std::optional<absl::Time> CertificateEnd(const TlsFiles& tls) {
 absl::StatusOr<Identity> CheckIdentity(const CoreConfig& config, const TlsFiles& tls) {
   SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
   if (identity.role == Role::kCore && identity.id == config.node_id) return identity;
-  return MakeError(absl::StatusCode::kFailedPrecondition, "certificate_identity",
-                   tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
-                   "issue a certificate for this core: selvagectl pki issue --role core --id " + config.node_id);
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "certificate_identity",
+      tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
+      "issue a certificate for this core: selvagectl pki issue --role core --id " + config.node_id);
 }
 
 /// Stores what links and statuses changed, now and then and at the end.
@@ -144,18 +145,22 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   CoreTopics topics(fleet, backend, config.slots_ahead);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   AdminService admin({backend, authorizer, metrics, group_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
-    return CertificateEnd(tls);
-  }));
+  auto node_metrics = std::make_unique<NodeMetrics>(
+      metrics, store->state(), backend.MetricSources([&tls] { return CertificateEnd(tls); }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
-  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.link.listen.ToString(), ServerCredentials(tls),
-                                                           AdminRequestMax(config.batch_max_bytes)},
-                                                          {&links.service(), &admin}));
+  SELVAGE_ASSIGN_OR_RETURN(auto server,
+                           GrpcServer::Start({config.link.listen.ToString(), ServerCredentials(tls),
+                                              AdminRequestMax(config.batch_max_bytes)},
+                                             {&links.service(), &admin}));
   auto flusher = std::make_unique<FleetFlusher>(fleet);
   kafka->Serve(fleet.cluster_id(), topics, store->state(), metrics);
   health.SetReady("store");
-  LogInfo("core started", {{"core", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
-                           {"link_port", server->port()}, {"http_port", http->port()}, {"kafka_port", kafka->port()},
+  LogInfo("core started", {{"core", config.node_id},
+                           {"version", Version()},
+                           {"store", store->state().store_id()},
+                           {"link_port", server->port()},
+                           {"http_port", http->port()},
+                           {"kafka_port", kafka->port()},
                            {"open_ms", absl::ToInt64Milliseconds(opening)}});
 
   absl::Status ended = shutdown.Wait();

@@ -76,7 +76,8 @@ void PeerLink::Handle(Session& session, const Session::Event& event) {
 void PeerLink::OnFlowForked(Session& session, const Session::Event& event) {
   for (auto& [number, offered] : offered_) {
     if (offered.flow != event.flow) continue;
-    absl::Status branched = fleet_.BranchDownLog(static_cast<EmbeddedLog&>(offered.source->log()), event.position);
+    absl::Status branched =
+        fleet_.BranchDownLog(static_cast<EmbeddedLog&>(offered.source->log()), event.position);
     if (!branched.ok()) session.Close(branched);
     return;
   }
@@ -100,11 +101,17 @@ void PeerLink::OnHello(Session& session, const v1::Hello& hello) {
   repair_.PeerIsCapableOf(hello.capabilities());
   fence_ = admission->fence;
   link_ = fleet_.Linked(
-      edge_, [signal = signal_, wake = wake_] { signal->close = true; wake(); }, wake_);
+      edge_,
+      [signal = signal_, wake = wake_] {
+        signal->close = true;
+        wake();
+      },
+      wake_);
   int64_t skew_ms = hello.wall_ms() - fleet_.node().wall_ms();
   if (std::abs(skew_ms) > kSkewAlarmMs) {
-    fleet_.node().alarms().Report({"clock_skew", edge_, fmt::format("the edge's clock is {} s away from the core's", skew_ms / 1000),
-                                   "set the clock that is wrong; streams are not affected", false});
+    fleet_.node().alarms().Report(
+        {"clock_skew", edge_, fmt::format("the edge's clock is {} s away from the core's", skew_ms / 1000),
+         "set the clock that is wrong; streams are not affected", false});
   } else {
     fleet_.node().alarms().Clear("clock_skew", edge_);
   }
@@ -159,9 +166,11 @@ void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOp
   if (!log.ok()) {
     metrics_.CountError(log.status());
     std::string subject = fmt::format("{}/{}/{}", edge_, open.name().substr(0, 200), open.partition());
-    fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()), ErrorHint(log.status()), true});
+    fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()),
+                                   ErrorHint(log.status()), true});
     LogWarning("an edge's flow is refused", {{"edge", edge_}, {"error", Describe(log.status())}});
-    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    session.Refuse(flow, log.status(),
+                   IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
     return;
   }
   if (!taken_.insert((*log)->number()).second) {
@@ -174,7 +183,8 @@ void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOp
   sinks_[flow] = std::move(sink);
 }
 
-void PeerLink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
+void PeerLink::Persist(Session::Persist persist,
+                       std::function<void(const absl::StatusOr<LogPosition>&)> done) {
   if (repair_.Persist(persist, fence_, done)) return;
   auto sink = sinks_.find(persist.flow);
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
@@ -184,9 +194,10 @@ void PeerLink::Persist(Session::Persist persist, std::function<void(const absl::
 
 void PeerLink::Tick(Session& session) {
   if (signal_->close) {
-    return session.Close(MakeError(absl::StatusCode::kAborted, "superseded",
-                                   fmt::format("another link of edge {} took this one's place, or an operator ended it", edge_), "",
-                                   Retry::kYes));
+    return session.Close(MakeError(
+        absl::StatusCode::kAborted, "superseded",
+        fmt::format("another link of edge {} took this one's place, or an operator ended it", edge_), "",
+        Retry::kYes));
   }
   if (!session.established()) return;
   FollowSpec(session);

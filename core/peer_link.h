@@ -15,12 +15,12 @@
 
 namespace selvage {
 
-/// The core's side of one edge's link: admits it, takes its up streams, offers its down streams, keeps its spec up to
-/// date. Called by the link's driver, one call at a time.
+/// The core's side of one edge's link: admits it, takes its up streams, offers its down streams, keeps its
+/// spec up to date. Called by the link's driver, one call at a time.
 class PeerLink : public replication::LinkHandler {
  public:
-  /// `edge` as the certificate says. `fleet` and `metrics`, which counts what is refused, must outlive it. `wake` may
-  /// be called from any thread.
+  /// `edge` as the certificate says. `fleet` and `metrics`, which counts what is refused, must outlive it.
+  /// `wake` may be called from any thread.
   PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake);
   ~PeerLink() override;
 

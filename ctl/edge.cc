@@ -77,7 +77,7 @@ absl::Status List(Session& session, const v1::ListEdgesRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status DescribeOne(Session& session, const std::string& name) {
+absl::Status DescribeEdge(Session& session, const std::string& name) {
   v1::ListEdgesRequest request;
   request.set_edge(name);
   SELVAGE_ASSIGN_OR_RETURN(v1::ListEdgesResponse response, session.Ask(&Stub::ListEdges, request));
@@ -175,7 +175,7 @@ void AddEdge(CLI::App& app, Session& session) {
   CLI::App* noun = app.add_subcommand("edge", "Edges: what they are and what they should be");
   noun->require_subcommand(1);
   AddList(*noun, session);
-  AddNamed(*noun, session, "describe", "All about one edge, with its flows", DescribeOne);
+  AddNamed(*noun, session, "describe", "All about one edge, with its flows", DescribeEdge);
   AddLabel(*noun, session);
   AddSet(*noun, session);
   AddNamed(*noun, session, "retire", "Refuse this edge from now on; its data stay at the core", Retire);

@@ -64,7 +64,7 @@ absl::StatusOr<v1::DescribeGroupResponse> Ask(Session& session, const std::strin
   return session.Ask(&Stub::DescribeGroup, request);
 }
 
-absl::Status DescribeOne(Session& session, const std::string& name) {
+absl::Status DescribeGroup(Session& session, const std::string& name) {
   SELVAGE_ASSIGN_OR_RETURN(const v1::DescribeGroupResponse group, Ask(session, name));
   if (session.json()) {
     PrintJson(session.out(), group);
@@ -273,7 +273,7 @@ void AddGroup(CLI::App& app, Session& session) {
     command->add_option("group", *name)->required();
     command->callback([&session, name, run] { session.Finish(run(session, *name)); });
   };
-  named("describe", "Members, committed offsets and lag", DescribeOne);
+  named("describe", "Members, committed offsets and lag", DescribeGroup);
   AddReset(*noun, session);
   named("export", "Committed offsets as a JSON document, for import at another node", Export);
   AddImport(*noun, session);

@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kLineMax = 16 << 20;
 constexpr char kClearLine[] = "\r\x1b[K";
 
-struct Options {
+struct ProduceOptions {
   std::string file;
   std::string acks_file;
   int32_t partition = 0;
@@ -79,7 +79,7 @@ std::string SummaryText(const ProduceOutcome& outcome) {
   return text;
 }
 
-std::string ResumeText(const Options& options, const ProduceOutcome& outcome) {
+std::string ResumeText(const ProduceOptions& options, const ProduceOutcome& outcome) {
   if (outcome.lines_in_doubt == 0) return fmt::format("to resume: --skip-lines {}\n", outcome.lines);
   const v1::LogAddress& address = options.producer.address;
   std::string next =
@@ -92,7 +92,7 @@ std::string ResumeText(const Options& options, const ProduceOutcome& outcome) {
       outcome.lines + outcome.lines_in_doubt, outcome.lines);
 }
 
-boost::json::value SummaryJson(const Options& options, const ProduceOutcome& outcome,
+boost::json::value SummaryJson(const ProduceOptions& options, const ProduceOutcome& outcome,
                                const absl::Status& status) {
   const v1::LogAddress& address = options.producer.address;
   return {{"stream", address.stream()},
@@ -118,7 +118,7 @@ std::string ProgressText(const ProduceOutcome& outcome, absl::Duration elapsed) 
                      HumanRate(static_cast<double>(outcome.bytes) / seconds));
 }
 
-void Report(Session& session, const Options& options, const ProduceOutcome& outcome,
+void Report(Session& session, const ProduceOptions& options, const ProduceOutcome& outcome,
             const absl::Status& status) {
   if (session.world.err_is_terminal) session.err() << kClearLine;
   if (outcome.lines_in_doubt > 0) session.exit_code = kOutcomeUnknown;
@@ -129,7 +129,7 @@ void Report(Session& session, const Options& options, const ProduceOutcome& outc
   if (session.json()) PrintJson(session.out(), SummaryJson(options, outcome, status));
 }
 
-absl::Status Produce(Session& session, const Options& options) {
+absl::Status Produce(Session& session, const ProduceOptions& options) {
   const bool from_file = !options.file.empty() && options.file != "-";
   absl::StatusOr<InputFile> input = from_file ? InputFile::Open(options.file) : InputFile(session.world.in);
   if (!input.ok()) return input.status();
@@ -164,7 +164,7 @@ absl::Status Produce(Session& session, const Options& options) {
   return absl::OkStatus();
 }
 
-void AddBatchOptions(CLI::App& verb, Options& options) {
+void AddBatchOptions(CLI::App& verb, ProduceOptions& options) {
   Producer::Options& producer = options.producer;
   const char* group = "Batches";
   verb.add_option("--batch-records", producer.batch.max_records, "Records in a batch at most")
@@ -186,7 +186,7 @@ void AddBatchOptions(CLI::App& verb, Options& options) {
 }  // namespace
 
 void AddProduce(CLI::App& noun, Session& session) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ProduceOptions>();
   Producer::Options& producer = options->producer;
   CLI::App* verb =
       noun.add_subcommand("produce", "Write lines of the standard input or a file, one record each");

@@ -53,7 +53,8 @@ void Session::Finish(const absl::Status& status) {
 
 int Run(std::vector<std::string> arguments, World world) {
   Session session(std::move(world));
-  CLI::App app("Operates Selvage: streams, edges, alarms, consumer groups, identities, verification.", "selvagectl");
+  CLI::App app("Operates Selvage: streams, edges, alarms, consumer groups, identities, verification.",
+               "selvagectl");
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", VersionLine("selvagectl"));

@@ -53,12 +53,12 @@ absl::Status Watch(Session& session, const Client& client, const std::string& ed
   return absl::OkStatus();
 }
 
-struct Options {
+struct StatusOptions {
   std::string edge;
   std::string watch;
 };
 
-absl::Status Status(Session& session, const Options& options) {
+absl::Status Status(Session& session, const StatusOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(Client client, session.Connect());
   if (options.watch.empty()) return Once(session, client, options.edge, false);
   SELVAGE_ASSIGN_OR_RETURN(absl::Duration every, ParsePositiveDuration(options.watch));
@@ -69,7 +69,7 @@ absl::Status Status(Session& session, const Options& options) {
 
 void AddStatus(CLI::App& app, Session& session) {
   CLI::App* verb = app.add_subcommand("status", "This node, and one row for each flow between edge and core");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<StatusOptions>();
   verb->add_option("--edge", options->edge, "Only flows of this edge");
   verb->add_flag("--watch{2s}", options->watch, "Again and again; --watch=5s for another interval than 2s");
   verb->callback([&session, options] { session.Finish(Status(session, *options)); });

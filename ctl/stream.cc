@@ -129,7 +129,7 @@ absl::Status List(Session& session) {
   return absl::OkStatus();
 }
 
-absl::Status DescribeOne(Session& session, const std::string& name) {
+absl::Status DescribeStream(Session& session, const std::string& name) {
   v1::DescribeStreamRequest request;
   request.set_stream(name);
   SELVAGE_ASSIGN_OR_RETURN(v1::DescribeStreamResponse response, session.Ask(&Stub::DescribeStream, request));
@@ -211,7 +211,7 @@ void AddStream(CLI::App& app, Session& session) {
   noun->add_subcommand("list", "All streams of this node")->callback([&session] {
     session.Finish(List(session));
   });
-  AddNamed(*noun, session, "describe", "Definition, settings and logs of a stream", DescribeOne);
+  AddNamed(*noun, session, "describe", "Definition, settings and logs of a stream", DescribeStream);
   AddSet(*noun, session);
   AddNamed(*noun, session, "delete", "Delete a stream with all its records", Delete);
   AddProduce(*noun, session);

@@ -32,22 +32,22 @@ void StreamSettingsOptions::AddTo(CLI::App& app) {
   add("start_at", AddChoice<v1::StartAt>(
                       app, "--start-at", start_at_, {{"earliest", v1::EARLIEST}, {"latest", v1::LATEST}},
                       "Where a new edge starts in a down-shared stream (default earliest)"));
-  add("cleanup",
-      AddChoice<v1::CleanupPolicy>(app, "--cleanup", cleanup_,
-                                   {{"delete", v1::CLEANUP_DELETE},
-                                    {"compact", v1::CLEANUP_COMPACT},
-                                    {"compact-delete", v1::CLEANUP_COMPACT_DELETE}},
-                                   "Old records go by retention, or when a newer one of their key has come (local "
-                                   "streams only), or both (default delete)"));
+  add("cleanup", AddChoice<v1::CleanupPolicy>(
+                     app, "--cleanup", cleanup_,
+                     {{"delete", v1::CLEANUP_DELETE},
+                      {"compact", v1::CLEANUP_COMPACT},
+                      {"compact-delete", v1::CLEANUP_COMPACT_DELETE}},
+                     "Old records go by retention, or when a newer one of their key has come (local "
+                     "streams only), or both (default delete)"));
   add("delete_retention_ms",
       AddParsed(app, "--delete-retention", delete_retention_, ParseDurationOrNone,
                 "How long a compacted stream keeps a record without a value (default 24h)"));
-  add("max_batch_bytes",
-      AddParsed(app, "--max-batch-bytes", max_batch_bytes_, ParseSizeOrNone,
-                "Largest batch that is taken; none: what the node takes (default none)"));
-  add("detached", app.add_flag("--detach,!--attach", detached_,
-                               "Whether the link carries nothing of it, while each end keeps what it has; Kafka "
-                               "clients may delete it only then (default attached)"));
+  add("max_batch_bytes", AddParsed(app, "--max-batch-bytes", max_batch_bytes_, ParseSizeOrNone,
+                                   "Largest batch that is taken; none: what the node takes (default none)"));
+  add("detached",
+      app.add_flag("--detach,!--attach", detached_,
+                   "Whether the link carries nothing of it, while each end keeps what it has; Kafka "
+                   "clients may delete it only then (default attached)"));
 }
 
 v1::StreamSettings StreamSettingsOptions::settings() const {

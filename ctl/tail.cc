@@ -17,7 +17,7 @@ namespace {
 
 enum class Show { kValue, kFull, kJson };
 
-struct Options {
+struct TailOptions {
   std::string stream;
   std::string edge;
   int32_t partition = -1;  // all
@@ -51,7 +51,7 @@ absl::StatusOr<TailFrom> ParseFrom(const std::string& text, bool follow) {
 }
 
 // At the core an up or down stream has a log for each edge: all of them, unless one edge is asked for.
-absl::StatusOr<std::vector<v1::LogAddress>> LogsToRead(const Client& client, const Options& options,
+absl::StatusOr<std::vector<v1::LogAddress>> LogsToRead(const Client& client, const TailOptions& options,
                                                        const v1::DescribeStreamResponse& stream) {
   absl::StatusOr<v1::GetStatusResponse> status =
       client.Call(&Client::Stub::GetStatus, v1::GetStatusRequest());
@@ -159,7 +159,7 @@ class Printer {
   const bool several_;
 };
 
-absl::Status Tail(Session& session, const Options& options) {
+absl::Status Tail(Session& session, const TailOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(TailFrom from, ParseFrom(options.from, options.follow));
   SELVAGE_ASSIGN_OR_RETURN(Client client, session.Connect());
   v1::DescribeStreamRequest request;
@@ -192,7 +192,7 @@ absl::Status Tail(Session& session, const Options& options) {
 }  // namespace
 
 void AddTail(CLI::App& noun, Session& session) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TailOptions>();
   CLI::App* verb = noun.add_subcommand("tail", "Print records, and follow");
   verb->add_option("name", options->stream)->required();
   verb->add_option("--partition", options->partition, "Only this one (default all)")

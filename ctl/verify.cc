@@ -19,7 +19,7 @@ constexpr uint32_t kEntriesInPage = 1000;
 // Whole entries are read from the disk for a page, so one call may take long on a slow one.
 constexpr absl::Duration kPageTime = absl::Seconds(60);
 
-struct Options {
+struct VerifyOptions {
   std::string stream;
   std::string edge;
   std::string edge_address;
@@ -55,7 +55,7 @@ absl::StatusOr<std::string> NodeOf(const Client& client, const std::string& role
                    "--address is the core's, --edge-address the edge's");
 }
 
-absl::StatusOr<Ends> Connect(Session& session, const Options& options) {
+absl::StatusOr<Ends> Connect(Session& session, const VerifyOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(Client core, session.Connect());
   SELVAGE_ASSIGN_OR_RETURN(Client edge, session.Connect(options.edge_address));
   SELVAGE_RETURN_IF_ERROR(NodeOf(core, "core").status());
@@ -222,7 +222,7 @@ void Report(Session& session, const Ends& ends, const std::vector<LogResult>& lo
       totals.records);
 }
 
-absl::Status Verify(Session& session, const Options& options) {
+absl::Status Verify(Session& session, const VerifyOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(Ends ends, Connect(session, options));
   SELVAGE_ASSIGN_OR_RETURN(std::vector<LogResult> logs, LogsToCompare(ends, options.stream));
   for (LogResult& log : logs) Compare(ends, log);
@@ -235,7 +235,7 @@ absl::Status Verify(Session& session, const Options& options) {
 void AddVerify(CLI::App& app, Session& session) {
   CLI::App* verb =
       app.add_subcommand("verify", "Compare what the core and an edge have stored, entry by entry");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyOptions>();
   verb->add_option("--edge-address", options->edge_address, "The edge, host:port (--address is the core)")
       ->required();
   verb->add_option("--edge", options->edge, "Which edge it must be");

@@ -20,14 +20,16 @@ template <class Document>
 absl::Status ReadDocument(KvStore& store, std::string_view key, Document& document) {
   SELVAGE_ASSIGN_OR_RETURN(auto stored, store.Get(Family::kMeta, key));
   if (stored && !document.ParseFromString(*stored)) {
-    return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", fmt::format("the store's {} is damaged", key));
+    return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta",
+                     fmt::format("the store's {} is damaged", key));
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<EmbeddedLogStore::Adoption> AdoptionOf(const v1::Adoption& adoption) {
   LogPosition position = replication::FromProto(adoption.position());
-  if (position.log.none()) return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an adoption without a log");
+  if (position.log.none())
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an adoption without a log");
   LogOrigin origin{"", Slot(0), adoption.stream(), PartitionId(adoption.partition())};
   LogInfo("adopting a replaced edge's place", {{"log", ToString(origin)}, {"offset", position.offset}});
   return EmbeddedLogStore::Adoption{origin, position, LeaderEpoch(adoption.leader_epoch())};
@@ -96,13 +98,16 @@ v1::Hello EdgeState::MakeHello() {
 absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
   v1::StoredMembership membership = this->membership();
   if (!membership.cluster_id().empty() && membership.cluster_id() != welcome.cluster_id()) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "foreign_cluster",
-                     fmt::format("core {} belongs to another cluster than this edge's store", welcome.core()),
-                     "point link.addresses at the edge's own core, or start the edge with an empty data directory");
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "foreign_cluster",
+        fmt::format("core {} belongs to another cluster than this edge's store", welcome.core()),
+        "point link.addresses at the edge's own core, or start the edge with an empty data directory");
   }
   if (!membership.lineage_id().empty() && membership.lineage_id() != welcome.lineage_id()) {
-    node_.alarms().Report({"core_restored", welcome.core(), "the core's store is not the one this edge knew: it was restored or replaced",
-                           "nothing to do here: what the core lacks is sent again as far as it is still held", false});
+    node_.alarms().Report({"core_restored", welcome.core(),
+                           "the core's store is not the one this edge knew: it was restored or replaced",
+                           "nothing to do here: what the core lacks is sent again as far as it is still held",
+                           false});
     SELVAGE_RETURN_IF_ERROR(MakeProvisional());
     // What the former core acknowledged says nothing of what this one holds.
     for (EmbeddedLog* log : node_.logs().Logs()) {
@@ -123,8 +128,9 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
   membership.clear_forked_from();
   // Another core counts its generations anew.
   if (new_lineage && !Planted(Canary::kKeepOldGeneration)) spec.set_generation(0);
-  // In one batch. With its places but without its slot the store would be another one with a history of its own; and
-  // once the new lineage is stored, nothing tells any more that generation and acknowledgements are the former core's.
+  // In one batch. With its places but without its slot the store would be another one with a history of its
+  // own; and once the new lineage is stored, nothing tells any more that generation and acknowledgements are
+  // the former core's.
   SELVAGE_RETURN_IF_ERROR(node_.logs().AdoptAll(adoptions, [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
     if (!new_lineage) return;
@@ -164,7 +170,8 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
     }
     if (known) {
       if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
-        node_.alarms().Report({"definition_mismatch", definition.name(), std::string(same.message()), ErrorHint(same), true});
+        node_.alarms().Report(
+            {"definition_mismatch", definition.name(), std::string(same.message()), ErrorHint(same), true});
         continue;
       }
       if (known->SerializeAsString() == definition.SerializeAsString()) continue;
@@ -199,12 +206,14 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::CheckNew(v1::StreamDefinition de
   }
   if (node_.catalog().Find(definition.name())) {
     return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
-                     fmt::format("stream {} exists", definition.name()), "selvagectl stream describe shows it");
+                     fmt::format("stream {} exists", definition.name()),
+                     "selvagectl stream describe shows it");
   }
   if (definition.name().starts_with(node_.node() + ".")) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "name_reserved",
-                     fmt::format("at the core {} would be this edge's part of another stream", definition.name()),
-                     "choose a name that does not begin with an edge's id and a dot");
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, "name_reserved",
+        fmt::format("at the core {} would be this edge's part of another stream", definition.name()),
+        "choose a name that does not begin with an edge's id and a dot");
   }
   definition.set_generation(0);
   definition.set_created(0);
@@ -289,7 +298,9 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
   if (acknowledged < state.end) {
     auto oldest = log.Read(std::max(acknowledged, state.start), 1);
     if (oldest.ok() && !oldest->empty()) {
-      flow.set_lag_seconds(static_cast<double>(std::max<int64_t>(0, node_.logs().AgeNowMs() - oldest->front().append_ms)) / 1e3);
+      flow.set_lag_seconds(
+          static_cast<double>(std::max<int64_t>(0, node_.logs().AgeNowMs() - oldest->front().append_ms)) /
+          1e3);
     }
   }
   absl::MutexLock lock(&mutex_);
@@ -300,7 +311,8 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
   flow.set_rate_bytes(meters_[log.number()].rate);
   bool estimable = flow.rate_bytes() > 0 && known != flow_states_.end();
   flow.set_catch_up_seconds(flow.lag_bytes() == 0 ? 0
-                            : estimable ? static_cast<double>(flow.lag_bytes()) / flow.rate_bytes() : -1);
+                            : estimable           ? static_cast<double>(flow.lag_bytes()) / flow.rate_bytes()
+                                                  : -1);
   return flow;
 }
 
@@ -315,7 +327,8 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
   flow.set_replica_end(state.end.value());
   absl::MutexLock lock(&mutex_);
   auto known = flow_states_.find(log.number());
-  // What the source has beyond this is known at the core; here, everything that arrived is everything there is.
+  // What the source has beyond this is known at the core; here, everything that arrived is everything there
+  // is.
   flow.set_state(known == flow_states_.end() ? "offline" : "caught_up");
   flow.set_source_end(state.end.value());
   return flow;

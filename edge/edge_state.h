@@ -17,14 +17,14 @@
 
 namespace selvage {
 
-/// What an edge is beyond its store: its membership in a cluster, the spec the core gave it, the flows it offers.
-/// Outlives the links. Safe to use from several threads.
+/// What an edge is beyond its store: its membership in a cluster, the spec the core gave it, the flows it
+/// offers. Outlives the links. Safe to use from several threads.
 class EdgeState {
  public:
   EdgeState(NodeState& node, std::string version) : node_(node), version_(std::move(version)) {}
 
-  /// Reads membership and spec, and makes the streams of the configuration that are not there yet (provisional until
-  /// the core knows them). Call once, after the node state is open.
+  /// Reads membership and spec, and makes the streams of the configuration that are not there yet
+  /// (provisional until the core knows them). Call once, after the node state is open.
   absl::Status Open(const std::vector<v1::StreamDefinition>& configured);
 
   NodeState& node() { return node_; }
@@ -43,8 +43,8 @@ class EdgeState {
   absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
   /// What CreateStream would make.
   absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition);
-  /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and the slot is
-  /// given up, all in one batch.
+  /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and
+  /// the slot is given up, all in one batch.
   absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks);
 
   /// What is offered to the core: a source for each own log of an up stream. They live as long as this.
@@ -66,7 +66,8 @@ class EdgeState {
     absl::Duration at;
     double rate = 0;
   };
-  /// The core may not know the streams that it gave to this edge before it was restored: that must not delete them.
+  /// The core may not know the streams that it gave to this edge before it was restored: that must not delete
+  /// them.
   absl::Status MakeProvisional();
   absl::Status DropStream(const std::string& name);
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);

@@ -59,7 +59,8 @@ NodeStore::Options StoreOptions(const EdgeConfig& config, Shutdown& shutdown, He
   return options;
 }
 
-LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls, const std::string& trust_domain) {
+LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls,
+                                const std::string& trust_domain) {
   LinkClient::Options options;
   for (const Address& address : config.link.addresses) options.addresses.push_back(address.ToString());
   options.tls = tls;
@@ -89,9 +90,10 @@ std::optional<absl::Time> CertificateEnd(const TlsFiles& tls) {
 absl::StatusOr<Identity> CheckIdentity(const EdgeConfig& config, const TlsFiles& tls) {
   SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
   if (identity.role == Role::kEdge && identity.id == config.node_id) return identity;
-  return MakeError(absl::StatusCode::kFailedPrecondition, "certificate_identity",
-                   tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
-                   "issue a certificate for this edge: selvagectl pki issue --role edge --id " + config.node_id);
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "certificate_identity",
+      tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
+      "issue a certificate for this edge: selvagectl pki issue --role edge --id " + config.node_id);
 }
 
 }  // namespace
@@ -130,19 +132,23 @@ absl::Status RunEdge(const EdgeConfig& config) {
   EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   AdminService admin({backend, authorizer, metrics, group_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&tls] {
-    return CertificateEnd(tls);
-  }));
+  auto node_metrics = std::make_unique<NodeMetrics>(
+      metrics, store->state(), backend.MetricSources([&tls] { return CertificateEnd(tls); }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
-  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls),
-                                                           AdminRequestMax(config.batch_max_bytes)},
-                                                          {&admin}));
+  SELVAGE_ASSIGN_OR_RETURN(auto server,
+                           GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls),
+                                              AdminRequestMax(config.batch_max_bytes)},
+                                             {&admin}));
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");
   link.Start();
-  LogInfo("edge started", {{"edge", config.node_id}, {"version", Version()}, {"store", store->state().store_id()},
-                           {"admin_port", server->port()}, {"http_port", http->port()}, {"kafka_port", kafka->port()},
+  LogInfo("edge started", {{"edge", config.node_id},
+                           {"version", Version()},
+                           {"store", store->state().store_id()},
+                           {"admin_port", server->port()},
+                           {"http_port", http->port()},
+                           {"kafka_port", kafka->port()},
                            {"open_ms", absl::ToInt64Milliseconds(opening)}});
 
   absl::Status ended = shutdown.Wait();

@@ -19,11 +19,16 @@ constexpr int64_t kSkewAlarmMs = 60'000;
 
 std::string_view StateName(Sender::State state) {
   switch (state) {
-    case Sender::State::kOpening: return "opening";
-    case Sender::State::kProbing: return "comparing";
-    case Sender::State::kStreaming: return "streaming";
-    case Sender::State::kHeld: return "held";
-    case Sender::State::kForked: return "forked";
+    case Sender::State::kOpening:
+      return "opening";
+    case Sender::State::kProbing:
+      return "comparing";
+    case Sender::State::kStreaming:
+      return "streaming";
+    case Sender::State::kHeld:
+      return "held";
+    case Sender::State::kForked:
+      return "forked";
   }
   return "unknown";
 }
@@ -41,7 +46,9 @@ Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake)
       max_rate_(max_rate),
       wake_(std::move(wake)) {}
 
-Uplink::~Uplink() { Unwatch(); }
+Uplink::~Uplink() {
+  Unwatch();
+}
 
 void Uplink::Unwatch() {
   for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
@@ -81,8 +88,8 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
       if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
         std::string subject = ToString(source->log().origin());
         held_subjects_.insert(subject);
-        node_.alarms().Report({"flow_held", subject, std::string(event.status.message()), ErrorHint(event.status),
-                               !IsRetryable(event.status)});
+        node_.alarms().Report({"flow_held", subject, std::string(event.status.message()),
+                               ErrorHint(event.status), !IsRetryable(event.status)});
       }
       break;
     case Session::Event::Kind::kPeerClosed:
@@ -100,18 +107,21 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
 void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
   absl::Status taken = state_.TakeWelcome(welcome);
   if (!taken.ok()) {
-    node_.alarms().Report({ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken), true});
+    node_.alarms().Report(
+        {ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken), true});
     return session.Close(taken);
   }
   int64_t skew_ms = welcome.wall_ms() - node_.wall_ms();
   if (std::abs(skew_ms) > kSkewAlarmMs) {
-    node_.alarms().Report({"clock_skew", welcome.core(), fmt::format("the core's clock is {} s away from this node's", skew_ms / 1000),
+    node_.alarms().Report({"clock_skew", welcome.core(),
+                           fmt::format("the core's clock is {} s away from this node's", skew_ms / 1000),
                            "set the clock that is wrong; streams are not affected", false});
   } else {
     node_.alarms().Clear("clock_skew", welcome.core());
   }
   repair_.PeerIsCapableOf(welcome.capabilities());
-  LogInfo("link up", {{"core", welcome.core()}, {"slot", welcome.slot()}, {"session_epoch", welcome.session_epoch()}});
+  LogInfo("link up",
+          {{"core", welcome.core()}, {"slot", welcome.slot()}, {"session_epoch", welcome.session_epoch()}});
   uint64_t spec_rate = state_.spec().max_rate();
   session.set_max_rate(spec_rate > 0 ? spec_rate : max_rate_);
   OfferNew(session);
@@ -154,11 +164,14 @@ void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
 absl::StatusOr<Log*> Uplink::FindOrCreateReplica(const v1::FlowOpen& open) {
   auto id = LogId::FromBytes(open.log_id());
   if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an offer without a log, or of an unknown kind");
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                     "an offer without a log, or of an unknown kind");
   }
   SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, CompleteDefinition(open.definition()));
-  if (definition.name() != open.name() || open.partition() < 0 || open.partition() >= definition.partitions()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition", "an offer of a partition the stream does not have");
+  if (definition.name() != open.name() || open.partition() < 0 ||
+      open.partition() >= definition.partitions()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
+                     "an offer of a partition the stream does not have");
   }
   if (definition.direction() != v1::DOWN && definition.direction() != v1::DOWN_SHARED) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "definition_mismatch",
@@ -166,23 +179,30 @@ absl::StatusOr<Log*> Uplink::FindOrCreateReplica(const v1::FlowOpen& open) {
   }
   auto known = node_.catalog().Find(definition.name());
   if (known) SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, definition));
-  if (!known || known->generation() < definition.generation()) SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+  if (!known || known->generation() < definition.generation())
+    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
   LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
   EmbeddedLog* log = node_.logs().Find(origin);
   if (log != nullptr && log->state().id == *id) return log;
   if (log != nullptr) {
-    node_.alarms().Report({"log_replaced", ToString(origin), "the core made this stream again: a new log takes the place of the one held here",
+    node_.alarms().Report({"log_replaced", ToString(origin),
+                           "the core made this stream again: a new log takes the place of the one held here",
                            "the former log is kept until the stream is deleted", false});
   }
-  return node_.logs().Create({.origin = origin, .id = *id, .base = Offset(open.base()),
-                              .base_hash = ChainHash(open.base_hash()), .leader_epoch = LeaderEpoch(0)});
+  return node_.logs().Create({.origin = origin,
+                              .id = *id,
+                              .base = Offset(open.base()),
+                              .base_hash = ChainHash(open.base_hash()),
+                              .leader_epoch = LeaderEpoch(0)});
 }
 
 void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
   auto log = FindOrCreateReplica(open);
   if (!log.ok()) {
-    LogWarning("a flow from the core is refused", {{"stream", open.name()}, {"error", Describe(log.status())}});
-    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    LogWarning("a flow from the core is refused",
+               {{"stream", open.name()}, {"error", Describe(log.status())}});
+    session.Refuse(flow, log.status(),
+                   IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
     return;
   }
   if (!taken_.insert((*log)->number()).second) {
@@ -208,8 +228,8 @@ LogFlowSource* Uplink::SourceOf(const Session& session, FlowNumber flow) {
   return it == session.senders().end() ? nullptr : dynamic_cast<LogFlowSource*>(&it->second->source());
 }
 
-/// Once it is known of every flow where its history parts from the core's. Until then nothing is sent: an entry that the
-/// core takes now and acknowledges too late would be sent again in the new log.
+/// Once it is known of every flow where its history parts from the core's. Until then nothing is sent: an
+/// entry that the core takes now and acknowledges too late would be sent again in the new log.
 void Uplink::RebirthIfForked(Session& session) {
   if (forks_.empty()) return;
   session.StopSending();
@@ -218,7 +238,8 @@ void Uplink::RebirthIfForked(Session& session) {
     LogFlowSource* source = SourceOf(session, number);
     if (source == nullptr) continue;  // of a repair
     const bool forked = sender->state() == Sender::State::kForked;
-    const bool refused = sender->state() == Sender::State::kHeld && sender->retry_at() == absl::InfiniteDuration();
+    const bool refused =
+        sender->state() == Sender::State::kHeld && sender->retry_at() == absl::InfiniteDuration();
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     auto& log = static_cast<EmbeddedLog&>(source->log());
     std::optional<LogPosition> from = forked ? sender->fork() : sender->acknowledged();
@@ -226,12 +247,14 @@ void Uplink::RebirthIfForked(Session& session) {
   }
   absl::Status reborn = state_.Rebirth(std::move(branchings));
   if (!reborn.ok()) return session.Close(reborn);
-  node_.alarms().Report({"fork", node_.node(),
-                         "this store's history is not what the core received from it before: it was restored from a backup or copied",
-                         "its data since the fork go into new partitions at the core; nothing there was overwritten", false});
+  node_.alarms().Report(
+      {"fork", node_.node(),
+       "this store's history is not what the core received from it before: it was restored from a backup or "
+       "copied",
+       "its data since the fork go into new partitions at the core; nothing there was overwritten", false});
   forks_.clear();
-  session.Close(MakeError(absl::StatusCode::kAborted, "fork", "the edge's history forked; it comes back as a new store", "",
-                          Retry::kYes));
+  session.Close(MakeError(absl::StatusCode::kAborted, "fork",
+                          "the edge's history forked; it comes back as a new store", "", Retry::kYes));
 }
 
 void Uplink::PublishFlowStates(const Session& session) {

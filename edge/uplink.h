@@ -12,12 +12,12 @@
 
 namespace selvage {
 
-/// The edge's side of one link: says hello, offers the up streams, takes the down streams and the spec, reports the
-/// status. Called by the link's driver, one call at a time.
+/// The edge's side of one link: says hello, offers the up streams, takes the down streams and the spec,
+/// reports the status. Called by the link's driver, one call at a time.
 class Uplink : public replication::LinkHandler {
  public:
-  /// `state` must outlive it. `wake` may be called from any thread to have the session looked at. `max_rate` is what
-  /// the configuration says, for when the spec says nothing.
+  /// `state` must outlive it. `wake` may be called from any thread to have the session looked at. `max_rate`
+  /// is what the configuration says, for when the spec says nothing.
   Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake);
   ~Uplink() override;
 

@@ -137,8 +137,8 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
   auto log = backend_.FindLog(request.address(), LogUse::kWrite);
   if (!log.ok()) return done(log.status());
   const auto definition = node_.catalog().Find((*log)->origin().stream);
-  auto header = CheckProducedBatch(request.batch(), definition ? definition->settings() : v1::StreamSettings(),
-                                   node_.options().batch_max);
+  auto header = CheckProducedBatch(
+      request.batch(), definition ? definition->settings() : v1::StreamSettings(), node_.options().batch_max);
   if (!header.ok()) return done(header.status());
   const int64_t records = header->last_offset_delta + int64_t{1};
   auto finish = [this, records, &response, done](const absl::StatusOr<Appended>& appended) {

@@ -14,7 +14,8 @@ class Bytes {
   Bytes() = default;
   /// Takes the string over; no copy.
   explicit Bytes(std::string data)
-      : owner_(std::make_shared<const std::string>(std::move(data))), view_(*static_cast<const std::string*>(owner_.get())) {}
+      : owner_(std::make_shared<const std::string>(std::move(data))),
+        view_(*static_cast<const std::string*>(owner_.get())) {}
   /// A view that `owner` keeps alive.
   Bytes(std::shared_ptr<const void> owner, std::string_view view) : owner_(std::move(owner)), view_(view) {}
 

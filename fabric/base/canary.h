@@ -1,38 +1,44 @@
 #pragma once
 
-/// Known bugs that a test-only build (SELVAGE_CANARIES) can plant, to prove that the simulator finds each of them. In
-/// every other build Planted is false when the code is compiled, and nothing is left of it.
+/// Known bugs that tests/simulation/canary_hunt switches on, one in each run, to prove that the simulator
+/// finds each of them. They are compiled into development builds (SELVAGE_CANARIES) and stay off there unless
+/// that program says otherwise. In a release Planted is false when the code is compiled, and nothing is left
+/// of it.
 namespace selvage {
 
 enum class Canary {
   kNone,
-  kAcknowledgeBeforeSync,   ///< the committer writes without a sync
-  kServeBeforeSync,         ///< an entry is visible when it is staged
-  kSkipEpochCheck,          ///< a replica's append is not checked against the newest fence
-  kResumeOffByOne,          ///< the sender goes on one entry behind the replica's end
-  kSkipHashCheck,           ///< an equal offset counts as an equal history
-  kDropGap,                 ///< gaps are not sent
-  kStoreJump,               ///< gaps are not sent, and the replica does not mind
-  kForgetEmptiedEnd,        ///< a log without entries opens at its base
-  kReuseSlot,               ///< a new edge gets the slot that was given last
-  kIgnoreCredit,            ///< the sender begins entries beyond the peer's window
-  kTrimUnacknowledged,      ///< retention takes what the replica does not hold
-  kAcceptSupersededBoot,    ///< a process that was superseded may link again
-  kSkipOpenCheck,           ///< a store that recovered less than it acknowledged is served
-  kForgetProducers,         ///< what was known of idempotent producers is not read at a start
+  kAcknowledgeBeforeSync,  ///< the committer writes without a sync
+  kServeBeforeSync,        ///< an entry is visible when it is staged
+  kSkipEpochCheck,         ///< a replica's append is not checked against the newest fence
+  kResumeOffByOne,         ///< the sender goes on one entry behind the replica's end
+  kSkipHashCheck,          ///< an equal offset counts as an equal history
+  kDropGap,                ///< gaps are not sent
+  kStoreJump,              ///< gaps are not sent, and the replica does not mind
+  kForgetEmptiedEnd,       ///< a log without entries opens at its base
+  kReuseSlot,              ///< a new edge gets the slot that was given last
+  kIgnoreCredit,           ///< the sender begins entries beyond the peer's window
+  kTrimUnacknowledged,     ///< retention takes what the replica does not hold
+  kAcceptSupersededBoot,   ///< a process that was superseded may link again
+  kSkipOpenCheck,          ///< a store that recovered less than it acknowledged is served
+  kForgetProducers,        ///< what was known of idempotent producers is not read at a start
   // Found by the simulator, and planted again.
-  kForkWithoutWaiting,     ///< new logs begin while entries are under way in the old ones
-  kForgetFormerStores,     ///< a store that was replaced before is taken for one never seen
-  kCopySupersededLog,      ///< a superseded log that comes back is received again from its base
-  kKeepOldGeneration,      ///< another core's spec is compared with the generation of the former one's
-  kRefuseWithoutRetry,     ///< what a held log refuses is never offered again
+  kForkWithoutWaiting,  ///< new logs begin while entries are under way in the old ones
+  kForgetFormerStores,  ///< a store that was replaced before is taken for one never seen
+  kCopySupersededLog,   ///< a superseded log that comes back is received again from its base
+  kKeepOldGeneration,   ///< another core's spec is compared with the generation of the former one's
+  kRefuseWithoutRetry,  ///< what a held log refuses is never offered again
 };
 
 #ifdef SELVAGE_CANARIES
 inline Canary planted_canary = Canary::kNone;
-inline bool Planted(Canary canary) { return planted_canary == canary; }
+inline bool Planted(Canary canary) {
+  return planted_canary == canary;
+}
 #else
-constexpr bool Planted(Canary) { return false; }
+constexpr bool Planted(Canary) {
+  return false;
+}
 #endif
 
 }  // namespace selvage

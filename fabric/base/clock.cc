@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "absl/time/clock.h"
-
 #include "fabric/base/random.h"
 
 namespace selvage {

@@ -9,11 +9,13 @@ namespace selvage {
 /// Big-endian integers in stored and wire formats.
 template <class T>
 T LoadBig(const char* at) {
-  return boost::endian::endian_load<T, sizeof(T), boost::endian::order::big>(reinterpret_cast<const unsigned char*>(at));
+  return boost::endian::endian_load<T, sizeof(T), boost::endian::order::big>(
+      reinterpret_cast<const unsigned char*>(at));
 }
 template <class T>
 void StoreBig(char* at, T value) {
-  boost::endian::endian_store<T, sizeof(T), boost::endian::order::big>(reinterpret_cast<unsigned char*>(at), value);
+  boost::endian::endian_store<T, sizeof(T), boost::endian::order::big>(reinterpret_cast<unsigned char*>(at),
+                                                                       value);
 }
 template <class T>
 void AppendBig(std::string& out, T value) {

@@ -38,7 +38,9 @@ std::string ErrorKind(const absl::Status& status) {
   return kind.empty() ? absl::AsciiStrToLower(absl::StatusCodeToString(status.code())) : kind;
 }
 
-std::string ErrorHint(const absl::Status& status) { return Payload(status, kHintUrl); }
+std::string ErrorHint(const absl::Status& status) {
+  return Payload(status, kHintUrl);
+}
 
 bool IsRetryable(const absl::Status& status) {
   std::string retry = Payload(status, kRetryUrl);

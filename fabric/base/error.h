@@ -11,12 +11,12 @@ namespace selvage {
 /// Whether trying the same thing again can help.
 enum class Retry { kNo, kYes };
 
-/// An error an operator or a client sees. The one error type is absl::Status; the parts below ride as payloads, so
-/// that they survive every return and can be shown, counted and sent apart.
+/// An error an operator or a client sees. The one error type is absl::Status; the parts below ride as
+/// payloads, so that they survive every return and can be shown, counted and sent apart.
 ///
-/// `kind`     a stable snake_case word, the label of the metric that counts it, for example "offset_out_of_range"
-/// `message`  what happened, with the names and numbers of this case
-/// `hint`     what to do about it; may be empty
+/// `kind`     a stable snake_case word, the label of the metric that counts it, for example
+/// "offset_out_of_range" `message`  what happened, with the names and numbers of this case `hint`     what to
+/// do about it; may be empty
 absl::Status MakeError(absl::StatusCode code, std::string_view kind, std::string_view message,
                        std::string_view hint = {}, Retry retry = Retry::kNo);
 
@@ -24,7 +24,8 @@ absl::Status MakeError(absl::StatusCode code, std::string_view kind, std::string
 std::string ErrorKind(const absl::Status& status);
 /// The hint given to MakeError; empty when there is none.
 std::string ErrorHint(const absl::Status& status);
-/// True when the error says that a retry helps (or, for errors of other origin, when the code is kUnavailable).
+/// True when the error says that a retry helps (or, for errors of other origin, when the code is
+/// kUnavailable).
 bool IsRetryable(const absl::Status& status);
 /// "message; hint; a retry helps|a retry does not help": one line for logs and terminals.
 std::string Describe(const absl::Status& status);
@@ -34,8 +35,8 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 }  // namespace selvage
 
 /// Returns from the enclosing function when `expression` is an error status.
-#define SELVAGE_RETURN_IF_ERROR(expression)              \
-  do {                                                   \
+#define SELVAGE_RETURN_IF_ERROR(expression)                                                         \
+  do {                                                                                              \
     if (absl::Status selvage_status_ = (expression); !selvage_status_.ok()) return selvage_status_; \
   } while (false)
 

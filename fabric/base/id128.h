@@ -63,7 +63,8 @@ class Id128 {
 
 /// One history of one log: made with the log, kept by every replica of it.
 using LogId = Id128<struct LogIdTag>;
-/// One database on one disk: made when the store is created. A clone or a restored backup carries the same one.
+/// One database on one disk: made when the store is created. A clone or a restored backup carries the same
+/// one.
 using StoreId = Id128<struct StoreIdTag>;
 /// One process start.
 using BootId = Id128<struct BootIdTag>;

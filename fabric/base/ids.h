@@ -7,7 +7,8 @@
 
 namespace selvage {
 
-/// An integer that cannot be mistaken for another kind of integer. `Tag` makes the type, `Rep` holds the value.
+/// An integer that cannot be mistaken for another kind of integer. `Tag` makes the type, `Rep` holds the
+/// value.
 template <class Tag, class Rep>
 class StrongInt {
  public:
@@ -38,7 +39,8 @@ class StrongInt {
 /// Position of a record in a partition, as in Kafka: the first record of a log has offset 0.
 using Offset = StrongInt<struct OffsetTag, int64_t>;
 
-/// Partition of a stream, counted from 0. At an edge the edge's own number; at the core slot × P + p (see core/fleet).
+/// Partition of a stream, counted from 0. At an edge the edge's own number; at the core slot × P + p (see
+/// core/fleet).
 using PartitionId = StrongInt<struct PartitionIdTag, int32_t>;
 
 /// How often the source of a partition was succeeded. Stamped into every batch; never decreases along a log.
@@ -56,7 +58,8 @@ using SessionEpoch = StrongInt<struct SessionEpochTag, uint64_t>;
 /// XXH3-64 over the chain so far; names a history, not only a position (docs/formats.md, "Chain hash").
 using ChainHash = StrongInt<struct ChainHashTag, uint64_t>;
 
-/// Revision of the core's control documents; an edge takes a spec only if its generation is higher than what it has.
+/// Revision of the core's control documents; an edge takes a spec only if its generation is higher than what
+/// it has.
 using Generation = StrongInt<struct GenerationTag, uint64_t>;
 
 }  // namespace selvage

@@ -25,8 +25,9 @@ bool IsDnsName(std::string_view name) {
 
 bool IsStreamName(std::string_view name) {
   if (name.empty() || name.size() > kMaxStreamName || name == "." || name == "..") return false;
-  return std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-'; });
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  });
 }
 
 }  // namespace selvage

@@ -62,12 +62,14 @@ std::vector<Setting> StreamSettingsTable(StreamConfig& stream) {
                 "otherwise it goes at once."),
       ChoiceSetting("cleanup", {"delete", "compact", "compact_delete"}, &stream.cleanup)
           .Default("delete")
-          .Help("What becomes of old records: they go by retention_age and retention_bytes (delete), or when a newer "
+          .Help("What becomes of old records: they go by retention_age and retention_bytes (delete), or when "
+                "a newer "
                 "one of their key has come (compact, for local streams only), or both."),
       DurationSetting("delete_retention", &stream.delete_retention,
                       {.min = absl::Milliseconds(1), .max = 36500 * kDay})
           .Default("24h")
-          .Help("How long a compacted stream keeps a record without a value, which says that its key is deleted."),
+          .Help("How long a compacted stream keeps a record without a value, which says that its key is "
+                "deleted."),
       SizeSetting("max_batch_bytes", &stream.max_batch_bytes,
                   {.min = kKiB, .max = 16 * kMiB, .zero = "no limit of its own"})
           .Default("0")
@@ -102,11 +104,13 @@ std::vector<Setting> KafkaSettings(KafkaConfig& kafka, const DaemonDefaults& def
           .Help("Where Kafka clients are served; off: nowhere."),
       OptionalAddressSetting("kafka.advertise", &kafka.advertise)
           .Default("")
-          .Help("Address that clients are told to connect to; by default the one of kafka.listen. Needed when that is "
+          .Help("Address that clients are told to connect to; by default the one of kafka.listen. Needed "
+                "when that is "
                 "not one that clients can reach, as 0.0.0.0."),
       BoolSetting("kafka.allow_remote", &kafka.allow_remote)
           .Default("false")
-          .Help("Needed as well when kafka.listen is not a loopback address, since anyone who reaches it can read and "
+          .Help("Needed as well when kafka.listen is not a loopback address, since anyone who reaches it can "
+                "read and "
                 "write."),
       BoolSetting("kafka.tls", &kafka.tls)
           .Default("false")
@@ -160,7 +164,8 @@ void CheckKafkaConfig(const KafkaConfig& kafka, ConfigProblems& problems) {
   problems.Require(
       IsLoopback(kafka.listen) || kafka.allow_remote, {"kafka.listen", "kafka.allow_remote"},
       "has no authentication and is not a loopback address; set kafka.allow_remote: true if that is meant");
-  problems.Require(!IsAnyAddress(kafka.listen) || !kafka.advertise.empty(), {"kafka.advertise", "kafka.listen"},
+  problems.Require(!IsAnyAddress(kafka.listen) || !kafka.advertise.empty(),
+                   {"kafka.advertise", "kafka.listen"},
                    "must be given, since clients cannot connect to an address that means all interfaces");
 }
 

@@ -18,7 +18,9 @@ constexpr size_t kResolvedMax = 1000;
 /// An alarm that repeats is counted in memory and stored this often.
 constexpr int64_t kStoreEveryMs = 60'000;
 
-std::string AlarmKey(uint64_t id) { return fmt::format("{}{:020}", kAlarmPrefix, id); }
+std::string AlarmKey(uint64_t id) {
+  return fmt::format("{}{:020}", kAlarmPrefix, id);
+}
 
 }  // namespace
 
@@ -50,7 +52,8 @@ void AlarmBook::Report(const Raise& raise) {
   {
     absl::MutexLock lock(&mutex_);
     auto open = std::find_if(alarms_.begin(), alarms_.end(), [&](const auto& entry) {
-      return !entry.second.resolved() && entry.second.kind() == raise.kind && entry.second.subject() == raise.subject;
+      return !entry.second.resolved() && entry.second.kind() == raise.kind &&
+             entry.second.subject() == raise.subject;
     });
     if (open == alarms_.end()) {
       alarm.set_id(next_id_++);
@@ -61,8 +64,8 @@ void AlarmBook::Report(const Raise& raise) {
     } else {
       alarm = open->second;
     }
-    bool stored_recently = open != alarms_.end() && alarm.message() == raise.message &&
-                           now_ms - alarm.last_ms() < kStoreEveryMs;
+    bool stored_recently =
+        open != alarms_.end() && alarm.message() == raise.message && now_ms - alarm.last_ms() < kStoreEveryMs;
     alarm.set_message(raise.message);
     alarm.set_hint(raise.hint);
     alarm.set_needs_operator(raise.needs_operator);
@@ -71,7 +74,8 @@ void AlarmBook::Report(const Raise& raise) {
     alarms_[alarm.id()] = alarm;
     if (stored_recently) return;
     if (alarms_.size() > kResolvedMax) {
-      auto oldest = std::find_if(alarms_.begin(), alarms_.end(), [](const auto& entry) { return entry.second.resolved(); });
+      auto oldest = std::find_if(alarms_.begin(), alarms_.end(),
+                                 [](const auto& entry) { return entry.second.resolved(); });
       if (oldest != alarms_.end()) {
         forgotten = oldest->first;
         alarms_.erase(oldest);
@@ -92,7 +96,8 @@ absl::StatusOr<v1::AlarmDocument> AlarmBook::Resolve(uint64_t id, const std::str
     absl::MutexLock lock(&mutex_);
     auto it = alarms_.find(id);
     if (it == alarms_.end() || it->second.resolved()) {
-      return MakeError(absl::StatusCode::kNotFound, "unknown_alarm", fmt::format("no open alarm has the id {}", id),
+      return MakeError(absl::StatusCode::kNotFound, "unknown_alarm",
+                       fmt::format("no open alarm has the id {}", id),
                        "selvagectl alarm list shows the open ones");
     }
     alarm = it->second;
@@ -132,7 +137,8 @@ std::vector<v1::AlarmDocument> AlarmBook::All(bool also_resolved) const {
 
 int AlarmBook::open_count() const {
   absl::MutexLock lock(&mutex_);
-  return static_cast<int>(std::count_if(alarms_.begin(), alarms_.end(), [](const auto& e) { return !e.second.resolved(); }));
+  return static_cast<int>(
+      std::count_if(alarms_.begin(), alarms_.end(), [](const auto& e) { return !e.second.resolved(); }));
 }
 
 }  // namespace selvage

@@ -17,13 +17,13 @@
 
 namespace selvage {
 
-/// What an operator should know or decide, kept over restarts. One open alarm for each (kind, subject): raising it
-/// again counts. Safe to use from several threads, but not from the committer's.
+/// What an operator should know or decide, kept over restarts. One open alarm for each (kind, subject):
+/// raising it again counts. Safe to use from several threads, but not from the committer's.
 class AlarmBook {
  public:
   struct Raise {
-    std::string_view kind;     ///< a stable word
-    std::string subject;       ///< what it is about
+    std::string_view kind;  ///< a stable word
+    std::string subject;    ///< what it is about
     std::string message;
     std::string hint;
     bool needs_operator = false;  ///< something is held until it is resolved
@@ -31,7 +31,8 @@ class AlarmBook {
   /// Acts on an operator's word; an error keeps the alarm open.
   using Resolver = std::function<absl::Status(const v1::AlarmDocument&, const std::string& action)>;
 
-  AlarmBook(KvStore& store, Committer& committer, Clock& clock) : store_(store), committer_(committer), clock_(clock) {}
+  AlarmBook(KvStore& store, Committer& committer, Clock& clock)
+      : store_(store), committer_(committer), clock_(clock) {}
 
   absl::Status Open();
   /// The node's name, shown as the origin of its alarms.

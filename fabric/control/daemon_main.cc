@@ -12,7 +12,8 @@
 namespace selvage {
 
 int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
-  // Few arenas, and large blocks straight from the system and back to it: resident memory follows what is in use.
+  // Few arenas, and large blocks straight from the system and back to it: resident memory follows what is in
+  // use.
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 128 << 10);
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
@@ -22,7 +23,8 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
   bool check = false, print_reference = false, version = false;
   app.add_option("-c,--config", config, "Configuration file (YAML)");
   app.add_flag("--check-config", check, "Read the configuration, report every problem, and end");
-  app.add_flag("--print-config-reference", print_reference, "Print a complete, commented configuration file, and end");
+  app.add_flag("--print-config-reference", print_reference,
+               "Print a complete, commented configuration file, and end");
   app.add_flag("--version", version, "Print the version, and end");
   for (const DaemonProgram::Flag& flag : program.flags) app.add_flag(flag.name, *flag.value, flag.help);
   try {
@@ -39,7 +41,8 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
     return 0;
   }
   if (config.empty()) {
-    std::fprintf(stderr, "%s: --config is missing; --print-config-reference shows what goes into it\n", program.name.c_str());
+    std::fprintf(stderr, "%s: --config is missing; --print-config-reference shows what goes into it\n",
+                 program.name.c_str());
     return 2;
   }
   if (check) {

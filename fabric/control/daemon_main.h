@@ -10,10 +10,10 @@ namespace selvage {
 
 /// What differs between the daemons' command lines.
 struct DaemonProgram {
-  std::string name;                                             ///< "selvage-edge"
-  std::function<std::string()> sample_config;                   ///< for --print-config-reference
-  std::function<absl::Status(const std::string& path)> check;   ///< for --check-config
-  std::function<absl::Status(const std::string& path)> run;     ///< returns when the daemon ended
+  std::string name;                                            ///< "selvage-edge"
+  std::function<std::string()> sample_config;                  ///< for --print-config-reference
+  std::function<absl::Status(const std::string& path)> check;  ///< for --check-config
+  std::function<absl::Status(const std::string& path)> run;    ///< returns when the daemon ended
   /// Adds options of this daemon alone: long name, help, where it goes.
   struct Flag {
     std::string name;
@@ -23,8 +23,8 @@ struct DaemonProgram {
   std::vector<Flag> flags;
 };
 
-/// Parses the command line and runs. Exit codes: 0 for a clean end, 1 for a failure, 2 for wrong usage or a bad
-/// configuration.
+/// Parses the command line and runs. Exit codes: 0 for a clean end, 1 for a failure, 2 for wrong usage or a
+/// bad configuration.
 int RunDaemonMain(const DaemonProgram& program, int argc, char** argv);
 
 }  // namespace selvage

@@ -105,7 +105,8 @@ void DamageControl::ReportWaiting(const EmbeddedLog& log, const std::vector<LogD
       for (const LogDamage& damage : waiting) ranges[damage.to] = waits.ranges[damage.to];
       waits.ranges = std::move(ranges);
       const LogDamage& damage = waiting.front();
-      waits.first = fmt::format("from offset {} to {}: {}", damage.from.value(), damage.to.value(), damage.why);
+      waits.first =
+          fmt::format("from offset {} to {}: {}", damage.from.value(), damage.to.value(), damage.why);
       const std::string& said = waits.ranges[damage.to];
       if (!said.empty()) waits.first += fmt::format("; the other end: {}", said);
     }
@@ -124,7 +125,8 @@ void DamageControl::ReportSubject(const std::string& subject) {
       ranges += waits.ranges.size();
       if (first.empty()) first = waits.first;
     }
-    if (ranges > 0) text = fmt::format("{} damaged ranges wait for the other copy, the first {}", ranges, first);
+    if (ranges > 0)
+      text = fmt::format("{} damaged ranges wait for the other copy, the first {}", ranges, first);
     std::string& reported = reported_[subject];
     if (reported == text) return;
     reported = text;
@@ -175,7 +177,8 @@ absl::Status DamageControl::ReadOn() {
   // An alarm of before the start for which nothing is found.
   for (const std::string& subject : read) {
     const bool damaged = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* log) {
-      return ToString(log->origin()) == subject && (reading_.contains(log->number()) || !log->damages().empty());
+      return ToString(log->origin()) == subject &&
+             (reading_.contains(log->number()) || !log->damages().empty());
     });
     if (!damaged) alarms_.Clear(kWaiting, subject);
   }

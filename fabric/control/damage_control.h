@@ -74,7 +74,8 @@ class DamageControl {
   absl::StatusOr<bool> ReadOn(EmbeddedLog& log, Offset& next);
   bool IsKnown(const EmbeddedLog& log, const LogDamage& damage);
   void ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting);
-  /// One alarm for each subject: an edge's logs in several slots, and the ones they took the place of, have one name.
+  /// One alarm for each subject: an edge's logs in several slots, and the ones they took the place of, have
+  /// one name.
   void ReportSubject(const std::string& subject);
   absl::Status Quarantine(EmbeddedLog& log, const LogDamage& damage);
   absl::Status GiveUp(const std::string& subject);

@@ -131,8 +131,7 @@ bool LinkRepair::Persist(Session::Persist& persist, const Fence& fence,
   auto sink = sinks_.find(persist.flow);
   if (sink == sinks_.end()) return false;
   sink->second->Take(
-      {persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)}, fence,
-      done);
+      {persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)}, fence, done);
   return true;
 }
 

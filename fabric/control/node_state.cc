@@ -37,7 +37,9 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
   alarms_.OnResolve("log_held", [this, problems](const v1::AlarmDocument& alarm, const std::string&) {
     // A log and the ones it took the place of have one name; of an earlier start there may be none any more.
     for (const auto& problem : problems) {
-      if (problem.log == nullptr || ToString(problem.log->origin()) != alarm.subject() || problem.log->held().ok()) continue;
+      if (problem.log == nullptr || ToString(problem.log->origin()) != alarm.subject() ||
+          problem.log->held().ok())
+        continue;
       const bool source = IsSource(problem.log->origin());
       SELVAGE_RETURN_IF_ERROR(
           problem.log->AcceptLoss(source ? std::optional(problem.acknowledged_end) : std::nullopt));
@@ -46,12 +48,13 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
   });
   for (const auto& problem : problems) {
     if (problem.log == nullptr) {
-      alarms_.Report({"log_lost", fmt::format("log {}", problem.number.value()), std::string(problem.what.message()),
-                      ErrorHint(problem.what), false});
+      alarms_.Report({"log_lost", fmt::format("log {}", problem.number.value()),
+                      std::string(problem.what.message()), ErrorHint(problem.what), false});
       continue;
     }
     alarms_.Report({"log_held", ToString(problem.log->origin()), std::string(problem.what.message()),
-                    "look at the disk first; resolving accepts the loss, which is then a recorded gap", true});
+                    "look at the disk first; resolving accepts the loss, which is then a recorded gap",
+                    true});
   }
   damage_.Open();
   return absl::OkStatus();
@@ -69,7 +72,10 @@ absl::Status NodeState::CreateOwnLogs(const v1::StreamDefinition& definition) {
   for (int32_t p = 0; p < definition.partitions(); ++p) {
     LogOrigin origin{"", Slot(0), definition.name(), PartitionId(p)};
     if (logs_.Find(origin) != nullptr) continue;
-    CreateLog create{.origin = origin, .id = LogId::Mint(random_), .base = Offset(0), .base_hash = ChainHash(0),
+    CreateLog create{.origin = origin,
+                     .id = LogId::Mint(random_),
+                     .base = Offset(0),
+                     .base_hash = ChainHash(0),
                      .leader_epoch = LeaderEpoch(0)};
     SELVAGE_RETURN_IF_ERROR(logs_.Create(create).status());
   }
@@ -79,19 +85,20 @@ absl::Status NodeState::CreateOwnLogs(const v1::StreamDefinition& definition) {
 absl::Status NodeState::AddPartitions(const std::string& stream, int32_t partitions, bool validate_only) {
   auto known = catalog_.Find(stream);
   if (!known) {
-    return MakeError(absl::StatusCode::kNotFound, "unknown_stream", fmt::format("there is no stream {}", stream),
+    return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
+                     fmt::format("there is no stream {}", stream),
                      "selvagectl stream list shows what there is");
   }
   if (known->direction() != v1::LOCAL) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "immutable",
-                     fmt::format("stream {} is replicated: each edge has {} partitions of it for ever", stream,
-                                 known->partitions()),
+                     fmt::format("stream {} is replicated: each edge has {} partitions of it for ever",
+                                 stream, known->partitions()),
                      "make another stream with more partitions");
   }
   if (partitions <= known->partitions()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "invalid_partitions",
-                     fmt::format("stream {} has {} partitions already; {} are asked for", stream, known->partitions(),
-                                 partitions),
+                     fmt::format("stream {} has {} partitions already; {} are asked for", stream,
+                                 known->partitions(), partitions),
                      "partitions can only be added");
   }
   known->set_partitions(partitions);
@@ -102,12 +109,13 @@ absl::Status NodeState::AddPartitions(const std::string& stream, int32_t partiti
   return catalog_.Put(grown);
 }
 
-absl::StatusOr<int> NodeState::DeleteStream(const std::string& name, const std::function<void(WriteBatch&)>& also) {
+absl::StatusOr<int> NodeState::DeleteStream(const std::string& name,
+                                            const std::function<void(WriteBatch&)>& also) {
   on_delete_(name);
   SELVAGE_ASSIGN_OR_RETURN(int logs, logs_.DeleteStream(name, [&](WriteBatch& batch) {
-                             catalog_.StageRemove(batch, name);
-                             also(batch);
-                           }));
+    catalog_.StageRemove(batch, name);
+    also(batch);
+  }));
   catalog_.Forget(name);
   on_delete_(name);
   return logs;

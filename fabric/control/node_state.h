@@ -24,11 +24,12 @@
 
 namespace selvage {
 
-/// The peer's name in fences and origins at an edge: what came from the core. Not a DNS label, so no edge has it.
+/// The peer's name in fences and origins at an edge: what came from the core. Not a DNS label, so no edge has
+/// it.
 inline constexpr std::string_view kCoreOrigin = "@core";
 
-/// Everything a node keeps in its store, edge or core, without threads or files of its own: the daemons put RocksDB
-/// and a committer thread under it, a simulator a memory store.
+/// Everything a node keeps in its store, edge or core, without threads or files of its own: the daemons put
+/// RocksDB and a committer thread under it, a simulator a memory store.
 class NodeState {
  public:
   struct Options {
@@ -43,8 +44,8 @@ class NodeState {
   /// The parameters must outlive the state.
   NodeState(Options options, KvStore& store, Clock& clock, Random& random);
 
-  /// Opens everything; logs that recovered less than `acknowledged_ends` are held, with an alarm. Needs a committer
-  /// that runs.
+  /// Opens everything; logs that recovered less than `acknowledged_ends` are held, with an alarm. Needs a
+  /// committer that runs.
   absl::Status Open(const std::map<LogNumber, Offset>& acknowledged_ends);
 
   const Options& options() const { return options_; }
@@ -69,16 +70,20 @@ class NodeState {
   absl::Status RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also);
   /// Creates the logs of a stream that this node is the source of and that do not exist yet.
   absl::Status CreateOwnLogs(const v1::StreamDefinition& definition);
-  /// Gives a local stream more partitions. One change of a stream at a time is up to the caller. Errors: "unknown_stream", "immutable", "invalid_partitions".
+  /// Gives a local stream more partitions. One change of a stream at a time is up to the caller. Errors:
+  /// "unknown_stream", "immutable", "invalid_partitions".
   absl::Status AddPartitions(const std::string& stream, int32_t partitions, bool validate_only);
   /// Deletes a stream, its definition and its logs at once, with what `also` stages. The number of logs.
   absl::StatusOr<int> DeleteStream(
       const std::string& name, const std::function<void(WriteBatch&)>& also = [](WriteBatch&) {});
-  /// Is told of each stream that is deleted, right before it and again after it: what refers to the stream is to go in any
-  /// case, also when the process ends in between. Set it before streams are deleted by other threads; it must not block.
-  void set_on_delete(std::function<void(const std::string& stream)> on_delete) { on_delete_ = std::move(on_delete); }
-  /// What to write as acknowledged ends (storage/acked_ends.h), where `recorded` was written last: a held log keeps what
-  /// it had acknowledged until an operator accepts the loss.
+  /// Is told of each stream that is deleted, right before it and again after it: what refers to the stream is
+  /// to go in any case, also when the process ends in between. Set it before streams are deleted by other
+  /// threads; it must not block.
+  void set_on_delete(std::function<void(const std::string& stream)> on_delete) {
+    on_delete_ = std::move(on_delete);
+  }
+  /// What to write as acknowledged ends (storage/acked_ends.h), where `recorded` was written last: a held log
+  /// keeps what it had acknowledged until an operator accepts the loss.
   std::map<LogNumber, Offset> EndsToRecord(const std::map<LogNumber, Offset>& recorded);
   /// True when this node is the source of a log and somebody replicates it from here.
   bool ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const;

@@ -73,11 +73,14 @@ void NodeStore::RunUpkeep() {
 void NodeStore::ReportTableDamage() {
   const absl::Status damage = engine_->table_damage();
   if (damage.ok() || std::exchange(table_damage_reported_, true)) return;
-  state_->alarms().Report({"store_damaged", state_->node(),
-                           "a table of the store is damaged: what is whole in it is served and replicated, but the space of "
-                           "what is deleted is not given back: " + std::string(damage.message()),
-                           "once everything is replicated, stop this node, give it an empty data directory on a sound disk, "
-                           "and start it: an edge takes its place again", false});
+  state_->alarms().Report(
+      {"store_damaged", state_->node(),
+       "a table of the store is damaged: what is whole in it is served and replicated, but the space of "
+       "what is deleted is not given back: " +
+           std::string(damage.message()),
+       "once everything is replicated, stop this node, give it an empty data directory on a sound disk, "
+       "and start it: an edge takes its place again",
+       false});
 }
 
 void NodeStore::RunReclaim() {

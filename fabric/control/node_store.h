@@ -15,8 +15,8 @@
 
 namespace selvage {
 
-/// A NodeState on RocksDB with its threads: the committer, one for upkeep (retention, measuring the disk, the file of
-/// acknowledged ends) and one for giving back space.
+/// A NodeState on RocksDB with its threads: the committer, one for upkeep (retention, measuring the disk, the
+/// file of acknowledged ends) and one for giving back space.
 class NodeStore {
  public:
   struct Options {

@@ -8,11 +8,11 @@
 
 namespace selvage::replication {
 
-/// Compares the histories of a source and its replica by asking the replica for chain hashes (Probe), and finds the
-/// last boundary that both have. Only boundaries that both hold can be compared: either side may have trimmed, or have
-/// a gap in another place. A batch of the replica that spans a boundary of the source's is another history, since a
-/// source never cuts a batch. Where nothing can be compared, what the replica acknowledged counts as common.
-/// Pure; Sender sends the probes.
+/// Compares the histories of a source and its replica by asking the replica for chain hashes (Probe), and
+/// finds the last boundary that both have. Only boundaries that both hold can be compared: either side may
+/// have trimmed, or have a gap in another place. A batch of the replica that spans a boundary of the source's
+/// is another history, since a source never cuts a batch. Where nothing can be compared, what the replica
+/// acknowledged counts as common. Pure; Sender sends the probes.
 class ForkFinder {
  public:
   /// `source` must outlive the finder.
@@ -27,8 +27,8 @@ class ForkFinder {
   };
   using Step = std::variant<Ask, Continues, Fork>;
 
-  /// The replica ends inside of an entry of the source's, a gap, and `boundary` is where that begins: compares from
-  /// there backwards.
+  /// The replica ends inside of an entry of the source's, a gap, and `boundary` is where that begins:
+  /// compares from there backwards.
   Step CompareBefore(const LogPosition& boundary);
   /// The histories differ: looks for the last common boundary before `differs`. Errors are the source's.
   absl::StatusOr<Step> Bisect(Offset differs);
@@ -51,8 +51,8 @@ class ForkFinder {
   std::optional<LogPosition> probed_;
   Offset differs_;  // boundaries at or after this one are not common, or not comparable
   // Bisecting:
-  LogPosition common_;             // the largest boundary known to be common, or the first that the source holds
-  bool found_common_ = false;      // it is known to be
+  LogPosition common_;         // the largest boundary known to be common, or the first that the source holds
+  bool found_common_ = false;  // it is known to be
   std::optional<Offset> skipped_;  // from here to probed_ nothing can be compared
 };
 

@@ -31,4 +31,9 @@ absl::Status FromProblem(const v1::Problem& problem) {
                    problem.retryable() ? Retry::kYes : Retry::kNo);
 }
 
+absl::Status ProtocolError(std::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", what,
+                   "the peer runs another version or is faulty", Retry::kYes);
+}
+
 }  // namespace selvage::replication

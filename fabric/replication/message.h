@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "absl/status/status.h"
 #include "fabric/base/bytes.h"
 #include "fabric/base/log_position.h"
@@ -19,5 +21,7 @@ v1::LogPosition ToProto(const LogPosition& position);
 LogPosition FromProto(const v1::LogPosition& position);
 v1::Problem ToProblem(const absl::Status& status);
 absl::Status FromProblem(const v1::Problem& problem);
+/// What ends a session whose peer broke a rule of the protocol: kind `protocol_error`, worth another try.
+absl::Status ProtocolError(std::string_view what);
 
 }  // namespace selvage::replication

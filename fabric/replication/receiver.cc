@@ -7,14 +7,6 @@
 #include "fabric/base/error.h"
 
 namespace selvage::replication {
-namespace {
-
-absl::Status ProtocolError(std::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", what);
-}
-
-}  // namespace
-
 Message Receiver::Accept(FlowSink& sink) {
   sink_ = &sink;
   LogPosition position = sink.position();

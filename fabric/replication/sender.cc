@@ -89,10 +89,10 @@ std::optional<Message> Sender::Follow(const absl::StatusOr<ForkFinder::Step>& st
   } else if (const auto* fork = std::get_if<ForkFinder::Fork>(&*step)) {
     state_ = State::kForked;
     fork_ = fork->common;
-    problem_ = MakeError(
-        absl::StatusCode::kFailedPrecondition, "fork",
-        fmt::format("the replica holds another history from offset {} on", fork_->offset.value()),
-        "this store was restored from a backup or copied; its data since go into a new log");
+    problem_ =
+        MakeError(absl::StatusCode::kFailedPrecondition, "fork",
+                  fmt::format("the replica holds another history from offset {} on", fork_->offset.value()),
+                  "this store was restored from a backup or copied; its data since go into a new log");
   } else {
     Stream(replica_);
   }

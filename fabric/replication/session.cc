@@ -20,11 +20,6 @@ constexpr size_t kReadAheadShare = 8;
 /// Bytes of a status in all its parts.
 constexpr size_t kStatusMax = 4 << 20;
 
-absl::Status ProtocolError(std::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", what,
-                   "the peer runs another version or is faulty", Retry::kYes);
-}
-
 }  // namespace
 
 Session::Session(Options options, absl::Duration now)

@@ -53,7 +53,8 @@ class Session {
       kFlowHeld,     ///< an outgoing flow was refused or failed; `flow`, `status`
       kFlowEnded,  ///< the peer ended an incoming flow, or this end refused it by itself, with the `status`;
                    ///< `flow`. A Persist of it may still follow
-      kRepairRequested,  ///< the peer asks for entries that are damaged there; offer a flow or SendRepairRefuse
+      kRepairRequested,  ///< the peer asks for entries that are damaged there; offer a flow or
+                         ///< SendRepairRefuse
       kRepairRefused,    ///< the peer cannot give what was asked for; `repair_refuse`
       kSpec,
       kStatus,
@@ -181,7 +182,7 @@ class Session {
   uint32_t next_flow_ = 1;
   absl::Duration next_retry_ = absl::InfiniteDuration();
   absl::Duration settings_at_ = -absl::InfiniteDuration();
-  uint32_t highest_priority_ = 0;  // of any flow out
+  uint32_t highest_priority_ = 0;                      // of any flow out
   uint32_t lowest_priority_ = Scheduler::kPriorities;  // likewise; above it frames are urgent
   Scheduler scheduler_;
   Pacer pacer_;

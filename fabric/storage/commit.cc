@@ -48,8 +48,8 @@ class FunctionTask : public CommitTask {
 absl::Status CommitAndWait(Committer& committer, std::unique_ptr<CommitTask> task) {
   absl::Status outcome;
   absl::Notification finished;
-  absl::Status submitted =
-      committer.Submit(std::make_unique<AwaitedTask>(std::move(task), outcome, finished), Committer::Limit::kNone);
+  absl::Status submitted = committer.Submit(std::make_unique<AwaitedTask>(std::move(task), outcome, finished),
+                                            Committer::Limit::kNone);
   if (!submitted.ok()) return submitted;
   if (!committer.driven_by_thread()) {
     while (!finished.HasBeenNotified()) committer.CommitOnce();

@@ -26,8 +26,8 @@ class CommitTask {
   /// Checks the preconditions against what earlier tasks staged and adds the change to `batch`. An error
   /// means that nothing was added. Called once, by the committer, in queue order.
   virtual absl::Status Stage(WriteBatch& batch) = 0;
-  /// Adds what is written once for all tasks of a group. Called after Stage of the last of them, where the task's own
-  /// succeeded.
+  /// Adds what is written once for all tasks of a group. Called after Stage of the last of them, where the
+  /// task's own succeeded.
   virtual void StageLast(WriteBatch&) {}
   /// The outcome: OK after the sync that made the change durable; else the error of Stage or of the write.
   /// Publishes to readers and acknowledges. Called once, by the committer, in queue order; must not block or
@@ -61,11 +61,12 @@ class Committer {
   ~Committer();
 
   enum class Limit {
-    kQueue,  ///< a producer's task: refused with "overloaded" (kResourceExhausted, a retry helps) by a full queue
+    kQueue,  ///< a producer's task: refused with "overloaded" (kResourceExhausted, a retry helps) by a full
+             ///< queue
     kNone,   ///< what is bounded elsewhere: by the link's credit, or by there being one caller who waits
   };
-  /// Queues the task. When it is refused, also after a failure or Close, neither Stage nor Finish is called. A task
-  /// larger than the queue fits alone.
+  /// Queues the task. When it is refused, also after a failure or Close, neither Stage nor Finish is called.
+  /// A task larger than the queue fits alone.
   absl::Status Submit(std::unique_ptr<CommitTask> task, Limit limit = Limit::kQueue);
 
   /// Commits one group if anything waits; false when nothing did.

@@ -6,9 +6,9 @@
 
 namespace selvage::internal {
 
-/// Takes RocksDB's own messages: errors go to the log of the process, the rest is dropped. Without it RocksDB writes a file
-/// LOG beside the store and, in Debian's build, dies by an assertion when there is no room for a line of it: that is, while it
-/// reports that the disk is full. Safe from any thread.
+/// Takes RocksDB's own messages: errors go to the log of the process, the rest is dropped. Without it RocksDB
+/// writes a file LOG beside the store and, in Debian's build, dies by an assertion when there is no room for
+/// a line of it: that is, while it reports that the disk is full. Safe from any thread.
 class EngineLog : public rocksdb::Logger {
  public:
   EngineLog() : rocksdb::Logger(rocksdb::InfoLogLevel::ERROR_LEVEL) {}

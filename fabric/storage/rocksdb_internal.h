@@ -36,8 +36,8 @@ class FailStop : public rocksdb::EventListener {
   absl::Status status() const;
   /// Keeps the first error, runs the callback for it, and returns it.
   absl::Status Fail(const absl::Status& error);
-  /// The first damage that a compaction met in a table. It fails that compaction alone: RocksDB keeps the files
-  /// it read from, and what is whole in them is read as before.
+  /// The first damage that a compaction met in a table. It fails that compaction alone: RocksDB keeps the
+  /// files it read from, and what is whole in them is read as before.
   absl::Status table_damage() const;
   /// While set, damage may as well be that of a value that was to be copied, and is not remembered.
   void CopyingValues(bool copying) { copying_values_ = copying; }

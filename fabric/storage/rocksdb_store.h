@@ -52,10 +52,10 @@ struct RocksDbOptions {
 /// A failed write, sync, flush or compaction is final (fail-stop): nothing is retried and every later Write
 /// fails with the same error, since what a failed sync left on the disk is unknown. Reads still work.
 ///
-/// Damage is not a failure. A damaged value of a log hits that entry alone. A damaged block of a table hits the
-/// few neighbours that lie in it: keys in it that are written again can be read by Get and by Seek, but a cursor
-/// that steps into the block, or seeks backwards across it, fails as before. A table cannot be rid of the block
-/// either, see table_damage.
+/// Damage is not a failure. A damaged value of a log hits that entry alone. A damaged block of a table hits
+/// the few neighbours that lie in it: keys in it that are written again can be read by Get and by Seek, but a
+/// cursor that steps into the block, or seeks backwards across it, fails as before. A table cannot be rid of
+/// the block either, see table_damage.
 class RocksDbStore : public KvStore {
  public:
   /// Errors: kNotFound "store_missing"; kFailedPrecondition "not_a_store" (other files lie there),

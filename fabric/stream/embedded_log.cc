@@ -27,9 +27,10 @@ class AppendTask : public CommitTask {
     entry_.kind = kind;
   }
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
-      : AppendTask(log, kind, std::move(body), [done = std::move(done)](const absl::StatusOr<Appended>& appended) {
-          done(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
-        }) {}
+      : AppendTask(log, kind, std::move(body),
+                   [done = std::move(done)](const absl::StatusOr<Appended>& appended) {
+                     done(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
+                   }) {}
 
   void AsReplica(Fence fence, Offset from, Offset to) {
     fence_ = std::move(fence);

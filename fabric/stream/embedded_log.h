@@ -38,20 +38,21 @@ struct LogEnvironment {
 
 /// How far a log was compacted; see LogCompaction.
 struct CompactionState {
-  Offset to;                ///< the last pass ended here
-  uint64_t counted_to = 0;  ///< Entry::log_bytes there
-  uint64_t kept_bytes = 0;  ///< body bytes that it left
-  Offset tombstones_to;     ///< records without a value before this were all met by a pass
+  Offset to;                  ///< the last pass ended here
+  uint64_t counted_to = 0;    ///< Entry::log_bytes there
+  uint64_t kept_bytes = 0;    ///< body bytes that it left
+  Offset tombstones_to;       ///< records without a value before this were all met by a pass
   int64_t tombstones_ms = 0;  ///< by this time, of the age clock
 };
 
 /// A log in the node's own store. Appends pass through the committer; `staged_` is where the log will be when
 /// everything in its queue is synced, `published_` where it is. Reading is in embedded_log_read.cc, trimming
-/// in embedded_log_trim.cc, compacting in embedded_log_compact.cc, making damaged ranges whole in embedded_log_repair.cc.
+/// in embedded_log_trim.cc, compacting in embedded_log_compact.cc, making damaged ranges whole in
+/// embedded_log_repair.cc.
 ///
-/// Trim, DeleteRecords, Quarantine, CompactPiece, StoreCompaction, StartLeaderEpoch and AcceptLoss wait for the
-/// committer, and so may Append and AppendReplica when they have to make room: never call them from a callback that
-/// runs on its thread. Lock order: trim_mutex_, then watch_mutex_, then mutex_.
+/// Trim, DeleteRecords, Quarantine, CompactPiece, StoreCompaction, StartLeaderEpoch and AcceptLoss wait for
+/// the committer, and so may Append and AppendReplica when they have to make room: never call them from a
+/// callback that runs on its thread. Lock order: trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
  public:
   /// `ages` must outlive the log.
@@ -76,19 +77,20 @@ class EmbeddedLog : public Log {
   int Watch(std::function<void()> advanced) override;
   void Unwatch(int handle) override;
 
-  /// The ranges that readers found damaged and that are not whole again, by offset. What nobody read since the
-  /// start is not known.
+  /// The ranges that readers found damaged and that are not whole again, by offset. What nobody read since
+  /// the start is not known.
   std::vector<LogDamage> damages() const;
   /// Reads at `offset` again: the damaged range that contains it, if it still is one.
   absl::StatusOr<std::optional<LogDamage>> FindDamage(Offset offset);
-  /// Puts a gap (GapReason::kCorrupt) in place of the damaged range that contains `offset`; readers go on behind
-  /// it. Durable when it returns. Does nothing when the range can be read after all. Error: "range_changed" (a
-  /// retry helps) when something else took its place meanwhile.
+  /// Puts a gap (GapReason::kCorrupt) in place of the damaged range that contains `offset`; readers go on
+  /// behind it. Durable when it returns. Does nothing when the range can be read after all. Error:
+  /// "range_changed" (a retry helps) when something else took its place meanwhile.
   absl::Status Quarantine(Offset offset);
-  /// Puts `entries` in place of the beginning of a damaged range, or of all of it, without a change to what lies
-  /// before and behind. All or nothing; `done` as for appends, with the position behind the last one. Refused,
-  /// with nothing written: "range_changed" when no damaged range begins with them, "chain_mismatch" when they do
-  /// not lead from the hash before it to the hash after it, "corrupt_batch"/"corrupt_gap", "stale_session" (fenced).
+  /// Puts `entries` in place of the beginning of a damaged range, or of all of it, without a change to what
+  /// lies before and behind. All or nothing; `done` as for appends, with the position behind the last one.
+  /// Refused, with nothing written: "range_changed" when no damaged range begins with them, "chain_mismatch"
+  /// when they do not lead from the hash before it to the hash after it, "corrupt_batch"/"corrupt_gap",
+  /// "stale_session" (fenced).
   absl::Status Replace(std::vector<ReplicaEntry> entries, Fence fence, AppendDone done);
 
   struct CompactedPiece {
@@ -96,10 +98,10 @@ class EmbeddedLog : public Log {
     size_t bytes_read = 0;  ///< of bodies
     size_t bytes_kept = 0;
   };
-  /// Puts what `rewrite` makes of them in place of batches from `from` up to `to`, about `max_bytes` of them. Where
-  /// nothing stays there is one gap (GapReason::kCompacted) up to the next batch that does. Offsets and chain hashes
-  /// between entries stay, and so does whatever `rewrite` changes nothing of. All or nothing, durable when it returns;
-  /// readers see the old entries or the new ones.
+  /// Puts what `rewrite` makes of them in place of batches from `from` up to `to`, about `max_bytes` of them.
+  /// Where nothing stays there is one gap (GapReason::kCompacted) up to the next batch that does. Offsets and
+  /// chain hashes between entries stay, and so does whatever `rewrite` changes nothing of. All or nothing,
+  /// durable when it returns; readers see the old entries or the new ones.
   absl::StatusOr<CompactedPiece> CompactPiece(
       Offset from, Offset to, size_t max_bytes,
       const std::function<absl::StatusOr<CompactedBatch>(const Entry&)>& rewrite);
@@ -129,9 +131,9 @@ class EmbeddedLog : public Log {
 
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
-  /// Ends the hold. As the source: what lies between the end and `lost_to` becomes a gap and a new leader epoch begins,
-  /// without what was known of producers: they go on with any sequence. As a replica (nothing): the log goes on at its
-  /// end and gets the rest again from its source. Durable when it returns.
+  /// Ends the hold. As the source: what lies between the end and `lost_to` becomes a gap and a new leader
+  /// epoch begins, without what was known of producers: they go on with any sequence. As a replica (nothing):
+  /// the log goes on at its end and gets the rest again from its source. Durable when it returns.
   absl::Status AcceptLoss(std::optional<Offset> lost_to);
 
   // For EmbeddedLogStore, while it opens or stages its own tasks.

@@ -105,9 +105,9 @@ std::vector<Entry> EmbeddedLog::ReadForward(Offset from, Offset end, size_t max_
     if (!entries.empty() && bytes + size > max_bytes) break;
     auto entry = DecodeAt(*cursor);
     if (!entry.ok()) break;
-    const bool follows = entries.empty() ? (*entry)->from <= next && next < (*entry)->to
-                                         : (*entry)->from == next &&
-                                               (*entry)->hash_before == entries.back().hash_after;
+    const bool follows = entries.empty()
+                             ? (*entry)->from <= next && next < (*entry)->to
+                             : (*entry)->from == next && (*entry)->hash_before == entries.back().hash_after;
     if (!follows) break;
     bytes += size;
     next = (*entry)->to;

@@ -166,8 +166,8 @@ absl::Status EmbeddedLog::Quarantine(Offset offset) {
                               .recorded_ms = absl::ToUnixMillis(env_.clock.Wall())}));
   std::vector<Entry> entries;
   entries.push_back(std::move(gap));
-  return CommitAndWait(env_.committer,
-                       std::make_unique<RepairTask>(*this, std::move(entries), std::nullopt, [](const auto&) {}));
+  return CommitAndWait(env_.committer, std::make_unique<RepairTask>(*this, std::move(entries), std::nullopt,
+                                                                    [](const auto&) {}));
 }
 
 absl::Status EmbeddedLog::Replace(std::vector<ReplicaEntry> entries, Fence fence, AppendDone done) {

@@ -68,12 +68,13 @@ absl::StatusOr<std::optional<Entry>> EntryAtOrBefore(KvStore& store, LogNumber l
   return DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
 }
 
-/// How far behind the first damaged entry of a log's end the last one is looked for; and more records than a batch has.
+/// How far behind the first damaged entry of a log's end the last one is looked for; and more records than a
+/// batch has.
 constexpr int64_t kDamagedTailMax = 1 << 20;
 
-/// Where the last entry of a log begins, of which the one at `first` is damaged and nothing behind it can be read. A
-/// cursor does not tell the key of what it cannot read, but it does tell when nothing lies at or behind an offset. In a
-/// damaged block of a table it does not: then it is `first`.
+/// Where the last entry of a log begins, of which the one at `first` is damaged and nothing behind it can be
+/// read. A cursor does not tell the key of what it cannot read, but it does tell when nothing lies at or
+/// behind an offset. In a damaged block of a table it does not: then it is `first`.
 Offset LastDamaged(KvStore& store, LogNumber log, Offset first) {
   auto cursor = store.Scan(Family::kLog, LogKey(log, Offset(0)), LogKey(log, Offset(INT64_MAX)));
   auto lies_behind = [&](Offset offset) {
@@ -89,8 +90,8 @@ Offset LastDamaged(KvStore& store, LogNumber log, Offset first) {
   return last;
 }
 
-/// The offset after the damaged entry at `at`: what its batch header says if that is whole, else one that was certainly
-/// not given to a record of it, since offsets must not be given twice.
+/// The offset after the damaged entry at `at`: what its batch header says if that is whole, else one that was
+/// certainly not given to a record of it, since offsets must not be given twice.
 Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
   auto value = store.Get(Family::kLog, LogKey(log, at));
   if (!value.ok() || !*value || (*value)->size() < kEntryHeaderSize) return at + kDamagedTailMax;
@@ -98,8 +99,8 @@ Offset EndOfDamaged(KvStore& store, LogNumber log, Offset at) {
   return header.ok() && header->base_offset == at ? header->next_offset() : at + kDamagedTailMax;
 }
 
-/// Steps from `tail.last` on, as far as seeks forwards can read: in a table of which a block is damaged they reach
-/// what was written anew. No damage is left when they come to the end.
+/// Steps from `tail.last` on, as far as seeks forwards can read: in a table of which a block is damaged they
+/// reach what was written anew. No damage is left when they come to the end.
 void StepForward(KvStore& store, LogNumber log, Tail& tail) {
   auto cursor = store.Scan(Family::kLog, LogKey(log, Offset(0)), LogKey(log, Offset(INT64_MAX)));
   while (tail.last) {
@@ -184,21 +185,22 @@ absl::Status EmbeddedLogStore::LoadProducers() {
   return cursor->status();
 }
 
-/// A number is stored as used in the batch that makes its log, and a log that was deleted later leaves it so. Where
-/// it is not, the store went back to before that batch.
+/// A number is stored as used in the batch that makes its log, and a log that was deleted later leaves it so.
+/// Where it is not, the store went back to before that batch.
 void EmbeddedLogStore::FindVanished(const std::map<LogNumber, Offset>& acknowledged_ends,
                                     std::vector<OpenProblem>& problems) {
   absl::MutexLock lock(&mutex_);
   for (const auto& [number, end] : acknowledged_ends) {
     if (number.value() < next_number_) continue;
     next_number_ = number.value() + 1;  // its acknowledged end must not be held against another log
-    problems.push_back({number, nullptr,
-                        MakeError(absl::StatusCode::kDataLoss, "recovered_less_than_acknowledged",
-                                  fmt::format("the store does not know log {} any more, which had acknowledged up "
-                                              "to offset {}: it lost what was written last",
-                                              number.value(), end.value()),
-                                  "look at the disk; what was replicated is still at the other end"),
-                        end});
+    problems.push_back(
+        {number, nullptr,
+         MakeError(absl::StatusCode::kDataLoss, "recovered_less_than_acknowledged",
+                   fmt::format("the store does not know log {} any more, which had acknowledged up "
+                               "to offset {}: it lost what was written last",
+                               number.value(), end.value()),
+                   "look at the disk; what was replicated is still at the other end"),
+         end});
   }
 }
 

@@ -14,8 +14,8 @@
 
 namespace selvage {
 
-/// The logs of a node in its own store. Opening reads the document, the last entry and the producers of each log, so it
-/// does not depend on how much they hold.
+/// The logs of a node in its own store. Opening reads the document, the last entry and the producers of each
+/// log, so it does not depend on how much they hold.
 class EmbeddedLogStore : public LogStore {
  public:
   /// A log that cannot be served as it is; it stays held until an operator decides.
@@ -23,8 +23,8 @@ class EmbeddedLogStore : public LogStore {
     LogNumber number;
     EmbeddedLog* log;  ///< null for a log that is gone altogether
     absl::Status what;
-    Offset
-        acknowledged_end;  ///< everything before it was acknowledged or stored: what EmbeddedLog::AcceptLoss is to cover
+    Offset acknowledged_end;  ///< everything before it was acknowledged or stored: what
+                              ///< EmbeddedLog::AcceptLoss is to cover
   };
   /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
   struct Branching {
@@ -47,8 +47,8 @@ class EmbeddedLogStore : public LogStore {
   explicit EmbeddedLogStore(LogEnvironment env) : env_(env), ages_(env.clock) {}
 
   /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log
-  /// that holds less is held with a problem, never served as if it were whole; one that is gone, though it was
-  /// not deleted, is a problem too. Call once, before anything else.
+  /// that holds less is held with a problem, never served as if it were whole; one that is gone, though it
+  /// was not deleted, is a problem too. Call once, before anything else.
   absl::StatusOr<std::vector<OpenProblem>> Open(const std::map<LogNumber, Offset>& acknowledged_ends);
 
   absl::StatusOr<Log*> Create(const CreateLog& create) override;
@@ -74,9 +74,9 @@ class EmbeddedLogStore : public LogStore {
   /// counts as acknowledged. Durable when it returns, published after the sync. Fails without an effect if
   /// one log is held.
   absl::Status BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also);
-  /// Takes over places, and writes what `also` stages, all or nothing: logs that never held an entry get the id
-  /// and begin at the position; where one is missing, or already further than the position, another is made.
-  /// Durable when it returns. Error: "not_empty" (kFailedPrecondition).
+  /// Takes over places, and writes what `also` stages, all or nothing: logs that never held an entry get the
+  /// id and begin at the position; where one is missing, or already further than the position, another is
+  /// made. Durable when it returns. Error: "not_empty" (kFailedPrecondition).
   absl::Status AdoptAll(const std::vector<Adoption>& adoptions, std::function<void(WriteBatch&)> also);
   /// The time by which entries age (Entry::append_ms), now.
   int64_t AgeNowMs() { return ages_.NowMs(); }

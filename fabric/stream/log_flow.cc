@@ -44,7 +44,8 @@ SourceEntry ToSourceEntry(const Entry& stored) {
   return entry;
 }
 
-absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOrigin& origin, size_t batch_max) {
+absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOrigin& origin,
+                           size_t batch_max) {
   if (entry.kind == EntryKind::kGap) {
     SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(entry.body));
     if (gap.from == entry.from && gap.to == entry.to) return absl::OkStatus();
@@ -138,7 +139,8 @@ absl::StatusOr<bool> LogFlowSource::Continues(const LogPosition& replica) {
   if (replica.log != state.id || replica.offset > state.end) return false;
   if (replica.offset < state.start) return true;  // what it lacks and we no longer hold becomes a gap
   SELVAGE_ASSIGN_OR_RETURN(LogPosition boundary, log_.BoundaryAtOrBefore(replica.offset));
-  if (boundary.offset == replica.offset) return boundary.hash == replica.hash || Planted(Canary::kSkipHashCheck);
+  if (boundary.offset == replica.offset)
+    return boundary.hash == replica.hash || Planted(Canary::kSkipHashCheck);
   // Inside of an entry: only a gap of ours may stand where the replica has boundaries.
   SELVAGE_ASSIGN_OR_RETURN(std::vector<Entry> entries, log_.Read(boundary.offset, 1));
   return !entries.empty() && entries.front().kind == EntryKind::kGap;
@@ -172,9 +174,10 @@ absl::StatusOr<SourceEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset 
 
 absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t max_bytes) {
   if (log_.state().id != offered_) {
-    return MakeError(absl::StatusCode::kAborted, "log_branched",
-                     fmt::format("{}: the log has got a new id since it was offered", ToString(log_.origin())),
-                     "it is offered again", Retry::kYes);
+    return MakeError(
+        absl::StatusCode::kAborted, "log_branched",
+        fmt::format("{}: the log has got a new id since it was offered", ToString(log_.origin())),
+        "it is offered again", Retry::kYes);
   }
   std::vector<SourceEntry> entries;
   auto stored = log_.Read(from, max_bytes);

@@ -20,7 +20,8 @@ namespace selvage {
 replication::SourceEntry ToSourceEntry(const Entry& stored);
 /// Checks an entry that came for a log as far as it can be told without the log. Errors: "corrupt_batch"
 /// (kDataLoss, a retry helps), "corrupt_gap", "batch_too_large".
-absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOrigin& origin, size_t batch_max);
+absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOrigin& origin,
+                           size_t batch_max);
 
 /// Offers a log to the peer. The session calls the port; everything else may be called from any thread, and
 /// the definition may change while the flow runs: settings at once, the rest with the next offer.

@@ -39,9 +39,9 @@ struct LogState {
   ChainHash base_hash;
   Offset start;          ///< first offset held
   ChainHash start_hash;  ///< chain hash at `start`
-  Offset deleted_to;     ///< records before it were deleted on request; it may lie inside the first entry held
-  Offset end;            ///< log end offset; equals the high watermark
-  ChainHash hash;        ///< chain hash at `end`
+  Offset deleted_to;  ///< records before it were deleted on request; it may lie inside the first entry held
+  Offset end;         ///< log end offset; equals the high watermark
+  ChainHash hash;     ///< chain hash at `end`
   uint64_t bytes_before_start = 0;
   uint64_t log_bytes = 0;  ///< body bytes since the log began; held are log_bytes - bytes_before_start
   int64_t max_timestamp = -1;
@@ -86,7 +86,8 @@ struct Appended {
   bool duplicate = false;  ///< the log had it already; nothing was appended
 };
 
-/// Called on the committer's thread after the sync, or with the reason why nothing was written. Must not block.
+/// Called on the committer's thread after the sync, or with the reason why nothing was written. Must not
+/// block.
 using ProduceDone = std::function<void(const absl::StatusOr<Appended>& appended)>;
 
 /// Called on the committer's thread after the sync, or with the reason why nothing was written. Must not
@@ -102,14 +103,15 @@ class Log {
   virtual LogNumber number() const = 0;
   virtual const LogOrigin& origin() const = 0;
   virtual LogState state() const = 0;
-  /// This is not the log of its origin any more: another took its place, and it is kept and can be read; or its stream
-  /// was deleted.
+  /// This is not the log of its origin any more: another took its place, and it is kept and can be read; or
+  /// its stream was deleted.
   virtual bool superseded() const = 0;
 
   /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends
-  /// it. A batch of an idempotent producer that is among its last five here is not appended again. Errors (at once or
-  /// through `done`): "disk_full", "overloaded" (retry helps), "log_closed"; "out_of_order_sequence" when batches of
-  /// its producer are missing before it, "stale_producer_epoch" when a newer instance of the producer has begun.
+  /// it. A batch of an idempotent producer that is among its last five here is not appended again. Errors (at
+  /// once or through `done`): "disk_full", "overloaded" (retry helps), "log_closed"; "out_of_order_sequence"
+  /// when batches of its producer are missing before it, "stale_producer_epoch" when a newer instance of the
+  /// producer has begun.
   virtual absl::Status Append(std::string batch, ProduceDone done) = 0;
 
   /// As a replica: appends an entry exactly as it is. Refused, with nothing written: "stale_session"
@@ -120,25 +122,25 @@ class Log {
   virtual absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) = 0;
 
   /// Entries from the one that contains `from`, whole, until `max_bytes` are reached (at least one if there
-  /// is any). Empty at the end. Errors: "offset_out_of_range" outside [start, end]; "corrupt_entry" (kDataLoss)
-  /// when what is stored there is damaged; a retry helps, since it is fetched again or becomes a gap. With
-  /// `from_disk` no cache answers.
+  /// is any). Empty at the end. Errors: "offset_out_of_range" outside [start, end]; "corrupt_entry"
+  /// (kDataLoss) when what is stored there is damaged; a retry helps, since it is fetched again or becomes a
+  /// gap. With `from_disk` no cache answers.
   virtual absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) = 0;
 
   /// The position at the largest entry boundary that is <= `offset` and held, for resume and for finding
   /// forks.
   virtual absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) = 0;
 
-  /// The first record that readers may ask for with a timestamp of at least `timestamp_ms`; nothing when no record has.
-  /// Error: "corrupt_entry" when it may lie in what is damaged.
+  /// The first record that readers may ask for with a timestamp of at least `timestamp_ms`; nothing when no
+  /// record has. Error: "corrupt_entry" when it may lie in what is damaged.
   virtual absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) = 0;
 
   /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays
   /// accounted for as a gap with `reason`; without it nothing is left behind. Raises `start` only.
   virtual absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) = 0;
 
-  /// Hides the records before `to` (at most the end) from readers, and forgets the entries that hold no others. Raises
-  /// LogState::log_start only. Durable when it returns.
+  /// Hides the records before `to` (at most the end) from readers, and forgets the entries that hold no
+  /// others. Raises LogState::log_start only. Durable when it returns.
   virtual absl::Status DeleteRecords(Offset to) = 0;
 
   /// First entry from `start` on for which `wanted` holds; `wanted` must be monotone along the log. A damaged
@@ -150,8 +152,8 @@ class Log {
   /// Follows the replica's durable end, down as well as up. Kept over restarts, lazily.
   virtual void SetAcknowledged(Offset offset) = 0;
 
-  /// Calls `advanced` whenever `end` grew, or the log is superseded, on whatever thread that happens. Must not block.
-  /// Returns a handle for Unwatch.
+  /// Calls `advanced` whenever `end` grew, or the log is superseded, on whatever thread that happens. Must
+  /// not block. Returns a handle for Unwatch.
   virtual int Watch(std::function<void()> advanced) = 0;
   /// After it returns the callback neither runs nor will run.
   virtual void Unwatch(int handle) = 0;

@@ -33,15 +33,17 @@ class Maintenance {
   Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& catalog, DiskBudget& budget,
               Clock& clock, ReplicatedFromHere replicated_from_here);
 
-  /// Trims every log as its stream says, forgets idle producers, stores acknowledgements, measures the disk. A log that cannot be
-  /// trimmed does not stop the others: the first error is returned at the end. Held logs are left alone.
+  /// Trims every log as its stream says, forgets idle producers, stores acknowledgements, measures the disk.
+  /// A log that cannot be trimmed does not stop the others: the first error is returned at the end. Held logs
+  /// are left alone.
   absl::Status RunOnce();
 
   /// Gives trimmed and deleted ranges back to the file system when that is worth it: much was trimmed since
   /// the last time, or the disk is out of room.
   absl::Status MaybeReclaim();
 
-  /// Compacts the streams that say so, some of it at each call. May take seconds; call it where MaybeReclaim is called.
+  /// Compacts the streams that say so, some of it at each call. May take seconds; call it where MaybeReclaim
+  /// is called.
   absl::Status Compact();
 
   /// For streams with on_full drop_oldest: drops the oldest entries of the log, as a gap where they were not
@@ -85,7 +87,7 @@ class Maintenance {
   /// Bytes trimmed of each log that were reclaimed. Empty after a start: what was trimmed before is reclaimed
   /// again.
   std::map<LogNumber, uint64_t> reclaimed_ ABSL_GUARDED_BY(mutex_);
-  std::map<LogNumber, uint64_t> deleted_ ABSL_GUARDED_BY(mutex_);  // whole logs, with their bytes
+  std::map<LogNumber, uint64_t> deleted_ ABSL_GUARDED_BY(mutex_);    // whole logs, with their bytes
   std::map<LogNumber, uint64_t> compacted_ ABSL_GUARDED_BY(mutex_);  // bytes that compaction freed since
   bool dropped_ ABSL_GUARDED_BY(mutex_) = false;  // room was made by dropping, and not reclaimed yet
   absl::Duration next_reclaim_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();

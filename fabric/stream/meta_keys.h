@@ -8,14 +8,15 @@
 /// Keys of the meta family (docs/formats.md, "Meta family").
 namespace selvage {
 
-inline constexpr std::string_view kLogDocumentPrefix = "log/";    ///< + log number: StoredLog
-inline constexpr std::string_view kNextLogKey = "next_log";       ///< number of the next log
-inline constexpr std::string_view kGapIndexPrefix = "gap/";       ///< + log number + offset: the gap
-inline constexpr std::string_view kProducerPrefix = "producer/";  ///< + log number + producer id: StoredProducer
-inline constexpr std::string_view kStreamPrefix = "stream/";      ///< + name: StreamDefinition
-inline constexpr std::string_view kAlarmPrefix = "alarm/";        ///< + id: AlarmDocument
-inline constexpr std::string_view kEdgePrefix = "edge/";          ///< + id, at the core: StoredEdge
-inline constexpr std::string_view kCoreKey = "core";              ///< at the core: StoredCore
+inline constexpr std::string_view kLogDocumentPrefix = "log/";  ///< + log number: StoredLog
+inline constexpr std::string_view kNextLogKey = "next_log";     ///< number of the next log
+inline constexpr std::string_view kGapIndexPrefix = "gap/";     ///< + log number + offset: the gap
+inline constexpr std::string_view kProducerPrefix =
+    "producer/";                                              ///< + log number + producer id: StoredProducer
+inline constexpr std::string_view kStreamPrefix = "stream/";  ///< + name: StreamDefinition
+inline constexpr std::string_view kAlarmPrefix = "alarm/";    ///< + id: AlarmDocument
+inline constexpr std::string_view kEdgePrefix = "edge/";      ///< + id, at the core: StoredEdge
+inline constexpr std::string_view kCoreKey = "core";          ///< at the core: StoredCore
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec
 

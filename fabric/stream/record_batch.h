@@ -10,13 +10,14 @@
 #include "fabric/base/ids.h"
 #include "fabric/stream/compression.h"
 
-/// Kafka record batch, format v2 (KIP-98; "RecordBatch" in the Kafka protocol guide). The unit of everything: the
-/// producer makes it, the source stamps base offset and leader epoch (both outside the CRC), and from then on the
-/// bytes are opaque and identical on every copy. All integers are big-endian.
+/// Kafka record batch, format v2 (KIP-98; "RecordBatch" in the Kafka protocol guide). The unit of everything:
+/// the producer makes it, the source stamps base offset and leader epoch (both outside the CRC), and from
+/// then on the bytes are opaque and identical on every copy. All integers are big-endian.
 namespace selvage {
 
 inline constexpr size_t kBatchHeaderSize = 61;  ///< bytes before the records
-inline constexpr size_t kBatchLogOverhead = 12;  ///< base offset and length: what `batch_length` does not count
+inline constexpr size_t kBatchLogOverhead =
+    12;  ///< base offset and length: what `batch_length` does not count
 
 /// The fixed fields, in the order of the format.
 struct BatchHeader {
@@ -27,7 +28,7 @@ struct BatchHeader {
   uint32_t crc = 0;  ///< CRC-32C of everything from `attributes` on
   int16_t attributes = 0;
   int32_t last_offset_delta = 0;  ///< of the last record; in a compacted batch that one may be gone
-  int64_t base_timestamp = 0;  ///< milliseconds since 1970
+  int64_t base_timestamp = 0;     ///< milliseconds since 1970
   int64_t max_timestamp = 0;
   int64_t producer_id = -1;
   int16_t producer_epoch = -1;
@@ -46,16 +47,16 @@ struct BatchHeader {
 /// CRC-32C (Castagnoli), as Kafka and iSCSI use it.
 uint32_t Crc32c(std::string_view bytes);
 
-/// Reads the fixed fields and checks what every stored batch must satisfy: long enough, magic 2, length equal to
-/// `bytes.size()`, 0 < count <= last offset delta + 1 (equal but for compacted batches). Does not read the records and does not compute the CRC.
-/// Errors: "corrupt_batch" (kInvalidArgument).
+/// Reads the fixed fields and checks what every stored batch must satisfy: long enough, magic 2, length equal
+/// to `bytes.size()`, 0 < count <= last offset delta + 1 (equal but for compacted batches). Does not read the
+/// records and does not compute the CRC. Errors: "corrupt_batch" (kInvalidArgument).
 absl::StatusOr<BatchHeader> ParseBatchHeader(std::string_view bytes);
 
-/// All that a broker checks before it takes a batch from a producer, without decompressing: ParseBatchHeader, the
-/// size limit, the CRC, no control or transactional batch, a known codec, base offset 0 not required (it is
-/// overwritten), a base sequence when there is a producer id; records that are not compressed are walked and must
-/// number record_count = last offset delta + 1 with consecutive offset deltas.
-/// Errors, by kind: "batch_too_large", "corrupt_batch" (a retry helps: damaged on the way), "invalid_record",
+/// All that a broker checks before it takes a batch from a producer, without decompressing: ParseBatchHeader,
+/// the size limit, the CRC, no control or transactional batch, a known codec, base offset 0 not required (it
+/// is overwritten), a base sequence when there is a producer id; records that are not compressed are walked
+/// and must number record_count = last offset delta + 1 with consecutive offset deltas. Errors, by kind:
+/// "batch_too_large", "corrupt_batch" (a retry helps: damaged on the way), "invalid_record",
 /// "unsupported_format" (magic below 2).
 absl::StatusOr<BatchHeader> ValidateProducedBatch(std::string_view bytes, size_t max_bytes);
 
@@ -97,26 +98,30 @@ class BatchBuilder {
   int64_t max_timestamp_ = 0;
 };
 
-/// A batch without records in the place of offsets [from, to), from < to, or of as many of them as one batch can have:
-/// what compaction in Kafka leaves where a whole batch was taken out, and clients go on behind. Never stored.
+/// A batch without records in the place of offsets [from, to), from < to, or of as many of them as one batch
+/// can have: what compaction in Kafka leaves where a whole batch was taken out, and clients go on behind.
+/// Never stored.
 std::string EmptyBatch(Offset from, Offset to, LeaderEpoch leader_epoch);
 
 /// What the decompressed records of one batch may take, unless a caller says otherwise.
 inline constexpr size_t kDecodedBytesMax = 64u << 20;
 
 /// Decodes all records of a batch, of whatever codec. Errors: "corrupt_batch", "invalid_record", and
-/// "batch_too_large" when the decompressed records take more than `max_bytes`; never more is allocated for them.
-absl::StatusOr<std::vector<Record>> DecodeRecords(std::string_view batch, size_t max_bytes = kDecodedBytesMax);
+/// "batch_too_large" when the decompressed records take more than `max_bytes`; never more is allocated for
+/// them.
+absl::StatusOr<std::vector<Record>> DecodeRecords(std::string_view batch,
+                                                  size_t max_bytes = kDecodedBytesMax);
 
 struct RecordTime {
   Offset offset;
   int64_t timestamp = 0;
   friend bool operator==(const RecordTime&, const RecordTime&) = default;
 };
-/// The first record of `batch` from offset `from` on with a timestamp of at least `timestamp_ms`; nothing when no record
-/// has, whatever the header announces. A batch that the broker stamped with its own time is one instant. Errors: those
-/// of DecodeRecords.
+/// The first record of `batch` from offset `from` on with a timestamp of at least `timestamp_ms`; nothing
+/// when no record has, whatever the header announces. A batch that the broker stamped with its own time is
+/// one instant. Errors: those of DecodeRecords.
 absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms,
-                                                               Offset from, size_t max_bytes = kDecodedBytesMax);
+                                                               Offset from,
+                                                               size_t max_bytes = kDecodedBytesMax);
 
 }  // namespace selvage

@@ -54,7 +54,8 @@ bool TakeNullable(std::string_view& in, std::optional<std::string_view>& bytes) 
   return true;
 }
 
-/// Takes the next record, whose offset delta lies from `lowest` to `highest`. Returns what is wrong with it, or nothing.
+/// Takes the next record, whose offset delta lies from `lowest` to `highest`. Returns what is wrong with it,
+/// or nothing.
 std::string_view TakeRecord(std::string_view& in, int32_t lowest, int32_t highest, RecordView& record) {
   const std::string_view before = in;
   int32_t size;
@@ -69,7 +70,8 @@ std::string_view TakeRecord(std::string_view& in, int32_t lowest, int32_t highes
   body.remove_prefix(1);  // the record's attributes, which have no meaning in v2
   if (!TakeVarint(body, record.timestamp_delta)) return "its timestamp is malformed";
   if (!TakeVarint(body, record.offset_delta)) return "its offset is malformed";
-  if (record.offset_delta < lowest || record.offset_delta > highest) return "its offset does not follow the one before";
+  if (record.offset_delta < lowest || record.offset_delta > highest)
+    return "its offset does not follow the one before";
   if (!TakeNullable(body, record.key)) return "its key runs past the end of the record";
   if (!TakeNullable(body, record.value)) return "its value runs past the end of the record";
   if (!TakeVarint(body, record.header_count) || record.header_count < 0)

@@ -49,9 +49,10 @@ struct HeaderView {
 /// Takes one record header off the front of `in`. False, with `in` unspecified, when it is malformed.
 bool TakeHeader(std::string_view& in, HeaderView& header);
 
-/// Reads uncompressed records and calls `visit` on each. They must be well-formed, number exactly `count`, have rising
-/// offset deltas up to `last_offset_delta` (so that none is left out where that is `count` - 1), and leave no byte
-/// over; otherwise "invalid_record" (kInvalidArgument), after `visit` has seen the records before the fault.
+/// Reads uncompressed records and calls `visit` on each. They must be well-formed, number exactly `count`,
+/// have rising offset deltas up to `last_offset_delta` (so that none is left out where that is `count` - 1),
+/// and leave no byte over; otherwise "invalid_record" (kInvalidArgument), after `visit` has seen the records
+/// before the fault.
 absl::Status ForEachRecord(std::string_view records, int32_t count, int32_t last_offset_delta,
                            absl::FunctionRef<void(const RecordView&)> visit);
 

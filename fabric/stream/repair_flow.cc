@@ -87,9 +87,10 @@ absl::StatusOr<bool> RepairSource::Continues(const LogPosition& replica) {
   SELVAGE_ASSIGN_OR_RETURN(const LogPosition boundary, log_.BoundaryAtOrBefore(replica.offset));
   if (boundary == replica) return true;
   if (boundary.log != replica.log) {
-    return MakeError(absl::StatusCode::kAborted, "log_branched",
-                     fmt::format("{}: the log has got a new id since it was asked for", ToString(log_.origin())),
-                     "it is asked for again", Retry::kYes);
+    return MakeError(
+        absl::StatusCode::kAborted, "log_branched",
+        fmt::format("{}: the log has got a new id since it was asked for", ToString(log_.origin())),
+        "it is asked for again", Retry::kYes);
   }
   return MakeError(absl::StatusCode::kFailedPrecondition, "chain_mismatch",
                    fmt::format("{}: offset {} is not where the repair begins", ToString(log_.origin()),

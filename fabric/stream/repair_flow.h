@@ -65,8 +65,8 @@ class RepairSink : public replication::FlowSink {
         expected_(damage_.hash_before) {}
   ~RepairSink() override { Abandon(); }
 
-  /// An entry that passed Check, and the session it came by. `done` runs when all of the piece is durable, or with the
-  /// reason why nothing was written.
+  /// An entry that passed Check, and the session it came by. `done` runs when all of the piece is durable, or
+  /// with the reason why nothing was written.
   void Take(ReplicaEntry entry, const Fence& fence, AppendDone done);
   /// No more comes: what is held is given up.
   void Abandon();

@@ -20,8 +20,8 @@ struct RetentionView {
   Offset acknowledged;
 };
 
-/// An entry may go when it was stored before this time; nothing when age does not matter, as in a stream that is only
-/// compacted.
+/// An entry may go when it was stored before this time; nothing when age does not matter, as in a stream that
+/// is only compacted.
 std::optional<int64_t> AgeCutoff(const v1::StreamSettings& settings, int64_t now_ms);
 /// An entry may go when the log's bytes up to and including it are at most this; nothing when size does not
 /// matter.

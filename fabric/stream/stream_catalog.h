@@ -17,15 +17,16 @@
 
 namespace selvage {
 
-/// The settings of a stream of which its maker says nothing; those of configuration files and of selvagectl are the same.
+/// The settings of a stream of which its maker says nothing; those of configuration files and of selvagectl
+/// are the same.
 v1::StreamSettings DefaultStreamSettings();
 
 /// Fills in what a definition leaves open and checks it: name, direction, partitions (1 to 1024), settings.
 /// Errors: "invalid_stream" with what is allowed; "compaction_not_replicated".
 absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition);
 
-/// Whether two definitions may be of one stream: direction and partition count are immutable, but for a local stream,
-/// which may have got more partitions than `other` says. Error: "definition_mismatch".
+/// Whether two definitions may be of one stream: direction and partition count are immutable, but for a local
+/// stream, which may have got more partitions than `other` says. Error: "definition_mismatch".
 absl::Status CheckSameShape(const v1::StreamDefinition& have, const v1::StreamDefinition& other);
 
 /// Copies the named fields of `from` into `into`. Error: "invalid_stream" for an unknown field.

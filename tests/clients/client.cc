@@ -16,10 +16,10 @@ namespace {
 
 constexpr char kFetched[] = SELVAGE_SOURCE_DIR "/build/clients";
 constexpr char kSources[] = SELVAGE_SOURCE_DIR "/tests/clients";
-constexpr size_t kShownBytes = 4000;
+constexpr size_t kShownOutput = 4000;
 
 std::string End(std::string text) {
-  return text.size() > kShownBytes ? text.substr(text.size() - kShownBytes) : text;
+  return text.size() > kShownOutput ? text.substr(text.size() - kShownOutput) : text;
 }
 
 /// Empty when tests/clients/prepare has fetched this part.

@@ -35,8 +35,8 @@ class IdempotenceTest : public ClientTest {
     return flood.Await("progress", [&](const auto& events) { return Only(kind, events).size() >= target; });
   }
 
-  /// Lets requests reach the broker and no answer come back, then cuts the connections. When nothing more is sent, it
-  /// is for want of the answers to what was sent before, and these are lost.
+  /// Lets requests reach the broker and no answer come back, then cuts the connections. When nothing more is
+  /// sent, it is for want of the answers to what was sent before, and these are lost.
   void LoseAnswers() {
     LinkProxy& link = broker().link();
     link.Stall(Direction::kDown);

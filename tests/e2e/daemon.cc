@@ -60,7 +60,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Make(Options options) {
   std::error_code failed;
   std::filesystem::create_directories(options.dir, failed);
   if (failed) return Failure(failed.message());
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), std::move(admin), std::move(http), std::move(kafka)));
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(std::move(options), std::move(admin), std::move(http), std::move(kafka)));
   SELVAGE_RETURN_IF_ERROR(daemon->WriteConfig());
   return daemon;
 }

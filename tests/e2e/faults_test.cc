@@ -16,8 +16,8 @@
 namespace selvage::test {
 namespace {
 
-constexpr int kEdges = 2;
-constexpr int kPartitions = 2;
+constexpr int kFaultsEdges = 2;
+constexpr int kFaultsPartitions = 2;
 const std::vector<std::string> kStreams = {"alarms", "readings"};
 
 /// How many rounds of each kind of fault: SELVAGE_E2E_ROUNDS, else what continuous integration has time for.
@@ -48,14 +48,14 @@ class FaultsTest : public testing::Test {
   void SetUp() override {
     ASSERT_THAT(cluster_.Start(), IsOk());
     for (const std::string& stream : kStreams) {
-      v1::StreamDefinition definition = Definition(stream, v1::UP, kPartitions);
+      v1::StreamDefinition definition = Definition(stream, v1::UP, kFaultsPartitions);
       definition.mutable_settings()->set_priority(stream == "alarms" ? 9 : 5);
       ASSERT_THAT(CreateStream(cluster_.core(), definition), IsOk());
     }
-    for (int i = 0; i < kEdges; ++i) {
+    for (int i = 0; i < kFaultsEdges; ++i) {
       ASSERT_THAT(AwaitLinked(cluster_.core(), Cluster::EdgeName(i)), IsOk());
       for (const std::string& stream : kStreams) {
-        for (int p = 0; p < kPartitions; ++p) {
+        for (int p = 0; p < kFaultsPartitions; ++p) {
           targets_.push_back({&cluster_.edge(i), Cluster::EdgeName(i), stream, p});
         }
       }
@@ -105,7 +105,8 @@ class FaultsTest : public testing::Test {
 
   /// Everybody is up and nothing is wrong with the links: what the edges hold must arrive.
   void HealAndDrain() {
-    for (int i = 0; i < kEdges; ++i) ASSERT_THAT(AwaitLinked(cluster_.core(), Cluster::EdgeName(i)), IsOk());
+    for (int i = 0; i < kFaultsEdges; ++i)
+      ASSERT_THAT(AwaitLinked(cluster_.core(), Cluster::EdgeName(i)), IsOk());
     for (const Load::Target& target : targets_) {
       ASSERT_THAT(AwaitReplicated(*target.edge, target.edge_name, cluster_.core(), target.stream,
                                   target.partition, absl::Seconds(120)),
@@ -113,7 +114,7 @@ class FaultsTest : public testing::Test {
     }
   }
 
-  Cluster cluster_{{.edges = kEdges}};
+  Cluster cluster_{{.edges = kFaultsEdges}};
   std::vector<Load::Target> targets_;
   unsigned seed_ = 0;
   std::mt19937 random_;
@@ -132,13 +133,13 @@ TEST_F(FaultsTest, EveryAcknowledgedRecordArrivesOnceAtItsOffset) {
   for (Fault fault : faults) {
     switch (fault) {
       case Fault::kKillEdge:
-        ASSERT_NO_FATAL_FAILURE(KillAndRestart(cluster_.edge(Below(kEdges))));
+        ASSERT_NO_FATAL_FAILURE(KillAndRestart(cluster_.edge(Below(kFaultsEdges))));
         break;
       case Fault::kKillCore:
         ASSERT_NO_FATAL_FAILURE(KillAndRestart(cluster_.core()));
         break;
       case Fault::kSpoilLink:
-        SpoilLink(cluster_.link(Below(kEdges)));
+        SpoilLink(cluster_.link(Below(kFaultsEdges)));
         break;
     }
   }
@@ -156,7 +157,7 @@ TEST_F(FaultsTest, EveryAcknowledgedRecordArrivesOnceAtItsOffset) {
       report->check.reordered.size(), report->check.different.size(), load.unknown());
   EXPECT_TRUE(report->ok()) << report->Describe();
   EXPECT_GT(report->check.acked, 0u);
-  for (int i = 0; i < kEdges; ++i) {
+  for (int i = 0; i < kFaultsEdges; ++i) {
     auto verify =
         cluster_.Ctl(cluster_.core(), {"verify", "--edge-address", cluster_.edge(i).admin_address()});
     ASSERT_THAT(verify, IsOk());

@@ -161,20 +161,26 @@ TEST_F(FullDiskTest, DropOldestTakesEveryWriteAndRecordsTheLoss) {
   EXPECT_EQ(in_ledger, missing);
 }
 
-/// Mounts of this process are its own, and those of the daemons that it starts. Before main, since it must have one thread.
-const bool kMayMount = ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+/// Mounts of this process are its own, and those of the daemons that it starts. Before main, since it must
+/// have one thread.
+const bool kMayMount =
+    ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
 
-/// The edge's data are on a volume of 256 MiB of which it keeps 64 MiB in reserve. Another process writes there too.
+/// The edge's data are on a volume of 256 MiB of which it keeps 64 MiB in reserve. Another process writes
+/// there too.
 class SharedVolumeTest : public FillingTest {
  protected:
   SharedVolumeTest()
-      : FillingTest({{"storage.reserve", "64MiB"}, {"storage.write_buffer", "1MiB"}, {"storage.tail_cache", "1MiB"}}) {}
+      : FillingTest({{"storage.reserve", "64MiB"},
+                     {"storage.write_buffer", "1MiB"},
+                     {"storage.tail_cache", "1MiB"}}) {}
 
   void SetUp() override {
     if (!kMayMount) GTEST_SKIP() << "a volume of its own needs the right to mount";
     ASSERT_NO_FATAL_FAILURE(FillingTest::SetUp());
     std::filesystem::create_directories(edge().data_dir());
-    ASSERT_EQ(::mount("tmpfs", edge().data_dir().c_str(), "tmpfs", 0, "size=256m"), 0) << std::strerror(errno);
+    ASSERT_EQ(::mount("tmpfs", edge().data_dir().c_str(), "tmpfs", 0, "size=256m"), 0)
+        << std::strerror(errno);
     mounted_ = true;
   }
 
@@ -193,8 +199,8 @@ class SharedVolumeTest : public FillingTest {
     ASSERT_GT(available, left);
     // More than there is: it writes until it is told that the volume is full.
     const uint64_t bytes = left > 0 ? available - left : Volume().capacity;
-    const auto taken =
-        RunProgram({.args = {"/bin/sh", "-c", "head -c \"$0\" /dev/zero > \"$1\"", std::to_string(bytes), OthersFile()}});
+    const auto taken = RunProgram({.args = {"/bin/sh", "-c", "head -c \"$0\" /dev/zero > \"$1\"",
+                                            std::to_string(bytes), OthersFile()}});
     ASSERT_THAT(taken, IsOk());
     EXPECT_EQ(taken->exit.ok(), left > 0) << taken->err;
   }

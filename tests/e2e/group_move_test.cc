@@ -12,21 +12,24 @@
 #include "tests/e2e/status_matchers.h"
 #include "tests/support/eventually.h"
 
-/// A consumer group that goes on at the core where it stopped at an edge, and back, with selvagectl and a real client.
+/// A consumer group that goes on at the core where it stopped at an edge, and back, with selvagectl and a
+/// real client.
 namespace selvage::test {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-/// The next `count` values that the group "billing" has not seen of a topic; they are committed before it leaves.
+/// The next `count` values that the group "billing" has not seen of a topic; they are committed before it
+/// leaves.
 std::vector<std::string> Consume(const Daemon& node, const std::string& topic, size_t count) {
   const std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
   std::string error;
-  for (const auto& [name, value] : std::map<std::string, std::string>{{"bootstrap.servers", node.kafka_address()},
-                                                                      {"group.id", "billing"},
-                                                                      {"auto.offset.reset", "earliest"},
-                                                                      {"enable.auto.commit", "false"}}) {
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>{{"bootstrap.servers", node.kafka_address()},
+                                          {"group.id", "billing"},
+                                          {"auto.offset.reset", "earliest"},
+                                          {"enable.auto.commit", "false"}}) {
     EXPECT_EQ(conf->set(name, value, error), RdKafka::Conf::CONF_OK) << error;
   }
   const std::unique_ptr<RdKafka::KafkaConsumer> consumer(RdKafka::KafkaConsumer::create(conf.get(), error));
@@ -53,7 +56,8 @@ class GroupMoveTest : public testing::Test {
   }
   /// Each in a batch of its own, at the edge.
   void Write(const std::vector<std::string>& values) {
-    for (const std::string& value : values) ASSERT_THAT(ProduceSoon(edge(), At("readings"), BatchOf({value})), IsOk());
+    for (const std::string& value : values)
+      ASSERT_THAT(ProduceSoon(edge(), At("readings"), BatchOf({value})), IsOk());
   }
   std::string Export(const Daemon& node) {
     const auto exported = cluster_.Ctl(node, {"group", "export", "billing"});

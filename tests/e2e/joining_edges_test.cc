@@ -17,7 +17,7 @@
 namespace selvage::test {
 namespace {
 
-constexpr int kEdges = 10;
+constexpr int kJoiningEdges = 10;
 constexpr int kRecords = 5;
 
 /// A member of a consumer group that reads a topic from its end on, with librdkafka.
@@ -93,14 +93,14 @@ class Member : RdKafka::RebalanceCb {
 };
 
 TEST(JoiningEdges, ARunningGroupMissesNothingAndDoesNotRebalance) {
-  Cluster cluster({.edges = kEdges, .core = {}, .edge = {{"storage.commit_queue_max", "8MiB"}}});
+  Cluster cluster({.edges = kJoiningEdges, .core = {}, .edge = {{"storage.commit_queue_max", "8MiB"}}});
   ASSERT_THAT(cluster.Prepare(), IsOk());
   ASSERT_THAT(cluster.core().Start(), IsOk());
   ASSERT_THAT(CreateStream(cluster.core(), Definition("readings", v1::UP)), IsOk());
   Member first(cluster.core().kafka_address(), "readings");
   Member second(cluster.core().kafka_address(), "readings");
   const int partitions = first.Partitions();
-  ASSERT_GE(partitions, kEdges + 8) << "free slots ahead";
+  ASSERT_GE(partitions, kJoiningEdges + 8) << "free slots ahead";
   const auto poll = [&] { return first.Poll() && second.Poll(); };
   ASSERT_TRUE(Eventually(absl::Seconds(60), [&] {
     return poll() && first.assigned() > 0 && second.assigned() > 0 &&
@@ -110,7 +110,7 @@ TEST(JoiningEdges, ARunningGroupMissesNothingAndDoesNotRebalance) {
   const int rebalances = first.rebalances() + second.rebalances();
 
   std::map<int, std::vector<std::string>> expected;
-  for (int edge = 0; edge < kEdges; ++edge) {
+  for (int edge = 0; edge < kJoiningEdges; ++edge) {
     ASSERT_THAT(cluster.edge(edge).Start(), IsOk());
     ASSERT_THAT(AwaitLinked(cluster.core(), Cluster::EdgeName(edge)), IsOk());
     const int slot = static_cast<int>(Summary(cluster.core(), Cluster::EdgeName(edge))->slot());

@@ -19,8 +19,8 @@
 #include "tests/support/raw_kafka_client.h"
 #include "tests/support/seeded_random.h"
 
-/// What no Kafka client sends, at the ports of both daemons: the error that Kafka gives, or the end of that connection.
-/// Everybody else goes on.
+/// What no Kafka client sends, at the ports of both daemons: the error that Kafka gives, or the end of that
+/// connection. Everybody else goes on.
 namespace selvage::test {
 namespace {
 
@@ -34,7 +34,8 @@ constexpr const char* kRefused = "selvage_kafka_refused_total";
 std::string WithAttributes(std::string batch, uint16_t bits) {
   constexpr size_t kCrcAt = 17;
   constexpr size_t kAttributesAt = 21;
-  StoreBig<uint16_t>(batch.data() + kAttributesAt, static_cast<uint16_t>(LoadBig<uint16_t>(batch.data() + kAttributesAt) | bits));
+  StoreBig<uint16_t>(batch.data() + kAttributesAt,
+                     static_cast<uint16_t>(LoadBig<uint16_t>(batch.data() + kAttributesAt) | bits));
   StoreBig<uint32_t>(batch.data() + kCrcAt, Crc32c(std::string_view(batch).substr(kAttributesAt)));
   return batch;
 }
@@ -105,18 +106,19 @@ class KafkaBadInputTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(node().running());
   }
 
-  Cluster cluster_{{.edges = 1, .core = {{"kafka.auto_create", "false"}}, .edge = {{"kafka.auto_create", "false"}}}};
+  Cluster cluster_{
+      {.edges = 1, .core = {{"kafka.auto_create", "false"}}, .edge = {{"kafka.auto_create", "false"}}}};
   std::optional<RawKafkaClient> other_;
   int64_t written_ = 0;
 };
 
 TEST_P(KafkaBadInputTest, WhatCannotBeReadEndsItsConnection) {
   using std::string_literals::operator""s;
-  ExpectClosed("\x7f\xff\xff\xff\0\x12\0\0"s);                            // a request of 2 GiB
-  ExpectClosed("\xff\xff\xff\xff\0\x12\0\0"s);                            // of a negative size
-  ExpectClosed("\0\0\0\x0a\x7f\xff\0\0\0\0\0\x07\xff\xff"s);              // of an API that nobody knows
-  ExpectClosed("\0\0\0\x0a\0\x18\0\0\0\0\0\x07\xff\xff"s);                // AddPartitionsToTxn
-  ExpectClosed("\0\0\0\x0a\0\x03\0\x7f\0\0\0\x07\xff\xff"s);              // Metadata of a version to come
+  ExpectClosed("\x7f\xff\xff\xff\0\x12\0\0"s);                                // a request of 2 GiB
+  ExpectClosed("\xff\xff\xff\xff\0\x12\0\0"s);                                // of a negative size
+  ExpectClosed("\0\0\0\x0a\x7f\xff\0\0\0\0\0\x07\xff\xff"s);                  // of an API that nobody knows
+  ExpectClosed("\0\0\0\x0a\0\x18\0\0\0\0\0\x07\xff\xff"s);                    // AddPartitionsToTxn
+  ExpectClosed("\0\0\0\x0a\0\x03\0\x7f\0\0\0\x07\xff\xff"s);                  // Metadata of a version to come
   ExpectClosed("\0\0\0\x0e\0\x03\0\x01\0\0\0\x07\xff\xff\x7f\xff\xff\xff"s);  // an array of 2^31 - 1 topics
   ExpectClosed("GET /metrics HTTP/1.1\r\nHost: selvage\r\n\r\n");
 }
@@ -161,10 +163,12 @@ TEST_P(KafkaBadInputTest, HalfRequestsHurtNobody) {
 TEST_P(KafkaBadInputTest, WhatKafkaAnswersWithAnErrorIsAnsweredAndCounted) {
   const std::string good = BatchOf({"good"});
   ExpectAnswered(ToProduce("t", WithBadCrc(good)), ErrorCode::kCorruptMessage, "corrupt_batch");
-  ExpectAnswered(ToProduce("t", good.substr(0, good.size() - 3)), ErrorCode::kCorruptMessage, "corrupt_batch");
+  ExpectAnswered(ToProduce("t", good.substr(0, good.size() - 3)), ErrorCode::kCorruptMessage,
+                 "corrupt_batch");
   ExpectAnswered(ToProduce("t", WithAttributes(good, 0x20)), ErrorCode::kInvalidRecord, "invalid_record");
   ExpectAnswered(ToProduce("t", WithAttributes(good, 0x10)), ErrorCode::kInvalidRecord, "invalid_record");
-  ExpectAnswered(ToProduce("t", BatchOf({std::string(1'100'000, 'x')})), ErrorCode::kMessageTooLarge, "batch_too_large");
+  ExpectAnswered(ToProduce("t", BatchOf({std::string(1'100'000, 'x')})), ErrorCode::kMessageTooLarge,
+                 "batch_too_large");
   ExpectAnswered(ToProduce("unknown", good), ErrorCode::kUnknownTopicOrPartition, "unknown_stream");
 
   const double counted = node().ErrorsCounted("unknown_stream");

@@ -62,7 +62,8 @@ TEST(SensorFileTest, LineByLineOverACutLinkComesOutIdentical) {
     EXPECT_THAT(AwaitEnd(cluster.edge(), At("temperature"), Offset(cut * kLines / 4 + 2000)), IsOk());
     cluster.link().Refuse(false);
     const uint64_t connections = static_cast<uint64_t>(cut) + 1;
-    EXPECT_TRUE(Eventually(absl::Seconds(60), [&] { return cluster.link().counters().connections >= connections; }));
+    EXPECT_TRUE(
+        Eventually(absl::Seconds(60), [&] { return cluster.link().counters().connections >= connections; }));
   }
   producer.join();
   ASSERT_THAT(produced, IsOk());

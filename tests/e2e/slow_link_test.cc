@@ -22,10 +22,14 @@ constexpr int64_t kBitsPerSecond = 64'000;
 constexpr absl::Duration kOneWay = absl::Milliseconds(300);
 constexpr absl::Duration kAlarmLimit = absl::Seconds(2);
 
-/// SELVAGE_E2E_SLOW_LINK_FULL makes it the batch of 1 MiB, which takes three minutes, and demands the figures: where
-/// other programs share the machine they are only printed, and what arrived is checked.
-bool Full() { return std::getenv("SELVAGE_E2E_SLOW_LINK_FULL") != nullptr; }
-size_t BulkBytes() { return Full() ? 1u << 20 : 320u << 10; }
+/// SELVAGE_E2E_SLOW_LINK_FULL makes it the batch of 1 MiB, which takes three minutes, and demands the
+/// figures: where other programs share the machine they are only printed, and what arrived is checked.
+bool Full() {
+  return std::getenv("SELVAGE_E2E_SLOW_LINK_FULL") != nullptr;
+}
+size_t BulkBytes() {
+  return Full() ? 1u << 20 : 320u << 10;
+}
 
 std::string Incompressible(size_t size) {
   std::mt19937_64 random(1);

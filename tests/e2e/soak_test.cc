@@ -18,13 +18,13 @@
 #include "tests/e2e/load.h"
 #include "tests/e2e/status_matchers.h"
 
-/// Hours of load with faults of every kind at random moments. SELVAGE_E2E_SOAK_MINUTES says how long; without it the
-/// test runs for one minute. SELVAGE_E2E_SEED replays the order of the faults.
+/// Hours of load with faults of every kind at random moments. SELVAGE_E2E_SOAK_MINUTES says how long; without
+/// it the test runs for one minute. SELVAGE_E2E_SEED replays the order of the faults.
 namespace selvage::test {
 namespace {
 
-constexpr int kEdges = 3;
-constexpr int kPartitions = 2;
+constexpr int kSoakEdges = 3;
+constexpr int kSoakPartitions = 2;
 
 absl::Duration SoakTime() {
   const char* text = std::getenv("SELVAGE_E2E_SOAK_MINUTES");
@@ -50,23 +50,23 @@ class SoakTest : public testing::Test {
 
   void SetUp() override {
     ASSERT_THAT(cluster_.Start(), IsOk());
-    ASSERT_THAT(CreateStream(cluster_.core(), Definition("readings", v1::UP, kPartitions)), IsOk());
+    ASSERT_THAT(CreateStream(cluster_.core(), Definition("readings", v1::UP, kSoakPartitions)), IsOk());
     v1::StreamDefinition alarms = Definition("alarms", v1::UP, 1);
     alarms.mutable_settings()->set_priority(9);
     alarms.mutable_settings()->set_keep_after_ack(true);
     ASSERT_THAT(CreateStream(cluster_.core(), alarms), IsOk());
-    for (int i = 0; i < kEdges; ++i) {
+    for (int i = 0; i < kSoakEdges; ++i) {
       const std::string name = Cluster::EdgeName(i);
       ASSERT_THAT(AwaitLinked(cluster_.core(), name), IsOk());
-      for (int p = 0; p < kPartitions; ++p) targets_.push_back({&cluster_.edge(i), name, "readings", p});
+      for (int p = 0; p < kSoakPartitions; ++p) targets_.push_back({&cluster_.edge(i), name, "readings", p});
       targets_.push_back({&cluster_.edge(i), name, "alarms", 0});
     }
   }
 
   int Below(int bound) { return std::uniform_int_distribution<int>(0, bound - 1)(random_); }
   void SleepUpTo(int milliseconds) { absl::SleepFor(absl::Milliseconds(Below(milliseconds))); }
-  Daemon& AnyEdge() { return cluster_.edge(Below(kEdges)); }
-  LinkProxy& AnyLink() { return cluster_.link(Below(kEdges)); }
+  Daemon& AnyEdge() { return cluster_.edge(Below(kSoakEdges)); }
+  LinkProxy& AnyLink() { return cluster_.link(Below(kSoakEdges)); }
   Direction AnyDirection() {
     return std::array{Direction::kUp, Direction::kDown, Direction::kBoth}[static_cast<size_t>(Below(3))];
   }
@@ -83,10 +83,10 @@ class SoakTest : public testing::Test {
     return daemon.Start();
   }
   absl::Status KillAll() {
-    for (int i = 0; i < kEdges; ++i) cluster_.edge(i).Kill();
+    for (int i = 0; i < kSoakEdges; ++i) cluster_.edge(i).Kill();
     cluster_.core().Kill();
     absl::Status started = cluster_.core().Start();
-    for (int i = 0; i < kEdges; ++i) started.Update(cluster_.edge(i).Start());
+    for (int i = 0; i < kSoakEdges; ++i) started.Update(cluster_.edge(i).Start());
     return started;
   }
   absl::Status Cut() {
@@ -136,11 +136,12 @@ class SoakTest : public testing::Test {
   /// Until every edge is linked again.
   void Recover(Tally& tally) {
     const absl::Duration began = SystemClock().Monotonic();
-    for (int i = 0; i < kEdges; ++i) ASSERT_THAT(AwaitLinked(cluster_.core(), Cluster::EdgeName(i)), IsOk());
+    for (int i = 0; i < kSoakEdges; ++i)
+      ASSERT_THAT(AwaitLinked(cluster_.core(), Cluster::EdgeName(i)), IsOk());
     tally.recovery_seconds.push_back(absl::ToDoubleSeconds(SystemClock().Monotonic() - began));
   }
 
-  Cluster cluster_{{.edges = kEdges}};
+  Cluster cluster_{{.edges = kSoakEdges}};
   std::vector<Load::Target> targets_;
   unsigned seed_ = 0;
   std::mt19937 random_;
@@ -151,8 +152,8 @@ void Print(const std::map<std::string, Tally>& tallies) {
     std::vector<double> seconds = tally.recovery_seconds;
     std::sort(seconds.begin(), seconds.end());
     if (seconds.empty()) continue;
-    fmt::print("  {:>4}  {:<32} linked again after {:.1f} s at the median, {:.1f} s at most\n", tally.count, name,
-               seconds[seconds.size() / 2], seconds.back());
+    fmt::print("  {:>4}  {:<32} linked again after {:.1f} s at the median, {:.1f} s at most\n", tally.count,
+               name, seconds[seconds.size() / 2], seconds.back());
   }
 }
 
@@ -173,8 +174,8 @@ TEST_F(SoakTest, NothingIsLostWhateverHappens) {
   }
   load.Stop();
   for (const Load::Target& target : targets_) {
-    ASSERT_THAT(AwaitReplicated(*target.edge, target.edge_name, cluster_.core(), target.stream, target.partition,
-                                absl::Seconds(300)),
+    ASSERT_THAT(AwaitReplicated(*target.edge, target.edge_name, cluster_.core(), target.stream,
+                                target.partition, absl::Seconds(300)),
                 IsOk());
   }
   auto report = load.Check(cluster_.core());

@@ -12,15 +12,11 @@
 #include "tests/contract/log/log_node.h"
 #include "tests/fault/log_model.h"
 #include "tests/fault/plug_runs.h"
+#include "tests/fault/wrong.h"
 #include "tests/support/test_dir.h"
 
 namespace selvage::test {
 namespace {
-
-template <class... Args>
-absl::Status Wrong(fmt::format_string<Args...> format, Args&&... args) {
-  return absl::DataLossError(fmt::format(format, std::forward<Args>(args)...));
-}
 
 /// One compacted log over any number of crashes.
 class CompactedLife {

@@ -8,14 +8,10 @@
 
 #include "absl/synchronization/notification.h"
 #include "fabric/base/error.h"
+#include "tests/fault/wrong.h"
 
 namespace selvage::test {
 namespace {
-
-template <class... Args>
-absl::Status Wrong(fmt::format_string<Args...> format, Args&&... args) {
-  return absl::DataLossError(fmt::format(format, std::forward<Args>(args)...));
-}
 
 constexpr uint64_t kKiB = 1024;
 

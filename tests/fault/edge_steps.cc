@@ -42,12 +42,12 @@ Gap TailGap(const LogModel& log, Offset to, GapReason reason, int64_t now_ms) {
 
 absl::Status EdgeLife::Step() {
   static constexpr std::pair<int, StepMethod> kSteps[] = {
-      {40, &EdgeLife::AppendSome},  {15, &EdgeLife::ReceiveSome},   {3, &EdgeLife::ReceiveRefused},
-      {3, &EdgeLife::NoteGap},      {8, &EdgeLife::Trim},           {8, &EdgeLife::Maintain},
-      {4, &EdgeLife::Reclaim},      {3, &EdgeLife::StartEpoch},     {8, &EdgeLife::AcknowledgeSome},
-      {4, &EdgeLife::CreateStream}, {6, &EdgeLife::ApplySpec},      {4, &EdgeLife::OpenDownFlow},
-      {5, &EdgeLife::Welcome},      {1, &EdgeLife::RestoredCore},   {2, &EdgeLife::Rebirth},
-      {2, &EdgeLife::Alarm},        {2, &EdgeLife::RestartCleanly}, {8, &EdgeLife::SendAgain},
+      {40, &EdgeLife::AppendSome},    {15, &EdgeLife::ReceiveSome},   {3, &EdgeLife::ReceiveRefused},
+      {3, &EdgeLife::NoteGap},        {8, &EdgeLife::Trim},           {8, &EdgeLife::Maintain},
+      {4, &EdgeLife::Reclaim},        {3, &EdgeLife::StartEpoch},     {8, &EdgeLife::AcknowledgeSome},
+      {4, &EdgeLife::CreateStream},   {6, &EdgeLife::ApplySpec},      {4, &EdgeLife::OpenDownFlow},
+      {5, &EdgeLife::Welcome},        {1, &EdgeLife::RestoredCore},   {2, &EdgeLife::Rebirth},
+      {2, &EdgeLife::Alarm},          {2, &EdgeLife::RestartCleanly}, {8, &EdgeLife::SendAgain},
       {12, &EdgeLife::CommitOffsets},
   };
   // What an empty store may do before it takes a replaced edge's place.
@@ -100,7 +100,8 @@ std::string EdgeLife::Batch() {
   return builder.Build();
 }
 
-/// The next batch of the producer that writes to this log; of another one where nothing is left of the former's.
+/// The next batch of the producer that writes to this log; of another one where nothing is left of the
+/// former's.
 std::string EdgeLife::BatchOfProducer(LogNumber number) {
   std::string batch = Batch();
   const std::vector<Entry> sent = LastOfProducer(number);
@@ -142,9 +143,10 @@ absl::Status EdgeLife::SendAgain(EmbeddedLog& log, const Entry& sent) {
     if (appended.ok() && appended->duplicate && appended->base == base) return;
     const std::string kind = ErrorKind(appended.status());
     if (!usable() || kind == "stopping" || kind == "unknown_stream") return;
-    wrong_answer_.Update(absl::DataLossError(fmt::format(
-        "the batch at {} was sent again and {}", base.value(),
-        appended.ok() ? fmt::format("stored at {}", appended->base.value()) : std::string(appended.status().message()))));
+    wrong_answer_.Update(
+        absl::DataLossError(fmt::format("the batch at {} was sent again and {}", base.value(),
+                                        appended.ok() ? fmt::format("stored at {}", appended->base.value())
+                                                      : std::string(appended.status().message()))));
   };
   return Excuse(log.Append(std::string(sent.body.view()), done), "an append");
 }
@@ -177,9 +179,10 @@ absl::Status EdgeLife::AppendSome() {
     std::string batch = random_.Chance(0.5) ? BatchOfProducer(log.number()) : Batch();
     std::string stamped = batch;
     StampBatch(stamped.data(), model.end(), model.identity().leader_epochs.back().first);
-    const absl::Status queued = log.Append(std::move(batch), [answer = Answer(log.number())](const absl::StatusOr<Appended>& appended) {
-      answer(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
-    });
+    const absl::Status queued = log.Append(
+        std::move(batch), [answer = Answer(log.number())](const absl::StatusOr<Appended>& appended) {
+          answer(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
+        });
     if (!queued.ok()) return Excuse(queued, "append");
     model.SubmitBatch(std::move(stamped));
   }
@@ -553,16 +556,17 @@ absl::Status EdgeLife::CommitOffsets() {
                                    {"topic", static_cast<int32_t>(random_.Below(3))}};
     const int64_t offset = committed_.Submit(place);
     const std::string metadata = random_.Bytes(random_.Below(200));
-    groups_->Commit({place.group, "", std::nullopt, -1, {{place.at, offset, -1, metadata}}},
-                    [this, place, offset](const kafka::group::CommitAnswer& answer) {
-                      if (answer.partitions[0] == kafka::ErrorCode::kNone) {
-                        ++acknowledged_writes_;
-                        return committed_.Acknowledged(place, offset);
-                      }
-                      if (usable() && running()) {
-                        wrong_answer_.Update(absl::InternalError("a commit of an offset failed on a good disk"));
-                      }
-                    });
+    groups_->Commit(
+        {place.group, "", std::nullopt, -1, {{place.at, offset, -1, metadata}}},
+        [this, place, offset](const kafka::group::CommitAnswer& answer) {
+          if (answer.partitions[0] == kafka::ErrorCode::kNone) {
+            ++acknowledged_writes_;
+            return committed_.Acknowledged(place, offset);
+          }
+          if (usable() && running()) {
+            wrong_answer_.Update(absl::InternalError("a commit of an offset failed on a good disk"));
+          }
+        });
   }
   if (random_.Chance(0.8)) CommitAll();
   return absl::OkStatus();

@@ -7,14 +7,10 @@
 
 #include "fabric/base/error.h"
 #include "fabric/stream/record_batch.h"
+#include "tests/fault/wrong.h"
 
 namespace selvage::test {
 namespace {
-
-template <class... Args>
-absl::Status Wrong(fmt::format_string<Args...> format, Args&&... args) {
-  return absl::DataLossError(fmt::format(format, std::forward<Args>(args)...));
-}
 
 std::string Name(const Entry& entry) {
   return fmt::format("{} [{},{})", entry.kind == EntryKind::kGap ? "gap" : "batch", entry.from.value(),

@@ -46,7 +46,8 @@ class LogModel {
   /// stored.
   void SubmitBatch(std::string stamped);
   void SubmitGap(const Gap& gap);
-  /// The batches of an idempotent producer that are there, or will be when everything submitted is; oldest first.
+  /// The batches of an idempotent producer that are there, or will be when everything submitted is; oldest
+  /// first.
   std::vector<Entry> BatchesOf(int64_t producer) const;
   /// The oldest entry without an answer got one: OK must name the position after that entry.
   absl::Status Answered(const absl::StatusOr<LogPosition>& answer);

@@ -89,9 +89,8 @@ void CheckCompaction(const std::string& batch, const std::vector<Record>& record
   SELVAGE_CHECK(left.ok() && left->size() + static_cast<size_t>(compacted->dropped) == records.size());
   SELVAGE_CHECK(ParseBatchHeader(*compacted->batch)->next_offset() == ParseBatchHeader(batch)->next_offset());
   for (const Record& record : *left) {
-    const auto was =
-        std::lower_bound(records.begin(), records.end(), record.offset,
-                         [](const Record& one, Offset offset) { return one.offset < offset; });
+    const auto was = std::lower_bound(records.begin(), records.end(), record.offset,
+                                      [](const Record& one, Offset offset) { return one.offset < offset; });
     SELVAGE_CHECK(was != records.end() && was->offset == record.offset && SameContent(*was, record));
   }
 }
@@ -107,7 +106,8 @@ void CheckDecoding(const std::string& batch, const BatchHeader& header, Codec co
   size_t bytes = 0;
   for (size_t i = 0; i < records->size(); ++i) {
     const Offset offset = (*records)[i].offset;
-    SELVAGE_CHECK(header.compacted() ? offset < header.next_offset() : offset == header.base_offset + static_cast<int64_t>(i));
+    SELVAGE_CHECK(header.compacted() ? offset < header.next_offset()
+                                     : offset == header.base_offset + static_cast<int64_t>(i));
     SELVAGE_CHECK(offset >= header.base_offset && (i == 0 || offset > (*records)[i - 1].offset));
     bytes += BytesOf((*records)[i]);
   }

@@ -12,8 +12,8 @@
 #include "fabric/telemetry/log.h"
 #include "tests/simulation/world.h"
 
-/// canary_hunt: plants each known bug in turn and says after how many seeds the simulator found it. Fails when one
-/// stays unseen, or when the same seeds find something without a bug.
+/// canary_hunt: plants each known bug in turn and says after how many seeds the simulator found it. Fails
+/// when one stays unseen, or when the same seeds find something without a bug.
 namespace selvage::sim {
 namespace {
 

@@ -7,26 +7,16 @@ namespace selvage::sim {
 
 const std::vector<World::Fault>& World::AllFaults() {
   static const std::vector<Fault> kFaults = {
-      {"edge power cut", &World::EdgePowerCut},
-      {"core power cut", &World::CorePowerCut},
-      {"edge stopped", &World::EdgeStopped},
-      {"core stopped", &World::CoreStopped},
-      {"failed sync", &World::FailedSync},
-      {"link cut", &World::LinkCut},
-      {"link silent", &World::LinkSilent},
-      {"link one-way", &World::LinkOneWay},
-      {"link reshaped", &World::LinkReshaped},
-      {"clock wrong", &World::ClockWrong},
-      {"disk full", &World::DiskFull},
-      {"bits flipped", &World::BitsFlipped},
-      {"stream deleted", &World::StreamDeleted},
-      {"settings changed", &World::SettingsChanged},
-      {"edge disk lost", &World::EdgeDiskLost},
-      {"edge restored", &World::EdgeRestored},
-      {"edge tail lost", &World::EdgeTailLost},
-      {"edge cloned", &World::EdgeCloned},
-      {"core restored", &World::CoreRestored},
-      {"core disk lost", &World::CoreDiskLost},
+      {"edge power cut", &World::EdgePowerCut},  {"core power cut", &World::CorePowerCut},
+      {"edge stopped", &World::EdgeStopped},     {"core stopped", &World::CoreStopped},
+      {"failed sync", &World::FailedSync},       {"link cut", &World::LinkCut},
+      {"link silent", &World::LinkSilent},       {"link one-way", &World::LinkOneWay},
+      {"link reshaped", &World::LinkReshaped},   {"clock wrong", &World::ClockWrong},
+      {"disk full", &World::DiskFull},           {"bits flipped", &World::BitsFlipped},
+      {"stream deleted", &World::StreamDeleted}, {"settings changed", &World::SettingsChanged},
+      {"edge disk lost", &World::EdgeDiskLost},  {"edge restored", &World::EdgeRestored},
+      {"edge tail lost", &World::EdgeTailLost},  {"edge cloned", &World::EdgeCloned},
+      {"core restored", &World::CoreRestored},   {"core disk lost", &World::CoreDiskLost},
   };
   return kFaults;
 }
@@ -55,14 +45,23 @@ std::shared_ptr<SimLink> World::AnyLink() {
 void World::ArmOrKill(SimNode& node) {
   if (!node.up()) return;
   if (random_.OneIn(3)) return node.Die("power cut");
-  constexpr SimDisk::End kEnds[] = {SimDisk::End::kNotWritten, SimDisk::End::kNotSynced, SimDisk::End::kSynced};
+  constexpr SimDisk::End kEnds[] = {SimDisk::End::kNotWritten, SimDisk::End::kNotSynced,
+                                    SimDisk::End::kSynced};
   node.disk().Arm(random_.Spread(0, 50), kEnds[random_.Below(3)]);
 }
 
-void World::EdgePowerCut() { ArmOrKill(AnyEdge()); }
-void World::CorePowerCut() { ArmOrKill(core_); }
-void World::EdgeStopped() { AnyEdge().Stop(); }
-void World::CoreStopped() { core_.Stop(); }
+void World::EdgePowerCut() {
+  ArmOrKill(AnyEdge());
+}
+void World::CorePowerCut() {
+  ArmOrKill(core_);
+}
+void World::EdgeStopped() {
+  AnyEdge().Stop();
+}
+void World::CoreStopped() {
+  core_.Stop();
+}
 void World::FailedSync() {
   SimNode& node = AnyNode();
   if (node.up()) node.disk().Arm(random_.Spread(0, 50), SimDisk::End::kFailedSync);
@@ -92,11 +91,14 @@ void World::LinkOneWay() {
   }
 }
 
-void World::LinkReshaped() { ShapeNetwork(); }
+void World::LinkReshaped() {
+  ShapeNetwork();
+}
 
 void World::ClockWrong() {
   const auto seconds = static_cast<int64_t>(random_.Spread(1, 2'000'000'000));
-  AnyNode().clock().SetWallError(absl::Seconds(random_.OneIn(2) ? seconds : -std::min<int64_t>(seconds, 1'500'000'000)));
+  AnyNode().clock().SetWallError(
+      absl::Seconds(random_.OneIn(2) ? seconds : -std::min<int64_t>(seconds, 1'500'000'000)));
 }
 
 /// Another process takes the space, and gives it back.
@@ -166,7 +168,8 @@ void World::SettingsChanged() {
   core_.SetStream(request);
 }
 
-// --- Disks that are not what they were -------------------------------------------------------------------------
+// --- Disks that are not what they were
+// -------------------------------------------------------------------------
 
 void World::EdgeDiskLost() {
   SimEdge& edge = AnyEdge();
@@ -179,7 +182,8 @@ void World::EdgeDiskLost() {
 
 void World::EdgeRestored() {
   SimEdge& edge = AnyEdge();
-  auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.machine == &edge; });
+  auto backup =
+      std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.machine == &edge; });
   if (backup == backups_.end() || edge.copying()) {
     if (edge.up()) backups_.push_back({edge.disk().Copy(), ledger_.mark(), &edge});
     return;
@@ -230,7 +234,8 @@ void World::CoreSetBack(std::optional<uint64_t> backup) {
 }
 
 void World::CoreRestored() {
-  auto backup = std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.machine == &core_; });
+  auto backup =
+      std::find_if(backups_.begin(), backups_.end(), [&](const Backup& b) { return b.machine == &core_; });
   if (backup == backups_.end()) {
     if (core_.up() && !core_.disk().dead()) backups_.push_back({core_.disk().Copy(), ledger_.mark(), &core_});
     return;

@@ -35,7 +35,8 @@ std::string Ledger::Describe(const Entry& entry) {
                      entry.hash_before.value(), entry.hash_after.value());
 }
 
-// --- What the run did ------------------------------------------------------------------------------------------
+// --- What the run did
+// ------------------------------------------------------------------------------------------
 
 void Ledger::SetBack(Shadow& disk, uint64_t to) {
   disk.set_back = true;
@@ -51,12 +52,14 @@ void Ledger::Excuse(const Shadow& disk, uint64_t since) {
 }
 
 void Ledger::EntryDamaged(const Shadow& disk, EmbeddedLog& log, Offset at) {
-  // Of two machines with one store, the other may have brought the core another entry at this offset. What cannot be read
-  // cannot be told from that one: its loss shows at the edge, as a gap and an alarm, and not at the core.
+  // Of two machines with one store, the other may have brought the core another entry at this offset. What
+  // cannot be read cannot be told from that one: its loss shows at the edge, as a gap and an alarm, and not
+  // at the core.
   if (!log.origin().edge.empty() || !copied_.contains(disk.node)) return;
   auto entries = log.Read(at, 1);
   if (!entries.ok() || entries->empty()) return;
-  accounted_[{disk.node, {log.origin().stream, log.origin().partition}}].emplace_back(at, entries->front().to);
+  accounted_[{disk.node, {log.origin().stream, log.origin().partition}}].emplace_back(at,
+                                                                                      entries->front().to);
 }
 
 void Ledger::HandOver(const Shadow& from, const Shadow& to, uint64_t until) {
@@ -66,7 +69,8 @@ void Ledger::HandOver(const Shadow& from, const Shadow& to, uint64_t until) {
 }
 
 void Ledger::CoreRegressed(std::optional<uint64_t> backup) {
-  // It has again what it held before it was lost, and an edge has meanwhile forked against what there was instead.
+  // It has again what it held before it was lost, and an edge has meanwhile forked against what there was
+  // instead.
   if (backup && core_regressed_ && *backup < *core_regressed_) {
     for (const auto& [edge, forked] : forked_) {
       if (forked >= *core_regressed_) may_repeat_.insert(edge);
@@ -81,8 +85,8 @@ void Ledger::CoreRegressed(std::optional<uint64_t> backup) {
   at_core_.clear();
 }
 
-void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t number,
-                          Offset end) {
+void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin,
+                          uint64_t number, Offset end) {
   Payload& payload = payloads_[number];
   payload.mark = ++acknowledged_;
   payload.disk = &disk;
@@ -94,14 +98,15 @@ void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const Log
   if (auto there = at_core_.find(number); there != at_core_.end()) {
     payload.delivered = true;
     if (there->second.to != end) {
-      time_.Violate(fmt::format("batch {} was acknowledged by {} up to {}, but the core has it up to {}", number, edge,
-                                end.value(), there->second.to.value()));
+      time_.Violate(fmt::format("batch {} was acknowledged by {} up to {}, but the core has it up to {}",
+                                number, edge, end.value(), there->second.to.value()));
     }
   }
   time_.Trace("{}: batch {} acknowledged, {} up to {}", disk.node, number, ToString(origin), end.value());
 }
 
-// --- Observations ----------------------------------------------------------------------------------------------
+// --- Observations
+// ----------------------------------------------------------------------------------------------
 
 void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
   if (!log.held().ok()) {
@@ -127,7 +132,8 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
       if (copied_.contains(shadow.node)) may_repeat_.insert(shadow.node);
     }
     const LogPosition first = log.BoundaryAtOrBefore(std::max(now.base, now.start)).value_or(now.position());
-    seen = {log.origin(), IsSource(state, log.origin()), now.id, now.base, 0, first.offset, first.hash, LeaderEpoch(0)};
+    seen = {log.origin(),  IsSource(state, log.origin()), now.id, now.base, 0, first.offset, first.hash,
+            LeaderEpoch(0)};
   }
   if (!state.options().is_edge) {
     Offset& trimmed = trimmed_at_core_[{log.number(), now.id}];
@@ -158,8 +164,8 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
     }
     for (const Entry& entry : *entries) {
       if (entry.from == seen.end && entry.hash_before != seen.hash) {
-        time_.Violate(fmt::format("{}: {}: {} does not follow chain {:x}", shadow.node, ToString(log.origin()),
-                                  Describe(entry), seen.hash.value()));
+        time_.Violate(fmt::format("{}: {}: {} does not follow chain {:x}", shadow.node,
+                                  ToString(log.origin()), Describe(entry), seen.hash.value()));
       }
       // What was dropped before anybody looked is one gap by now.
       if (entry.from != seen.end && entry.kind != EntryKind::kGap && !shadow.damaged) {
@@ -169,11 +175,12 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
       // A gap of an edge that was set back may stand for what another machine wrote in a later epoch.
       const bool bridged = entry.kind == EntryKind::kGap && set_back_.contains(log.origin().edge);
       if (LeaderEpochOf(entry) < seen.epoch && !bridged) {
-        time_.Violate(fmt::format("{}: {}: the leader epoch goes back at {}", shadow.node, ToString(log.origin()),
-                                  Describe(entry)));
+        time_.Violate(fmt::format("{}: {}: the leader epoch goes back at {}", shadow.node,
+                                  ToString(log.origin()), Describe(entry)));
       }
       time_.Trace("{}: {}: {} in log {} (number {}, slot {})", shadow.node, ToString(log.origin()),
-                  Describe(entry), now.id.hex().substr(0, 6), log.number().value(), log.origin().slot.value());
+                  Describe(entry), now.id.hex().substr(0, 6), log.number().value(),
+                  log.origin().slot.value());
       CheckEntry(shadow, seen, entry);
       if (!state.options().is_edge && !seen.source) Delivered(state, log, entry);
       seen.end = entry.to;
@@ -193,8 +200,8 @@ void Ledger::CheckEntry(const Shadow& shadow, const Shadow::Seen& log, const Ent
                                      ToString(log.origin), Describe(entry), log.id.hex()));
   }
   if (!there.empty() && !shadow.set_back) {
-    return time_.Violate(
-        fmt::format("{}: {}: offset {} was given twice", shadow.node, ToString(log.origin), entry.from.value()));
+    return time_.Violate(fmt::format("{}: {}: offset {} was given twice", shadow.node, ToString(log.origin),
+                                     entry.from.value()));
   }
   there.push_back(known);
 }
@@ -213,10 +220,11 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
       founded = tails_lost_ || flipped_;
       break;
     case GapReason::kReplicaRegressed:
-      // Who joins late gets what a shared stream still holds; and a stream may be deleted at the core before the edge
-      // that made it heard that the core knew it.
-      // A replica whose end was damaged resumes where it can be read.
-      founded = shadow.set_back || shadow.damaged || origin.edge == kCoreOrigin || deleted_.contains(origin.stream);
+      // Who joins late gets what a shared stream still holds; and a stream may be deleted at the core before
+      // the edge that made it heard that the core knew it. A replica whose end was damaged resumes where it
+      // can be read.
+      founded =
+          shadow.set_back || shadow.damaged || origin.edge == kCoreOrigin || deleted_.contains(origin.stream);
       break;
     case GapReason::kCorrupt:
       founded = flipped_;
@@ -225,7 +233,8 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
       break;
   }
   if (!founded) {
-    time_.Violate(fmt::format("{}: {}: nothing gave reason for {}", shadow.node, ToString(origin), Describe(entry)));
+    time_.Violate(
+        fmt::format("{}: {}: nothing gave reason for {}", shadow.node, ToString(origin), Describe(entry)));
   }
   if (gap.reason != GapReason::kReplicaRegressed) {
     const std::string& edge = origin.edge.empty() ? shadow.node : origin.edge;
@@ -242,9 +251,10 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   const Place place = std::exchange(at_core->second, here);
   if (!first && (place.log != log.number() || place.from != entry.from)) {
     const std::vector<EmbeddedLog*> logs = core.logs().Logs();
-    // What a core trimmed, and gets again from an edge that does not know how far it was acknowledged, could not be
-    // compared: the edge was set back, or lost the end of its log and what it remembered with it. Nor what is damaged
-    // there, or in a log whose end is damaged, until an operator has a look: what forked meanwhile is on its way.
+    // What a core trimmed, and gets again from an edge that does not know how far it was acknowledged, could
+    // not be compared: the edge was set back, or lost the end of its log and what it remembered with it. Nor
+    // what is damaged there, or in a log whose end is damaged, until an operator has a look: what forked
+    // meanwhile is on its way.
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
       return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from &&
              !held_at_core_.contains(place.log) && other->held().ok() &&
@@ -256,7 +266,8 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
       repeated_.insert(number);
     } else if (!repeated_.contains(number)) {
       time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,
-                                place.log.value(), place.from.value(), log.number().value(), entry.from.value()));
+                                place.log.value(), place.from.value(), log.number().value(),
+                                entry.from.value()));
     }
   }
   auto at = payloads_.find(number);
@@ -265,9 +276,9 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   payload.delivered = true;
   if (payload.edge != origin.edge || payload.origin.stream != origin.stream ||
       payload.origin.partition != origin.partition || payload.last != entry.to - 1) {
-    time_.Violate(fmt::format("batch {} was acknowledged by {} in {} up to {}, but the core has it in {} as {}", number,
-                              payload.edge, ToString(payload.origin), payload.last.value() + 1, ToString(origin),
-                              Describe(entry)));
+    time_.Violate(fmt::format(
+        "batch {} was acknowledged by {} in {} up to {}, but the core has it in {} as {}", number,
+        payload.edge, ToString(payload.origin), payload.last.value() + 1, ToString(origin), Describe(entry)));
   }
 }
 
@@ -276,14 +287,17 @@ void Ledger::CheckOffsets(Shadow& shadow, const kafka::GroupService& groups) {
   if (!wrong.empty()) time_.Violate(fmt::format("{}: {}", shadow.node, wrong));
 }
 
-void Ledger::CheckReopened(Shadow& shadow, NodeState& state, const std::map<LogNumber, Offset>& acknowledged_ends) {
+void Ledger::CheckReopened(Shadow& shadow, NodeState& state,
+                           const std::map<LogNumber, Offset>& acknowledged_ends) {
   std::map<LogNumber, EmbeddedLog*> logs;
   for (EmbeddedLog* log : state.logs().Logs()) {
     logs[log->number()] = log;
     auto acknowledged = acknowledged_ends.find(log->number());
-    if (acknowledged != acknowledged_ends.end() && log->state().end < acknowledged->second && log->held().ok()) {
+    if (acknowledged != acknowledged_ends.end() && log->state().end < acknowledged->second &&
+        log->held().ok()) {
       time_.Violate(fmt::format("{}: {} ends at {} and had acknowledged up to {}, and is served", shadow.node,
-                                ToString(log->origin()), log->state().end.value(), acknowledged->second.value()));
+                                ToString(log->origin()), log->state().end.value(),
+                                acknowledged->second.value()));
     }
   }
   for (auto at = shadow.seen.begin(); at != shadow.seen.end();) {
@@ -313,7 +327,8 @@ void Ledger::CheckReopened(Shadow& shadow, NodeState& state, const std::map<LogN
   }
 }
 
-// --- The end ---------------------------------------------------------------------------------------------------
+// --- The end
+// ---------------------------------------------------------------------------------------------------
 
 void Ledger::CheckDelivered() {
   for (const auto& [number, payload] : payloads_) {
@@ -324,8 +339,9 @@ void Ledger::CheckDelivered() {
       return gap.first <= payload.last && payload.last < gap.second;
     });
     if (accounted) continue;
-    return time_.Violate(fmt::format("batch {}, acknowledged by {} in {} up to {}, is not at the core", number,
-                                     payload.disk->node, ToString(payload.origin), payload.last.value() + 1));
+    return time_.Violate(fmt::format("batch {}, acknowledged by {} in {} up to {}, is not at the core",
+                                     number, payload.disk->node, ToString(payload.origin),
+                                     payload.last.value() + 1));
   }
 }
 
@@ -338,8 +354,9 @@ void Ledger::CheckHeld(Shadow& shadow, NodeState& state) {
     while (next < now.end && !time_.violated()) {
       auto entries = log->Read(next, kReadBytes, /*from_disk=*/true);
       if (!entries.ok()) {
-        return time_.Violate(fmt::format("{}: {} cannot be read at {}: {}", shadow.node, ToString(log->origin()),
-                                         next.value(), selvage::Describe(entries.status())));
+        return time_.Violate(fmt::format("{}: {} cannot be read at {}: {}", shadow.node,
+                                         ToString(log->origin()), next.value(),
+                                         selvage::Describe(entries.status())));
       }
       for (const Entry& entry : *entries) {
         if (entry.from != next || entry.hash_before != hash) {
@@ -361,9 +378,9 @@ void Ledger::CheckHeld(Shadow& shadow, NodeState& state) {
 void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
   const LogState from = source.state(), to = replica.state();
   if (from.position() != to.position()) {
-    return time_.Violate(fmt::format("{} ends at {}, its replica {} at {}, in log {} and {}", ToString(source.origin()),
-                                     from.end.value(), ToString(replica.origin()), to.end.value(), from.id.hex(),
-                                     to.id.hex()));
+    return time_.Violate(fmt::format("{} ends at {}, its replica {} at {}, in log {} and {}",
+                                     ToString(source.origin()), from.end.value(), ToString(replica.origin()),
+                                     to.end.value(), from.id.hex(), to.id.hex()));
   }
   for (Offset next = std::max({from.start, to.start, from.base}); next < from.end && !time_.violated();) {
     auto ours = source.Read(next, 1), theirs = replica.Read(next, 1);
@@ -380,8 +397,8 @@ void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
     }
     const bool differs = a.kind == EntryKind::kBatch && b.kind == EntryKind::kBatch && a.body != b.body;
     if (missing || differs) {
-      time_.Violate(fmt::format("{} holds {}, its replica {} holds {}", ToString(source.origin()), Describe(a),
-                                ToString(replica.origin()), Describe(b)));
+      time_.Violate(fmt::format("{} holds {}, its replica {} holds {}", ToString(source.origin()),
+                                Describe(a), ToString(replica.origin()), Describe(b)));
     }
     next = std::min(a.to, b.to);
   }

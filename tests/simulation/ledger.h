@@ -10,8 +10,8 @@
 
 #include "fabric/control/node_state.h"
 #include "fabric/stream/embedded_log.h"
-#include "tests/support/commit_model.h"
 #include "tests/simulation/timeline.h"
+#include "tests/support/commit_model.h"
 
 namespace selvage::sim {
 
@@ -37,18 +37,21 @@ struct Shadow {
   const std::string node;
   std::map<LogNumber, Seen> seen;
   test::CommitModel committed;  ///< offsets of consumers
-  bool set_back = false;   ///< see Ledger::SetBack
-  bool damaged = false;    ///< see Ledger::BitsFlipped
-  bool lost_tail = false;  ///< the disk lost what it had synced: logs may be held, and have gaps for it
+  bool set_back = false;        ///< see Ledger::SetBack
+  bool damaged = false;         ///< see Ledger::BitsFlipped
+  bool lost_tail = false;       ///< the disk lost what it had synced: logs may be held, and have gaps for it
 };
 
-/// Knows every entry that any source ever made durable and every record that was acknowledged to a producer, and
-/// checks each observation against them:
+/// Knows every entry that any source ever made durable and every record that was acknowledged to a producer,
+/// and checks each observation against them:
 ///
-/// - a log is contiguous: each entry follows the one before in offset, chain hash and leader epoch; holes are gaps;
-/// - a replica holds only entries that a source of that log had synced, byte for byte, at that place of its chain;
+/// - a log is contiguous: each entry follows the one before in offset, chain hash and leader epoch; holes are
+/// gaps;
+/// - a replica holds only entries that a source of that log had synced, byte for byte, at that place of its
+/// chain;
 /// - what was visible before a crash is there after it;
-/// - a record is in one place at the core, at the offset that was acknowledged. docs/reliability.md lists what is sent
+/// - a record is in one place at the core, at the offset that was acknowledged. docs/reliability.md lists
+/// what is sent
 ///   again rather than lost;
 /// - a gap has a reason that something in this run gave;
 /// - an offset that a consumer committed is there, or one that it committed later.
@@ -75,15 +78,16 @@ class Ledger {
   void Excuse(const Shadow& disk, uint64_t since);
   /// What was acknowledged on one disk counts as acknowledged on its copy as well.
   void HandOver(const Shadow& from, const Shadow& to, uint64_t until);
-  /// The core holds less than it acknowledged: what edges no longer hold may be missing. `backup`: the mark of the
-  /// backup it is restored from; nothing when its disk was lost.
+  /// The core holds less than it acknowledged: what edges no longer hold may be missing. `backup`: the mark
+  /// of the backup it is restored from; nothing when its disk was lost.
   void CoreRegressed(std::optional<uint64_t> backup);
 
   // Producers. A payload is one batch, named by the timestamp of its first record.
   uint64_t NextPayload() { return ++last_payload_; }
   uint64_t acknowledged() const { return acknowledged_; }
   /// The source acknowledged it: OK after the sync, or what was sent again was there.
-  void Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t payload, Offset end);
+  void Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t payload,
+                    Offset end);
   /// A number that grows with each acknowledgement, for Excuse and HandOver.
   uint64_t mark() const { return acknowledged_; }
 
@@ -136,8 +140,10 @@ class Ledger {
   std::map<uint64_t, Payload> payloads_;
   std::map<uint64_t, Place> at_core_;
   std::set<uint64_t> were_at_core_;  // when the core was set back
-  std::map<std::pair<LogNumber, LogId>, Offset> trimmed_at_core_;  // the furthest start of the core's logs, of any time
-  std::map<Partition, std::vector<std::pair<Offset, Offset>>> accounted_;  // gaps that stand for a loss, at the core or at the edge
+  std::map<std::pair<LogNumber, LogId>, Offset>
+      trimmed_at_core_;  // the furthest start of the core's logs, of any time
+  std::map<Partition, std::vector<std::pair<Offset, Offset>>>
+      accounted_;  // gaps that stand for a loss, at the core or at the edge
   std::set<std::string> drop_oldest_;
   std::set<std::string> deleted_;
   std::set<std::string> set_back_;
@@ -145,9 +151,9 @@ class Ledger {
   std::map<std::string, uint64_t> forked_;  // edges, with the mark of when their logs last got new ids
   std::set<std::string> lost_tails_;        // edges that lost the end of a log
   std::set<LogNumber> held_at_core_;        // the core's logs whose end was ever damaged
-  std::set<std::string> may_repeat_;        // edges of which a copy from before a fork is at work, or the core's is
+  std::set<std::string> may_repeat_;  // edges of which a copy from before a fork is at work, or the core's is
   std::optional<uint64_t> core_regressed_;  // the mark of when the core last held less than before
-  std::set<uint64_t> repeated_;  // payloads that were sent again, as they may be
+  std::set<uint64_t> repeated_;             // payloads that were sent again, as they may be
   bool tails_lost_ = false;
   bool flipped_ = false;
   uint64_t last_payload_ = 0;

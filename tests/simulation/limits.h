@@ -7,7 +7,8 @@
 
 namespace selvage::sim {
 
-/// Sizes, limits and periods of one world, drawn at random: a bug that a default hides shows under some of them.
+/// Sizes, limits and periods of one world, drawn at random: a bug that a default hides shows under some of
+/// them.
 struct Limits {
   int edges = 1;
   int up_streams = 1;

@@ -5,7 +5,8 @@
 
 namespace selvage::sim {
 
-/// The clock of one machine: its monotonic time begins anew at each boot and drifts; its wall clock may be wrong.
+/// The clock of one machine: its monotonic time begins anew at each boot and drifts; its wall clock may be
+/// wrong.
 class SimClock : public Clock {
  public:
   explicit SimClock(const Timeline& time) : time_(time) { Boot(absl::Seconds(1), 1); }

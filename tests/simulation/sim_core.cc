@@ -18,7 +18,9 @@ absl::Status SimCore::OpenLogic() {
   return absl::OkStatus();
 }
 
-void SimCore::CloseLogic() { fleet_.reset(); }
+void SimCore::CloseLogic() {
+  fleet_.reset();
+}
 
 void SimCore::Vanished() {
   for (const auto& link : links_) {
@@ -40,9 +42,12 @@ void SimCore::Regressed() {
   slots_.clear();
 }
 
-void SimCore::Forgive() { boots_.clear(); }
+void SimCore::Forgive() {
+  boots_.clear();
+}
 
-std::shared_ptr<replication::LinkHandler> SimCore::MakePeerLink(const std::string& edge, std::function<void()> wake) {
+std::shared_ptr<replication::LinkHandler> SimCore::MakePeerLink(const std::string& edge,
+                                                                std::function<void()> wake) {
   return std::make_shared<PeerLink>(*fleet_, metrics_, edge, std::move(wake));
 }
 
@@ -96,8 +101,8 @@ void SimCore::SetStream(const v1::SetStreamRequest& request) {
   if (!up() || disk().dead()) return;
   if (request.settings().on_full() == v1::DROP_OLDEST) world_.ledger.MayDropOldest(request.stream());
   auto set = fleet_->SetStream(request);
-  world_.time.Trace("core: changes stream {}: {}: {}", request.stream(), request.settings().ShortDebugString(),
-                    set.ok() ? "ok" : Describe(set.status()));
+  world_.time.Trace("core: changes stream {}: {}: {}", request.stream(),
+                    request.settings().ShortDebugString(), set.ok() ? "ok" : Describe(set.status()));
 }
 
 }  // namespace selvage::sim

@@ -54,8 +54,8 @@ class SimCore : public SimNode {
   std::unique_ptr<Fleet> fleet_;
   std::vector<std::shared_ptr<SimLink>> links_;
   bool restored_ = false;
-  std::map<std::string, Boots> boots_;            // of each edge, as admitted
-  std::map<uint32_t, std::string> slots_;         // who had each slot
+  std::map<std::string, Boots> boots_;     // of each edge, as admitted
+  std::map<uint32_t, std::string> slots_;  // who had each slot
 };
 
 }  // namespace selvage::sim

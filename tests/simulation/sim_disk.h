@@ -12,8 +12,9 @@
 
 namespace selvage::sim {
 
-/// A machine's disk: a store with crash semantics, and the file of acknowledged ends beside it. A power cut or an error
-/// may be armed for a write to come, so that the process dies in the midst of what it does. Values may rot.
+/// A machine's disk: a store with crash semantics, and the file of acknowledged ends beside it. A power cut
+/// or an error may be armed for a write to come, so that the process dies in the midst of what it does.
+/// Values may rot.
 class SimDisk : public DamagedStore {
  public:
   /// What a copy of the data directory holds.
@@ -34,9 +35,9 @@ class SimDisk : public DamagedStore {
   /// How the last write before the process dies ends.
   enum class End {
     kNotWritten,
-    kNotSynced,    ///< written; what remains of it is decided by Restart
-    kSynced,       ///< durable, but the process never hears of it
-    kFailedSync,   ///< the process hears an error, and must stop
+    kNotSynced,   ///< written; what remains of it is decided by Restart
+    kSynced,      ///< durable, but the process never hears of it
+    kFailedSync,  ///< the process hears an error, and must stop
   };
   /// The write after `writes` more ends so; none succeeds after it until Restart.
   void Arm(uint64_t writes, End end) {

@@ -25,7 +25,8 @@ std::string MakeBatch(Surroundings world, uint64_t payload) {
   if (random.OneIn(2)) random.Fill(value.data(), value.size());  // what does not compress
   BatchBuilder builder;
   for (int i = 0; i < records; ++i) {
-    builder.Add({Offset(0), static_cast<int64_t>(payload), std::nullopt, value.substr(0, room / records), {}});
+    builder.Add(
+        {Offset(0), static_cast<int64_t>(payload), std::nullopt, value.substr(0, room / records), {}});
   }
   return builder.Build();
 }
@@ -48,7 +49,8 @@ void SimEdge::CloseLogic() {
 void SimEdge::Vanished() {
   if (link_ == nullptr) return;
   const bool silent = world_.random.OneIn(3);
-  link_->Vanish(SimLink::kEdge, silent ? absl::InfiniteDuration() : absl::Milliseconds(world_.random.Spread(1, 3'000)));
+  link_->Vanish(SimLink::kEdge,
+                silent ? absl::InfiniteDuration() : absl::Milliseconds(world_.random.Spread(1, 3'000)));
   link_.reset();
 }
 
@@ -86,8 +88,8 @@ void SimEdge::Produce() {
 
 void SimEdge::ProduceOnce(EmbeddedLog& log) {
   const uint64_t payload = world_.ledger.NextPayload();
-  absl::Status queued =
-      log.Append(MakeBatch(world_, payload), [this, log = &log, payload](const absl::StatusOr<Appended>& appended) {
+  absl::Status queued = log.Append(
+      MakeBatch(world_, payload), [this, log = &log, payload](const absl::StatusOr<Appended>& appended) {
         if (!appended.ok()) return;
         world_.ledger.Observe(shadow(), state(), *log);
         world_.ledger.Acknowledged(shadow(), name(), log->origin(), payload, appended->end.offset);
@@ -97,8 +99,8 @@ void SimEdge::ProduceOnce(EmbeddedLog& log) {
 
 SimEdge::Producer& SimEdge::ProducerOf(EmbeddedLog& log) {
   Producer& producer = producers_[{former_disks(), log.number()}];
-  // A disk that is not what it was may have forgotten what it said, and a log that was adopted or branched has begun
-  // anew at the core. So has a producer that was idle for too long.
+  // A disk that is not what it was may have forgotten what it said, and a log that was adopted or branched
+  // has begun anew at the core. So has a producer that was idle for too long.
   const bool same_disk = !shadow().set_back && !shadow().damaged && !shadow().lost_tail && !copying_;
   const bool idle = world_.time.now() - producer.last > kProducerIdleMax / 2;
   if (producer.id == 0 || producer.log != log.state().id || !same_disk || idle) {
@@ -112,7 +114,8 @@ SimEdge::Producer& SimEdge::ProducerOf(EmbeddedLog& log) {
 
 void SimEdge::ProduceNumbered(EmbeddedLog& log) {
   Producer& producer = ProducerOf(log);
-  if (!producer.sent.empty() && world_.random.OneIn(4)) Send(log, producer, world_.random.Pick(producer.sent));
+  if (!producer.sent.empty() && world_.random.OneIn(4))
+    Send(log, producer, world_.random.Pick(producer.sent));
   if (!producer.sent.empty() && !producer.sent.back().base) return Send(log, producer, producer.sent.back());
   const uint64_t payload = world_.ledger.NextPayload();
   std::string batch = MakeBatch(world_, payload);
@@ -129,9 +132,11 @@ void SimEdge::ProduceNumbered(EmbeddedLog& log) {
 
 void SimEdge::Send(EmbeddedLog& log, const Producer& producer, const Producer::Sent& sent) {
   const ProducerKey key(former_disks(), log.number());
-  absl::Status queued = log.Append(
-      sent.batch, [this, log = &log, key, id = producer.id, payload = sent.payload](
-                      const absl::StatusOr<Appended>& appended) { Answered(*log, key, id, payload, appended); });
+  absl::Status queued =
+      log.Append(sent.batch, [this, log = &log, key, id = producer.id,
+                              payload = sent.payload](const absl::StatusOr<Appended>& appended) {
+        Answered(*log, key, id, payload, appended);
+      });
   if (!queued.ok()) world_.time.Trace("{}: batch {} refused: {}", name(), sent.payload, Describe(queued));
 }
 
@@ -145,15 +150,15 @@ void SimEdge::Answered(EmbeddedLog& log, const ProducerKey& key, int64_t id, uin
   if (!appended.ok()) {
     const std::string kind = ErrorKind(appended.status());
     if (kind == "out_of_order_sequence" || kind == "stale_producer_epoch") {
-      world_.time.Violate(fmt::format("{}: batch {} follows what it followed, and is refused: {}", name(), payload,
-                                      Describe(appended.status())));
+      world_.time.Violate(fmt::format("{}: batch {} follows what it followed, and is refused: {}", name(),
+                                      payload, Describe(appended.status())));
     }
     return;
   }
   if (sent->base) {
     if (appended->duplicate && appended->base == *sent->base) return;
-    return world_.time.Violate(fmt::format("{}: batch {} was acknowledged at {}, and again at {}", name(), payload,
-                                           sent->base->value(), appended->base.value()));
+    return world_.time.Violate(fmt::format("{}: batch {} was acknowledged at {}, and again at {}", name(),
+                                           payload, sent->base->value(), appended->base.value()));
   }
   sent->base = appended->base;
   const Offset end = appended->base + ParseBatchHeader(sent->batch)->record_count;

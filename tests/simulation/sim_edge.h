@@ -36,8 +36,8 @@ class SimEdge : public SimNode {
   const std::optional<Copying>& copying() const { return copying_; }
   void set_copying(std::optional<Copying> copying) { copying_ = copying; }
 
-  /// Writes one batch to a partition of an own stream, if there is one. Half of it comes from idempotent producers,
-  /// which outlive the node and send again what they did not hear of, and also what they did.
+  /// Writes one batch to a partition of an own stream, if there is one. Half of it comes from idempotent
+  /// producers, which outlive the node and send again what they did not hear of, and also what they did.
   void Produce();
   /// Creates an up stream here; provisional until the core knows it.
   void CreateStream(const v1::StreamDefinition& definition);

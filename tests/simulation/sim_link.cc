@@ -27,7 +27,8 @@ SimLink::Side Other(SimLink::Side side) {
 
 }  // namespace
 
-SimLink::SimLink(Surroundings world, uint64_t number, SimNode& edge, SimNode& core) : world_(world), number_(number) {
+SimLink::SimLink(Surroundings world, uint64_t number, SimNode& edge, SimNode& core)
+    : world_(world), number_(number) {
   ends_[kEdge].node = &edge;
   ends_[kCore].node = &core;
 }
@@ -181,8 +182,8 @@ void SimLink::Persist(Side side, Session::Persist persist) {
       side == kEdge ? world_.limits.edge_session.receive_window : world_.limits.core_session.receive_window,
       end.largest);
   if (end.persisting > window) {
-    world_.time.Violate(fmt::format("{}: {} bytes of entries are held at once; the receive window is {}", Name(side),
-                                    end.persisting, window));
+    world_.time.Violate(fmt::format("{}: {} bytes of entries are held at once; the receive window is {}",
+                                    Name(side), end.persisting, window));
   }
   end.handler->Persist(std::move(persist), [weak = weak_from_this(), side, flow,
                                             bytes](const absl::StatusOr<LogPosition>& position) {
@@ -200,8 +201,9 @@ void SimLink::Persist(Side side, Session::Persist persist) {
 /// Two honest ends never break the protocol towards each other.
 void SimLink::CheckReason(Side side, const absl::Status& reason) {
   const std::string kind = ErrorKind(reason);
-  if (kind == "protocol_error" || kind == "chain_mismatch" || kind == "out_of_sequence" || kind == "corrupt_batch" ||
-      kind == "corrupt_gap" || kind == "batch_too_large" || kind == "frame_too_large") {
+  if (kind == "protocol_error" || kind == "chain_mismatch" || kind == "out_of_sequence" ||
+      kind == "corrupt_batch" || kind == "corrupt_gap" || kind == "batch_too_large" ||
+      kind == "frame_too_large") {
     world_.time.Violate(fmt::format("{}: {}", Name(side), Describe(reason)));
   }
 }
@@ -227,7 +229,8 @@ void SimLink::Vanish(Side side, absl::Duration notice) {
   end.out.ClearQueue();
   if (notice == absl::InfiniteDuration()) return;
   world_.time.After(notice, [weak = weak_from_this(), side] {
-    if (auto self = weak.lock()) self->Close(Other(side), Lost("the peer's machine says it knows no such connection"));
+    if (auto self = weak.lock())
+      self->Close(Other(side), Lost("the peer's machine says it knows no such connection"));
   });
 }
 

@@ -37,7 +37,8 @@ void SimNode::Start() {
   }
   if (!opened.ok()) {
     world_.time.Trace("{} cannot open: {}", name_, Describe(opened));
-    if (!disk_->dead() && ErrorKind(opened) != "disk_full") world_.time.Violate(fmt::format("{} cannot open its store: {}", name_, Describe(opened)));
+    if (!disk_->dead() && ErrorKind(opened) != "disk_full")
+      world_.time.Violate(fmt::format("{} cannot open its store: {}", name_, Describe(opened)));
     return Die("could not open");
   }
   world_.time.Trace("{} is up, boot {}, store {}", name_, state_->boot_id().hex(), state_->store_id().hex());
@@ -93,7 +94,8 @@ void SimNode::Observe() {
   for (EmbeddedLog* log : state_->logs().Logs()) {
     world_.ledger.Observe(shadow_, *state_, *log);
     // And from here on at once, before a trim can take it away.
-    if (watched_.insert(log).second) log->Watch([this, log] { world_.ledger.Observe(shadow_, *state_, *log); });
+    if (watched_.insert(log).second)
+      log->Watch([this, log] { world_.ledger.Observe(shadow_, *state_, *log); });
   }
 }
 
@@ -154,8 +156,8 @@ void SimNode::Admitted(const std::string& edge, uint64_t link, const v1::Hello&)
 
 void SimNode::Persisted(const std::string& edge, uint64_t link, const absl::Status& outcome) {
   if (!outcome.ok() || newest_link_[edge] == link) return;
-  world_.time.Violate(
-      fmt::format("{}: link {} of {} wrote after link {} was admitted", name_, link, edge, newest_link_[edge]));
+  world_.time.Violate(fmt::format("{}: link {} of {} wrote after link {} was admitted", name_, link, edge,
+                                  newest_link_[edge]));
 }
 
 void SimNode::ResolveAlarms(bool give_up_damaged) {

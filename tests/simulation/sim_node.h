@@ -26,8 +26,8 @@ struct Surroundings {
   Ledger& ledger;
 };
 
-/// A machine with a disk on which the production code of a node runs: everything of a daemon but its threads, sockets
-/// and files. Dies and comes back; the object lives as long as the world.
+/// A machine with a disk on which the production code of a node runs: everything of a daemon but its threads,
+/// sockets and files. Dies and comes back; the object lives as long as the world.
 class SimNode {
  public:
   virtual ~SimNode() = default;
@@ -65,8 +65,8 @@ class SimNode {
   /// An entry that came over a link was made durable, or refused.
   void Persisted(const std::string& edge, uint64_t link, const absl::Status& outcome);
 
-  /// Does what an operator does who resolves every alarm that needs one, and perhaps gives up damaged entries that wait
-  /// for another copy.
+  /// Does what an operator does who resolves every alarm that needs one, and perhaps gives up damaged entries
+  /// that wait for another copy.
   void ResolveAlarms(bool give_up_damaged);
 
  protected:

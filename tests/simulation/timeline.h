@@ -12,8 +12,8 @@
 
 namespace selvage::sim {
 
-/// The one time of a simulated world, what is to happen in it, and what did. Everything that happens is an event here,
-/// so a run is a function of its seed alone.
+/// The one time of a simulated world, what is to happen in it, and what did. Everything that happens is an
+/// event here, so a run is a function of its seed alone.
 class Timeline {
  public:
   /// With `show` every line of the trace is printed as it is written; else only the count of events is kept.

@@ -27,7 +27,8 @@ World::World(uint64_t seed, bool trace)
   // One thread: looking for deadlocks would take half of the time.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   for (int i = 0; i < limits_.edges; ++i) {
-    edges_.push_back(std::make_unique<SimEdge>(here_, fmt::format("edge-{}", i), [this](SimEdge& edge) { return Dial(edge); }));
+    edges_.push_back(std::make_unique<SimEdge>(here_, fmt::format("edge-{}", i),
+                                               [this](SimEdge& edge) { return Dial(edge); }));
   }
   // Each run has its own mix: a fault that strikes all the time hides what others do.
   for (const Fault& fault : AllFaults()) {
@@ -114,7 +115,8 @@ absl::Duration World::Soon(int64_t min_ms, int64_t max_ms) {
   return absl::Milliseconds(random_.Spread(static_cast<uint64_t>(min_ms), static_cast<uint64_t>(max_ms)));
 }
 
-// --- What goes on ----------------------------------------------------------------------------------------------
+// --- What goes on
+// ----------------------------------------------------------------------------------------------
 
 void World::ProduceSomething(absl::Duration within) {
   const auto nanoseconds = static_cast<uint64_t>(std::max<int64_t>(1, absl::ToInt64Nanoseconds(within)));
@@ -175,10 +177,11 @@ std::shared_ptr<SimLink> World::Dial(SimEdge& edge) {
   link->Shape(SimLink::kCore, rate_, delay_);
   links_.push_back(link);
   core_.Link(link);
-  link->Open([&edge](std::function<void()> wake) { return edge.MakeUplink(std::move(wake)); },
-             [&edge](const absl::Status& why, absl::Duration retry_after) { edge.LinkEnded(why, retry_after); },
-             [this, &edge](std::function<void()> wake) { return core_.MakePeerLink(edge.name(), std::move(wake)); },
-             [](const absl::Status&, absl::Duration) {});
+  link->Open(
+      [&edge](std::function<void()> wake) { return edge.MakeUplink(std::move(wake)); },
+      [&edge](const absl::Status& why, absl::Duration retry_after) { edge.LinkEnded(why, retry_after); },
+      [this, &edge](std::function<void()> wake) { return core_.MakePeerLink(edge.name(), std::move(wake)); },
+      [](const absl::Status&, absl::Duration) {});
   return link;
 }
 
@@ -218,7 +221,8 @@ void World::Resolve(bool give_up_damaged) {
   Settle();
 }
 
-// --- The end ---------------------------------------------------------------------------------------------------
+// --- The end
+// ---------------------------------------------------------------------------------------------------
 
 void World::Heal() {
   time_.Trace("=== the faults end");
@@ -253,7 +257,8 @@ std::string World::HeldLog(SimNode& node) {
     // Reading is what finds damage.
     for (Offset next = log->state().start; node.shadow().damaged && next < log->state().end;) {
       auto entries = log->Read(next, SIZE_MAX, /*from_disk=*/true);
-      if (!entries.ok()) return fmt::format("{}: {}: {}", node.name(), ToString(log->origin()), Describe(entries.status()));
+      if (!entries.ok())
+        return fmt::format("{}: {}: {}", node.name(), ToString(log->origin()), Describe(entries.status()));
       next = entries->back().to;
     }
   }
@@ -267,13 +272,15 @@ std::string World::Unsettled() {
     if (retired_[edge.get()]) continue;
     if (!edge->up()) return edge->name() + " is down";
     if (std::string held = HeldLog(*edge); !held.empty()) return held;
-    if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge)) return edge->name() + " has no link";
+    if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge))
+      return edge->name() + " has no link";
     const uint64_t wanted = core_.fleet().SpecFor(edge->name()).generation();
     if (edge->edge().spec().generation() != wanted) return edge->name() + " has another spec";
     for (LogFlowSource* flow : edge->edge().UpFlows()) {
       const LogState state = flow->log().state();
       if (flow->log().acknowledged() != state.end && state.end != Offset(0)) {
-        return fmt::format("{}: {} is acknowledged up to {} of {}", edge->name(), ToString(flow->log().origin()),
+        return fmt::format("{}: {} is acknowledged up to {} of {}", edge->name(),
+                           ToString(flow->log().origin()),
                            flow->log().acknowledged().value_or(Offset(-1)).value(), state.end.value());
       }
     }
@@ -281,13 +288,14 @@ std::string World::Unsettled() {
     if (!down.ok()) return "down logs: " + Describe(down.status());
     for (const Fleet::DownLog& flow : *down) {
       const LogOrigin& origin = flow.log->origin();
-      EmbeddedLog* replica = edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
+      EmbeddedLog* replica =
+          edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
       if (replica == nullptr) return fmt::format("{}: no replica of {}", edge->name(), ToString(origin));
       const LogState from = flow.log->state(), to = replica->state();
       // The ends alone do not tell: a log that was just forked may end where the replica of the old one does.
       if (from.position() != to.position()) {
-        return fmt::format("{}: {} ends at {} of {}, in log {} of {}", edge->name(), ToString(origin), to.end.value(),
-                           from.end.value(), to.id.hex(), from.id.hex());
+        return fmt::format("{}: {} ends at {} of {}, in log {} of {}", edge->name(), ToString(origin),
+                           to.end.value(), from.end.value(), to.id.hex(), from.id.hex());
       }
     }
   }
@@ -313,7 +321,8 @@ void World::CheckEnd() {
     auto down = core_.fleet().DownLogs(edge->name());
     for (const Fleet::DownLog& flow : *down) {
       const LogOrigin& origin = flow.log->origin();
-      EmbeddedLog* replica = edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
+      EmbeddedLog* replica =
+          edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
       ledger_.CheckReplica(*flow.log, *replica);
     }
   }

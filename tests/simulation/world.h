@@ -27,8 +27,9 @@ struct Outcome {
   std::map<std::string, int> faults;  ///< by name, how often each struck
 };
 
-/// A core and some edges, from one seed: they work while faults strike, with every rule checked after each event; then
-/// the faults end, an operator settles what waits for one, and everything must come together within a bounded time.
+/// A core and some edges, from one seed: they work while faults strike, with every rule checked after each
+/// event; then the faults end, an operator settles what waits for one, and everything must come together
+/// within a bounded time.
 class World {
  public:
   World(uint64_t seed, bool trace);

@@ -24,7 +24,8 @@ namespace selvage::test {
 /// A request with its header and its size in front.
 template <class Request>
 std::string KafkaFrame(const Request& request, int16_t version, int32_t correlation_id) {
-  const auto frame = kafka::EncodeRequest({static_cast<int16_t>(Request::kApi), version, correlation_id, "raw"}, request);
+  const auto frame =
+      kafka::EncodeRequest({static_cast<int16_t>(Request::kApi), version, correlation_id, "raw"}, request);
   std::string bytes;
   for (const Bytes& segment : frame.value()) bytes += segment.view();
   return bytes;

@@ -1,8 +1,8 @@
-/// Lets ThreadSanitizer see Abseil's synchronization: mutexes and what is made of them. Debian's Abseil is built
-/// without it, so every lock of ours, and of gRPC, would be invisible and all that it guards a race. The
-/// functions here take the place of the library's in a test program, tell ThreadSanitizer, and call the library's. Waiting for a condition is done by asking
-/// again and again: the library would evaluate it where ThreadSanitizer does not see the lock. Linked by
-/// tests of the tsan preset only.
+/// Lets ThreadSanitizer see Abseil's synchronization: mutexes and what is made of them. Debian's Abseil is
+/// built without it, so every lock of ours, and of gRPC, would be invisible and all that it guards a race.
+/// The functions here take the place of the library's in a test program, tell ThreadSanitizer, and call the
+/// library's. Waiting for a condition is done by asking again and again: the library would evaluate it where
+/// ThreadSanitizer does not see the lock. Linked by tests of the tsan preset only.
 #include <sanitizer/tsan_interface.h>
 
 #include "absl/synchronization/blocking_counter.h"
@@ -92,8 +92,8 @@ void CondVar::Wait(Mutex* mutex) {
 }
 
 bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
-  static const auto real =
-      RealFunction<bool(CondVar*, Mutex*, Time)>("_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
+  static const auto real = RealFunction<bool(CondVar*, Mutex*, Time)>(
+      "_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
   __tsan_release(mutex);
   const bool timed_out = real(this, mutex, deadline);
   __tsan_acquire(mutex);
@@ -127,7 +127,8 @@ void Notification::WaitForNotification() const {
 }
 
 bool BlockingCounter::DecrementCount() {
-  static const auto real = RealFunction<bool(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter14DecrementCountEv");
+  static const auto real =
+      RealFunction<bool(BlockingCounter*)>("_ZN4absl7debian315BlockingCounter14DecrementCountEv");
   __tsan_release(this);
   return real(this);
 }

@@ -12,8 +12,8 @@
 
 namespace selvage::test {
 
-/// One direction of a connection in virtual time: in order and without loss, as TCP, with a delay and a rate that has
-/// an unbounded queue in front of it.
+/// One direction of a connection in virtual time: in order and without loss, as TCP, with a delay and a rate
+/// that has an unbounded queue in front of it.
 class Wire {
  public:
   static constexpr double kUnlimited = std::numeric_limits<double>::infinity();

@@ -138,7 +138,8 @@ absl::StatusOr<int64_t> GroupAdmin::Target(const v1::ResetGroupRequest& request,
     }
     case v1::RESET_TIME: {
       if (log == nullptr) return 0;
-      SELVAGE_ASSIGN_OR_RETURN(const std::optional<RecordTime> first, log->FirstRecordAtOrAfter(request.value()));
+      SELVAGE_ASSIGN_OR_RETURN(const std::optional<RecordTime> first,
+                               log->FirstRecordAtOrAfter(request.value()));
       return first ? first->offset.value() : ends.end;
     }
     default:

@@ -212,7 +212,8 @@ void GroupService::ForgetStream(const std::string& stream) {
     coordinator_.ForgetTopics([&](const std::string& topic) {
       if (topic == stream) return true;
       // A stream of its own, or an origin topic of one, may end like an origin topic of this one.
-      return topic.ends_with(suffix) && IsDnsLabel(std::string_view(topic).substr(0, topic.size() - suffix.size())) &&
+      return topic.ends_with(suffix) &&
+             IsDnsLabel(std::string_view(topic).substr(0, topic.size() - suffix.size())) &&
              !node_.catalog().Find(topic);
     });
     calls = TakeReady();

@@ -41,8 +41,8 @@ class GroupService {
   GroupService(const GroupService&) = delete;
   GroupService& operator=(const GroupService&) = delete;
 
-  /// Takes over what is stored; once, before anything else. What cannot be read or understood is left out, with the alarm
-  /// "group_damaged". Errors: those of the store but kDataLoss.
+  /// Takes over what is stored; once, before anything else. What cannot be read or understood is left out,
+  /// with the alarm "group_damaged". Errors: those of the store but kDataLoss.
   absl::Status Open();
 
   group::RequestId Join(group::JoinRequest request, Done<group::JoinAnswer> done);

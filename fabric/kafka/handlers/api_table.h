@@ -6,7 +6,8 @@
 
 namespace selvage::kafka {
 
-/// Every API that is served, by key: the only list of them. ApiVersions advertises it, docs/kafka.md is made of it.
+/// Every API that is served, by key: the only list of them. ApiVersions advertises it, docs/kafka.md is made
+/// of it.
 std::span<const ServedApi* const> ServedApis();
 /// Null when it is not served.
 const ServedApi* FindServed(int16_t key);

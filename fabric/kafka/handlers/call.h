@@ -21,8 +21,8 @@ namespace selvage::kafka {
 template <class T>
 using Awaitable = boost::asio::awaitable<T>;
 
-/// Wakes a coroutine. Raise() may be called from any thread and at any time, also when nobody waits; Wait() is for the
-/// coroutine alone. Held by shared_ptr, so that who raises may outlive who waits.
+/// Wakes a coroutine. Raise() may be called from any thread and at any time, also when nobody waits; Wait()
+/// is for the coroutine alone. Held by shared_ptr, so that who raises may outlive who waits.
 class Signal : public std::enable_shared_from_this<Signal> {
  public:
   /// `executor` is a strand: the one that the waiting coroutine runs on.
@@ -47,7 +47,8 @@ class Signal : public std::enable_shared_from_this<Signal> {
   std::atomic<bool> raised_{false};
 };
 
-/// Runs `start` with a callback, which may be called once, from any thread, and goes on with what that is given.
+/// Runs `start` with a callback, which may be called once, from any thread, and goes on with what that is
+/// given.
 template <class T>
 Awaitable<T> Await(std::function<void(std::function<void(T)>)> start) {
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(T)>(

@@ -17,9 +17,9 @@ class ProducerIds;
 
 /// What the listener is set up with, as far as handlers need it.
 struct Settings {
-  std::string host;        ///< that clients are told to connect to
-  int32_t port = 0;        ///< likewise
-  std::string cluster_id;  ///< of the Kafka cluster that the node is by itself
+  std::string host;            ///< that clients are told to connect to
+  int32_t port = 0;            ///< likewise
+  std::string cluster_id;      ///< of the Kafka cluster that the node is by itself
   bool auto_create = true;     ///< a topic that a client names is made
   int32_t partitions = 1;      ///< of a topic of which the client does not say how many
   size_t batch_max = 1048588;  ///< bytes of one record batch

@@ -10,9 +10,7 @@
 namespace selvage::kafka {
 namespace {
 
-using Asked = CreatePartitionsRequest::Topic;
-
-absl::Status CheckAssignments(const Asked& asked, int32_t have) {
+absl::Status CheckAssignments(const CreatePartitionsRequest::Topic& asked, int32_t have) {
   if (!asked.assignments) return absl::OkStatus();
   const bool to_this = std::all_of(
       asked.assignments->begin(), asked.assignments->end(),
@@ -23,7 +21,7 @@ absl::Status CheckAssignments(const Asked& asked, int32_t have) {
                    "an assignment other than of each new partition to broker 0");
 }
 
-absl::Status Create(Context& context, const Asked& asked, bool validate_only) {
+absl::Status Create(Context& context, const CreatePartitionsRequest::Topic& asked, bool validate_only) {
   SELVAGE_ASSIGN_OR_RETURN(const Topic topic, context.topics.Find(asked.name));
   SELVAGE_RETURN_IF_ERROR(CheckAssignments(asked, topic.partitions));
   return context.topics.AddPartitions(asked.name, asked.count, validate_only);
@@ -31,7 +29,7 @@ absl::Status Create(Context& context, const Asked& asked, bool validate_only) {
 
 CreatePartitionsResponse Handle(Context& context, int16_t, const CreatePartitionsRequest& request) {
   CreatePartitionsResponse response;
-  for (const Asked& asked : request.topics) {
+  for (const CreatePartitionsRequest::Topic& asked : request.topics) {
     const absl::Status created = Create(context, asked, request.validate_only);
     auto& row = response.results.emplace_back();
     row.name = asked.name;

@@ -16,15 +16,12 @@
 namespace selvage::kafka {
 namespace {
 
-using Asked = CreateTopicsRequest::Topic;
-using Row = CreateTopicsResponse::Topic;
-
 absl::Status Refused(std::string_view kind, std::string_view what, std::string_view hint = {}) {
   return MakeError(absl::StatusCode::kInvalidArgument, kind, what, hint);
 }
 
 /// How many partitions are asked for; 0: as configured.
-absl::StatusOr<int32_t> Partitions(const Asked& asked) {
+absl::StatusOr<int32_t> Partitions(const CreateTopicsRequest::Topic& asked) {
   if (asked.assignments.empty()) {
     if (asked.replication_factor != -1 && asked.replication_factor != 1) {
       return Refused("invalid_replication_factor",
@@ -43,7 +40,7 @@ absl::StatusOr<int32_t> Partitions(const Asked& asked) {
   }
   const auto count = static_cast<int32_t>(asked.assignments.size());
   std::vector<bool> seen(asked.assignments.size());
-  for (const Asked::Assignment& assignment : asked.assignments) {
+  for (const CreateTopicsRequest::Topic::Assignment& assignment : asked.assignments) {
     const int32_t index = assignment.partition_index;
     const bool fresh = index >= 0 && index < count && !seen[static_cast<size_t>(index)];
     if (!fresh || assignment.broker_ids != std::vector<int32_t>{kNodeId}) {
@@ -54,7 +51,8 @@ absl::StatusOr<int32_t> Partitions(const Asked& asked) {
   return count;
 }
 
-absl::StatusOr<v1::StreamDefinition> DefinitionOf(const Context& context, const Asked& asked) {
+absl::StatusOr<v1::StreamDefinition> DefinitionOf(const Context& context,
+                                                  const CreateTopicsRequest::Topic& asked) {
   if (!IsStreamName(asked.name)) {
     return Refused("invalid_name", fmt::format("'{}' is not a topic name", asked.name.substr(0, 250)),
                    fmt::format("1 to {} of a-z, A-Z, 0-9, '.', '_' and '-'", kMaxStreamName));
@@ -65,7 +63,7 @@ absl::StatusOr<v1::StreamDefinition> DefinitionOf(const Context& context, const 
   definition.set_partitions(partitions == 0 ? context.settings.partitions : partitions);
   *definition.mutable_settings() = DefaultStreamSettings();
   std::vector<ConfigChange> changes;
-  for (const Asked::Config& config : asked.configs) {
+  for (const CreateTopicsRequest::Topic::Config& config : asked.configs) {
     if (!config.value) return Refused("invalid_config", config.name + " without a value");
     changes.emplace_back(config.name, *config.value);
   }
@@ -73,12 +71,12 @@ absl::StatusOr<v1::StreamDefinition> DefinitionOf(const Context& context, const 
   return definition;
 }
 
-absl::StatusOr<Topic> Create(Context& context, const Asked& asked, bool validate_only) {
+absl::StatusOr<Topic> Create(Context& context, const CreateTopicsRequest::Topic& asked, bool validate_only) {
   SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, DefinitionOf(context, asked));
   return context.topics.Create(std::move(definition), validate_only);
 }
 
-void Describe(const Context& context, const Topic& topic, Row& row) {
+void Describe(const Context& context, const Topic& topic, CreateTopicsResponse::Topic& row) {
   row.num_partitions = topic.partitions;
   row.replication_factor = 1;
   row.configs.emplace();
@@ -93,15 +91,15 @@ void Describe(const Context& context, const Topic& topic, Row& row) {
 CreateTopicsResponse Handle(Context& context, int16_t, const CreateTopicsRequest& request) {
   CreateTopicsResponse response;
   std::map<std::string, int> times;
-  for (const Asked& asked : request.topics) ++times[asked.name];
-  for (const Asked& asked : request.topics) {
+  for (const CreateTopicsRequest::Topic& asked : request.topics) ++times[asked.name];
+  for (const CreateTopicsRequest::Topic& asked : request.topics) {
     if (times[asked.name] == 0) continue;  // named before
     auto topic =
         times[asked.name] == 1
             ? Create(context, asked, request.validate_only)
             : absl::StatusOr<Topic>(Refused("invalid_request", "named more than once in the request"));
     times[asked.name] = 0;
-    Row& row = response.topics.emplace_back();
+    CreateTopicsResponse::Topic& row = response.topics.emplace_back();
     row.name = asked.name;
     row.error_code = CodeOf(topic.status());
     if (topic.ok()) {

@@ -7,10 +7,8 @@
 namespace selvage::kafka {
 namespace {
 
-using Row = DeleteTopicsResponse::Result;
-
-Row Delete(Context& context, const std::string& name) {
-  Row row;
+DeleteTopicsResponse::Result Delete(Context& context, const std::string& name) {
+  DeleteTopicsResponse::Result row;
   row.name = name;
   const absl::Status deleted = context.topics.Delete(name);
   row.error_code = CodeOf(deleted);
@@ -26,7 +24,7 @@ DeleteTopicsResponse Handle(Context& context, int16_t, const DeleteTopicsRequest
       response.responses.push_back(Delete(context, *topic.name));
       continue;
     }
-    Row& row = response.responses.emplace_back();
+    DeleteTopicsResponse::Result& row = response.responses.emplace_back();
     row.topic_id = topic.topic_id;
     row.error_code = ErrorCode::kUnknownTopicId;
   }

@@ -12,33 +12,32 @@
 namespace selvage::kafka {
 namespace {
 
-using Asked = DescribeConfigsRequest::Resource;
-using Result = DescribeConfigsResponse::Result;
-
 // Where a value comes from.
 constexpr int8_t kOfTopic = 1;
 constexpr int8_t kOfBrokerFile = 4;
 constexpr int8_t kDefault = 5;
 
-bool IsWanted(const Asked& asked, std::string_view name) {
+bool IsWanted(const DescribeConfigsRequest::Resource& asked, std::string_view name) {
   const auto& keys = asked.configuration_keys;
   return !keys || std::find(keys->begin(), keys->end(), name) != keys->end();
 }
 
 /// Adds one, as far as it is asked for.
-void Add(const DescribeConfigsRequest& request, const Asked& asked, Result::Config config,
-         std::string_view help, Result& result) {
+void Add(const DescribeConfigsRequest& request, const DescribeConfigsRequest::Resource& asked,
+         DescribeConfigsResponse::Result::Config config, std::string_view help,
+         DescribeConfigsResponse::Result& result) {
   if (!IsWanted(asked, config.name)) return;
   if (request.include_synonyms) config.synonyms.push_back({config.name, config.value, config.config_source});
   if (request.include_documentation) config.documentation = std::string(help);
   result.configs.push_back(std::move(config));
 }
 
-absl::Status DescribeTopic(Context& context, const DescribeConfigsRequest& request, const Asked& asked,
-                           Result& result) {
+absl::Status DescribeTopic(Context& context, const DescribeConfigsRequest& request,
+                           const DescribeConfigsRequest::Resource& asked,
+                           DescribeConfigsResponse::Result& result) {
   SELVAGE_ASSIGN_OR_RETURN(const Topic topic, context.topics.Find(asked.resource_name));
   for (const TopicConfig& row : TopicConfigs()) {
-    Result::Config config;
+    DescribeConfigsResponse::Result::Config config;
     config.name = std::string(row.name);
     config.value = row.get(topic.definition, context.settings);
     config.read_only = row.use != TopicConfig::Use::kSettable;
@@ -50,8 +49,8 @@ absl::Status DescribeTopic(Context& context, const DescribeConfigsRequest& reque
   return absl::OkStatus();
 }
 
-void DescribeBroker(Context& context, const DescribeConfigsRequest& request, const Asked& asked,
-                    Result& result) {
+void DescribeBroker(Context& context, const DescribeConfigsRequest& request,
+                    const DescribeConfigsRequest::Resource& asked, DescribeConfigsResponse::Result& result) {
   const Settings& settings = context.settings;
   struct Row {
     std::string_view name;
@@ -70,7 +69,7 @@ void DescribeBroker(Context& context, const DescribeConfigsRequest& request, con
       {"num.partitions", std::to_string(settings.partitions), ConfigType::kInt, "kafka.partitions"},
   };
   for (const Row& row : rows) {
-    Result::Config config;
+    DescribeConfigsResponse::Result::Config config;
     config.name = std::string(row.name);
     config.value = row.value;
     config.read_only = true;
@@ -82,8 +81,8 @@ void DescribeBroker(Context& context, const DescribeConfigsRequest& request, con
 
 Awaitable<DescribeConfigsResponse> Handle(Context& context, Call&, DescribeConfigsRequest request) {
   DescribeConfigsResponse response;
-  for (const Asked& asked : request.resources) {
-    Result& result = response.results.emplace_back();
+  for (const DescribeConfigsRequest::Resource& asked : request.resources) {
+    DescribeConfigsResponse::Result& result = response.results.emplace_back();
     result.resource_type = asked.resource_type;
     result.resource_name = asked.resource_name;
     absl::Status described = CheckResource(asked.resource_type, asked.resource_name);

@@ -7,8 +7,8 @@
 
 namespace selvage::kafka {
 
-/// The code by which Kafka clients know an error, by its kind: what they do about it depends on the code alone.
-/// UNKNOWN_SERVER_ERROR for what has none.
+/// The code by which Kafka clients know an error, by its kind: what they do about it depends on the code
+/// alone. UNKNOWN_SERVER_ERROR for what has none.
 ErrorCode CodeOf(const absl::Status& status);
 
 /// For the error_message of a response: what happened and what to do.

@@ -55,8 +55,9 @@ class Answer {
  private:
   using Found = FetchedPartition::Found;
 
-  /// Worth a look at the next request: what failed or has more, and also what was sent, since a client that did not take
-  /// it wants it again and need not name it. What was sent nothing comes first, so that nobody starves.
+  /// Worth a look at the next request: what failed or has more, and also what was sent, since a client that
+  /// did not take it wants it again and need not name it. What was sent nothing comes first, so that nobody
+  /// starves.
   void LookAgain() {
     for (const bool sent : {false, true}) {
       for (const auto& [partition, found] : order_) {
@@ -80,16 +81,17 @@ class Answer {
   bool failed_ = false;
 };
 
-Awaitable<FetchResponse> Fetch(Context& context, Call& call, const FetchRequest& request, FetchSession& session,
-                               bool full) {
+Awaitable<FetchResponse> Fetch(Context& context, Call& call, const FetchRequest& request,
+                               FetchSession& session, bool full) {
   Answer answer(request, session, full);
   session.ResolveAll(context.topics, SystemClock().Monotonic());
-  // What is kept hears of everything from before its first look on: else what came in between would wait for the next.
+  // What is kept hears of everything from before its first look on: else what came in between would wait for
+  // the next.
   const bool is_kept = session.id() != 0;
   if (is_kept) session.WatchAll();
   for (FetchedPartition* partition : session.ready().Take()) answer.Look(*partition);
-  const absl::Duration until =
-      SystemClock().Monotonic() + std::clamp(absl::Milliseconds(request.max_wait_ms), absl::ZeroDuration(), kWaitMax);
+  const absl::Duration until = SystemClock().Monotonic() + std::clamp(absl::Milliseconds(request.max_wait_ms),
+                                                                      absl::ZeroDuration(), kWaitMax);
   const bool waits = session.size() > 0 && !answer.complete() && request.max_wait_ms > 0;
   if (waits) {
     session.ready().SetWaiter(call.closed());

@@ -91,7 +91,8 @@ bool FetchSessions::MakeRoom(absl::Duration now) {
   auto oldest = std::min_element(sessions_.begin(), sessions_.end(), [](const auto& a, const auto& b) {
     return std::make_pair(a.second.taken, a.second.used) < std::make_pair(b.second.taken, b.second.used);
   });
-  if (oldest == sessions_.end() || oldest->second.taken || now - oldest->second.used < kEvictable) return false;
+  if (oldest == sessions_.end() || oldest->second.taken || now - oldest->second.used < kEvictable)
+    return false;
   Erase(oldest->first);
   return true;
 }

@@ -13,8 +13,8 @@
 
 namespace selvage::kafka {
 
-/// What one client fetches, kept between its requests (KIP-227), so that a request names only what changed and costs no
-/// more than the partitions that have something. Without an id it lives as long as one request.
+/// What one client fetches, kept between its requests (KIP-227), so that a request names only what changed
+/// and costs no more than the partitions that have something. Without an id it lives as long as one request.
 class FetchSession {
  public:
   static constexpr absl::Duration kResolveEvery = absl::Milliseconds(250);
@@ -28,9 +28,9 @@ class FetchSession {
 
   /// Adds partitions, or changes where they are read, and forgets others.
   void Update(const FetchRequest& request);
-  /// Looks for the logs of partitions; those that got one, or another, are ready. New partitions are looked for at once,
-  /// all of them when there was a change among the topics, at most every kResolveEvery: thousands that are advertised ahead
-  /// and have no log cost nothing until then. True while one has none.
+  /// Looks for the logs of partitions; those that got one, or another, are ready. New partitions are looked
+  /// for at once, all of them when there was a change among the topics, at most every kResolveEvery:
+  /// thousands that are advertised ahead and have no log cost nothing until then. True while one has none.
   bool ResolveAll(Topics& topics, absl::Duration now);
   /// Has the log of a partition looked for again.
   void ResolveAgain(FetchedPartition& partition);
@@ -65,8 +65,8 @@ class FetchSessions {
     std::shared_ptr<FetchSession> session;  ///< null with an error
     bool full = true;                       ///< the response names every partition
   };
-  /// The session that a request means, with what it changes already done; a new one, perhaps without an id when there
-  /// are too many.
+  /// The session that a request means, with what it changes already done; a new one, perhaps without an id
+  /// when there are too many.
   Taken Take(const FetchRequest& request, absl::Duration now);
   /// After the response is made.
   void GiveBack(const std::shared_ptr<FetchSession>& session, absl::Duration now);

@@ -95,8 +95,9 @@ absl::Status FetchedPartition::ReadBatches(size_t bytes_max, bool first, Found& 
       found.more = true;
       return absl::OkStatus();
     }
-    SELVAGE_ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                             log_->Read(next, std::max<size_t>(bytes_max - std::min(found.bytes, bytes_max), 1)));
+    SELVAGE_ASSIGN_OR_RETURN(
+        const std::vector<Entry> entries,
+        log_->Read(next, std::max<size_t>(bytes_max - std::min(found.bytes, bytes_max), 1)));
     if (entries.empty()) return absl::OkStatus();
     for (const Entry& entry : entries) {
       // Clients skip what is not there.
@@ -113,15 +114,16 @@ absl::Status FetchedPartition::ReadBatches(size_t bytes_max, bool first, Found& 
       epoch = LeaderEpochOf(entry);
     }
   }
-  // A client that stays before a gap never reaches the end. It is nothing to answer early with: kafkajs does not go on
-  // behind such a batch, and would ask for it again and again.
-  if (found.row.records.empty() && next > from) found.row.records.push_back(Bytes(EmptyBatch(from, next, epoch)));
+  // A client that stays before a gap never reaches the end. It is nothing to answer early with: kafkajs does
+  // not go on behind such a batch, and would ask for it again and again.
+  if (found.row.records.empty() && next > from)
+    found.row.records.push_back(Bytes(EmptyBatch(from, next, epoch)));
   return absl::OkStatus();
 }
 
 bool FetchedPartition::IsNews(const Row& row) const {
-  return !row.records.empty() || row.error_code != ErrorCode::kNone || row.high_watermark != told_high_watermark_ ||
-         row.log_start_offset != told_log_start_;
+  return !row.records.empty() || row.error_code != ErrorCode::kNone ||
+         row.high_watermark != told_high_watermark_ || row.log_start_offset != told_log_start_;
 }
 
 void FetchedPartition::Told(const Row& row) {

@@ -32,7 +32,8 @@ class ReadyPartitions {
   std::shared_ptr<Signal> waiter_ ABSL_GUARDED_BY(mutex_);
 };
 
-/// A partition that one client fetches, and what the client was told of it. On the strand of the call that has it.
+/// A partition that one client fetches, and what the client was told of it. On the strand of the call that
+/// has it.
 class FetchedPartition {
  public:
   using Asked = FetchRequest::Topic::Partition;
@@ -58,7 +59,8 @@ class FetchedPartition {
   /// Finds the log, or the one that took its place; ready when that is news.
   Place Resolve(Topics& topics);
   bool has_log() const { return log_ != nullptr; }
-  /// The log was superseded: Resolve is to look for the one that took its place. Until there is one, it is read on.
+  /// The log was superseded: Resolve is to look for the one that took its place. Until there is one, it is
+  /// read on.
   bool outdated() const { return log_ != nullptr && log_->superseded(); }
   /// From here on the ready list hears of every growth of the log.
   void Watch();
@@ -69,7 +71,8 @@ class FetchedPartition {
     size_t bytes = 0;
     bool more = false;  ///< there is more to read than was taken
   };
-  /// What there is to say, with at most `bytes_max` of records; a first batch that is larger is taken if `first`.
+  /// What there is to say, with at most `bytes_max` of records; a first batch that is larger is taken if
+  /// `first`.
   Found Read(size_t bytes_max, bool first);
   /// Whether the row says what the client does not know yet.
   bool IsNews(const Row& row) const;

@@ -8,10 +8,8 @@ namespace {
 constexpr int8_t kGroup = 0;
 constexpr int8_t kTransaction = 1;
 
-using Coordinator = FindCoordinatorResponse::Coordinator;
-
-Coordinator Find(const Context& context, const std::string& key, int8_t key_type) {
-  Coordinator found;
+FindCoordinatorResponse::Coordinator Find(const Context& context, const std::string& key, int8_t key_type) {
+  FindCoordinatorResponse::Coordinator found;
   found.key = key;
   if (key_type == kGroup) {
     found.node_id = kNodeId;
@@ -37,7 +35,7 @@ Awaitable<FindCoordinatorResponse> Handle(Context& context, Call& call, FindCoor
     }
     co_return response;
   }
-  Coordinator found = Find(context, request.key, request.key_type);
+  FindCoordinatorResponse::Coordinator found = Find(context, request.key, request.key_type);
   response.error_code = found.error_code;
   response.error_message = std::move(found.error_message);
   response.node_id = found.node_id;

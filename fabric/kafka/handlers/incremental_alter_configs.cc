@@ -15,8 +15,6 @@
 namespace selvage::kafka {
 namespace {
 
-using Resource = IncrementalAlterConfigsRequest::Resource;
-
 enum Operation : int8_t { kSet = 0, kDelete = 1, kAppend = 2, kSubtract = 3 };
 
 absl::Status Invalid(std::string_view what) {
@@ -33,7 +31,8 @@ std::string Combine(const std::string& list, const std::string& words, bool add)
   return absl::StrJoin(all, ",");
 }
 
-absl::StatusOr<ConfigChange> ChangeOf(const Context& context, const Resource::Config& asked,
+absl::StatusOr<ConfigChange> ChangeOf(const Context& context,
+                                      const IncrementalAlterConfigsRequest::Resource::Config& asked,
                                       const v1::StreamDefinition& definition) {
   const TopicConfig* config = FindTopicConfig(asked.name);
   if (config == nullptr) return ConfigChange(asked.name, "");  // ApplyConfigs says so
@@ -55,11 +54,12 @@ absl::StatusOr<ConfigChange> ChangeOf(const Context& context, const Resource::Co
   }
 }
 
-absl::Status Alter(Context& context, const Resource& resource, bool validate_only) {
+absl::Status Alter(Context& context, const IncrementalAlterConfigsRequest::Resource& resource,
+                   bool validate_only) {
   std::vector<ConfigChange> changes;
   if (resource.resource_type == kTopicResource) {
     SELVAGE_ASSIGN_OR_RETURN(const Topic topic, context.topics.Find(resource.resource_name));
-    for (const Resource::Config& asked : resource.configs) {
+    for (const IncrementalAlterConfigsRequest::Resource::Config& asked : resource.configs) {
       SELVAGE_ASSIGN_OR_RETURN(ConfigChange change, ChangeOf(context, asked, topic.definition));
       changes.push_back(std::move(change));
     }
@@ -71,7 +71,7 @@ absl::Status Alter(Context& context, const Resource& resource, bool validate_onl
 IncrementalAlterConfigsResponse Handle(Context& context, int16_t,
                                        const IncrementalAlterConfigsRequest& request) {
   IncrementalAlterConfigsResponse response;
-  for (const Resource& resource : request.resources) {
+  for (const IncrementalAlterConfigsRequest::Resource& resource : request.resources) {
     const absl::Status altered = Alter(context, resource, request.validate_only);
     auto& row = response.responses.emplace_back();
     row.resource_type = resource.resource_type;

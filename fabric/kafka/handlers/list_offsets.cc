@@ -15,10 +15,7 @@ constexpr int64_t kLatest = -1;
 constexpr int64_t kEarliest = -2;
 constexpr int64_t kMaxTimestamp = -3;
 
-using Asked = ListOffsetsRequest::Topic::Partition;
-using Row = ListOffsetsResponse::Topic::Partition;
-
-absl::Status FindByTime(Log& log, int64_t timestamp, Row& row) {
+absl::Status FindByTime(Log& log, int64_t timestamp, ListOffsetsResponse::Topic::Partition& row) {
   SELVAGE_ASSIGN_OR_RETURN(const std::optional<RecordTime> first, log.FirstRecordAtOrAfter(timestamp));
   if (!first) return absl::OkStatus();  // no such record: -1
   row.offset = first->offset.value();
@@ -26,7 +23,8 @@ absl::Status FindByTime(Log& log, int64_t timestamp, Row& row) {
   return absl::OkStatus();
 }
 
-absl::Status Find(Log* log, const Asked& asked, Row& row) {
+absl::Status Find(Log* log, const ListOffsetsRequest::Topic::Partition& asked,
+                  ListOffsetsResponse::Topic::Partition& row) {
   if (log == nullptr) {
     if (asked.timestamp == kLatest || asked.timestamp == kEarliest) row.offset = 0;
     return absl::OkStatus();
@@ -49,15 +47,17 @@ absl::Status Find(Log* log, const Asked& asked, Row& row) {
   }
 }
 
-bool ByTime(const Asked& asked) { return asked.timestamp != kLatest && asked.timestamp != kEarliest; }
+bool ByTime(const ListOffsetsRequest::Topic::Partition& asked) {
+  return asked.timestamp != kLatest && asked.timestamp != kEarliest;
+}
 
 ListOffsetsResponse FindAll(Context& context, const ListOffsetsRequest& request) {
   ListOffsetsResponse response;
   for (const ListOffsetsRequest::Topic& topic : request.topics) {
     auto& rows = response.topics.emplace_back();
     rows.name = topic.name;
-    for (const Asked& asked : topic.partitions) {
-      Row& row = rows.partitions.emplace_back();
+    for (const ListOffsetsRequest::Topic::Partition& asked : topic.partitions) {
+      ListOffsetsResponse::Topic::Partition& row = rows.partitions.emplace_back();
       row.partition_index = asked.partition_index;
       auto log = context.topics.FindForReading(topic.name, asked.partition_index);
       const absl::Status found = log.ok() ? Find(*log, asked, row) : log.status();

@@ -81,6 +81,7 @@ Awaitable<MetadataResponse> Handle(Context& context, Call& call, MetadataRequest
 
 }  // namespace
 
-const ServedApi kServeMetadata = {ApiKey::kMetadata, 0, 13, &ServeWith<MetadataRequest, MetadataResponse, &Handle>};
+const ServedApi kServeMetadata = {ApiKey::kMetadata, 0, 13,
+                                  &ServeWith<MetadataRequest, MetadataResponse, &Handle>};
 
 }  // namespace selvage::kafka

@@ -6,8 +6,6 @@
 namespace selvage::kafka {
 namespace {
 
-using Row = OffsetCommitResponse::Topic::Partition;
-
 /// The part of the request that names partitions which exist; `rows` are their rows in the response, and the
 /// others already say what is wrong.
 group::CommitRequest ToCommit(Context& context, OffsetCommitRequest request, OffsetCommitResponse& response,
@@ -23,7 +21,7 @@ group::CommitRequest ToCommit(Context& context, OffsetCommitRequest request, Off
     OffsetCommitResponse::Topic& rows_of_topic = response.topics.emplace_back();
     rows_of_topic.name = topic.name;
     for (OffsetCommitRequest::Topic::Partition& partition : topic.partitions) {
-      Row& row = rows_of_topic.partitions.emplace_back();
+      OffsetCommitResponse::Topic::Partition& row = rows_of_topic.partitions.emplace_back();
       row.partition_index = partition.partition_index;
       if (partition.partition_index < 0 || partition.partition_index >= partitions) {
         row.error_code = ErrorCode::kUnknownTopicOrPartition;

@@ -10,16 +10,15 @@ namespace selvage::kafka {
 namespace {
 
 using AskedTopics = std::optional<std::vector<OffsetFetchRequest::Topic>>;
-using Topic = OffsetFetchResponse::Topic;
 
-Topic::Partition ToRow(int32_t partition, group::CommittedOffset committed) {
+OffsetFetchResponse::Topic::Partition ToRow(int32_t partition, group::CommittedOffset committed) {
   // Where nothing is committed the metadata is empty, never null: not every client reads a null.
   return {partition, committed.offset, committed.leader_epoch, std::move(committed.metadata),
           ErrorCode::kNone};
 }
 
-std::vector<Topic> FetchAll(const GroupService& groups, const std::string& group) {
-  std::vector<Topic> topics;
+std::vector<OffsetFetchResponse::Topic> FetchAll(const GroupService& groups, const std::string& group) {
+  std::vector<OffsetFetchResponse::Topic> topics;
   for (auto& [at, committed] : groups.FetchAll(group)) {
     if (topics.empty() || topics.back().name != at.topic) topics.push_back({at.topic, {}});
     topics.back().partitions.push_back(ToRow(at.partition, std::move(committed)));
@@ -27,17 +26,18 @@ std::vector<Topic> FetchAll(const GroupService& groups, const std::string& group
   return topics;
 }
 
-std::vector<Topic> Fetch(const GroupService& groups, const std::string& group, const AskedTopics& asked) {
+std::vector<OffsetFetchResponse::Topic> Fetch(const GroupService& groups, const std::string& group,
+                                              const AskedTopics& asked) {
   if (!asked) return FetchAll(groups, group);
   std::vector<group::TopicPartition> wanted;
   for (const OffsetFetchRequest::Topic& topic : *asked) {
     for (const int32_t partition : topic.partition_indexes) wanted.push_back({topic.name, partition});
   }
   std::vector<group::CommittedOffset> committed = groups.Fetch(group, wanted);
-  std::vector<Topic> topics;
+  std::vector<OffsetFetchResponse::Topic> topics;
   size_t next = 0;
   for (const OffsetFetchRequest::Topic& topic : *asked) {
-    Topic& rows = topics.emplace_back();
+    OffsetFetchResponse::Topic& rows = topics.emplace_back();
     rows.name = topic.name;
     for (const int32_t partition : topic.partition_indexes) {
       rows.partitions.push_back(ToRow(partition, std::move(committed[next++])));

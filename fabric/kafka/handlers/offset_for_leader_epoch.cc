@@ -8,11 +8,8 @@
 namespace selvage::kafka {
 namespace {
 
-using Asked = OffsetForLeaderEpochRequest::Topic::Partition;
-using Row = OffsetForLeaderEpochResponse::Topic::Partition;
-
 /// The newest epoch up to the one asked for, and where it ended; nothing for an epoch that has not begun.
-void Find(const LogState& state, int32_t epoch, Row& row) {
+void Find(const LogState& state, int32_t epoch, OffsetForLeaderEpochResponse::Topic::Partition& row) {
   if (epoch < 0 || epoch > state.leader_epoch().value()) return;
   row.leader_epoch = epoch;
   row.end_offset = state.end.value();
@@ -25,7 +22,9 @@ void Find(const LogState& state, int32_t epoch, Row& row) {
   }
 }
 
-void Answer(Context& context, const std::string& topic, const Asked& asked, Row& row) {
+void Answer(Context& context, const std::string& topic,
+            const OffsetForLeaderEpochRequest::Topic::Partition& asked,
+            OffsetForLeaderEpochResponse::Topic::Partition& row) {
   auto log = context.topics.FindForReading(topic, asked.partition);
   row.error_code = CodeOf(log.status());
   if (!log.ok()) return;
@@ -39,8 +38,8 @@ Awaitable<OffsetForLeaderEpochResponse> Handle(Context& context, Call&, OffsetFo
   for (const OffsetForLeaderEpochRequest::Topic& topic : request.topics) {
     auto& rows = response.topics.emplace_back();
     rows.topic = topic.topic;
-    for (const Asked& asked : topic.partitions) {
-      Row& row = rows.partitions.emplace_back();
+    for (const OffsetForLeaderEpochRequest::Topic::Partition& asked : topic.partitions) {
+      OffsetForLeaderEpochResponse::Topic::Partition& row = rows.partitions.emplace_back();
       row.partition = asked.partition;
       Answer(context, topic.topic, asked, row);
     }

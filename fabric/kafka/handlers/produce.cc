@@ -14,15 +14,15 @@
 namespace selvage::kafka {
 namespace {
 
-/// Between tries while the commit queue is full. The connection is not read meanwhile, so the producer is held back.
+/// Between tries while the commit queue is full. The connection is not read meanwhile, so the producer is
+/// held back.
 constexpr absl::Duration kQueueFullPause = absl::Milliseconds(2);
 constexpr absl::Duration kQueueFullMax = absl::Seconds(30);
 
-using Partition = ProduceResponse::Topic::Partition;
-
 /// What the appends of one request come to. Their callbacks may outlive the connection.
 struct Outcome {
-  explicit Outcome(boost::asio::any_io_executor strand) : all_done(std::make_shared<Signal>(std::move(strand))) {}
+  explicit Outcome(boost::asio::any_io_executor strand)
+      : all_done(std::make_shared<Signal>(std::move(strand))) {}
 
   ProduceResponse response;
   std::atomic<int> under_way{1};  // the request itself is one
@@ -33,7 +33,7 @@ struct Outcome {
   }
 };
 
-void Refuse(Partition& row, const absl::Status& why, Metrics& metrics) {
+void Refuse(ProduceResponse::Topic::Partition& row, const absl::Status& why, Metrics& metrics) {
   metrics.CountError(why);
   row.error_code = CodeOf(why);
   row.base_offset = -1;
@@ -43,7 +43,8 @@ void Refuse(Partition& row, const absl::Status& why, Metrics& metrics) {
 absl::StatusOr<BatchHeader> Check(const Context& context, const std::string& topic, int16_t version,
                                   const std::optional<Bytes>& records) {
   if (!records || records->empty()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "invalid_record", "a partition without a record batch");
+    return MakeError(absl::StatusCode::kInvalidArgument, "invalid_record",
+                     "a partition without a record batch");
   }
   SELVAGE_ASSIGN_OR_RETURN(const Topic found, context.topics.Find(topic));
   SELVAGE_ASSIGN_OR_RETURN(
@@ -57,8 +58,9 @@ absl::StatusOr<BatchHeader> Check(const Context& context, const std::string& top
 }
 
 /// Queues one batch; waits while the queue is full.
-Awaitable<void> Append(Context& context, Call& call, const std::string& topic, const ProduceRequest::Topic::Partition& in,
-                       std::shared_ptr<Outcome> outcome, Partition& row) {
+Awaitable<void> Append(Context& context, Call& call, const std::string& topic,
+                       const ProduceRequest::Topic::Partition& in, std::shared_ptr<Outcome> outcome,
+                       ProduceResponse::Topic::Partition& row) {
   row.index = in.index;
   auto log = context.topics.FindForWriting(topic, in.index);
   if (!log.ok()) co_return Refuse(row, log.status(), context.metrics);
@@ -80,7 +82,8 @@ Awaitable<void> Append(Context& context, Call& call, const std::string& topic, c
         });
     if (queued.ok()) co_return;
     outcome->Finish();
-    const bool waits = ErrorKind(queued) == "overloaded" && SystemClock().Monotonic() < until && !call.is_closed();
+    const bool waits =
+        ErrorKind(queued) == "overloaded" && SystemClock().Monotonic() < until && !call.is_closed();
     if (!waits) co_return Refuse(row, queued, context.metrics);
     co_await call.closed()->Wait(kQueueFullPause);
   }
@@ -88,7 +91,7 @@ Awaitable<void> Append(Context& context, Call& call, const std::string& topic, c
 
 bool AnyFailed(const ProduceResponse& response) {
   for (const auto& topic : response.responses) {
-    for (const Partition& row : topic.partition_responses) {
+    for (const ProduceResponse::Topic::Partition& row : topic.partition_responses) {
       if (row.error_code != ErrorCode::kNone) return true;
     }
   }
@@ -98,7 +101,8 @@ bool AnyFailed(const ProduceResponse& response) {
 /// The reason to refuse all of it, if there is one.
 absl::Status CheckRequest(const ProduceRequest& request) {
   if (request.transactional_id) {
-    return MakeError(absl::StatusCode::kUnimplemented, "transactions_unsupported", "transactions are not supported",
+    return MakeError(absl::StatusCode::kUnimplemented, "transactions_unsupported",
+                     "transactions are not supported",
                      "leave transactional.id out; idempotent producers are supported");
   }
   if (request.acks < -1 || request.acks > 1) {
@@ -108,7 +112,8 @@ absl::Status CheckRequest(const ProduceRequest& request) {
   return absl::OkStatus();
 }
 
-Awaitable<void> Produce(Context& context, Call& call, const ProduceRequest& request, std::shared_ptr<Outcome> outcome) {
+Awaitable<void> Produce(Context& context, Call& call, const ProduceRequest& request,
+                        std::shared_ptr<Outcome> outcome) {
   const absl::Status refused = CheckRequest(request);
   // Rows do not move once callbacks refer to them.
   outcome->response.responses.reserve(request.topic_data.size());
@@ -117,7 +122,7 @@ Awaitable<void> Produce(Context& context, Call& call, const ProduceRequest& requ
     rows.name = topic.name;
     rows.partition_responses.resize(topic.partition_data.size());
     for (size_t i = 0; i < topic.partition_data.size(); ++i) {
-      Partition& row = rows.partition_responses[i];
+      ProduceResponse::Topic::Partition& row = rows.partition_responses[i];
       if (refused.ok()) {
         co_await Append(context, call, topic.name, topic.partition_data[i], outcome, row);
         continue;
@@ -150,8 +155,8 @@ Awaitable<absl::StatusOr<Reply>> Serve(Context& context, Call& call, Reader& bod
 
 }  // namespace
 
-// librdkafka before 2.11 turns compression off when version 0 is not advertised; it never sends it. A request below
-// version 3 is refused, since the codec does not know it.
+// librdkafka before 2.11 turns compression off when version 0 is not advertised; it never sends it. A request
+// below version 3 is refused, since the codec does not know it.
 const ServedApi kServeProduce = {ApiKey::kProduce, 0, 11, &Serve};
 
 }  // namespace selvage::kafka

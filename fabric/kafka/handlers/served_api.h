@@ -19,8 +19,8 @@ struct ServedApi {
   ApiKey key;
   int16_t min;  ///< advertised
   int16_t max;
-  /// `body` stands behind the header and is not used after the first suspension. An error ends the connection, as Kafka
-  /// does with a request that cannot be read.
+  /// `body` stands behind the header and is not used after the first suspension. An error ends the
+  /// connection, as Kafka does with a request that cannot be read.
   Awaitable<absl::StatusOr<Reply>> (*serve)(Context& context, Call& call, Reader& body);
 };
 

@@ -18,9 +18,9 @@ struct Topic {
   v1::StreamDefinition definition;  ///< of the stream
 };
 
-/// What edge and core answer differently to Kafka clients: which topics there are and which log each partition is.
-/// Safe to use from several threads; calls may wait for the disk. Errors: "unknown_stream", "wrong_partition", those of
-/// the parts behind it.
+/// What edge and core answer differently to Kafka clients: which topics there are and which log each
+/// partition is. Safe to use from several threads; calls may wait for the disk. Errors: "unknown_stream",
+/// "wrong_partition", those of the parts behind it.
 class Topics {
  public:
   virtual ~Topics() = default;
@@ -29,19 +29,18 @@ class Topics {
   virtual std::vector<Topic> List() = 0;
   /// Also a topic that is not listed: at the core `<edge>.<stream>`.
   virtual absl::StatusOr<Topic> Find(const std::string& name) = 0;
-  /// The log that a partition is read from; null for a partition that is advertised ahead and has no log yet: it is
-  /// empty.
+  /// The log that a partition is read from; null for a partition that is advertised ahead and has no log yet:
+  /// it is empty.
   virtual absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) = 0;
-  /// Grows whenever FindForReading may give another log for some partition, or a topic comes or goes. An error may go away
-  /// without that.
+  /// Grows whenever FindForReading may give another log for some partition, or a topic comes or goes. An
+  /// error may go away without that.
   virtual uint64_t changes() const = 0;
-  /// The log that a partition is written to. Errors besides: "read_only_replica", which says where the stream is
-  /// written; "edge_needed" for the bare name of a stream that has a log for each edge.
+  /// The log that a partition is written to. Errors besides: "read_only_replica", which says where the stream
+  /// is written; "edge_needed" for the bare name of a stream that has a log for each edge.
   virtual absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) = 0;
 
-  /// A topic that a client makes; without a direction it gets that of the configuration. With `validate_only` it is not
-  /// made. Errors: "stream_exists", "name_reserved", "wrong_node", those
-  /// of CompleteDefinition.
+  /// A topic that a client makes; without a direction it gets that of the configuration. With `validate_only`
+  /// it is not made. Errors: "stream_exists", "name_reserved", "wrong_node", those of CompleteDefinition.
   virtual absl::StatusOr<Topic> Create(v1::StreamDefinition definition, bool validate_only) = 0;
   /// Errors besides: "wrong_node", "origin_topic", "generation_mismatch".
   virtual absl::StatusOr<Topic> Set(const v1::SetStreamRequest& request) = 0;

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
-#include <algorithm>
 
 #include "fabric/base/clock.h"
 #include "fabric/base/endian.h"
@@ -17,14 +17,18 @@
 namespace selvage::kafka {
 namespace {
 
-/// A request is read in pieces of so many bytes. Each has its own time to arrive, so that slow is not the same as stuck.
+/// A request is read in pieces of so many bytes. Each has its own time to arrive, so that slow is not the
+/// same as stuck.
 constexpr size_t kPiece = 64u << 10;
 
-int64_t NowNs() { return absl::ToInt64Nanoseconds(SystemClock().Monotonic()); }
+int64_t NowNs() {
+  return absl::ToInt64Nanoseconds(SystemClock().Monotonic());
+}
 
 }  // namespace
 
-Connection::Connection(Shared& shared, Socket socket, boost::asio::ssl::context* tls, std::function<void()> gone)
+Connection::Connection(Shared& shared, Socket socket, boost::asio::ssl::context* tls,
+                       std::function<void()> gone)
     : shared_(shared),
       socket_(std::move(socket)),
       gone_(std::move(gone)),
@@ -39,8 +43,10 @@ Connection::Connection(Shared& shared, Socket socket, boost::asio::ssl::context*
 }
 
 void Connection::Start() {
-  boost::asio::co_spawn(strand_, [self = shared_from_this()] { return self->Read(); }, boost::asio::detached);
-  boost::asio::co_spawn(strand_, [self = shared_from_this()] { return self->Write(); }, boost::asio::detached);
+  boost::asio::co_spawn(
+      strand_, [self = shared_from_this()] { return self->Read(); }, boost::asio::detached);
+  boost::asio::co_spawn(
+      strand_, [self = shared_from_this()] { return self->Write(); }, boost::asio::detached);
 }
 
 void Connection::Close() {
@@ -156,7 +162,8 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::ReadRequest(Bytes& fram
     Refuse(fmt::format("a request of {} bytes; allowed are {}", size, shared_.options.request_max));
     co_return nullptr;
   }
-  RequestMemory& pool = static_cast<size_t>(size) <= kSmallRequest ? shared_.small_memory : shared_.large_memory;
+  RequestMemory& pool =
+      static_cast<size_t>(size) <= kSmallRequest ? shared_.small_memory : shared_.large_memory;
   arriving_ = false;  // while it waits for room, that is not the client's doing
   const size_t held = co_await pool.Acquire(strand_, static_cast<size_t>(size));
   std::shared_ptr<Slot> slot;
@@ -185,7 +192,8 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::ReadRequest(Bytes& fram
 Awaitable<void> Connection::WaitForTurn(const Slot& next) {
   const bool produces = next.api != nullptr && next.api->key == ApiKey::kProduce;
   while (!closed_) {
-    // Answers that a client does not read are held in memory: only those of Produce, which are small, pile up.
+    // Answers that a client does not read are held in memory: only those of Produce, which are small, pile
+    // up.
     const bool waits = std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
       return !produces || (!slot->done && !slot->call.next_may_begin());
     });

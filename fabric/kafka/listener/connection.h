@@ -20,8 +20,8 @@
 
 namespace selvage::kafka {
 
-/// Bytes. Most requests are smaller; they never wait for room behind the ones that are not, so that heartbeats arrive
-/// however much is being produced.
+/// Bytes. Most requests are smaller; they never wait for room behind the ones that are not, so that
+/// heartbeats arrive however much is being produced.
 inline constexpr size_t kSmallRequest = 64u << 10;
 
 /// What the connections of a listener share.
@@ -91,8 +91,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::shared_ptr<Signal> answered_;  // for the writer
   const std::shared_ptr<Signal> written_;   // for the reader
   bool closed_ = false;
-  std::atomic<int64_t> active_ns_;     // when something was read or written last
-  std::atomic<bool> arriving_{false};  // a request has begun
+  std::atomic<int64_t> active_ns_;                            // when something was read or written last
+  std::atomic<bool> arriving_{false};                         // a request has begun
   std::atomic<const RequestMemory*> arriving_into_{nullptr};  // null until its size is known
 };
 

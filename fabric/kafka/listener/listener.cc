@@ -38,7 +38,8 @@ constexpr absl::Duration kStopMax = absl::Seconds(5);
 using FileTimes = std::pair<std::filesystem::file_time_type, std::filesystem::file_time_type>;
 FileTimes ChangedAt(const TlsFiles& files) {
   std::error_code missing;
-  return {std::filesystem::last_write_time(files.cert, missing), std::filesystem::last_write_time(files.key, missing)};
+  return {std::filesystem::last_write_time(files.cert, missing),
+          std::filesystem::last_write_time(files.key, missing)};
 }
 
 /// Null with an error when the files carry no connection, such as a certificate without its key.
@@ -65,7 +66,8 @@ class Listener::Server {
 
   absl::Status Bind() {
     boost::system::error_code error;
-    const auto address = asio::ip::make_address(options_.host == "localhost" ? "127.0.0.1" : options_.host, error);
+    const auto address =
+        asio::ip::make_address(options_.host == "localhost" ? "127.0.0.1" : options_.host, error);
     if (error) return ListenFailed(options_, "not an IP address");
     const tcp::endpoint endpoint(address, options_.port);
     acceptor_.open(endpoint.protocol(), error);
@@ -84,12 +86,12 @@ class Listener::Server {
 
   void Serve(Context& context) {
     Metrics& metrics = context.metrics;
-    shared_.emplace(Shared{
-        options_, context, small_memory_, large_memory_,
-        metrics.AddCounter("selvage_kafka_refused_total",
-                           "Connections of Kafka clients that were closed because of what they sent"),
-        metrics.AddCounter("selvage_kafka_received_bytes_total", "Bytes of requests of Kafka clients"),
-        metrics.AddCounter("selvage_kafka_sent_bytes_total", "Bytes of responses to Kafka clients")});
+    shared_.emplace(
+        Shared{options_, context, small_memory_, large_memory_,
+               metrics.AddCounter("selvage_kafka_refused_total",
+                                  "Connections of Kafka clients that were closed because of what they sent"),
+               metrics.AddCounter("selvage_kafka_received_bytes_total", "Bytes of requests of Kafka clients"),
+               metrics.AddCounter("selvage_kafka_sent_bytes_total", "Bytes of responses to Kafka clients")});
     open_ = std::make_unique<Gauge>(
         metrics.AddGauge("selvage_kafka_connections", "Kafka clients that are connected"));
     asio::co_spawn(acceptor_.get_executor(), Accept(), asio::detached);
@@ -134,7 +136,8 @@ class Listener::Server {
     auto renewed = LoadTls(*options_.tls, error);
     if (!renewed) {
       // Key and certificate come one after the other.
-      return LogWarning("the new TLS files are not taken", {{"cert", options_.tls->cert}, {"error", error.message()}});
+      return LogWarning("the new TLS files are not taken",
+                        {{"cert", options_.tls->cert}, {"error", error.message()}});
     }
     tls_ = std::move(renewed);
     LogInfo("Kafka clients get a new certificate", {{"cert", options_.tls->cert}});
@@ -167,8 +170,8 @@ class Listener::Server {
   Awaitable<void> Accept() {
     while (acceptor_.is_open()) {
       boost::system::error_code error;
-      tcp::socket socket = co_await acceptor_.async_accept(
-          asio::make_strand(pool_), asio::redirect_error(asio::use_awaitable, error));
+      tcp::socket socket = co_await acceptor_.async_accept(asio::make_strand(pool_),
+                                                           asio::redirect_error(asio::use_awaitable, error));
       if (!acceptor_.is_open()) break;
       if (!error) {
         Take(std::move(socket));
@@ -214,8 +217,14 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(Options options) {
   return std::unique_ptr<Listener>(new Listener(std::move(server)));
 }
 
-uint16_t Listener::port() const { return server_->port(); }
-void Listener::Serve(Context& context) { server_->Serve(context); }
-void Listener::Stop() { server_->Stop(); }
+uint16_t Listener::port() const {
+  return server_->port();
+}
+void Listener::Serve(Context& context) {
+  server_->Serve(context);
+}
+void Listener::Stop() {
+  server_->Stop();
+}
 
 }  // namespace selvage::kafka

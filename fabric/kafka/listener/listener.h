@@ -12,9 +12,9 @@
 
 namespace selvage::kafka {
 
-/// Serves Kafka clients over TCP. Responses leave in the order of their requests; a connection's requests are handled
-/// one after another, except that a produce request may begin when the ones before it are in the commit queue. What
-/// cannot be read ends the connection, as with Kafka.
+/// Serves Kafka clients over TCP. Responses leave in the order of their requests; a connection's requests are
+/// handled one after another, except that a produce request may begin when the ones before it are in the
+/// commit queue. What cannot be read ends the connection, as with Kafka.
 class Listener {
  public:
   struct Options {
@@ -24,11 +24,13 @@ class Listener {
     std::optional<TlsFiles> tls;
     size_t connections_max = 10'000;
     size_t request_max = 16u << 20;  ///< bytes of one request
-    size_t memory_max = 64u << 20;   ///< bytes of all requests that are read or handled; a quarter of it is for small ones
-    size_t responses_max = 64;       ///< requests of one connection that wait for their response
+    size_t memory_max =
+        64u << 20;  ///< bytes of all requests that are read or handled; a quarter of it is for small ones
+    size_t responses_max = 64;  ///< requests of one connection that wait for their response
     absl::Duration idle_timeout = absl::Minutes(10);
     absl::Duration request_timeout = absl::Seconds(30);  ///< for each 64 KiB of a request that has begun
-    absl::Duration contended_timeout = absl::Seconds(2);  ///< the same, while others wait for the memory it holds
+    absl::Duration contended_timeout =
+        absl::Seconds(2);  ///< the same, while others wait for the memory it holds
     size_t threads = 2;
   };
 
@@ -40,8 +42,8 @@ class Listener {
   uint16_t port() const;
   /// Begins to serve; once. `context` must outlive the listener.
   void Serve(Context& context);
-  /// Cuts all connections and joins the threads. Whatever answers calls late must have done so before, or drop its
-  /// callbacks.
+  /// Cuts all connections and joins the threads. Whatever answers calls late must have done so before, or
+  /// drop its callbacks.
   void Stop();
 
  private:

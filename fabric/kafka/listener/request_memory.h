@@ -11,13 +11,14 @@
 
 namespace selvage::kafka {
 
-/// Bounds what the requests of many connections together hold in memory: a connection does not read on until there is
-/// room, so TCP holds the client back. First come, first served. Safe to use from several threads.
+/// Bounds what the requests of many connections together hold in memory: a connection does not read on until
+/// there is room, so TCP holds the client back. First come, first served. Safe to use from several threads.
 class RequestMemory {
  public:
   explicit RequestMemory(size_t max) : free_(max), max_(max) {}
 
-  /// Waits for room. A request larger than everything waits for everything. Returns what Release is to be given.
+  /// Waits for room. A request larger than everything waits for everything. Returns what Release is to be
+  /// given.
   Awaitable<size_t> Acquire(boost::asio::any_io_executor strand, size_t size) {
     const size_t wanted = std::min(size, max_);
     std::shared_ptr<Waiting> waiting;

@@ -42,10 +42,10 @@ constexpr auto kApis = std::to_array<Api>({
     {ApiKey::kDescribeCluster, "DescribeCluster", 0, 2, 0},
 });
 
-constexpr int16_t Number(const Api& api) {
+constexpr int16_t KeyOf(const Api& api) {
   return static_cast<int16_t>(api.key);
 }
-static_assert(std::ranges::is_sorted(kApis, std::ranges::less{}, Number));
+static_assert(std::ranges::is_sorted(kApis, std::ranges::less{}, KeyOf));
 
 }  // namespace
 
@@ -54,8 +54,8 @@ std::span<const Api> Apis() {
 }
 
 const Api* FindApi(int16_t key) {
-  const auto it = std::ranges::lower_bound(kApis, key, std::ranges::less{}, Number);
-  return it != kApis.end() && Number(*it) == key ? &*it : nullptr;
+  const auto it = std::ranges::lower_bound(kApis, key, std::ranges::less{}, KeyOf);
+  return it != kApis.end() && KeyOf(*it) == key ? &*it : nullptr;
 }
 
 const Api& ApiOf(ApiKey key) {

@@ -7,8 +7,8 @@
 namespace selvage::kafka {
 namespace {
 
-/// For calls that wait for the disk: changes of topics and settings, new producer ids, queries by time. The last may read a
-/// good part of a log, and the others are not to wait for it.
+/// For calls that wait for the disk: changes of topics and settings, new producer ids, queries by time. The
+/// last may read a good part of a log, and the others are not to wait for it.
 constexpr size_t kBlockingThreads = 4;
 
 }  // namespace

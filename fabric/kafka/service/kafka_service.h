@@ -1,11 +1,10 @@
 #pragma once
 
+#include <boost/asio/thread_pool.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-
-#include <boost/asio/thread_pool.hpp>
 
 #include "absl/status/statusor.h"
 #include "fabric/config/daemon_config.h"
@@ -16,20 +15,21 @@
 
 namespace selvage::kafka {
 
-/// A daemon's Kafka side: the listener and what its handlers share. With `kafka.listen: off` it serves nobody. Make it
-/// before the store and stop it while the store is open: callbacks of the committer may come until the store is gone.
+/// A daemon's Kafka side: the listener and what its handlers share. With `kafka.listen: off` it serves
+/// nobody. Make it before the store and stop it while the store is open: callbacks of the committer may come
+/// until the store is gone.
 class KafkaService {
  public:
   /// Binds. Errors: those of Listener::Bind.
   static absl::StatusOr<std::unique_ptr<KafkaService>> Bind(const DaemonConfig& config);
 
-  /// Takes over the consumer groups that the node has; once, before Serve. `node` must live until Stop. Errors: those of
-  /// the store.
+  /// Takes over the consumer groups that the node has; once, before Serve. `node` must live until Stop.
+  /// Errors: those of the store.
   absl::Status Open(NodeState& node);
   /// After Open.
   GroupService& groups() { return *groups_; }
-  /// Begins to serve; once, after Open. `cluster_id` tells clients that two addresses are of one cluster. The others must live
-  /// until Stop.
+  /// Begins to serve; once, after Open. `cluster_id` tells clients that two addresses are of one cluster. The
+  /// others must live until Stop.
   void Serve(std::string cluster_id, Topics& topics, NodeState& node, Metrics& metrics);
   /// Cuts all connections; afterwards no handler runs.
   void Stop();

@@ -10,13 +10,8 @@
 namespace selvage::test::rdkafka {
 namespace {
 
-constexpr int kTimeoutMs = 30'000;
 constexpr char kOldRetention[] = "3600000";
 constexpr char kNewRetention[] = "7200000";
-
-void Check(rd_kafka_resp_err_t code, std::string_view what) {
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) Fail(std::string(what) + ": " + rd_kafka_err2str(code));
-}
 
 /// `result` is JSON.
 void Step(std::string_view step, std::string_view result) {
@@ -148,7 +143,7 @@ void Administrator::SetRetention(const std::string& value) {
 
 int Administrator::PartitionsOfTopic() {
   RdKafka::Metadata* metadata = nullptr;
-  rdkafka::Check(producer_->metadata(true, nullptr, &metadata, kTimeoutMs), "metadata");
+  Check(producer_->metadata(true, nullptr, &metadata, kTimeoutMs), "metadata");
   std::unique_ptr<RdKafka::Metadata> owned(metadata);
   for (const auto* topic : *metadata->topics()) {
     if (topic->topic() == topic_) return static_cast<int>(topic->partitions()->size());
@@ -159,11 +154,11 @@ int Administrator::PartitionsOfTopic() {
 void Administrator::Produce(int count) {
   for (int i = 0; i < count; ++i) {
     std::string value = std::to_string(i);
-    rdkafka::Check(producer_->produce(topic_, 0, RdKafka::Producer::RK_MSG_COPY, value.data(), value.size(),
-                                      nullptr, 0, 0, nullptr),
-                   "produce");
+    Check(producer_->produce(topic_, 0, RdKafka::Producer::RK_MSG_COPY, value.data(), value.size(), nullptr,
+                             0, 0, nullptr),
+          "produce");
   }
-  rdkafka::Check(producer_->flush(kTimeoutMs), "flush");
+  Check(producer_->flush(kTimeoutMs), "flush");
 }
 
 void Administrator::CommitOffset(const std::string& group, int64_t offset) {
@@ -213,7 +208,7 @@ void Administrator::DeleteRecordsBefore(int64_t offset) {
 int64_t Administrator::LowWatermark() {
   int64_t low = -1;
   int64_t high = -1;
-  rdkafka::Check(producer_->query_watermark_offsets(topic_, 0, &low, &high, kTimeoutMs), "watermarks");
+  Check(producer_->query_watermark_offsets(topic_, 0, &low, &high, kTimeoutMs), "watermarks");
   return low;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafkacpp.h>
 
 #include <map>
@@ -23,8 +24,12 @@ int64_t GetNumber(const Arguments& arguments, const std::string& name);
 void Emit(const std::string& json);
 /// Reports the error and ends the program.
 [[noreturn]] void Fail(const std::string& what);
-/// Fails unless `code` is no error.
+/// Fails unless `code` is no error; the C interface has codes of its own.
 void Check(RdKafka::ErrorCode code, std::string_view what);
+void Check(rd_kafka_resp_err_t code, std::string_view what);
+
+/// How long one call to the broker may take.
+inline constexpr int kTimeoutMs = 30'000;
 
 std::string ToHex(std::string_view bytes);
 std::string FromHex(std::string_view hex);

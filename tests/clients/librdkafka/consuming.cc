@@ -15,7 +15,6 @@ using Partitions = std::vector<RdKafka::TopicPartition*>;
 
 constexpr std::chrono::seconds kDeadline(60);
 constexpr int kPollMs = 100;
-constexpr int kTimeoutMs = 30'000;
 
 std::string HexOrNull(const void* data, size_t size) {
   if (data == nullptr) return "null";

@@ -58,6 +58,10 @@ void Check(RdKafka::ErrorCode code, std::string_view what) {
   if (code != RdKafka::ERR_NO_ERROR) Fail(std::string(what) + ": " + RdKafka::err2str(code));
 }
 
+void Check(rd_kafka_resp_err_t code, std::string_view what) {
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) Fail(std::string(what) + ": " + rd_kafka_err2str(code));
+}
+
 std::string ToHex(std::string_view bytes) {
   return absl::BytesToHexString(absl::string_view(bytes.data(), bytes.size()));
 }

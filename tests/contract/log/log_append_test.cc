@@ -57,7 +57,8 @@ TEST_P(LogAppend, ManyWritersShareOneSync) {
   std::vector<int64_t> ends;
   for (int i = 0; i < 20; ++i) {
     Log& to = i % 4 == 3 ? other : log;
-    ASSERT_TRUE(to.Append(ProducedBatch(2), [&](const auto& p) { ends.push_back(p->end.offset.value()); }).ok());
+    ASSERT_TRUE(
+        to.Append(ProducedBatch(2), [&](const auto& p) { ends.push_back(p->end.offset.value()); }).ok());
   }
   node().CommitAll();
   EXPECT_EQ(node().committer().stats().groups, before + 1);

@@ -169,10 +169,11 @@ TEST_P(LogReopen, AdoptAllIsOneStep) {
   EXPECT_FALSE(store().Get(Family::kMeta, "also")->has_value());
   int advanced = 0;
   empty.Watch([&] { ++advanced; });
-  ASSERT_TRUE(node()
-                  .logs()
-                  .AdoptAll({{empty.origin(), end, LeaderEpoch(4)}, {missing, other_end, LeaderEpoch(2)}}, also)
-                  .ok());
+  ASSERT_TRUE(
+      node()
+          .logs()
+          .AdoptAll({{empty.origin(), end, LeaderEpoch(4)}, {missing, other_end, LeaderEpoch(2)}}, also)
+          .ok());
   EXPECT_EQ(advanced, 1);
   for (bool reopened : {false, true}) {
     if (reopened) Reopen();

@@ -126,8 +126,7 @@ TEST_P(LogTrim, GapKeepsTheEpochOfWhatItStandsFor) {
   ASSERT_TRUE(Drop(Offset(10), Offset(0)).ok());
   EXPECT_EQ(DecodeGap(AllEntries(log_).front().body.view())->leader_epoch, LeaderEpoch(0));
   Resume(Offset(0));
-  EXPECT_EQ(replica_->state().leader_epochs,
-            log_.state().leader_epochs);
+  EXPECT_EQ(replica_->state().leader_epochs, log_.state().leader_epochs);
 }
 
 TEST_P(LogTrim, ReplicaResumesFromEveryPosition) {

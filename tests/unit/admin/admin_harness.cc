@@ -160,7 +160,10 @@ int AdminNode::Errors(const std::string& kind) const {
 }
 
 EdgeNode::EdgeNode(Options options)
-    : AdminNode(std::move(options)), state_(node(), "1.2.3"), admin_(state_, [this] { return link; }), topics_(admin_, v1::UP) {
+    : AdminNode(std::move(options)),
+      state_(node(), "1.2.3"),
+      admin_(state_, [this] { return link; }),
+      topics_(admin_, v1::UP) {
   EXPECT_TRUE(state_.Open({}).ok());
   Start(admin_, topics_);
 }
@@ -182,7 +185,10 @@ void EdgeNode::TakeFromCore(const v1::StreamDefinition& definition, const std::v
 }
 
 CoreNode::CoreNode()
-    : AdminNode({.name = "main", .is_edge = false, .disk = {}}), fleet_(node(), "1.2.3"), admin_(fleet_), topics_(fleet_, admin_, 8) {
+    : AdminNode({.name = "main", .is_edge = false, .disk = {}}),
+      fleet_(node(), "1.2.3"),
+      admin_(fleet_),
+      topics_(fleet_, admin_, 8) {
   EXPECT_TRUE(fleet_.Open({}).ok());
   Start(admin_, topics_);
 }

@@ -92,7 +92,8 @@ TEST(EdgeConfig, KafkaIsServedWhereClientsCanFindIt) {
               ::testing::HasSubstr("set kafka.allow_remote: true"));
   EXPECT_THAT(EdgeRefusal(EdgeYaml("", "kafka: {listen: '0.0.0.0:9092', allow_remote: true}")),
               ::testing::HasSubstr("kafka.advertise"));
-  EXPECT_EQ(EdgeRefusal(EdgeYaml("", "kafka: {listen: '0.0.0.0:9092', allow_remote: true, advertise: 'rig-7:9092'}")),
+  EXPECT_EQ(EdgeRefusal(
+                EdgeYaml("", "kafka: {listen: '0.0.0.0:9092', allow_remote: true, advertise: 'rig-7:9092'}")),
             "");
   EXPECT_NE(EdgeRefusal(EdgeYaml("", "kafka: {direction: down}")), "");
 }

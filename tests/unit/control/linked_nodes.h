@@ -7,8 +7,8 @@
 
 #include "core/peer_link.h"
 #include "edge/uplink.h"
-#include "tests/support/damaged_store.h"
 #include "tests/contract/log/log_node.h"
+#include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
 
 namespace selvage {

@@ -166,7 +166,8 @@ TEST_F(CoreTopicsTest, ADownStreamIsWrittenForOneEdge) {
   ASSERT_TRUE(Create("commands", v1::DOWN).ok());
   Join("rig-1");
   EXPECT_EQ(Kind(topics_->FindForWriting("commands", 0).status()), "edge_needed");
-  EXPECT_EQ(topics_->FindForReading("commands", 0).value(), nullptr) << "empty, for those who read every topic";
+  EXPECT_EQ(topics_->FindForReading("commands", 0).value(), nullptr)
+      << "empty, for those who read every topic";
   EXPECT_FALSE(topics_->FindForReading("commands", 99).ok());
   auto log = topics_->FindForWriting("rig-1.commands", 0);
   ASSERT_TRUE(log.ok()) << Describe(log.status());

@@ -13,9 +13,9 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class GroupTest : public testing::Test {
+class CtlGroupTest : public testing::Test {
  protected:
-  GroupTest() {
+  CtlGroupTest() {
     node_.Start();
     v1::GroupOffset& row = *node_.group.add_offsets();
     row.set_topic("sensors");
@@ -40,7 +40,7 @@ class GroupTest : public testing::Test {
   test::TestDir dir_;
 };
 
-TEST_F(GroupTest, ListShowsTheLag) {
+TEST_F(CtlGroupTest, ListShowsTheLag) {
   v1::GroupSummary& group = *node_.groups.add_groups();
   group.set_group("billing");
   group.set_state("Stable");
@@ -53,7 +53,7 @@ TEST_F(GroupTest, ListShowsTheLag) {
   EXPECT_THAT(Ctl({"-o", "json", "group", "list"}).out, HasSubstr("\"lag\": 1234"));
 }
 
-TEST_F(GroupTest, DescribeShowsEachPartition) {
+TEST_F(CtlGroupTest, DescribeShowsEachPartition) {
   v1::GroupMember& member = *node_.group.add_members();
   member.set_member_id("m-1");
   member.set_client_host("/10.0.0.1");
@@ -64,7 +64,7 @@ TEST_F(GroupTest, DescribeShowsEachPartition) {
   }
 }
 
-TEST_F(GroupTest, ResetGoesToOnePlace) {
+TEST_F(CtlGroupTest, ResetGoesToOnePlace) {
   EXPECT_EQ(Ctl({"group", "reset", "g", "--to-latest"}).code, kDone);
   EXPECT_EQ(node_.reset_group_request.group(), "g");
   EXPECT_EQ(node_.reset_group_request.to(), v1::RESET_LATEST);
@@ -85,13 +85,13 @@ TEST_F(GroupTest, ResetGoesToOnePlace) {
   EXPECT_EQ(node_.reset_group_request.value(), 2000);
 }
 
-TEST_F(GroupTest, ResetNeedsExactlyOnePlace) {
+TEST_F(CtlGroupTest, ResetNeedsExactlyOnePlace) {
   EXPECT_EQ(Ctl({"group", "reset", "g"}).code, kUsage);
   EXPECT_EQ(Ctl({"group", "reset", "g", "--to-latest", "--to-earliest"}).code, kUsage);
   EXPECT_EQ(Ctl({"group", "reset", "g", "--to-time", "noon"}).code, kUsage);
 }
 
-TEST_F(GroupTest, WhatIsExportedCanBeImported) {
+TEST_F(CtlGroupTest, WhatIsExportedCanBeImported) {
   const CtlRun run = Ctl({"group", "import", Exported()});
   EXPECT_EQ(run.code, kDone) << run.err;
   const v1::ImportGroupRequest& sent = node_.import_group_request;
@@ -104,7 +104,7 @@ TEST_F(GroupTest, WhatIsExportedCanBeImported) {
   EXPECT_EQ(sent.offsets(0).metadata(), "note");
 }
 
-TEST_F(GroupTest, ImportMapsTopicsBetweenAnEdgeAndItsOriginAtTheCore) {
+TEST_F(CtlGroupTest, ImportMapsTopicsBetweenAnEdgeAndItsOriginAtTheCore) {
   const std::string file = Exported();
   EXPECT_EQ(Ctl({"group", "import", file, "--to-origin", "rig-7", "--group", "h"}).code, kDone);
   EXPECT_EQ(node_.import_group_request.group(), "h");
@@ -119,7 +119,7 @@ TEST_F(GroupTest, ImportMapsTopicsBetweenAnEdgeAndItsOriginAtTheCore) {
   EXPECT_THAT(foreign.err, HasSubstr("rig-7.sensors is not one of edge rig-8"));
 }
 
-TEST_F(GroupTest, WhatIsNoExportIsRefused) {
+TEST_F(CtlGroupTest, WhatIsNoExportIsRefused) {
   const std::string path = dir_.File("other.json");
   std::ofstream(path) << "{\"group\": 3, \"foo\": 1}";
   const CtlRun run = Ctl({"group", "import", path});

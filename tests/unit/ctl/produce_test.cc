@@ -31,9 +31,9 @@ std::vector<std::string> LineValues(int from, int to) {
   return values;
 }
 
-class ProduceTest : public testing::Test {
+class CtlProduceTest : public testing::Test {
  protected:
-  ProduceTest() {
+  CtlProduceTest() {
     node_.AddStream("sensors", v1::UP, 2);
     node_.Start();
   }
@@ -59,7 +59,7 @@ class ProduceTest : public testing::Test {
   std::atomic<bool> interrupted_ = false;
 };
 
-TEST_F(ProduceTest, EveryLineBecomesOneRecordInOrder) {
+TEST_F(CtlProduceTest, EveryLineBecomesOneRecordInOrder) {
   CtlRun run = Produce({"--batch-records", "1000"}, Lines(0, 25000) + "without an end");
   EXPECT_EQ(run.code, kDone) << run.err;
   EXPECT_EQ(run.err, "25001 records acknowledged, offsets 0..25000\n");
@@ -71,14 +71,14 @@ TEST_F(ProduceTest, EveryLineBecomesOneRecordInOrder) {
   EXPECT_EQ(node_.most_produce_calls_at_once(), 1);
 }
 
-TEST_F(ProduceTest, NoInputIsNoRecord) {
+TEST_F(CtlProduceTest, NoInputIsNoRecord) {
   CtlRun run = Produce({}, "");
   EXPECT_EQ(run.code, kDone);
   EXPECT_EQ(run.err, "0 records acknowledged\n");
   EXPECT_EQ(node_.produce_calls(), 0);
 }
 
-TEST_F(ProduceTest, ReadsAFileIntoAPartitionWithKeysAndCompression) {
+TEST_F(CtlProduceTest, ReadsAFileIntoAPartitionWithKeysAndCompression) {
   test::TestDir dir;
   FILE* file = fopen(dir.File("in.csv").c_str(), "w");
   fputs("a;1\nb;2;3\n", file);
@@ -102,7 +102,7 @@ TEST_F(ProduceTest, ReadsAFileIntoAPartitionWithKeysAndCompression) {
   EXPECT_TRUE(summary.at("error").is_null());
 }
 
-TEST_F(ProduceTest, ALineWithoutKeyEndsTheRunAfterWhatCameBefore) {
+TEST_F(CtlProduceTest, ALineWithoutKeyEndsTheRunAfterWhatCameBefore) {
   CtlRun run = Produce({"--key-separator", ";"}, "a;1\nb;2\nc\nd;4\n");
   EXPECT_EQ(run.code, kFailed);
   EXPECT_THAT(run.err, HasSubstr("error: line 3: the line \"c\" has no separator"));
@@ -110,7 +110,7 @@ TEST_F(ProduceTest, ALineWithoutKeyEndsTheRunAfterWhatCameBefore) {
   EXPECT_THAT(node_.Values("sensors"), ElementsAre("1", "2"));
 }
 
-TEST_F(ProduceTest, UnknownStreamsAndPartitionsAreRefusedBeforeAnything) {
+TEST_F(CtlProduceTest, UnknownStreamsAndPartitionsAreRefusedBeforeAnything) {
   CtlRun run = RunCtl(node_.address(), {"stream", "produce", "nothing"}, "x\n");
   EXPECT_EQ(run.code, kFailed);
   EXPECT_EQ(run.err, "error: there is no stream nothing; hint: create it first; a retry does not help\n");
@@ -120,7 +120,7 @@ TEST_F(ProduceTest, UnknownStreamsAndPartitionsAreRefusedBeforeAnything) {
   EXPECT_EQ(node_.produce_calls(), 0);
 }
 
-TEST_F(ProduceTest, WaitsForRefusalsThatPassAndStoresOnce) {
+TEST_F(CtlProduceTest, WaitsForRefusalsThatPassAndStoresOnce) {
   node_.before_store = [](int call) {
     return call == 2 || call == 3 ? MakeError(absl::StatusCode::kResourceExhausted, "disk_full",
                                               "the disk budget is used up", "", Retry::kYes)
@@ -134,7 +134,7 @@ TEST_F(ProduceTest, WaitsForRefusalsThatPassAndStoresOnce) {
             "30 records acknowledged, offsets 0..29\n");
 }
 
-TEST_F(ProduceTest, GivesUpARefusalInTheEndAndSaysWhereToResume) {
+TEST_F(CtlProduceTest, GivesUpARefusalInTheEndAndSaysWhereToResume) {
   node_.before_store = [](int call) {
     return call >= 2 ? MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too much waits", "",
                                  Retry::kYes)
@@ -147,7 +147,7 @@ TEST_F(ProduceTest, GivesUpARefusalInTheEndAndSaysWhereToResume) {
                                  "to resume: --skip-lines 10\n"));
 }
 
-TEST_F(ProduceTest, ARefusalThatStaysEndsTheRunWithoutDoubt) {
+TEST_F(CtlProduceTest, ARefusalThatStaysEndsTheRunWithoutDoubt) {
   node_.before_store = [](int call) {
     return call == 2 ? MakeError(absl::StatusCode::kPermissionDenied, "permission_denied", "not yours")
                      : absl::OkStatus();
@@ -160,7 +160,7 @@ TEST_F(ProduceTest, ARefusalThatStaysEndsTheRunWithoutDoubt) {
   EXPECT_EQ(summary.at("error").at("kind"), "permission_denied");
 }
 
-TEST_F(ProduceTest, ALostAnswerLeavesItsLinesInDoubt) {
+TEST_F(CtlProduceTest, ALostAnswerLeavesItsLinesInDoubt) {
   node_.after_store = [](int call) {
     return call == 2 ? BareError(absl::StatusCode::kUnavailable, "socket closed") : absl::OkStatus();
   };
@@ -180,7 +180,7 @@ TEST_F(ProduceTest, ALostAnswerLeavesItsLinesInDoubt) {
   EXPECT_EQ(node_.Values("sensors"), LineValues(0, 30));
 }
 
-TEST_F(ProduceTest, ACommitThatFailedLeavesItsLinesInDoubt) {
+TEST_F(CtlProduceTest, ACommitThatFailedLeavesItsLinesInDoubt) {
   node_.before_store = [](int call) {
     return call == 2 ? MakeError(absl::StatusCode::kResourceExhausted, "disk_full", "No space left on device")
                      : absl::OkStatus();
@@ -190,7 +190,7 @@ TEST_F(ProduceTest, ACommitThatFailedLeavesItsLinesInDoubt) {
   EXPECT_THAT(run.err, HasSubstr("lines 11..20 were under way"));
 }
 
-TEST_F(ProduceTest, ACutConnectionLeavesItsLinesInDoubt) {
+TEST_F(CtlProduceTest, ACutConnectionLeavesItsLinesInDoubt) {
   node_.hanging_call = 2;
   CtlRun run;
   std::thread producer = ProduceFromPipe({"--batch-records", "10"}, run);
@@ -203,7 +203,7 @@ TEST_F(ProduceTest, ACutConnectionLeavesItsLinesInDoubt) {
   EXPECT_THAT(run.err, HasSubstr("10 records acknowledged, offsets 0..9\nlines 11..20 were under way"));
 }
 
-TEST_F(ProduceTest, WithRetryALostAnswerMayDuplicateAndSaysSo) {
+TEST_F(CtlProduceTest, WithRetryALostAnswerMayDuplicateAndSaysSo) {
   node_.after_store = [](int call) {
     return call == 2 ? BareError(absl::StatusCode::kUnavailable, "socket closed") : absl::OkStatus();
   };
@@ -215,7 +215,7 @@ TEST_F(ProduceTest, WithRetryALostAnswerMayDuplicateAndSaysSo) {
   EXPECT_EQ(node_.Values("sensors").size(), 30u);
 }
 
-TEST_F(ProduceTest, ANodeThatIsAwayBetweenBatchesIsWaitedForWithoutDoubt) {
+TEST_F(CtlProduceTest, ANodeThatIsAwayBetweenBatchesIsWaitedForWithoutDoubt) {
   test::TestDir dir;
   CtlRun run;
   std::thread producer = ProduceFromPipe({"--linger", "1ms", "--acks-file", dir.File("acks")}, run);
@@ -231,7 +231,7 @@ TEST_F(ProduceTest, ANodeThatIsAwayBetweenBatchesIsWaitedForWithoutDoubt) {
   EXPECT_THAT(node_.Values("sensors"), ElementsAre("one", "two"));
 }
 
-TEST_F(ProduceTest, ALineThatWaitsGoesAfterTheLinger) {
+TEST_F(CtlProduceTest, ALineThatWaitsGoesAfterTheLinger) {
   CtlRun run;
   std::thread producer = ProduceFromPipe({"--linger", "10ms"}, run);
   pipe_.Write("alone\nunfinished");
@@ -242,7 +242,7 @@ TEST_F(ProduceTest, ALineThatWaitsGoesAfterTheLinger) {
   EXPECT_THAT(node_.Values("sensors"), ElementsAre("alone", "unfinished"));
 }
 
-TEST_F(ProduceTest, AnInterruptWritesWhatWasTakenAndNoHalfLine) {
+TEST_F(CtlProduceTest, AnInterruptWritesWhatWasTakenAndNoHalfLine) {
   CtlRun run;
   std::thread producer = ProduceFromPipe({"--linger", "1h"}, run);
   node_.before_store = [this](int) {
@@ -257,7 +257,7 @@ TEST_F(ProduceTest, AnInterruptWritesWhatWasTakenAndNoHalfLine) {
   EXPECT_EQ(node_.Values("sensors"), LineValues(0, 1000));
 }
 
-TEST_F(ProduceTest, AcksFileKnowsEveryAcknowledgedRecord) {
+TEST_F(CtlProduceTest, AcksFileKnowsEveryAcknowledgedRecord) {
   test::TestDir dir;
   node_.AppendValues("sensors", {"earlier"});
   CtlRun run = Produce({"--acks-file", dir.File("acks")}, "\n\n");
@@ -267,7 +267,7 @@ TEST_F(ProduceTest, AcksFileKnowsEveryAcknowledgedRecord) {
             "0 1 2d06800538d394c2\n0 2 2d06800538d394c2\n0 3 2d06800538d394c2\n");
 }
 
-TEST_F(ProduceTest, RateIsKept) {
+TEST_F(CtlProduceTest, RateIsKept) {
   absl::Time start = absl::Now();
   CtlRun run = Produce({"--rate", "50", "--linger", "1ms"}, Lines(0, 11));
   EXPECT_EQ(run.code, kDone);
@@ -275,7 +275,7 @@ TEST_F(ProduceTest, RateIsKept) {
   EXPECT_EQ(node_.Values("sensors"), LineValues(0, 11));
 }
 
-TEST_F(ProduceTest, ProgressIsDrawnOnATerminalOnly) {
+TEST_F(CtlProduceTest, ProgressIsDrawnOnATerminalOnly) {
   CtlRun run = Produce({"--rate", "40"}, Lines(0, 11), [](World& world) { world.err_is_terminal = true; });
   EXPECT_THAT(run.err, HasSubstr("lines/s"));
   EXPECT_THAT(run.err, HasSubstr("\r\x1b[K11 records acknowledged, offsets 0..10\n"));
@@ -283,7 +283,7 @@ TEST_F(ProduceTest, ProgressIsDrawnOnATerminalOnly) {
   EXPECT_THAT(run.err, Not(HasSubstr("lines/s")));
 }
 
-TEST_F(ProduceTest, AMissingFileIsOneClearError) {
+TEST_F(CtlProduceTest, AMissingFileIsOneClearError) {
   CtlRun run = Produce({"--file", "/nowhere/in.csv"}, "");
   EXPECT_EQ(run.code, kFailed);
   EXPECT_EQ(run.err,

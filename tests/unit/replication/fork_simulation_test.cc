@@ -37,8 +37,8 @@ LogPosition LastCommon(LogSource& source, LogSink& sink) {
   return common;
 }
 
-/// Whether the histories differ, by the last boundary of the source's at or before `end` that says so either way, or
-/// else by what is remembered of acknowledgements.
+/// Whether the histories differ, by the last boundary of the source's at or before `end` that says so either
+/// way, or else by what is remembered of acknowledgements.
 bool Differ(LogSource& source, LogSink& sink, Offset end) {
   bool differ = source.remembered < end;
   auto compare = [&](const LogPosition& boundary) {

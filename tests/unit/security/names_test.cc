@@ -35,9 +35,8 @@ TEST(NamesTest, DnsName) {
 }
 
 TEST(NamesTest, StreamName) {
-  for (std::string good :
-       {std::string("sensors"), std::string("A_b-9"), std::string("-"), std::string("a.b"), std::string("..."),
-        std::string(249, 's')}) {
+  for (std::string good : {std::string("sensors"), std::string("A_b-9"), std::string("-"), std::string("a.b"),
+                           std::string("..."), std::string(249, 's')}) {
     EXPECT_TRUE(IsStreamName(good)) << good;
   }
   for (std::string bad :

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kKey = "store/identity";
 
-class CrashingStore : public MemoryStore {
+class IdentityStore : public MemoryStore {
  public:
   using MemoryStore::LoseUnsynced;
   void Put(Family family, std::string_view key, std::string_view value) {
@@ -23,7 +23,7 @@ class CrashingStore : public MemoryStore {
 };
 
 TEST(StoreIdentityTest, IsSyncedBeforeItIsTold) {
-  CrashingStore store;
+  IdentityStore store;
   auto made = OpenStoreIdentity(store, SystemRandom());
   ASSERT_TRUE(made.ok());
   store.LoseUnsynced(0);
@@ -34,14 +34,14 @@ TEST(StoreIdentityTest, IsSyncedBeforeItIsTold) {
 }
 
 TEST(StoreIdentityTest, DiffersBetweenStores) {
-  CrashingStore one;
-  CrashingStore other;
+  IdentityStore one;
+  IdentityStore other;
   EXPECT_NE(OpenStoreIdentity(one, SystemRandom())->store_id,
             OpenStoreIdentity(other, SystemRandom())->store_id);
 }
 
 TEST(StoreIdentityTest, StoredBytesAreGolden) {
-  CrashingStore store;
+  IdentityStore store;
   store.Put(Family::kMeta, kKey, std::string("\0\0\0\1", 4) + "0123456789abcdef");
   auto found = OpenStoreIdentity(store, SystemRandom());
   ASSERT_TRUE(found.ok());
@@ -50,7 +50,7 @@ TEST(StoreIdentityTest, StoredBytesAreGolden) {
 }
 
 TEST(StoreIdentityTest, RefusesANewerFormat) {
-  CrashingStore store;
+  IdentityStore store;
   store.Put(Family::kMeta, kKey, std::string("\0\0\0\2", 4) + "another layout altogether");
   const absl::Status error = OpenStoreIdentity(store, SystemRandom()).status();
   EXPECT_EQ(error.code(), absl::StatusCode::kFailedPrecondition);
@@ -60,7 +60,7 @@ TEST(StoreIdentityTest, RefusesANewerFormat) {
 
 TEST(StoreIdentityTest, RefusesForeignData) {
   for (Family family : kAllFamilies) {
-    CrashingStore store;
+    IdentityStore store;
     store.Put(family, "foreign", "data");
     const absl::Status error = OpenStoreIdentity(store, SystemRandom()).status();
     EXPECT_EQ(error.code(), absl::StatusCode::kFailedPrecondition);
@@ -76,7 +76,7 @@ TEST(StoreIdentityTest, ReportsDamage) {
                                  std::string("\0\0\0\1", 4) + std::string(17, 'x'),
                                  std::string("\0\0\0\1", 4) + std::string(16, '\0')};
   for (const std::string& value : damaged) {
-    CrashingStore store;
+    IdentityStore store;
     store.Put(Family::kMeta, kKey, value);
     EXPECT_EQ(OpenStoreIdentity(store, SystemRandom()).status().code(), absl::StatusCode::kDataLoss);
   }

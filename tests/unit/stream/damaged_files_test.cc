@@ -78,7 +78,8 @@ class DamagedFiles : public ::testing::Test {
     absl::Status outcome = absl::UnknownError("not called");
     const Fence fence{"rig", SessionEpoch(1)};
     node_->RaiseFence(fence);
-    ASSERT_TRUE(log().Replace(std::move(entries), fence, [&](const auto& done) { outcome = done.status(); }).ok());
+    ASSERT_TRUE(
+        log().Replace(std::move(entries), fence, [&](const auto& done) { outcome = done.status(); }).ok());
     node_->CommitAll();
     ASSERT_TRUE(outcome.ok()) << outcome;
   }

@@ -5,8 +5,8 @@
 
 #include "fabric/stream/log_flow.h"
 #include "fabric/stream/meta_keys.h"
-#include "tests/support/damaged_store.h"
 #include "tests/contract/log/log_node.h"
+#include "tests/support/damaged_store.h"
 
 namespace selvage {
 namespace {
@@ -33,8 +33,8 @@ class LogDamageTest : public ::testing::Test {
   absl::StatusOr<LogPosition> Replace(EmbeddedLog& log, std::vector<ReplicaEntry> entries,
                                       SessionEpoch session = SessionEpoch(1)) {
     absl::StatusOr<LogPosition> outcome = absl::UnknownError("not called");
-    absl::Status queued = log.Replace(std::move(entries), {"rig", session},
-                                      [&](const auto& position) { outcome = position; });
+    absl::Status queued =
+        log.Replace(std::move(entries), {"rig", session}, [&](const auto& position) { outcome = position; });
     if (!queued.ok()) return queued;
     node_.CommitAll();
     return outcome;

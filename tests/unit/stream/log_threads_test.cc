@@ -36,10 +36,10 @@ class LogThreads : public ::testing::Test {
                                  EXPECT_TRUE(appended.ok());
                                  const Offset end = appended->end.offset;
                                  int64_t seen = highest;
-                                 while (seen < end.value() && !highest.compare_exchange_weak(seen, end.value())) {
+                                 while (seen < end.value() &&
+                                        !highest.compare_exchange_weak(seen, end.value())) {
                                  }
-                                 EXPECT_GE(log_->state().end, end)
-                                     << "visible before it is acknowledged";
+                                 EXPECT_GE(log_->state().end, end) << "visible before it is acknowledged";
                                  done.Notify();
                                })
                       .ok());

@@ -113,7 +113,8 @@ TEST_F(MaintenanceTest, OnlyStreamsThatSaySoAreCompacted) {
   LogNode roomy(store_, clock_);
   Maintenance maintenance(store_, roomy.logs(), catalog_, roomy.budget(), clock_,
                           [](const auto&, const auto&) { return false; });
-  for (const v1::CleanupPolicy cleanup : {v1::CLEANUP_COMPACT, v1::CLEANUP_COMPACT_DELETE, v1::CLEANUP_DELETE}) {
+  for (const v1::CleanupPolicy cleanup :
+       {v1::CLEANUP_COMPACT, v1::CLEANUP_COMPACT_DELETE, v1::CLEANUP_DELETE}) {
     const std::string name = "s" + std::to_string(cleanup);
     v1::StreamDefinition definition;
     definition.set_name(name);
@@ -195,7 +196,8 @@ TEST_F(MaintenanceTest, OneLogThatCannotBeReadDoesNotStopTheOthers) {
 }
 
 TEST_F(MaintenanceTest, DamagedEntriesExpireLikeOthers) {
-  EmbeddedLog& log = Stream("a", [](auto& s) { s.set_retention_ms(1000); }, v1::LOCAL);
+  EmbeddedLog& log = Stream(
+      "a", [](auto& s) { s.set_retention_ms(1000); }, v1::LOCAL);
   for (int i = 0; i < 3; ++i) Append(log, 2);
   auto batch = store_.NewBatch();
   for (int64_t at : {0, 4}) batch->Put(Family::kLog, LogKey(log.number(), Offset(at)), {"junk"});

@@ -153,8 +153,8 @@ TEST(RecordBatchGoldenTest, EncodesTheSameBytesAsKafkaPython) {
 }
 
 TEST(RecordBatchGoldenTest, TakesAndDecodesBatchesOfKafkaPython) {
-  for (const char* hex : {kKafkaPythonHex, kKafkaPythonIdempotentHex, kKafkaPythonGzipHex, kKafkaPythonSnappyHex,
-                          kKafkaPythonLz4Hex, kKafkaPythonZstdHex}) {
+  for (const char* hex : {kKafkaPythonHex, kKafkaPythonIdempotentHex, kKafkaPythonGzipHex,
+                          kKafkaPythonSnappyHex, kKafkaPythonLz4Hex, kKafkaPythonZstdHex}) {
     const std::string batch = FromHex(hex);
     EXPECT_EQ(KindOf(ValidateProducedBatch(batch, batch.size())), "");
     const auto records = DecodeRecords(batch);
@@ -177,9 +177,10 @@ TEST(RecordBatchGoldenTest, ReadsTheProducerFieldsOfKafkaPython) {
 
 // Of kafka-clients 4.1 for Java: DefaultRecordBatch.writeEmptyHeader, as its log cleaner uses it.
 TEST(RecordBatchGoldenTest, EncodesTheSameEmptyBatchAsKafka) {
-  EXPECT_EQ(ToHex(EmptyBatch(Offset(5), Offset(10), LeaderEpoch(3))),
-            "0000000000000005000000310000000302bf2af076000000000004ffffffffffffffffffffffffffffffffffffffffffffff"
-            "ffffffffffffff00000000");
+  EXPECT_EQ(
+      ToHex(EmptyBatch(Offset(5), Offset(10), LeaderEpoch(3))),
+      "0000000000000005000000310000000302bf2af076000000000004ffffffffffffffffffffffffffffffffffffffffffffff"
+      "ffffffffffffff00000000");
 }
 
 TEST(BatchBuilderTest, AnEmptyBatchHoldsAsManyOffsetsAsItCan) {

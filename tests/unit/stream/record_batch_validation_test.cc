@@ -265,7 +265,8 @@ class DamagedBatchTest : public ::testing::TestWithParam<Codec> {
   const std::string batch_ = BuildBatch(SampleRecords(), GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(Codecs, DamagedBatchTest,
-                         ::testing::Values(Codec::kNone, Codec::kGzip, Codec::kSnappy, Codec::kLz4, Codec::kZstd),
+                         ::testing::Values(Codec::kNone, Codec::kGzip, Codec::kSnappy, Codec::kLz4,
+                                           Codec::kZstd),
                          [](const auto& test) { return std::string(CodecName(test.param)); });
 
 TEST_P(DamagedBatchTest, EveryTruncationIsAnError) {
@@ -320,9 +321,7 @@ TEST_P(DamagedBatchTest, EveryFlippedBitUnderARightCrcGivesADefinedResult) {
     if (records.ok()) {
       EXPECT_EQ(records->size(), SampleRecords().size()) << bit;
     } else {
-      EXPECT_THAT(KindOf(records),
-                  AnyOf("invalid_record", "corrupt_batch", "batch_too_large"))
-          << bit;
+      EXPECT_THAT(KindOf(records), AnyOf("invalid_record", "corrupt_batch", "batch_too_large")) << bit;
     }
   }
 }

@@ -23,7 +23,9 @@ INSTANTIATE_TEST_SUITE_P(Codecs, RecordTimeTest,
 
 TEST_P(RecordTimeTest, TheFirstRecordThatIsLateEnoughIsFound) {
   const std::string batch = BatchAt40(GetParam());
-  const auto at = [&](int64_t timestamp_ms) { return FirstRecordAtOrAfter(batch, timestamp_ms, Offset(0)).value(); };
+  const auto at = [&](int64_t timestamp_ms) {
+    return FirstRecordAtOrAfter(batch, timestamp_ms, Offset(0)).value();
+  };
   EXPECT_EQ(at(-1), (RecordTime{Offset(40), 1000}));
   EXPECT_EQ(at(1000), (RecordTime{Offset(40), 1000}));
   EXPECT_EQ(at(1001), (RecordTime{Offset(42), 1500}));

@@ -71,9 +71,12 @@ TEST(CheckSameShape, DirectionAndPartitionsAreImmutable) {
   EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::UP, 2))), "");
   EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::UP, 3))),
             "definition_mismatch");
-  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 3), Definition("s", v1::UP, 2))), "definition_mismatch");
-  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::LOCAL, 3), Definition("s", v1::LOCAL, 2))), "") << "it grew";
-  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::LOCAL, 2), Definition("s", v1::LOCAL, 3))), "definition_mismatch");
+  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 3), Definition("s", v1::UP, 2))),
+            "definition_mismatch");
+  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::LOCAL, 3), Definition("s", v1::LOCAL, 2))), "")
+      << "it grew";
+  EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::LOCAL, 2), Definition("s", v1::LOCAL, 3))),
+            "definition_mismatch");
   EXPECT_EQ(KindOf(CheckSameShape(Definition("s", v1::UP, 2), Definition("s", v1::DOWN, 2))),
             "definition_mismatch");
 }

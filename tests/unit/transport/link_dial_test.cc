@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr absl::Duration kLong = absl::Seconds(30);
+constexpr absl::Duration kDialTimeout = absl::Seconds(30);
 
 class LinkDialTest : public testing::Test {
  protected:
@@ -24,7 +24,7 @@ class LinkDialTest : public testing::Test {
   absl::Status ErrorOf(LinkClient::Options options, std::string_view kind) {
     auto edge = world_.Edge(edge_, std::move(options));
     edge->Start();
-    Eventually(kLong, [&] { return ErrorKind(edge->state().last_error) == kind; });
+    Eventually(kDialTimeout, [&] { return ErrorKind(edge->state().last_error) == kind; });
     absl::Status error = edge->state().last_error;
     EXPECT_EQ(ErrorKind(error), kind) << Describe(error);
     EXPECT_FALSE(edge->state().connected);
@@ -102,7 +102,7 @@ TEST_F(LinkDialTest, SaysThatAServerIsNoCoreAtAll) {
   ASSERT_TRUE(server.ok());
   auto edge = world_.Edge(edge_, {"127.0.0.1:" + std::to_string((*server)->port())});
   edge->Start();
-  EXPECT_TRUE(Eventually(kLong, [&] { return ErrorKind(edge->state().last_error) == "link_refused"; }))
+  EXPECT_TRUE(Eventually(kDialTimeout, [&] { return ErrorKind(edge->state().last_error) == "link_refused"; }))
       << edge->state().last_error;
 }
 
@@ -118,7 +118,7 @@ TEST_F(LinkDialTest, GoesThroughAProxy) {
   auto edge = world_.Edge(edge_, options);
   edge->Start();
   source.Append("through the proxy");
-  ASSERT_TRUE(source.WaitForAcknowledged(1, kLong)) << edge->state().last_error;
+  ASSERT_TRUE(source.WaitForAcknowledged(1, kDialTimeout)) << edge->state().last_error;
   EXPECT_THAT((*proxy)->requests(), testing::ElementsAre(address));
 }
 
@@ -144,7 +144,7 @@ TEST_F(LinkDialTest, IgnoresTheEnvironmentsProxy) {
   ASSERT_EQ(setenv("https_proxy", ("http://" + RefusingAddress()).c_str(), 1), 0);
   auto edge = world_.Edge(edge_, {core.address()});
   edge->Start();
-  EXPECT_TRUE(Eventually(kLong, [&] { return edge->state().connected; })) << edge->state().last_error;
+  EXPECT_TRUE(Eventually(kDialTimeout, [&] { return edge->state().connected; })) << edge->state().last_error;
   unsetenv("https_proxy");
 }
 
@@ -152,7 +152,7 @@ TEST_F(LinkDialTest, TriesTheNextAddress) {
   TestCore core(world_, core_);
   auto edge = world_.Edge(edge_, {RefusingAddress(), core.address()});
   edge->Start();
-  EXPECT_TRUE(Eventually(kLong, [&] { return edge->state().connected; }));
+  EXPECT_TRUE(Eventually(kDialTimeout, [&] { return edge->state().connected; }));
   EXPECT_EQ(edge->state().address, core.address());
   EXPECT_EQ(edge->state().attempts, 2u);
 }
@@ -164,7 +164,7 @@ TEST_F(LinkDialTest, FollowsARedirect) {
   RawCore old(ServerCredentials(world_.Certificate(Role::kCore, "main")), moved);
   auto edge = world_.Edge(edge_, {old.address()});
   edge->Start();
-  EXPECT_TRUE(Eventually(kLong, [&] { return edge->state().connected; })) << edge->state().last_error;
+  EXPECT_TRUE(Eventually(kDialTimeout, [&] { return edge->state().connected; })) << edge->state().last_error;
   EXPECT_EQ(edge->state().address, core.address());
 }
 
@@ -174,9 +174,9 @@ TEST_F(LinkDialTest, WaitsAsLongAsTheCoreAsks) {
   RawCore core(ServerCredentials(world_.Certificate(Role::kCore, "main")), busy);
   auto edge = world_.Edge(edge_, {core.address()});
   edge->Start();
-  ASSERT_TRUE(Eventually(kLong, [&] { return core.calls() == 1; }));
+  ASSERT_TRUE(Eventually(kDialTimeout, [&] { return core.calls() == 1; }));
   const absl::Time first = absl::Now();
-  ASSERT_TRUE(Eventually(kLong, [&] { return core.calls() == 2; }));
+  ASSERT_TRUE(Eventually(kDialTimeout, [&] { return core.calls() == 2; }));
   EXPECT_GE(absl::Now() - first, absl::Milliseconds(1400));
 }
 
@@ -227,7 +227,7 @@ TEST_F(LinkDialTest, StopsInTimeWhenTheNetworkIsStuckUnderLoad) {
   options.close_timeout = absl::Seconds(1);
   auto edge = world_.Edge(edge_, options);
   edge->Start();
-  ASSERT_TRUE(source.WaitForAcknowledged(1, kLong));
+  ASSERT_TRUE(source.WaitForAcknowledged(1, kDialTimeout));
   (*proxy)->HalfOpen();
   const absl::Time begin = absl::Now();
   edge->Stop();

@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr absl::Duration kLong = absl::Seconds(30);
+constexpr absl::Duration kServeTimeout = absl::Seconds(30);
 
 class LinkServerTest : public testing::Test {
  protected:
@@ -41,7 +41,7 @@ class LinkServerTest : public testing::Test {
 
 TEST_F(LinkServerTest, OnlyEdgesMayOpenALink) {
   TestCore core(world_, core_);
-  RawCall call = CallLink(core.address(), Credentials(Role::kOperator, "ann"), {}, kLong);
+  RawCall call = CallLink(core.address(), Credentials(Role::kOperator, "ann"), {}, kServeTimeout);
   EXPECT_EQ(ErrorKind(ReasonOf(call)), "permission_denied") << call.status;
   EXPECT_FALSE(call.status.ok());
   EXPECT_EQ(core_.opened(), 0);
@@ -58,7 +58,8 @@ TEST_F(LinkServerTest, ARefusalByTheFactoryReachesTheEdge) {
       TestCore::DefaultOptions());
   auto edge = world_.Edge(edge_, {core.address()});
   edge->Start();
-  ASSERT_TRUE(Eventually(kLong, [&] { return ErrorKind(edge->state().last_error) == "edge_retired"; }));
+  ASSERT_TRUE(
+      Eventually(kServeTimeout, [&] { return ErrorKind(edge->state().last_error) == "edge_retired"; }));
   absl::Status error = edge->state().last_error;
   EXPECT_EQ(error.message(), "rig-7 is retired");
   EXPECT_EQ(ErrorHint(error), "ask ann");
@@ -70,17 +71,17 @@ TEST_F(LinkServerTest, TooManyLinksAreRefusedAndSaidSo) {
   TestCore core(world_, Factory(), options);
   auto edge = world_.Edge(edge_, {core.address()});
   edge->Start();
-  ASSERT_TRUE(Eventually(kLong, [&] { return edge->state().connected; }));
-  RawCall call = CallLink(core.address(), Credentials(Role::kEdge, "rig-8"), {}, kLong);
+  ASSERT_TRUE(Eventually(kServeTimeout, [&] { return edge->state().connected; }));
+  RawCall call = CallLink(core.address(), Credentials(Role::kEdge, "rig-8"), {}, kServeTimeout);
   EXPECT_EQ(ErrorKind(ReasonOf(call)), "too_many_links");
   EXPECT_GT(call.answers.back().frame.close().retry_after_ms(), 0);
   EXPECT_EQ(call.status.code(), absl::StatusCode::kResourceExhausted);
 
   edge->Stop();
-  ASSERT_TRUE(Eventually(kLong, [&] { return core.links().links() == 0; }));
+  ASSERT_TRUE(Eventually(kServeTimeout, [&] { return core.links().links() == 0; }));
   auto again = world_.Edge(edge_, {core.address()});
   again->Start();
-  EXPECT_TRUE(Eventually(kLong, [&] { return again->state().connected; }));
+  EXPECT_TRUE(Eventually(kServeTimeout, [&] { return again->state().connected; }));
 }
 
 TEST_F(LinkServerTest, GarbageClosesItsLinkAndNoOther) {
@@ -90,25 +91,25 @@ TEST_F(LinkServerTest, GarbageClosesItsLinkAndNoOther) {
   auto edge = world_.Edge(edge_, {core.address()});
   edge->Start();
   source.Append("before");
-  ASSERT_TRUE(source.WaitForAcknowledged(1, kLong));
+  ASSERT_TRUE(source.WaitForAcknowledged(1, kServeTimeout));
   auto credentials = Credentials(Role::kEdge, "rig-8");
   for (const std::string& garbage : {std::string("\xff\xff\xff\xff", 4),
                                      std::string("GET / HTTP/1.1\r\n\r\n"), std::string(100'000, '\x0f')}) {
-    RawCall call = CallLink(core.address(), credentials, {ToBuffer(garbage)}, kLong);
+    RawCall call = CallLink(core.address(), credentials, {ToBuffer(garbage)}, kServeTimeout);
     EXPECT_EQ(ErrorKind(ReasonOf(call)), "malformed_frame") << call.status;
   }
   // A well-formed frame that has no place there, and one that gRPC itself refuses.
   replication::Message data;
   data.frame.mutable_data()->set_flow(9);
   data.payload = Bytes(std::string(5000, 'x'));
-  EXPECT_EQ(ErrorKind(ReasonOf(CallLink(core.address(), credentials, {EncodeFrame(data)}, kLong))),
+  EXPECT_EQ(ErrorKind(ReasonOf(CallLink(core.address(), credentials, {EncodeFrame(data)}, kServeTimeout))),
             "protocol_error");
   data.payload = Bytes(std::string(kFrameBytesMax, 'x'));
-  EXPECT_FALSE(CallLink(core.address(), credentials, {EncodeFrame(data)}, kLong).status.ok());
-  ASSERT_TRUE(core_.WaitForEnds(5, kLong));
+  EXPECT_FALSE(CallLink(core.address(), credentials, {EncodeFrame(data)}, kServeTimeout).status.ok());
+  ASSERT_TRUE(core_.WaitForEnds(5, kServeTimeout));
 
   source.Append("after");
-  EXPECT_TRUE(source.WaitForAcknowledged(2, kLong));
+  EXPECT_TRUE(source.WaitForAcknowledged(2, kServeTimeout));
   EXPECT_EQ(edge->state().attempts, 1u);
 }
 
@@ -117,15 +118,15 @@ TEST_F(LinkServerTest, StopTellsTheEdges) {
   LinkClient::Options options = world_.EdgeOptions({core->address()});
   auto edge = world_.Edge(edge_, options);
   edge->Start();
-  ASSERT_TRUE(Eventually(kLong, [&] { return edge->state().connected; }));
+  ASSERT_TRUE(Eventually(kServeTimeout, [&] { return edge->state().connected; }));
   const absl::Time begin = absl::Now();
   core->links().Stop(absl::Seconds(5), absl::Seconds(1));
   EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
   EXPECT_EQ(core->links().links(), 0u);
-  EXPECT_TRUE(edge_.WaitForEnd("core_stopping", kLong));
-  EXPECT_TRUE(core_.WaitForEnd("core_stopping", kLong));
+  EXPECT_TRUE(edge_.WaitForEnd("core_stopping", kServeTimeout));
+  EXPECT_TRUE(core_.WaitForEnd("core_stopping", kServeTimeout));
   // Until the server is gone, too, who dials is told.
-  RawCall call = CallLink(core->address(), Credentials(Role::kEdge, "rig-8"), {}, kLong);
+  RawCall call = CallLink(core->address(), Credentials(Role::kEdge, "rig-8"), {}, kServeTimeout);
   EXPECT_EQ(ErrorKind(ReasonOf(call)), "core_stopping");
 }
 
@@ -138,7 +139,7 @@ TEST_F(LinkServerTest, StopsInTimeWhenAnEdgeIsStuckUnderLoad) {
   ASSERT_TRUE(proxy.ok());
   auto edge = world_.Edge(edge_, {"127.0.0.1:" + std::to_string((*proxy)->port())});
   edge->Start();
-  ASSERT_TRUE(source.WaitForAcknowledged(1, kLong));
+  ASSERT_TRUE(source.WaitForAcknowledged(1, kServeTimeout));
   (*proxy)->HalfOpen();
   const absl::Time begin = absl::Now();
   core->links().Stop(absl::Seconds(1), absl::ZeroDuration());

@@ -12,7 +12,6 @@ constexpr absl::Duration kLongestSession = absl::Seconds(15);
 constexpr absl::Duration kLongestRebalance = absl::Seconds(20);
 // A write's own time, twice: one that is under way and the own one; and the steps of this world.
 constexpr absl::Duration kSlack = absl::Seconds(10);
-constexpr int32_t kPartitions = 3;
 
 }  // namespace
 

@@ -53,6 +53,7 @@ class GroupWorld {
     bool durable;
   };
   static constexpr size_t kOutsider = SIZE_MAX;
+  static constexpr int32_t kPartitions = 3;
 
   // group_world.cc: the node, its disk, the rules
   void Step(bool faults);

@@ -8,7 +8,6 @@ namespace {
 constexpr absl::Duration kHeartbeat = absl::Seconds(2);
 constexpr absl::Duration kLongestWait =
     absl::Seconds(35);  // a rebalance, and the session of who leads nobody
-constexpr int32_t kPartitions = 3;
 
 }  // namespace
 

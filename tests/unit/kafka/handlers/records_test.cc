@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+
 #include <future>
 
 #include "fabric/base/endian.h"
@@ -142,9 +143,11 @@ TEST_F(RecordsTest, ProduceRefusesWhatKafkaRefuses) {
   EXPECT_EQ(Refusal(transaction), ErrorCode::kTransactionalIdAuthorizationFailed);
   EXPECT_EQ(world_.LogOf("t").state().end, Offset(0)) << "nothing of it was stored";
   EXPECT_EQ(world_.Write("t", {"good"}), 0);
-  for (const char* counted : {"corrupt_batch\"} 1", "invalid_record\"} 3", "batch_too_large\"} 1", "unknown_stream\"} 1",
-                              "wrong_partition\"} 1", "invalid_acks\"} 1", "transactions_unsupported\"} 1"}) {
-    EXPECT_THAT(world_.metrics().Text(), testing::HasSubstr(fmt::format("selvage_errors_total{{kind=\"{}\n", counted)));
+  for (const char* counted :
+       {"corrupt_batch\"} 1", "invalid_record\"} 3", "batch_too_large\"} 1", "unknown_stream\"} 1",
+        "wrong_partition\"} 1", "invalid_acks\"} 1", "transactions_unsupported\"} 1"}) {
+    EXPECT_THAT(world_.metrics().Text(),
+                testing::HasSubstr(fmt::format("selvage_errors_total{{kind=\"{}\n", counted)));
   }
 }
 

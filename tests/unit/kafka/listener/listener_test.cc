@@ -363,10 +363,11 @@ class TlsClient {
   boost::system::error_code error() const { return error_; }
   /// When the certificate that it was shown ends.
   std::string CertificateEnd() {
-    const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(stream_.native_handle()),
-                                                                  &X509_free);
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+        SSL_get1_peer_certificate(stream_.native_handle()), &X509_free);
     const ASN1_TIME* end = X509_get0_notAfter(certificate.get());
-    return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(end)), static_cast<size_t>(ASN1_STRING_length(end))};
+    return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(end)),
+            static_cast<size_t>(ASN1_STRING_length(end))};
   }
   /// The correlation id of the answer to a request.
   int32_t Ask() {
