@@ -114,7 +114,8 @@ TEST(CrashingTest, DISABLED_StartsAChildAndCrashes) {
 
 TEST_F(ProcessTest, DiesWithTheTestHoweverThatEnds) {
   const auto crashed = RunProgram(
-      {.args = {"/proc/self/exe", "--gtest_also_run_disabled_tests", "--gtest_filter=CrashingTest.*"}});
+      {.args = {"/proc/self/exe", "--gtest_also_run_disabled_tests", "--gtest_filter=CrashingTest.*"},
+       .environment = {{"GTEST_TOTAL_SHARDS", "1"}, {"GTEST_SHARD_INDEX", "0"}}});
   ASSERT_TRUE(crashed.ok()) << crashed.status();
   EXPECT_EQ(crashed->exit, (ExitStatus{.signal = SIGKILL}));
   const size_t at = crashed->out.find("child ");

@@ -21,6 +21,7 @@ using ::testing::MatchesRegex;
 class LogTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    ConfigureLog({});
     file_ = std::tmpfile();
     ASSERT_NE(file_, nullptr);
     saved_ = dup(STDERR_FILENO);
