@@ -176,10 +176,11 @@ absl::Status DamageControl::ReadOn() {
   }
   // An alarm of before the start for which nothing is found.
   for (const std::string& subject : read) {
-    const bool damaged = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* log) {
-      return ToString(log->origin()) == subject &&
-             (reading_.contains(log->number()) || !log->damages().empty());
-    });
+    const bool damaged = std::any_of(logs.begin(), logs.end(),
+                                     [&](EmbeddedLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_) {
+                                       return ToString(log->origin()) == subject &&
+                                              (reading_.contains(log->number()) || !log->damages().empty());
+                                     });
     if (!damaged) alarms_.Clear(kWaiting, subject);
   }
   return first;

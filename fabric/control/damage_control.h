@@ -70,7 +70,7 @@ class DamageControl {
 
   absl::Status LookAt(EmbeddedLog& log);
   void ForgetDeleted();
-  absl::Status ReadOn();
+  absl::Status ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::StatusOr<bool> ReadOn(EmbeddedLog& log, Offset& next);
   bool IsKnown(const EmbeddedLog& log, const LogDamage& damage);
   void ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting);

@@ -3,12 +3,17 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <map>
+#include <set>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "fabric/base/canary.h"
+#include "fabric/base/check.h"
 #include "fabric/telemetry/log.h"
 #include "tests/simulation/world.h"
 
@@ -55,32 +60,62 @@ int Hunt(Canary canary, std::string_view name, uint64_t seeds) {
   return kUnseen;
 }
 
-/// The exit status, or nothing when the process was ended by a broken invariant.
-int HuntInChild(Canary canary, std::string_view name, uint64_t seeds) {
-  std::fflush(stdout);
-  const pid_t child = fork();
-  if (child == 0) {
-    const int found = Hunt(canary, name, seeds);
+/// Hunts for several bugs at once, each in a process of its own.
+class Pack {
+ public:
+  explicit Pack(size_t jobs) : jobs_(jobs) {}
+
+  void Start(Canary canary, std::string_view name, uint64_t seeds) {
+    if (running_.size() >= jobs_) Await();
     std::fflush(stdout);
-    _exit(found);
+    const pid_t child = fork();
+    if (child == 0) {
+      const int found = Hunt(canary, name, seeds);
+      std::fflush(stdout);
+      _exit(found);
+    }
+    SELVAGE_CHECK(child > 0);
+    running_[child] = {canary, name};
   }
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
-  fmt::print("{:<45} found: it breaks an invariant of the code\n", name);
-  return kFound;
-}
+  /// Waits for all that still run.
+  void Finish() {
+    while (!running_.empty()) Await();
+  }
+  /// What a hunt ended with, once it has ended.
+  bool found(Canary canary) const { return found_.contains(canary); }
+
+ private:
+  void Await() {
+    int status = 0;
+    const pid_t child = waitpid(-1, &status, 0);
+    const auto hunt = running_.extract(child);
+    SELVAGE_CHECK(!hunt.empty());
+    const auto& [canary, name] = hunt.mapped();
+    if (WIFSIGNALED(status)) fmt::print("{:<45} found: it breaks an invariant of the code\n", name);
+    if (WIFSIGNALED(status) || WEXITSTATUS(status) == kFound) found_.insert(canary);
+  }
+
+  const size_t jobs_;
+  std::map<pid_t, std::pair<Canary, std::string_view>> running_;
+  std::set<Canary> found_;
+};
 
 int Main(int argc, char** argv) {
   CLI::App app("Plants known bugs and says after how many seeds the simulator finds each.");
   uint64_t seeds = 2000, quiet_seeds = 20;
+  size_t jobs = std::max(std::thread::hardware_concurrency(), 1u);
   app.add_option("--seeds", seeds, "at most so many for each")->capture_default_str();
   app.add_option("--quiet-seeds", quiet_seeds, "run without a bug, to find nothing")->capture_default_str();
+  app.add_option("--jobs", jobs, "hunts at once")->capture_default_str()->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   ConfigureLog({.level = LogLevel::kError});
-  int unseen = 0;
-  for (const auto& [canary, name] : kCanaries) unseen += HuntInChild(canary, name, seeds) == kFound ? 0 : 1;
-  const bool quiet = HuntInChild(Canary::kNone, "no bug", quiet_seeds) == kUnseen;
+  Pack pack(jobs);
+  for (const auto& [canary, name] : kCanaries) pack.Start(canary, name, seeds);
+  pack.Start(Canary::kNone, "no bug", quiet_seeds);
+  pack.Finish();
+  const auto unseen =
+      std::ranges::count_if(kCanaries, [&](const auto& bug) { return !pack.found(bug.first); });
+  const bool quiet = !pack.found(Canary::kNone);
   if (unseen > 0) fmt::print("{} planted bugs were not found\n", unseen);
   if (!quiet) fmt::print("something was found without a planted bug\n");
   return unseen == 0 && quiet ? 0 : 1;

@@ -3,6 +3,7 @@
 
 #include "absl/time/clock.h"
 #include "fabric/base/error.h"
+#include "tests/support/eventually.h"
 #include "tests/support/link_proxy.h"
 #include "tests/unit/transport/test_link.h"
 
@@ -165,10 +166,12 @@ TEST_F(LinkTransferTest, UrgentEntriesOvertakeBulkOnASlowLink) {
   ASSERT_TRUE(alarms.WaitForAcknowledged(1, kLong));
   (*proxy)->Throttle(Direction::kUp, 1'000'000);
   for (std::string& body : Bodies(6, 1 << 20)) bulk.Append(std::move(body));
-  absl::SleepFor(absl::Seconds(1));  // the bulk is under way by then, and takes most of a minute
+  // The bulk is under way, and takes most of a minute.
+  const uint64_t before = (*proxy)->counters().bytes_up;
+  ASSERT_TRUE(Eventually(kLong, [&] { return (*proxy)->counters().bytes_up > before + (32 << 10); }));
   for (size_t i = 2; i <= 5; ++i) {
     alarms.Append("fire");
-    EXPECT_TRUE(alarm_replica.WaitForEntries(i, absl::Seconds(2)));
+    EXPECT_TRUE(alarm_replica.WaitForEntries(i, kLong));
   }
   EXPECT_LT(bulk.acknowledged(), 6);
 }
