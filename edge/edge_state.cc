@@ -243,6 +243,19 @@ absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks) 
 }
 
 std::vector<LogFlowSource*> EdgeState::UpFlows() {
+  const uint64_t at = flow_changes();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (at == up_flows_at_) return up_flows_;
+  }
+  std::vector<LogFlowSource*> flows = FindUpFlows();
+  absl::MutexLock lock(&mutex_);
+  up_flows_ = flows;
+  up_flows_at_ = at;
+  return flows;
+}
+
+std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
   std::vector<LogFlowSource*> flows;
   for (EmbeddedLog* log : node_.logs().Logs()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;

@@ -49,6 +49,8 @@ class EdgeState {
 
   /// What is offered to the core: a source for each own log of an up stream. They live as long as this.
   std::vector<LogFlowSource*> UpFlows();
+  /// Grows whenever UpFlows may say something else.
+  uint64_t flow_changes() const { return node_.logs().changes() + node_.catalog().changes(); }
   /// For status: how each flow stands on the link. Cleared when the link ends.
   struct FlowState {
     std::string state;
@@ -70,6 +72,7 @@ class EdgeState {
   /// them.
   absl::Status MakeProvisional();
   absl::Status DropStream(const std::string& name);
+  std::vector<LogFlowSource*> FindUpFlows();
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
   v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
 
@@ -79,6 +82,8 @@ class EdgeState {
   v1::StoredMembership membership_ ABSL_GUARDED_BY(mutex_);
   v1::EdgeSpec spec_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, std::unique_ptr<LogFlowSource>> sources_ ABSL_GUARDED_BY(mutex_);
+  std::vector<LogFlowSource*> up_flows_ ABSL_GUARDED_BY(mutex_);  // found last, at
+  uint64_t up_flows_at_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;     // this count of flow_changes
   std::map<LogNumber, Meter> meters_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, FlowState> flow_states_ ABSL_GUARDED_BY(mutex_);
 };

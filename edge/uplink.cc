@@ -128,6 +128,8 @@ void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
 }
 
 void Uplink::OfferNew(Session& session) {
+  const uint64_t at = state_.flow_changes();
+  if (std::exchange(offered_at_, at) == at) return;
   for (LogFlowSource* source : state_.UpFlows()) {
     LogNumber number = source->log().number();
     if (offered_.contains(number)) continue;
@@ -262,14 +264,13 @@ void Uplink::PublishFlowStates(const Session& session) {
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = SourceOf(session, number);
     if (source == nullptr) continue;  // of a repair
-    Log& log = source->log();
+    const Log& log = source->log();
     bool held = sender->state() == Sender::State::kHeld;
     states[log.number()] = {std::string(StateName(sender->state())),
                             held ? std::string(sender->problem().message()) : std::string()};
-    std::string subject = ToString(log.origin());
-    if (sender->state() == Sender::State::kStreaming && held_subjects_.erase(subject) > 0) {
-      node_.alarms().Clear("flow_held", subject);
-    }
+    if (held_subjects_.empty() || sender->state() != Sender::State::kStreaming) continue;
+    const std::string subject = ToString(log.origin());
+    if (held_subjects_.erase(subject) > 0) node_.alarms().Clear("flow_held", subject);
   }
   for (const auto& [number, sink] : sinks_) states[sink->log().number()] = {"streaming", ""};
   state_.SetFlowStates(std::move(states));

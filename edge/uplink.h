@@ -52,6 +52,7 @@ class Uplink : public replication::LinkHandler {
   Fence fence_;
   absl::Duration next_status_;
   std::map<LogNumber, Offered> offered_;
+  uint64_t offered_at_ = UINT64_MAX;  // EdgeState::flow_changes when the flows were offered
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
   std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
   std::map<LogNumber, LogPosition> forks_;

@@ -169,7 +169,9 @@ grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* 
                                                    v1::FindOffsetResponse* response) {
   return Run(context, kFindOffset, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
-    SELVAGE_ASSIGN_OR_RETURN(const auto first, log->FirstRecordAtOrAfter(request->timestamp_ms()));
+    SELVAGE_ASSIGN_OR_RETURN(const auto first, log->FirstRecordAtOrAfter(request->timestamp_ms(), [=] {
+      return context->IsCancelled();
+    }));
     response->set_offset(first ? first->offset.value() : kOffsetEnd);
     return absl::OkStatus();
   });

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "fabric/base/error.h"
+#include "fabric/process/terminate.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/log.h"
 
@@ -54,6 +55,7 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
     std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
     return 2;
   }
+  ExplainTermination();
   absl::Status status = program.run(config);
   if (status.ok()) return 0;
   if (ErrorKind(status) == "bad_config" || ErrorKind(status) == "config_unreadable") {

@@ -121,15 +121,6 @@ absl::StatusOr<int> NodeState::DeleteStream(const std::string& name,
   return logs;
 }
 
-std::map<LogNumber, Offset> NodeState::EndsToRecord(const std::map<LogNumber, Offset>& recorded) {
-  std::map<LogNumber, Offset> ends = logs_.Ends();
-  for (EmbeddedLog* log : logs_.Logs()) {
-    auto before = recorded.find(log->number());
-    if (!log->held().ok() && before != recorded.end()) ends[log->number()] = before->second;
-  }
-  return ends;
-}
-
 bool NodeState::ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const {
   if (options_.is_edge) return origin.edge.empty() && definition.direction() == v1::UP;
   // A shared stream is kept as its retention says, whoever has read it.

@@ -82,9 +82,6 @@ class NodeState {
   void set_on_delete(std::function<void(const std::string& stream)> on_delete) {
     on_delete_ = std::move(on_delete);
   }
-  /// What to write as acknowledged ends (storage/acked_ends.h), where `recorded` was written last: a held log
-  /// keeps what it had acknowledged until an operator accepts the loss.
-  std::map<LogNumber, Offset> EndsToRecord(const std::map<LogNumber, Offset>& recorded);
   /// True when this node is the source of a log and somebody replicates it from here.
   bool ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const;
   /// Where else a log is held; nothing when its stream is not known (any more).

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fabric/base/check.h"
+#include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/blob_collector.h"
 #include "fabric/storage/rocksdb_internal.h"
@@ -29,6 +30,9 @@ using internal::ToSlice;
 using internal::ToView;
 
 namespace {
+
+/// Without a file that came or went for so long, the engine is not at work in the background.
+constexpr absl::Duration kQuiet = absl::Minutes(1);
 
 class Batch : public WriteBatch {
  public:
@@ -263,6 +267,7 @@ absl::Status RocksDbStore::Write(WriteBatch& batch, bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync;
   const rocksdb::Status written = db_->Write(options, &ours->rep());
+  ++writes_;
   if (!written.ok()) return fail_stop_->Fail(ToError(written, "writing to the store"));
   if (!fail_stop_->table_damage().ok() && compacts_.exchange(false)) StopCompacting();
   return absl::OkStatus();
@@ -325,6 +330,20 @@ void RocksDbStore::CancelReclaim() {
 }
 
 absl::StatusOr<uint64_t> RocksDbStore::FileBytes() {
+  absl::MutexLock lock(&count_mutex_);
+  Counted now{.writes = writes_};
+  struct stat directory;
+  if (::stat(options_.path.c_str(), &directory) == 0) now.changed = absl::TimeFromTimespec(directory.st_mtim);
+  // A flush or a compaction under way makes its files grow; at its end some come and some go.
+  now.may_grow = absl::AbsDuration(SystemClock().Wall() - now.changed) < kQuiet;
+  const bool same = now.writes == counted_.writes && now.changed == counted_.changed && !counted_.may_grow;
+  if (same) return counted_.bytes;
+  SELVAGE_ASSIGN_OR_RETURN(now.bytes, CountFileBytes());
+  counted_ = now;
+  return now.bytes;
+}
+
+absl::StatusOr<uint64_t> RocksDbStore::CountFileBytes() const {
   uint64_t bytes = 0;
   std::error_code error;
   for (std::filesystem::directory_iterator it(options_.path, error), end; !error && it != end;

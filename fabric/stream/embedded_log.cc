@@ -170,10 +170,12 @@ class AppendTask : public CommitTask {
   LogState after_;
 };
 
-EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin,
-                         LogState state, std::optional<Offset> acknowledged, bool superseded)
+EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogChanges& changes, LogNumber number,
+                         LogOrigin origin, LogState state, std::optional<Offset> acknowledged,
+                         bool superseded)
     : env_(env),
       ages_(ages),
+      changes_(changes),
       number_(number),
       origin_(std::move(origin)),
       staged_(state),
@@ -330,8 +332,11 @@ void EmbeddedLog::StageDocument(WriteBatch& batch) {
 }
 
 void EmbeddedLog::Publish(const LogState& state) {
-  absl::MutexLock lock(&mutex_);
-  published_ = state;
+  {
+    absl::MutexLock lock(&mutex_);
+    published_ = state;
+  }
+  changes_.Note(number_);
 }
 
 void EmbeddedLog::NotifyWatchers() {
@@ -345,17 +350,21 @@ std::optional<Offset> EmbeddedLog::acknowledged() const {
 }
 
 void EmbeddedLog::SetAcknowledged(Offset offset) {
+  {
+    absl::MutexLock lock(&mutex_);
+    acknowledged_ = offset;
+  }
+  changes_.Note(number_);
+}
+
+bool EmbeddedLog::AcknowledgedChanged() const {
   absl::MutexLock lock(&mutex_);
-  acknowledged_ = offset;
+  // The document of a held log stays as it was found, and that of a deleted one must not come back.
+  return held_.ok() && acknowledged_ != acknowledged_stored_;
 }
 
 void EmbeddedLog::StageAcknowledged(WriteBatch& batch) {
-  {
-    absl::MutexLock lock(&mutex_);
-    // The document of a held log stays as it was found, and that of a deleted one must not come back.
-    if (!held_.ok() || acknowledged_ == acknowledged_stored_) return;
-  }
-  StageDocument(batch);
+  if (AcknowledgedChanged()) StageDocument(batch);
 }
 
 int EmbeddedLog::Watch(std::function<void()> advanced) {
@@ -370,8 +379,11 @@ void EmbeddedLog::Unwatch(int handle) {
 }
 
 void EmbeddedLog::Hold(absl::Status why) {
-  absl::MutexLock lock(&mutex_);
-  if (!closed_) held_ = std::move(why);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!closed_) held_ = std::move(why);
+  }
+  changes_.Note(number_);
 }
 
 void EmbeddedLog::Close(absl::Status why) {
@@ -506,11 +518,12 @@ absl::Status EmbeddedLog::AcceptLoss(std::optional<Offset> lost_to) {
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
-        Publish(after);
         {
           absl::MutexLock lock(&mutex_);
+          published_ = after;
           if (!closed_) held_ = absl::OkStatus();
         }
+        changes_.Note(number_);
         NotifyWatchers();
       });
 }

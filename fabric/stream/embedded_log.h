@@ -18,6 +18,7 @@
 #include "fabric/stream/compactor.h"
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/fence_table.h"
+#include "fabric/stream/log_changes.h"
 #include "fabric/stream/log_damage.h"
 #include "fabric/stream/log_store.h"
 #include "fabric/stream/producer_table.h"
@@ -55,9 +56,9 @@ struct CompactionState {
 /// callback that runs on its thread. Lock order: trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
  public:
-  /// `ages` must outlive the log.
-  EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin, LogState state,
-              std::optional<Offset> acknowledged, bool superseded);
+  /// `ages` and `changes` must outlive the log.
+  EmbeddedLog(LogEnvironment env, AgeClock& ages, LogChanges& changes, LogNumber number, LogOrigin origin,
+              LogState state, std::optional<Offset> acknowledged, bool superseded);
 
   LogNumber number() const override { return number_; }
   const LogOrigin& origin() const override { return origin_; }
@@ -68,10 +69,14 @@ class EmbeddedLog : public Log {
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
   absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;
   absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
-  absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) override;
+  using Log::FirstRecordAtOrAfter;
+  absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(
+      int64_t timestamp_ms, const std::function<bool()>& cancelled) override;
   absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) override;
   absl::Status DeleteRecords(Offset to) override;
   absl::StatusOr<std::optional<Entry>> Search(const std::function<bool(const Entry&)>& wanted) override;
+  /// The same, with few reads where the entry is near the start.
+  absl::StatusOr<std::optional<Entry>> SearchNearStart(const std::function<bool(const Entry&)>& wanted);
   std::optional<Offset> acknowledged() const override;
   void SetAcknowledged(Offset offset) override;
   int Watch(std::function<void()> advanced) override;
@@ -80,6 +85,7 @@ class EmbeddedLog : public Log {
   /// The ranges that readers found damaged and that are not whole again, by offset. What nobody read since
   /// the start is not known.
   std::vector<LogDamage> damages() const;
+  bool has_damage() const;
   /// Reads at `offset` again: the damaged range that contains it, if it still is one.
   absl::StatusOr<std::optional<LogDamage>> FindDamage(Offset offset);
   /// Puts a gap (GapReason::kCorrupt) in place of the damaged range that contains `offset`; readers go on
@@ -128,6 +134,8 @@ class EmbeddedLog : public Log {
 
   /// Forgets the idempotent producers that wrote last before `before_ms` (by the age clock).
   absl::Status ForgetIdleProducers(int64_t before_ms);
+  /// No producer wrote last before this (by the age clock); INT64_MAX without producers.
+  int64_t idlest_producer_ms() const { return producers_.idlest_ms(); }
 
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
@@ -145,6 +153,8 @@ class EmbeddedLog : public Log {
   void set_superseded(bool superseded);
   /// Writes the document if what it says of acknowledgements changed since. Part of `batch`.
   void StageAcknowledged(WriteBatch& batch);
+  /// Whether it would write anything.
+  bool AcknowledgedChanged() const;
   /// Gives the log a new identity from `from` on; see EmbeddedLogStore::BranchAll. The state to publish
   /// afterwards.
   LogState StageBranch(WriteBatch& batch, LogId id, const LogPosition& from);
@@ -179,6 +189,8 @@ class EmbeddedLog : public Log {
   /// Changes the staged state in the committer's queue and publishes it after the sync.
   absl::Status ChangeState(const std::function<absl::Status(LogState&)>& change);
 
+  absl::StatusOr<std::optional<Entry>> SearchFrom(bool near_start,
+                                                  const std::function<bool(const Entry&)>& wanted);
   std::unique_ptr<Cursor> NewCursor() const;
   /// The entry that contains `offset`, which is in [start, end), or the damage that does; it is remembered.
   /// Error: "offset_out_of_range" when it was trimmed meanwhile.
@@ -205,6 +217,7 @@ class EmbeddedLog : public Log {
 
   const LogEnvironment env_;
   AgeClock& ages_;
+  LogChanges& changes_;
   const LogNumber number_;
   const LogOrigin origin_;
   std::function<bool(EmbeddedLog&, size_t)> make_room_;

@@ -238,8 +238,8 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   std::optional<Offset> acknowledged;
   if (document.acked() >= 0) acknowledged = Offset(document.acked());
   absl::MutexLock lock(&mutex_);
-  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, ages_, number, origin, std::move(state),
-                                                       acknowledged, document.superseded()));
+  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(
+      env_, ages_, log_changes_, number, origin, std::move(state), acknowledged, document.superseded()));
   log->LoadCompaction(document.compaction());
   if (!problem.ok()) {
     // Whoever comes again after the operator's word is served.
@@ -256,6 +256,8 @@ EmbeddedLog* EmbeddedLogStore::Add(std::unique_ptr<EmbeddedLog> log) {
   EmbeddedLog* added = log.get();
   added->set_make_room(make_room_);
   logs_.push_back(std::move(log));
+  by_number_.emplace(added->number(), added);
+  log_changes_.Note(added->number());
   if (!added->superseded()) {
     current_[added->origin()] = added;
     ++changes_;
@@ -274,8 +276,8 @@ std::unique_ptr<EmbeddedLog> EmbeddedLogStore::NewLog(const CreateLog& create) {
     absl::MutexLock lock(&mutex_);
     number = next_number_++;
   }
-  return std::make_unique<EmbeddedLog>(env_, ages_, LogNumber(number), create.origin, state, std::nullopt,
-                                       false);
+  return std::make_unique<EmbeddedLog>(env_, ages_, log_changes_, LogNumber(number), create.origin, state,
+                                       std::nullopt, false);
 }
 
 void EmbeddedLogStore::StageNextNumber(WriteBatch& batch, const EmbeddedLog& newest) {
@@ -334,6 +336,20 @@ std::vector<EmbeddedLog*> EmbeddedLogStore::Logs() {
   return logs;
 }
 
+EmbeddedLog* EmbeddedLogStore::FindNumber(LogNumber number) {
+  absl::MutexLock lock(&mutex_);
+  auto it = by_number_.find(number);
+  return it == by_number_.end() ? nullptr : it->second;
+}
+
+std::vector<EmbeddedLog*> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
+  std::vector<EmbeddedLog*> logs;
+  for (LogNumber number : log_changes_.Since(seen)) {
+    if (EmbeddedLog* log = FindNumber(number); log != nullptr) logs.push_back(log);
+  }
+  return logs;
+}
+
 std::vector<Log*> EmbeddedLogStore::All() {
   std::vector<EmbeddedLog*> logs = Logs();
   return std::vector<Log*>(logs.begin(), logs.end());
@@ -366,6 +382,8 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
   for (auto& log : logs_) {
     if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
     env_.cache.Forget(log->number());
+    by_number_.erase(log->number());
+    log_changes_.Forget(log->number());
     auto it = current_.find(log->origin());
     if (it != current_.end() && it->second == log.get()) current_.erase(it);
     ++changes_;
@@ -392,17 +410,19 @@ absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
   return losses;
 }
 
-std::map<LogNumber, Offset> EmbeddedLogStore::Ends() {
-  std::map<LogNumber, Offset> ends;
-  for (EmbeddedLog* log : Logs()) ends[log->number()] = log->state().end;
-  return ends;
-}
-
 absl::Status EmbeddedLogStore::FlushAcknowledged() {
-  return Commit(env_.committer, [&](WriteBatch& batch) {
-    for (EmbeddedLog* log : Logs()) log->StageAcknowledged(batch);
-    return absl::OkStatus();
-  });
+  absl::MutexLock lock(&flush_mutex_);
+  uint64_t seen = flushed_;
+  std::vector<EmbeddedLog*> logs = ChangedSince(seen);
+  std::erase_if(logs, [](EmbeddedLog* log) { return !log->AcknowledgedChanged(); });
+  if (!logs.empty()) {
+    SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
+      for (EmbeddedLog* log : logs) log->StageAcknowledged(batch);
+      return absl::OkStatus();
+    }));
+  }
+  flushed_ = seen;
+  return absl::OkStatus();
 }
 
 absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,

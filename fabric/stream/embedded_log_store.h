@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "fabric/stream/embedded_log.h"
+#include "fabric/stream/log_changes.h"
 #include "fabric/stream/log_store.h"
 
 namespace selvage {
@@ -60,10 +62,13 @@ class EmbeddedLogStore : public LogStore {
   absl::StatusOr<std::vector<LostRange>> Losses() override;
 
   std::vector<EmbeddedLog*> Logs();
+  /// The log with that number, also a superseded one, or null.
+  EmbeddedLog* FindNumber(LogNumber number);
+  /// The logs that changed since the call that left `seen`, all of them for 0; see LogChanges. Moves `seen`
+  /// on.
+  std::vector<EmbeddedLog*> ChangedSince(uint64_t& seen);
   /// Grows whenever Find may find another log, or none, for some origin.
   uint64_t changes() const { return changes_; }
-  /// The synced end of every log: what to write as acknowledged ends.
-  std::map<LogNumber, Offset> Ends();
   /// Stores what peers acknowledged since the last call.
   absl::Status FlushAcknowledged();
   /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
@@ -100,6 +105,7 @@ class EmbeddedLogStore : public LogStore {
 
   const LogEnvironment env_;
   AgeClock ages_;
+  LogChanges log_changes_;
   std::function<bool(EmbeddedLog&, size_t)> make_room_;
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_
   absl::Mutex mutex_;
@@ -108,8 +114,11 @@ class EmbeddedLogStore : public LogStore {
       ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
   std::vector<DeletedLog> to_reclaim_ ABSL_GUARDED_BY(mutex_);
   std::map<LogOrigin, EmbeddedLog*> current_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<LogNumber, EmbeddedLog*> by_number_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> changes_{0};  // of current_
   uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  absl::Mutex flush_mutex_;                             // one FlushAcknowledged at a time
+  uint64_t flushed_ ABSL_GUARDED_BY(flush_mutex_) = 0;  // changes of which the acknowledgements are stored
 };
 
 }  // namespace selvage

@@ -132,8 +132,13 @@ class Log {
   virtual absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) = 0;
 
   /// The first record that readers may ask for with a timestamp of at least `timestamp_ms`; nothing when no
-  /// record has. Error: "corrupt_entry" when it may lie in what is damaged.
-  virtual absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) = 0;
+  /// record has. Where a late timestamp was trimmed away it reads on through the log: `cancelled` is asked
+  /// now and then. Errors: "corrupt_entry" when it may lie in what is damaged; kCancelled.
+  virtual absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(
+      int64_t timestamp_ms, const std::function<bool()>& cancelled) = 0;
+  absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) {
+    return FirstRecordAtOrAfter(timestamp_ms, [] { return false; });
+  }
 
   /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays
   /// accounted for as a gap with `reason`; without it nothing is left behind. Raises `start` only.

@@ -13,6 +13,7 @@
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
+#include "fabric/telemetry/log_limit.h"
 #include "fabric/transport/client_stream.h"
 #include "fabric/transport/codec.h"
 #include "fabric/transport/dial_error.h"
@@ -111,6 +112,7 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
 
   bool stopping_ = false;
+  LogLimit dial_log_;
   bool gave_up_ = false;  // on the address being dialled
   size_t next_address_ = 0;
   int failed_rounds_ = 0;
@@ -221,7 +223,11 @@ void LinkClient::Impl::Note(const absl::Status& error) {
     state_.connected = false;
     state_.last_error = error;
   }
-  if (news && !stopping_) LogWarning("no link", {{"address", dialled_}, {"error", error}});
+  if (!news || stopping_) return;
+  // Two addresses that fail in different ways are news each time.
+  if (const auto unsaid = dial_log_.Admit(clock_.Monotonic())) {
+    LogWarning("no link", {{"address", dialled_}, {"error", error}, {"unsaid", *unsaid}});
+  }
 }
 
 absl::Duration LinkClient::Impl::Jittered() {

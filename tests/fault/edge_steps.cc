@@ -304,7 +304,7 @@ absl::Status EdgeLife::Maintain() {
   SELVAGE_RETURN_IF_ERROR(CheckAll());
   if (!usable()) return absl::OkStatus();
   for (auto& [number, log] : logs_) log.AcknowledgementStored();
-  acked_ends_ = state_->EndsToRecord(acked_ends_);
+  RecordEnds();
   return absl::OkStatus();
 }
 

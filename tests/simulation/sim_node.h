@@ -8,6 +8,7 @@
 
 #include "fabric/control/node_state.h"
 #include "fabric/kafka/group_service/group_service.h"
+#include "fabric/stream/synced_ends.h"
 #include "selvage/v1/link.pb.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/limits.h"
@@ -91,7 +92,7 @@ class SimNode {
   std::unique_ptr<test::SeededRandom> random_;
   std::unique_ptr<NodeState> state_;
   std::unique_ptr<kafka::GroupService> groups_;
-  std::map<LogNumber, Offset> written_ends_;
+  std::unique_ptr<SyncedEnds> ends_;  // of this life
   Shadow shadow_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
   std::set<EmbeddedLog*> watched_;

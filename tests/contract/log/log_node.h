@@ -17,6 +17,7 @@
 #include "fabric/storage/committer.h"
 #include "fabric/stream/embedded_log_store.h"
 #include "fabric/stream/record_batch.h"
+#include "fabric/stream/synced_ends.h"
 
 namespace selvage {
 
@@ -63,6 +64,13 @@ inline LogId IdOf(int n) {
   std::string bytes(16, '\x11');
   bytes[15] = static_cast<char>(n);
   return *LogId::FromBytes(bytes);
+}
+
+/// What would be written as acknowledged ends.
+inline std::map<LogNumber, Offset> EndsOf(EmbeddedLogStore& logs) {
+  SyncedEnds ends(logs, {});
+  ends.Update();
+  return ends.ends();
 }
 
 template <class T>

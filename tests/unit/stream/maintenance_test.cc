@@ -1,6 +1,8 @@
 #include "fabric/stream/maintenance.h"
 
+#include "fabric/base/endian.h"
 #include "fabric/storage/memory_store.h"
+#include "fabric/stream/produce_check.h"
 #include "tests/contract/log/log_node.h"
 
 namespace selvage {
@@ -38,17 +40,21 @@ class ReclaimingStore : public MemoryStore {
     return lazy_ ? largest_ : *MemoryStore::FileBytes();
   }
   absl::Status Write(WriteBatch& batch, bool sync) override {
+    ++writes;
     absl::Status written = MemoryStore::Write(batch, sync);
     (void)FileBytes();
     return written;
   }
 
   std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override {
+    ++scans;
     if (from == unreadable) return std::make_unique<FailingCursor>();
     return MemoryStore::Scan(family, from, to);
   }
 
   std::vector<std::pair<std::string, std::string>> ranges;
+  int scans = 0;
+  int writes = 0;
   std::string unreadable;  // where the range begins of which scans fail
 
  private:
@@ -107,6 +113,80 @@ TEST_F(MaintenanceTest, AgeCountsFromStorageThroughClockJumps) {
   clock_.Advance(absl::Hours(4));
   EXPECT_EQ(ShapeAfterRun(log), "") << "and keeps nothing for ever";
   EXPECT_EQ(log.state().end, Offset(6));
+}
+
+TEST_F(MaintenanceTest, LogsOfWhichNothingIsDueAreNotRead) {
+  std::vector<EmbeddedLog*> logs;
+  for (int i = 0; i < 20; ++i) {
+    logs.push_back(&Stream(
+        "s" + std::to_string(i),
+        [](auto& s) {
+          s.set_retention_ms(3'600'000);
+          s.set_retention_bytes(10'000);
+          s.set_keep_after_ack(true);
+          s.set_cleanup(v1::CLEANUP_DELETE);
+        },
+        i % 2 == 0 ? v1::UP : v1::LOCAL));
+    Append(*logs.back(), 1);
+    logs.back()->SetAcknowledged(Offset(1));
+  }
+  clock_.Advance(absl::Minutes(30));
+  for (EmbeddedLog* log : logs) Append(*log, 1);
+  const auto run = [&] {
+    ASSERT_TRUE(maintenance_.RunOnce().ok());
+    ASSERT_TRUE(maintenance_.Compact().ok());
+    ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+  };
+  run();
+  store_.scans = store_.writes = 0;
+  for (int i = 0; i < 20; ++i) {
+    clock_.Advance(absl::Minutes(1));
+    run();
+  }
+  EXPECT_EQ(store_.scans, 0);
+  EXPECT_EQ(store_.writes, 0);
+  clock_.Advance(absl::Minutes(10) + absl::Seconds(1));
+  run();
+  for (EmbeddedLog* log : logs) EXPECT_EQ(log->state().start, Offset(1)) << "what is due is not forgotten";
+  clock_.Advance(absl::Minutes(30));
+  run();
+  for (size_t i = 0; i < logs.size(); ++i) {
+    EXPECT_EQ(logs[i]->state().start, Offset(i % 2 == 0 ? 1 : 2)) << "what was not acknowledged stays";
+  }
+  store_.scans = 0;
+  run();
+  run();
+  EXPECT_EQ(store_.scans, 0) << "and is not looked at each time";
+  logs[0]->SetAcknowledged(Offset(2));
+  run();
+  EXPECT_EQ(logs[0]->state().start, Offset(2));
+}
+
+TEST_F(MaintenanceTest, ChangedSettingsCountForLogsThatNobodyTouches) {
+  EmbeddedLog& log = Stream(
+      "s", [](auto& s) { s.set_retention_ms(0); }, v1::LOCAL);
+  Append(log, 1);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(ShapeAfterRun(log), "[0,1)batch");
+  v1::StreamDefinition definition = *catalog_.Find("s");
+  definition.mutable_settings()->set_retention_ms(60'000);
+  ASSERT_TRUE(catalog_.Put(definition).ok());
+  EXPECT_EQ(ShapeAfterRun(log), "");
+}
+
+TEST_F(MaintenanceTest, IdleProducersAreForgottenWhenTheirDayIsOver) {
+  EmbeddedLog& log = Stream(
+      "s", [](auto&) {}, v1::LOCAL);
+  std::string batch = ProducedBatch();
+  StoreBig<int64_t>(batch.data() + 43, 7);  // the producer
+  StoreBig<int16_t>(batch.data() + 51, 0);  // its epoch
+  StoreBig<int32_t>(batch.data() + 53, 0);  // its sequence
+  ASSERT_TRUE(node_.Append(log, batch).ok());
+  ASSERT_TRUE(maintenance_.RunOnce().ok());
+  EXPECT_NE(log.idlest_producer_ms(), INT64_MAX);
+  clock_.Advance(kProducerIdleMax + absl::Seconds(1));
+  ASSERT_TRUE(maintenance_.RunOnce().ok());
+  EXPECT_EQ(log.idlest_producer_ms(), INT64_MAX);
 }
 
 TEST_F(MaintenanceTest, OnlyStreamsThatSaySoAreCompacted) {

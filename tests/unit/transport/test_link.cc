@@ -156,7 +156,7 @@ TestCore::TestCore(LinkWorld& world, LinkServer::HandlerFactory factory, LinkSer
     : links_(std::move(options), world.executor(), SystemClock(), std::move(factory)) {
   auto server = GrpcServer::Start(
       {"127.0.0.1:" + std::to_string(port), ServerCredentials(world.Certificate(Role::kCore, "main"))},
-      {&links_.service()});
+      world.executor(), {&links_.service()});
   SELVAGE_CHECK(server.ok());
   server_ = *std::move(server);
 }

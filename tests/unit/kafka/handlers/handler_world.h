@@ -91,7 +91,7 @@ class HandlerWorld {
   std::unique_ptr<FetchSessions> fetch_sessions_;
   std::unique_ptr<GroupService> groups_;
   std::unique_ptr<ProducerIds> producer_ids_;
-  std::unique_ptr<boost::asio::thread_pool> blocking_;
+  std::unique_ptr<LazyThreads> blocking_;
   std::unique_ptr<Context> context_;
   std::unique_ptr<boost::asio::thread_pool> pool_;
 };
