@@ -331,7 +331,8 @@ void RocksDbStore::CancelReclaim() {
 
 absl::StatusOr<uint64_t> RocksDbStore::FileBytes() {
   absl::MutexLock lock(&count_mutex_);
-  Counted now{.writes = writes_};
+  Counted now;
+  now.writes = writes_;
   struct stat directory;
   if (::stat(options_.path.c_str(), &directory) == 0) now.changed = absl::TimeFromTimespec(directory.st_mtim);
   // A flush or a compaction under way makes its files grow; at its end some come and some go.
