@@ -47,7 +47,7 @@ TEST(CompressionHabitTest, OneThatShrinksBringsTheHabitBack) {
   // And it is given up as slowly as at first.
   habit.WorthATry(kEntry, kFast);
   habit.Tried(false);
-  EXPECT_GE(Tries(habit, 13, false), 2);
+  EXPECT_EQ(Tries(habit, 14, false), 2);
 }
 
 TEST(CompressionHabitTest, OnASlowLinkEachIsTried) {
