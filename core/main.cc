@@ -3,7 +3,8 @@
 #include "fabric/base/error.h"
 #include "fabric/control/daemon_main.h"
 
-/// For jemalloc, which reads it before main. A core has memory and threads enough for its usual number of arenas.
+/// For jemalloc, which reads it before main. A core has memory and threads enough for its usual number of
+/// arenas.
 extern "C" const char* malloc_conf;
 const char* malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
 

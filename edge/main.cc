@@ -3,8 +3,9 @@
 #include "fabric/base/error.h"
 #include "fabric/control/daemon_main.h"
 
-/// For jemalloc, which reads it before main: one arena, small caches for threads, and what was freed goes back to the system
-/// within half a second, so that resident memory follows what is in use (docs/benchmarks.md has what else was tried).
+/// For jemalloc, which reads it before main: one arena, small caches for threads, and what was freed goes
+/// back to the system within half a second, so that resident memory follows what is in use
+/// (docs/benchmarks.md has what else was tried).
 extern "C" const char* malloc_conf;
 const char* malloc_conf =
     "narenas:1,background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0,"

@@ -11,7 +11,8 @@
 namespace selvage {
 
 int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
-  // Debian builds Abseil with its search for deadlocks, which keeps a graph of all mutexes under one lock. Tests have it on.
+  // Debian builds Abseil with its search for deadlocks, which keeps a graph of all mutexes under one lock.
+  // Tests have it on.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   CLI::App app{VersionLine(program.name)};

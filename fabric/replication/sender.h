@@ -67,8 +67,8 @@ class Sender {
   size_t EntryBytes(size_t read_ahead, absl::Duration now);
   /// At most this much remains to be sent of the entry that is next. EntryBytes returned more than 0 before.
   size_t EntryRest() const;
-  /// The next fragment, at most `max_bytes` of payload. EntryBytes returned more than 0 before. An entry that begins with
-  /// it is compressed on these terms, if that seems worth it.
+  /// The next fragment, at most `max_bytes` of payload. EntryBytes returned more than 0 before. An entry that
+  /// begins with it is compressed on these terms, if that seems worth it.
   Message NextFragment(size_t max_bytes, const CompressionTerms& terms = {});
 
  private:

@@ -10,12 +10,14 @@
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 
+namespace selvage::internal {
 namespace {
 
 // Of this thread: a count that all threads share would cost more than the checksum of a short key.
-thread_local uint64_t calls = 0;
+thread_local uint64_t checksums_computed = 0;
 
 }  // namespace
+}  // namespace selvage::internal
 
 namespace rocksdb::crc32c {
 
@@ -23,7 +25,7 @@ namespace rocksdb::crc32c {
 // it as well.
 __attribute__((weak, visibility("default"))) uint32_t Extend(uint32_t init_crc, const char* data, size_t n);
 uint32_t Extend(uint32_t init_crc, const char* data, size_t n) {
-  ++calls;
+  ++selvage::internal::checksums_computed;
   return selvage::ExtendCrc32c(init_crc, {data, n});
 }
 
@@ -73,7 +75,7 @@ absl::StatusOr<EngineChecksum> CheckEngineChecksum(const EngineCrc32c& engine) {
                          {std::string(32, '\xff'), 0x62a8ab43u},
                          {std::string(4096, 'a'), 0x26c74ca2u},
                          {std::string(100'003, '\x5a'), 0x0ae53b5cu}};
-  const uint64_t before = calls;
+  const uint64_t before = checksums_computed;
   for (const auto& [bytes, crc] : known) {
     SELVAGE_ASSIGN_OR_RETURN(const uint32_t answer, engine(bytes));
     if (answer != crc) {
@@ -83,7 +85,7 @@ absl::StatusOr<EngineChecksum> CheckEngineChecksum(const EngineCrc32c& engine) {
                        "no store can be trusted to this machine: check its processor and its memory");
     }
   }
-  return calls != before && Crc32cIsTrusted() ? EngineChecksum::kOurs : EngineChecksum::kSlow;
+  return checksums_computed != before && Crc32cIsTrusted() ? EngineChecksum::kOurs : EngineChecksum::kSlow;
 }
 
 }  // namespace selvage::internal

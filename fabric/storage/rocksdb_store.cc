@@ -209,7 +209,8 @@ absl::Status CheckChecksum() {
   static const absl::StatusOr<internal::EngineChecksum> checked = [] {
     auto found = internal::CheckEngineChecksum();
     if (found.ok() && *found == internal::EngineChecksum::kSlow) {
-      LogWarning("the storage engine computes its checksums by table: it works, but takes more processor time");
+      LogWarning(
+          "the storage engine computes its checksums by table: it works, but takes more processor time");
     }
     return found;
   }();
