@@ -140,7 +140,9 @@ struct Metrics::State {
 
 Metrics::Metrics(std::string_view program) : state_(std::make_unique<State>()) {
   AddGauge("selvage_build_info", "1; the labels say what runs.",
-           {{"program", std::string(program)}, {"version", std::string(Version())}, {"allocator", AllocatorInForce()}})
+           {{"program", std::string(program)},
+            {"version", std::string(Version())},
+            {"allocator", AllocatorInForce()}})
       .Set(1);
 }
 
