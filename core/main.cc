@@ -3,6 +3,11 @@
 #include "fabric/base/error.h"
 #include "fabric/control/daemon_main.h"
 
+/// For jemalloc, which reads it before main. A core has memory and threads enough for its usual number of
+/// arenas.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 int main(int argc, char** argv) {
   bool restored = false;
   selvage::DaemonProgram program;

@@ -3,6 +3,14 @@
 #include "fabric/base/error.h"
 #include "fabric/control/daemon_main.h"
 
+/// For jemalloc, which reads it before main: one arena, small caches for threads, and what was freed goes
+/// back to the system within half a second, so that resident memory follows what is in use
+/// (docs/benchmarks.md has what else was tried).
+extern "C" const char* malloc_conf;
+const char* malloc_conf =
+    "narenas:1,background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0,"
+    "lg_tcache_nslots_mul:-2,tcache_nslots_small_min:2,lg_tcache_max:12";
+
 int main(int argc, char** argv) {
   selvage::DaemonProgram program;
   program.name = "selvage-edge";

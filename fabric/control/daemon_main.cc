@@ -1,10 +1,9 @@
 #include "fabric/control/daemon_main.h"
 
-#include <malloc.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "absl/synchronization/mutex.h"
 #include "fabric/base/error.h"
 #include "fabric/process/terminate.h"
 #include "fabric/telemetry/build_info.h"
@@ -13,11 +12,9 @@
 namespace selvage {
 
 int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
-  // Few arenas, and large blocks straight from the system and back to it: resident memory follows what is in
-  // use.
-  mallopt(M_ARENA_MAX, 2);
-  mallopt(M_MMAP_THRESHOLD, 128 << 10);
-  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  // Debian builds Abseil with its search for deadlocks, which keeps a graph of all mutexes under one lock.
+  // Tests have it on.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   CLI::App app{VersionLine(program.name)};
   std::string config;

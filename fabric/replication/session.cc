@@ -501,7 +501,7 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
   if (begins && credit_.Begin(flow, entry_bytes)) {
     for (Scheduler::Candidate& c : candidates_) c.ready = true;
   }
-  Message fragment = sender.NextFragment(std::min(size, budget));
+  Message fragment = sender.NextFragment(std::min(size, budget), {compression_.level(), pacer_.rate()});
   size_t sent = fragment.payload.size();
   pacer_.Sent(sent, now);
   scheduler_.Sent(candidate, sent);
@@ -516,17 +516,31 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
 }
 
 void Session::QueueData(absl::Duration now, size_t budget, Ready& ready) {
-  if (!sending_ || !pacer_.window_open(highest_priority_ > lowest_priority_)) return;
-  CollectCandidates();
+  if (!sending_) return;
   size_t queued = 0;
+  const DataEnd end = SendFragments(now, budget, ready, queued);
+  // What was sent took its time after `now`; the next look at what there is to send tells how long.
+  if (queued > 0) {
+    compression_.Working(now);
+  } else if (end == DataEnd::kLinkFull) {
+    compression_.Waiting(now);
+  } else {
+    compression_.Idle(now);
+  }
+}
+
+Session::DataEnd Session::SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued) {
+  if (!pacer_.window_open(highest_priority_ > lowest_priority_)) return DataEnd::kLinkFull;
+  CollectCandidates();
   while (auto turn = scheduler_.Pick(candidates_)) {
     if (queued >= budget) {
       ready.more = true;
-      return;
+      return DataEnd::kLinkFull;
     }
-    if (!SendFragment(*turn, now, budget, ready, queued)) return;
+    if (!SendFragment(*turn, now, budget, ready, queued)) return DataEnd::kLinkFull;
   }
   pacer_.Idle();
+  return DataEnd::kAllSent;
 }
 
 Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {

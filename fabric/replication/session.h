@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fabric/replication/flow.h"
+#include "fabric/replication/link_compression.h"
 #include "fabric/replication/message.h"
 #include "fabric/replication/pacer.h"
 #include "fabric/replication/receiver.h"
@@ -158,6 +159,8 @@ class Session {
   void NotePriority(const Sender& sender);
   void RefreshSettings(absl::Duration now);
   void QueueData(absl::Duration now, size_t budget, Ready& ready);
+  enum class DataEnd { kAllSent, kLinkFull };
+  DataEnd SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued);
   void CollectCandidates();
   void DropCandidate(size_t index);
   bool SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
@@ -186,6 +189,7 @@ class Session {
   uint32_t lowest_priority_ = Scheduler::kPriorities;  // likewise; above it frames are urgent
   Scheduler scheduler_;
   Pacer pacer_;
+  CompressionEffort compression_;
   std::vector<Scheduler::Candidate> candidates_;  // flows that have something to send; kept for its memory
   std::vector<Sender*> candidate_senders_;        // of the same index
   SendCredit credit_;

@@ -19,8 +19,10 @@
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/blob_collector.h"
+#include "fabric/storage/engine_checksum.h"
 #include "fabric/storage/rocksdb_internal.h"
 #include "fabric/storage/rocksdb_options.h"
+#include "fabric/telemetry/log.h"
 
 namespace selvage {
 
@@ -206,6 +208,19 @@ absl::Status OpenError(const rocksdb::Status& status, const std::filesystem::pat
   return Annotate(ToError(status, "opening"), fmt::format("the store in {}", path.string()));
 }
 
+/// Nothing may be written with a checksum that others would find wrong; a slow one is only worth a word.
+absl::Status CheckChecksum() {
+  static const absl::StatusOr<internal::EngineChecksum> checked = [] {
+    auto found = internal::CheckEngineChecksum();
+    if (found.ok() && *found == internal::EngineChecksum::kSlow) {
+      LogWarning(
+          "the storage engine computes its checksums by table: it works, but takes more processor time");
+    }
+    return found;
+  }();
+  return checked.status();
+}
+
 }  // namespace
 
 RocksDbStore::RocksDbStore(RocksDbOptions options)
@@ -224,6 +239,7 @@ absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(RocksDbOptions 
 }
 
 absl::Status RocksDbStore::OpenDatabase() {
+  SELVAGE_RETURN_IF_ERROR(CheckChecksum());
   const std::filesystem::path& path = options_.path;
   rocksdb::DBOptions db_options = internal::MakeDbOptions(options_);
   db_options.env = &env();

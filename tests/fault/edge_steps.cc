@@ -5,6 +5,7 @@
 #include <iterator>
 #include <span>
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/replication/message.h"

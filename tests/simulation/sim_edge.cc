@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "edge/uplink.h"
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/record_batch.h"

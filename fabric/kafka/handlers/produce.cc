@@ -140,7 +140,9 @@ Awaitable<absl::StatusOr<Reply>> Serve(Context& context, Call& call, Reader& bod
   co_await Produce(context, call, *request, outcome);
   call.NextMayBegin();
   const int16_t acks = request->acks;
-  *request = ProduceRequest();  // the batches are in the queue
+  // The batches are in the queue: until they are durable one copy of them is enough.
+  *request = ProduceRequest();
+  body = Reader(Bytes());
   outcome->Finish();
   while (outcome->under_way > 0) co_await outcome->all_done->Wait();
   if (acks == 0) {

@@ -1,4 +1,5 @@
 // Idempotent producers: what they send again is not appended again, whatever happened in between.
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/stream/maintenance.h"
 #include "fabric/stream/meta_keys.h"
