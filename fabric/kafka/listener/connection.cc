@@ -243,6 +243,12 @@ Awaitable<void> Connection::Handle(std::shared_ptr<Slot> slot, Bytes frame) {
     (void)DecodeRequestHeader(reader);
     slot->reply = co_await slot->api->serve(shared_.context, slot->call, reader);
   }
+  // What was under way may be stored or not, and no error says so to every client: most give the records up.
+  // A connection that ends does, and they come again when the node is back.
+  if (shared_.context.node.committer().failed()) {
+    slot->reply = MakeError(absl::StatusCode::kUnavailable, "store_failed",
+                            "the store failed and the node stops", "", Retry::kYes);
+  }
   slot->done = true;
   slot->Release();
   slot->call.NextMayBegin();
