@@ -149,7 +149,8 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
     // The committer must not be kept by what gRPC does to answer.
     pool_.Continue([done, outcome = appended.status()] { done(outcome); });
   };
-  if (absl::Status queued = (*log)->Append(request.batch(), std::move(finish)); !queued.ok()) done(queued);
+  if (absl::Status queued = (*log)->Append(std::string(request.batch()), std::move(finish)); !queued.ok())
+    done(queued);
 }
 
 grpc::ServerUnaryReactor* AdminService::Produce(grpc::CallbackServerContext* context,

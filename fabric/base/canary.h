@@ -22,6 +22,7 @@ enum class Canary {
   kAcceptSupersededBoot,   ///< a process that was superseded may link again
   kSkipOpenCheck,          ///< a store that recovered less than it acknowledged is served
   kForgetProducers,        ///< what was known of idempotent producers is not read at a start
+  kBeginAnywhere,          ///< an idempotent producer that is not known may begin with any sequence
   // Found by the simulator, and planted again.
   kForkWithoutWaiting,  ///< new logs begin while entries are under way in the old ones
   kForgetFormerStores,  ///< a store that was replaced before is taken for one never seen

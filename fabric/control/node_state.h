@@ -96,9 +96,9 @@ class NodeState {
   Random& random_;
   StoreId store_id_;
   const BootId boot_id_;
+  DiskBudget budget_;  // before the committer: what waits there has a charge
   Committer committer_;
   TailCache cache_;
-  DiskBudget budget_;
   FenceTable fences_;
   EmbeddedLogStore logs_;
   StreamCatalog catalog_;

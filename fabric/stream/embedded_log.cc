@@ -23,7 +23,7 @@ std::string ToString(const LogOrigin& origin) {
 class AppendTask : public CommitTask {
  public:
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, ProduceDone done)
-      : log_(log), size_(body.size() + kOverhead), body_(std::move(body)), done_(std::move(done)) {
+      : log_(log), size_(SizeOf(body)), body_(std::move(body)), done_(std::move(done)) {
     entry_.kind = kind;
   }
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
@@ -37,12 +37,15 @@ class AppendTask : public CommitTask {
     entry_.from = from;
     entry_.to = to;
   }
+  /// What the body was admitted to the disk by.
+  void Charge(DiskCharge charge) { charge_ = std::move(charge); }
   /// A gap from wherever the end is when it is staged.
   void AsTailGap(Offset to, GapReason reason) {
     tail_gap_to_ = to;
     reason_ = reason;
   }
 
+  static size_t SizeOf(const std::string& body) { return body.size() + kOverhead; }
   size_t ByteSize() const override { return size_; }
 
   absl::Status Stage(WriteBatch& batch) override {
@@ -79,6 +82,12 @@ class AppendTask : public CommitTask {
   }
 
   void Finish(const absl::Status& status) override {
+    // Before anybody hears of it.
+    if (status.ok() && !appended_.duplicate) {
+      charge_.Written();
+    } else {
+      charge_.GiveBack();
+    }
     if (!status.ok()) {
       done_(status);
       return;
@@ -120,6 +129,11 @@ class AppendTask : public CommitTask {
         return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_order_sequence",
                          fmt::format("{}: sequence {} of producer {} does not follow what it sent before",
                                      ToString(log_.origin_), sequence_.first, sequence_.producer));
+      case ProducerWindow::Verdict::kUnknown:
+        return MakeError(absl::StatusCode::kFailedPrecondition, "unknown_producer",
+                         fmt::format("{}: sequence {} of producer {}, of whom nothing is known here",
+                                     ToString(log_.origin_), sequence_.first, sequence_.producer),
+                         "begin a new epoch of the producer, with sequence 0");
       case ProducerWindow::Verdict::kStaleEpoch:
         return MakeError(absl::StatusCode::kFailedPrecondition, "stale_producer_epoch",
                          fmt::format("{}: epoch {} of producer {} was superseded", ToString(log_.origin_),
@@ -161,6 +175,7 @@ class AppendTask : public CommitTask {
   const size_t size_;
   std::string body_;
   ProduceDone done_;
+  DiskCharge charge_;
   ProducerSequence sequence_;
   Appended appended_;
   Entry entry_;
@@ -225,28 +240,33 @@ absl::Status EmbeddedLog::CheckFence(const Fence& fence) const {
                                fence.epoch.value(), fence.peer));
 }
 
-absl::Status EmbeddedLog::AdmitBytes(size_t bytes) {
-  absl::Status admitted = env_.budget.Admit(bytes);
-  if (admitted.ok() || !make_room_ || !make_room_(*this, bytes)) return admitted;
-  return env_.budget.AdmitFromReserve(bytes);
+absl::StatusOr<DiskCharge> EmbeddedLog::AdmitBytes(size_t bytes) {
+  auto admitted = env_.budget.Admit(bytes);
+  if (admitted.ok() || !make_room_) return admitted;
+  if (auto into_dropped = make_room_(*this, bytes)) return *std::move(into_dropped);
+  return admitted;
 }
 
-absl::Status EmbeddedLog::Append(std::string batch, ProduceDone done) {
+absl::Status EmbeddedLog::Append(std::string&& batch, ProduceDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
-  SELVAGE_RETURN_IF_ERROR(AdmitBytes(batch.size()));
-  return env_.committer.Submit(
-      std::make_unique<AppendTask>(*this, EntryKind::kBatch, std::move(batch), std::move(done)));
+  // The queue first: nothing is charged, let alone dropped, for what it turns away.
+  SELVAGE_ASSIGN_OR_RETURN(Committer::Place place, env_.committer.Reserve(AppendTask::SizeOf(batch)));
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, AdmitBytes(batch.size()));
+  auto task = std::make_unique<AppendTask>(*this, EntryKind::kBatch, std::move(batch), std::move(done));
+  task->Charge(std::move(charge));
+  return env_.committer.Submit(std::move(task), std::move(place));
 }
 
 absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
+  DiskCharge charge;
   if (entry.kind == EntryKind::kBatch) {
     SELVAGE_ASSIGN_OR_RETURN(BatchHeader header, ParseBatchHeader(entry.body));
     if (header.base_offset != entry.from || header.next_offset() != entry.to || header.compacted()) {
       return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_batch",
                        fmt::format("{}: the batch covers other offsets than announced", ToString(origin_)));
     }
-    SELVAGE_RETURN_IF_ERROR(AdmitBytes(entry.body.size()));
+    SELVAGE_ASSIGN_OR_RETURN(charge, AdmitBytes(entry.body.size()));
   } else {
     SELVAGE_ASSIGN_OR_RETURN(Gap gap, DecodeGap(entry.body));
     if (gap.from != entry.from || gap.to != entry.to) {
@@ -256,6 +276,7 @@ absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendD
   }
   auto task = std::make_unique<AppendTask>(*this, entry.kind, std::move(entry.body), std::move(done));
   task->AsReplica(std::move(fence), entry.from, entry.to);
+  task->Charge(std::move(charge));
   return env_.committer.Submit(std::move(task), Committer::Limit::kNone);
 }
 

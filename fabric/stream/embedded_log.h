@@ -64,7 +64,7 @@ class EmbeddedLog : public Log {
   const LogOrigin& origin() const override { return origin_; }
   LogState state() const override;
   bool superseded() const override;
-  absl::Status Append(std::string batch, ProduceDone done) override;
+  absl::Status Append(std::string&& batch, ProduceDone done) override;
   absl::Status AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) override;
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
   absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;
@@ -118,12 +118,11 @@ class EmbeddedLog : public Log {
   /// True for a log that never held an entry.
   bool never_written() const;
 
-  /// When the disk budget refuses an append, called once before it is refused for good: true when it dropped
-  /// enough old entries that the append may use the reserve (streams with on_full drop_oldest). Set before
-  /// the first append.
-  void set_make_room(std::function<bool(EmbeddedLog&, size_t bytes)> make_room) {
-    make_room_ = std::move(make_room);
-  }
+  /// When the disk budget refuses an append, called once before it is refused for good: admits it when enough
+  /// old entries could be dropped (streams with on_full drop_oldest).
+  using MakeRoom = std::function<std::optional<DiskCharge>(EmbeddedLog&, size_t bytes)>;
+  /// Set before the first append.
+  void set_make_room(MakeRoom make_room) { make_room_ = std::move(make_room); }
 
   /// Stops appends, reads and trims with this error until AcceptLoss: the log recovered less than it
   /// acknowledged, or is damaged.
@@ -140,8 +139,8 @@ class EmbeddedLog : public Log {
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
   /// Ends the hold. As the source: what lies between the end and `lost_to` becomes a gap and a new leader
-  /// epoch begins, without what was known of producers: they go on with any sequence. As a replica (nothing):
-  /// the log goes on at its end and gets the rest again from its source. Durable when it returns.
+  /// epoch begins, without what was known of producers: they begin anew. As a replica (nothing): the log goes
+  /// on at its end and gets the rest again from its source. Durable when it returns.
   absl::Status AcceptLoss(std::optional<Offset> lost_to);
 
   // For EmbeddedLogStore, while it opens or stages its own tasks.
@@ -177,7 +176,7 @@ class EmbeddedLog : public Log {
   };
 
   bool closed() const;
-  absl::Status AdmitBytes(size_t bytes);
+  absl::StatusOr<DiskCharge> AdmitBytes(size_t bytes);
   /// Error when nothing may be appended: held, or "log_closed" for a superseded log.
   absl::Status CheckAppendable() const;
   /// "stale_session" when a newer session of the peer has begun. In the committer.
@@ -220,7 +219,7 @@ class EmbeddedLog : public Log {
   LogChanges& changes_;
   const LogNumber number_;
   const LogOrigin origin_;
-  std::function<bool(EmbeddedLog&, size_t)> make_room_;
+  MakeRoom make_room_;
 
   LogState staged_;  // the committer's alone
   ProducerTable producers_;

@@ -72,9 +72,7 @@ class EmbeddedLogStore : public LogStore {
   /// Stores what peers acknowledged since the last call.
   absl::Status FlushAcknowledged();
   /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
-  void set_make_room(std::function<bool(EmbeddedLog&, size_t)> make_room) {
-    make_room_ = std::move(make_room);
-  }
+  void set_make_room(EmbeddedLog::MakeRoom make_room) { make_room_ = std::move(make_room); }
   /// Gives every log its new identity, and writes what `also` stages, all or nothing; what lies before `from`
   /// counts as acknowledged. Durable when it returns, published after the sync. Fails without an effect if
   /// one log is held.
@@ -106,7 +104,7 @@ class EmbeddedLogStore : public LogStore {
   const LogEnvironment env_;
   AgeClock ages_;
   LogChanges log_changes_;
-  std::function<bool(EmbeddedLog&, size_t)> make_room_;
+  EmbeddedLog::MakeRoom make_room_;
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<EmbeddedLog>> logs_ ABSL_GUARDED_BY(mutex_);

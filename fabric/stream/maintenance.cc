@@ -133,9 +133,10 @@ absl::Status Maintenance::TrimLog(EmbeddedLog& log, const v1::StreamDefinition& 
 }
 
 absl::Status Maintenance::Measure() {
+  const uint64_t written = budget_.written();
   SELVAGE_ASSIGN_OR_RETURN(uint64_t file_bytes, store_.FileBytes());
   SELVAGE_ASSIGN_OR_RETURN(uint64_t free_bytes, store_.FreeBytes());
-  budget_.Measured(file_bytes, free_bytes);
+  budget_.Measured(file_bytes, free_bytes, written);
   return absl::OkStatus();
 }
 
@@ -155,22 +156,22 @@ absl::StatusOr<uint64_t> Maintenance::DropOldest(EmbeddedLog& log, const v1::Str
   return log.state().bytes_before_start - view.bytes_before_start;
 }
 
-bool Maintenance::MakeRoom(EmbeddedLog& log, size_t bytes) {
+std::optional<DiskCharge> Maintenance::MakeRoom(EmbeddedLog& log, size_t bytes) {
   auto definition = catalog_.Find(log.origin().stream);
-  if (!definition || definition->settings().on_full() != v1::DROP_OLDEST) return false;
-  const uint64_t needed = 2 * static_cast<uint64_t>(bytes);
+  if (!definition || definition->settings().on_full() != v1::DROP_OLDEST) return std::nullopt;
   absl::MutexLock lock(&room_mutex_);
   // Dropping more would not help before what was dropped is reclaimed and measured.
-  if (!budget_.FitsReserve(bytes) && BytesToReclaim() > 0) return false;
-  if (room_made_ < needed) {
+  if (!budget_.FitsReserve(bytes) && BytesToReclaim() > 0) return std::nullopt;
+  if (const uint64_t needed = budget_.MustDrop(bytes); needed > 0) {
     auto dropped = DropOldest(log, *definition, needed);
-    if (!dropped.ok() || *dropped == 0) return false;
-    room_made_ += *dropped;
+    if (!dropped.ok() || *dropped == 0) return std::nullopt;
+    budget_.Dropped(*dropped);
     absl::MutexLock also(&mutex_);
     dropped_ = true;
   }
-  room_made_ -= std::min(room_made_, needed);
-  return true;
+  auto admitted = budget_.AdmitIntoDropped(bytes);
+  if (!admitted.ok()) return std::nullopt;
+  return *std::move(admitted);
 }
 
 absl::Status Maintenance::Compact() {
@@ -284,10 +285,7 @@ absl::Status Maintenance::MaybeReclaim() {
   }
   first.Update(Measure());
   const absl::Duration ended = clock_.Monotonic();
-  {
-    absl::MutexLock lock(&room_mutex_);
-    room_made_ = 0;  // it shows in what was measured
-  }
+  budget_.Reclaimed();
   absl::MutexLock lock(&mutex_);
   next_reclaim_ = ended + (ended - began) * kReclaimPause;
   return first;

@@ -51,9 +51,10 @@ class Maintenance {
   absl::Status Compact();
 
   /// For streams with on_full drop_oldest: drops the oldest entries of the log, as a gap where they were not
-  /// acknowledged, so that `bytes` may be written from the reserve. False when nothing was dropped, or when
-  /// the reserve is used up and what was dropped before has yet to be reclaimed.
-  bool MakeRoom(EmbeddedLog& log, size_t bytes);
+  /// acknowledged, so that `bytes` may be written from the reserve, to which they are admitted. Nothing is
+  /// dropped where an earlier write dropped enough and did not come to be. Nothing is returned when nothing
+  /// could be dropped, or when the reserve is used up and what was dropped before has yet to be reclaimed.
+  std::optional<DiskCharge> MakeRoom(EmbeddedLog& log, size_t bytes);
 
  private:
   struct Range {
@@ -115,7 +116,6 @@ class Maintenance {
   uint64_t compact_catalog_seen_ = 0;
 
   absl::Mutex room_mutex_;  // one writer makes room at a time; taken before mutex_
-  uint64_t room_made_ ABSL_GUARDED_BY(room_mutex_) = 0;  // dropped and not yet used up by writes
 
   absl::Mutex mutex_;
   /// Bytes trimmed of each log that were reclaimed. Empty after a start: what was trimmed before is reclaimed

@@ -37,6 +37,7 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kAcceptSupersededBoot, "accept a superseded boot id"},
     {Canary::kSkipOpenCheck, "skip the check of acknowledged ends"},
     {Canary::kForgetProducers, "forget producers at a start"},
+    {Canary::kBeginAnywhere, "let a producer begin with any sequence"},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},
     {Canary::kCopySupersededLog, "receive a superseded log again"},

@@ -36,6 +36,8 @@ class SimNode {
   const std::string& name() const { return name_; }
   bool is_edge() const { return is_edge_; }
   bool up() const { return state_ != nullptr; }
+  /// Another number for each time that it is up.
+  int boots() const { return boots_; }
   /// Only while up.
   NodeState& state() { return *state_; }
   SimDisk& disk() { return *disk_; }

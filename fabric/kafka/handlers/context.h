@@ -14,6 +14,7 @@ namespace selvage::kafka {
 class FetchSessions;
 class GroupService;
 class ProducerIds;
+class RefusedBatches;
 
 /// What the listener is set up with, as far as handlers need it.
 struct Settings {
@@ -37,6 +38,7 @@ struct Context {
   FetchSessions& fetch_sessions;
   GroupService& groups;
   ProducerIds& producer_ids;
+  RefusedBatches& refused_batches;
   LazyThreads& blocking;  ///< where handlers may wait for the disk
 };
 

@@ -305,6 +305,12 @@ Awaitable<void> Connection::Handle(std::shared_ptr<Slot> slot, Bytes frame) {
     if (AnswersAtLength(slot->api->key)) co_await slot->call.AwaitResponseRoom();
     slot->reply = co_await slot->api->serve(shared_.context, slot->call, reader);
   }
+  // What was under way may be stored or not, and no error says so to every client: most give the records up.
+  // A connection that ends does, and they come again when the node is back.
+  if (shared_.context.node.committer().failed()) {
+    slot->reply = MakeError(absl::StatusCode::kUnavailable, "store_failed",
+                            "the store failed and the node stops", "", Retry::kYes);
+  }
   if (slot->reply.ok() && *slot->reply) {
     size_t size = 0;
     for (const Bytes& segment : **slot->reply) size += segment.size();

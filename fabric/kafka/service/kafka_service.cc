@@ -49,9 +49,10 @@ void KafkaService::Serve(std::string cluster_id, Topics& topics, NodeState& node
   settings_.cluster_id = std::move(cluster_id);
   fetch_sessions_.emplace();
   producer_ids_.emplace(node);
+  refused_batches_.emplace(SystemClock());
   blocking_.emplace(kBlockingThreads);
-  context_.emplace(
-      Context{settings_, topics, node, metrics, *fetch_sessions_, *groups_, *producer_ids_, *blocking_});
+  context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_, *groups_, *producer_ids_,
+                           *refused_batches_, *blocking_});
   listener_->Serve(*context_);
 }
 

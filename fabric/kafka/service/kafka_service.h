@@ -10,6 +10,7 @@
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
 #include "fabric/kafka/handlers/producer_ids.h"
+#include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/kafka/listener/listener.h"
 
 namespace selvage::kafka {
@@ -48,6 +49,7 @@ class KafkaService {
   std::optional<GroupTimer> group_timer_;
   std::optional<FetchSessions> fetch_sessions_;
   std::optional<ProducerIds> producer_ids_;
+  std::optional<RefusedBatches> refused_batches_;
   std::optional<LazyThreads> blocking_;
   std::optional<Context> context_;
 };

@@ -88,10 +88,10 @@ class LogNode {
 
   explicit LogNode(KvStore& store, FakeClock& clock,
                    const std::map<LogNumber, Offset>& acknowledged_ends = {}, DiskBudget::Limits limits = {},
-                   size_t cache_bytes = 1 << 20)
-      : committer_(store, {}),
+                   size_t cache_bytes = 1 << 20, Committer::Options commit = {})
+      : budget_(limits),
+        committer_(store, std::move(commit)),
         cache_(cache_bytes),
-        budget_(limits),
         logs_(LogEnvironment{store, committer_, clock, cache_, budget_, fences_}) {
     auto problems = logs_.Open(acknowledged_ends);
     EXPECT_TRUE(problems.ok()) << problems.status();
@@ -156,9 +156,9 @@ class LogNode {
     return *outcome;
   }
 
+  DiskBudget budget_;  // before the committer: what waits there has a charge
   Committer committer_;
   TailCache cache_;
-  DiskBudget budget_;
   FenceTable fences_;
   EmbeddedLogStore logs_;
   Problems problems_;

@@ -222,7 +222,7 @@ Log* CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinitio
 }
 
 absl::Status AppendNow(Log& log, const std::string& batch) {
-  return Await([&](auto done) { return log.Append(batch, std::move(done)); });
+  return Await([&](auto done) { return log.Append(std::string(batch), std::move(done)); });
 }
 
 absl::Status AppendGapNow(Log& log, Offset to, GapReason reason) {

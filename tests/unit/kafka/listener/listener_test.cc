@@ -14,6 +14,7 @@
 #include "fabric/base/endian.h"
 #include "fabric/kafka/protocol/api_versions.h"
 #include "fabric/kafka/protocol/fetch.h"
+#include "fabric/kafka/protocol/init_producer_id.h"
 #include "fabric/kafka/protocol/metadata.h"
 #include "fabric/kafka/protocol/produce.h"
 #include "fabric/security/pki.h"
@@ -115,6 +116,22 @@ TEST_F(ListenerTest, WithoutAcksNothingIsAnsweredAndLaterRequestsAre) {
   bad.topic_data[0].name = "none";
   client.Ask(bad, 7, 1);
   EXPECT_TRUE(client.IsClosed()) << "there is no other way to tell it";
+}
+
+// Whether it was stored nobody knows. Most clients give up a record for an error that says so; all try again
+// when the connection ends.
+TEST_F(ListenerTest, WhatIsUnderWayWhenTheStoreFailsIsNotAnswered) {
+  Serve();
+  RawClient producer = Connect();
+  RawClient initializing = Connect();
+  producer.Ask(ToProduce("a"), 7, 1);
+  EXPECT_EQ(producer.ReceiveId(), 1);
+  world_.FailWrites();
+  producer.Ask(ToProduce("b"), 7, 2);
+  producer.Ask(ToProduce("c"), 7, 3);
+  EXPECT_TRUE(producer.IsClosed());
+  initializing.Ask(InitProducerIdRequest(), 0, 4);
+  EXPECT_TRUE(initializing.IsClosed()) << "and no new producer is told that there is no use";
 }
 
 TEST_F(ListenerTest, ARequestMayArriveInPieces) {
