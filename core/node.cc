@@ -45,6 +45,7 @@ NodeStore::Options StoreOptions(const CoreConfig& config, Shutdown& shutdown, He
   options.write_buffer_bytes = config.storage.write_buffer;
   options.block_cache_bytes = config.storage.block_cache;
   options.state.node = config.node_id;
+  options.state.take_store_of = config.take_store_of;
   options.state.is_edge = false;
   options.state.tail_cache_bytes = config.storage.tail_cache;
   options.state.batch_max = config.batch_max_bytes;

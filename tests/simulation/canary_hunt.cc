@@ -37,6 +37,8 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kAcceptSupersededBoot, "accept a superseded boot id"},
     {Canary::kSkipOpenCheck, "skip the check of acknowledged ends"},
     {Canary::kForgetProducers, "forget producers at a start"},
+    {Canary::kServeForeignStore, "open the store of another node"},
+    {Canary::kReserveForNobody, "keep a name for an edge that does not exist"},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},
     {Canary::kCopySupersededLog, "receive a superseded log again"},
