@@ -88,7 +88,7 @@ LogFlowSource* PeerLink::OfferedSource(FlowNumber flow) {
   return nullptr;
 }
 
-std::string PeerLink::DownSubject(const LogFlowSource& source) const {
+std::string PeerLink::DownSubject(LogFlowSource& source) const {
   const LogOrigin& origin = source.log().origin();
   return fmt::format("{}/{}/{}{}", edge_, origin.stream, origin.partition.value(), kDown);
 }
@@ -101,7 +101,7 @@ void PeerLink::OnFlowForked(Session& session, const Session::Event& event) {
 }
 
 void PeerLink::OnFlowHeld(const Session::Event& event) {
-  const LogFlowSource* source = OfferedSource(event.flow);
+  LogFlowSource* source = OfferedSource(event.flow);
   if (source == nullptr) return;
   held_.insert(event.flow);
   fleet_.node().alarms().Report({"flow_held", DownSubject(*source), std::string(event.status.message()),

@@ -53,7 +53,7 @@ class PeerLink : public replication::LinkHandler {
   /// The down log of a flow; null for another flow.
   LogFlowSource* OfferedSource(replication::FlowNumber flow);
   /// What an alarm about a down flow is called.
-  std::string DownSubject(const LogFlowSource& source) const;
+  std::string DownSubject(LogFlowSource& source) const;
   void OnFlowHeld(const replication::Session::Event& event);
   /// Ends the alarms about flows that the edge does not have any more.
   void ClearRefused(const v1::EdgeStatus& status);

@@ -9,6 +9,7 @@
 
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
+#include "fabric/storage/memory_store.h"
 #include "tests/contract/log/log_node.h"
 
 namespace selvage {

@@ -1,5 +1,6 @@
 #include <malloc.h>
 
+#include "fabric/telemetry/log.h"
 #include "tests/unit/control/linked_nodes.h"
 
 /// Every hold has a way out that keeps the data (docs/reliability.md): each is walked through here, but for
@@ -12,6 +13,7 @@ using ::testing::HasSubstr;
 
 class HeldFlowsTest : public LinkedNodes {
  protected:
+  HeldFlowsTest() { ConfigureLog({.level = LogLevel::kError}); }
   static v1::StreamDefinition Definition(const std::string& name, v1::Direction direction,
                                          int32_t partitions = 1) {
     v1::StreamDefinition definition;
@@ -28,7 +30,8 @@ class HeldFlowsTest : public LinkedNodes {
   }
   EmbeddedLog& OwnLog(const std::string& name) { return edge_.Find({"", Slot(0), name, PartitionId(0)}); }
   EmbeddedLog* Replica(const std::string& name) {
-    return core_.state->logs().Find({"rig", Slot(0), name, PartitionId(0)});
+    return core_.state->logs().Find(
+        {"rig", core_.fleet->SlotOf("rig").value_or(Slot(0)), name, PartitionId(0)});
   }
   void ExpectReplicated(const std::string& name) {
     ASSERT_NE(Replica(name), nullptr) << name;
