@@ -56,6 +56,7 @@ NodeStore::Options StoreOptions(const CoreConfig& config, const DescriptorShares
   options.block_cache_bytes = config.storage.block_cache;
   options.max_open_files = descriptors.store_files;
   options.state.node = config.node_id;
+  options.state.take_store_of = config.take_store_of;
   options.state.is_edge = false;
   options.state.tail_cache_bytes = config.storage.tail_cache;
   options.state.batch_max = config.batch_max_bytes;

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <set>
+#include <utility>
 
 #include "fabric/base/error.h"
+#include "fabric/base/names.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
@@ -15,6 +17,11 @@ using replication::Session;
 namespace {
 
 constexpr int64_t kSkewAlarmMs = 60'000;
+/// Ends the subject of an alarm about a flow from here.
+constexpr std::string_view kDown = " down";
+constexpr absl::Duration kRetryRefused = absl::Seconds(5);
+/// Where a retry alone does not help: until then somebody may have changed what is wrong.
+constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
 
 }  // namespace
 
@@ -57,29 +64,71 @@ void PeerLink::Handle(Session& session, const Session::Event& event) {
       if (!event.status.ok()) {
         LogWarning("an edge's flow is held", {{"edge", edge_}, {"error", Describe(event.status)}});
       }
+      sinks_.erase(event.flow);
       break;
     case Session::Event::Kind::kStatus:
       fleet_.TakeStatus(edge_, event.edge_status);
+      ClearRefused(event.edge_status);
       break;
     case Session::Event::Kind::kFlowForked:
       OnFlowForked(session, event);
       break;
     case Session::Event::Kind::kFlowHeld:
-      fleet_.node().alarms().Report({"flow_held", fmt::format("{}, flow {} down", edge_, event.flow.value()),
-                                     std::string(event.status.message()), ErrorHint(event.status), false});
+      OnFlowHeld(event);
       break;
     default:
       break;
   }
 }
 
-void PeerLink::OnFlowForked(Session& session, const Session::Event& event) {
+LogFlowSource* PeerLink::OfferedSource(FlowNumber flow) {
   for (auto& [number, offered] : offered_) {
-    if (offered.flow != event.flow) continue;
-    absl::Status branched =
-        fleet_.BranchDownLog(static_cast<EmbeddedLog&>(offered.source->log()), event.position);
-    if (!branched.ok()) session.Close(branched);
-    return;
+    if (offered.flow == flow) return offered.source.get();
+  }
+  return nullptr;
+}
+
+std::string PeerLink::DownSubject(LogFlowSource& source) const {
+  const LogOrigin& origin = source.log().origin();
+  return fmt::format("{}/{}/{}{}", edge_, origin.stream, origin.partition.value(), kDown);
+}
+
+void PeerLink::OnFlowForked(Session& session, const Session::Event& event) {
+  LogFlowSource* source = OfferedSource(event.flow);
+  if (source == nullptr) return;
+  absl::Status branched = fleet_.BranchDownLog(static_cast<EmbeddedLog&>(source->log()), event.position);
+  if (!branched.ok()) session.Close(branched);
+}
+
+void PeerLink::OnFlowHeld(const Session::Event& event) {
+  LogFlowSource* source = OfferedSource(event.flow);
+  if (source == nullptr) return;
+  held_.insert(event.flow);
+  fleet_.node().alarms().Report({"flow_held", DownSubject(*source), std::string(event.status.message()),
+                                 ErrorHint(event.status), !IsRetryable(event.status), edge_});
+}
+
+void PeerLink::ClearRefused(const v1::EdgeStatus& status) {
+  if (fleet_.node().alarms().open_of_peer(edge_) == 0) return;
+  std::set<std::string> offered;
+  for (const v1::FlowStatus& flow : status.flows()) {
+    offered.insert(fmt::format("{}/{}/{}", edge_, flow.stream(), flow.partition()));
+  }
+  fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& subject) {
+    return !subject.ends_with(kDown) && !offered.contains(subject);
+  });
+}
+
+void PeerLink::ClearHeld(const Session& session) {
+  for (auto& [number, offered] : offered_) {
+    const auto sender = session.senders().find(offered.flow);
+    if (sender == session.senders().end() ||
+        sender->second->state() != replication::Sender::State::kStreaming)
+      continue;
+    // Of an earlier link as well.
+    if (held_.erase(offered.flow) > 0 || !std::exchange(offered.streamed, true)) {
+      fleet_.node().alarms().Clear("flow_held", DownSubject(*offered.source));
+    }
   }
 }
 
@@ -121,19 +170,22 @@ void PeerLink::OnHello(Session& session, const v1::Hello& hello) {
 }
 
 void PeerLink::FollowSpec(Session& session) {
-  if (spec_sent_ == fleet_.generation()) return;
-  v1::EdgeSpec spec = fleet_.SpecFor(edge_);
-  spec_sent_ = spec.generation();
-  session.SendSpec(spec);
-  OfferDown(session);
+  if (spec_sent_ != fleet_.generation()) {
+    v1::EdgeSpec spec = fleet_.SpecFor(edge_);
+    spec_sent_ = spec.generation();
+    down_offered_ = false;
+    session.SendSpec(spec);
+  }
+  if (!down_offered_) OfferDown(session);
 }
 
 void PeerLink::OfferDown(Session& session) {
   auto down = fleet_.DownLogs(edge_);
   if (!down.ok()) {
     LogWarning("down streams cannot be offered", {{"edge", edge_}, {"error", Describe(down.status())}});
-    return;
+    return;  // tried again with the next tick
   }
+  down_offered_ = true;
   std::set<LogNumber> current;
   for (Fleet::DownLog& log : *down) {
     if (log.definition.settings().detached()) continue;
@@ -157,22 +209,27 @@ void PeerLink::OfferDown(Session& session) {
     }
     it->second.source->log().Unwatch(it->second.watch);
     session.Withdraw(*it->second.source);
+    held_.erase(it->second.flow);
+    fleet_.node().alarms().Clear("flow_held", DownSubject(*it->second.source));
     it = offered_.erase(it);
   }
 }
 
 void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
+  const std::string subject =
+      fmt::format("{}/{}/{}", edge_, open.name().substr(0, kMaxStreamName), open.partition());
   auto log = fleet_.LogForOffer(edge_, slot_, open);
   if (!log.ok()) {
     metrics_.CountError(log.status());
-    std::string subject = fmt::format("{}/{}/{}", edge_, open.name().substr(0, 200), open.partition());
-    fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()),
-                                   ErrorHint(log.status()), true});
+    if (!IsRetryable(log.status())) {
+      fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()),
+                                     ErrorHint(log.status()), true, edge_});
+    }
     LogWarning("an edge's flow is refused", {{"edge", edge_}, {"error", Describe(log.status())}});
-    session.Refuse(flow, log.status(),
-                   IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
   }
+  fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
   if (!taken_.insert((*log)->number()).second) {
     // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
     absl::Status drained = fleet_.node().RaiseFence(fence_, [](WriteBatch&) { return absl::OkStatus(); });
@@ -187,6 +244,7 @@ void PeerLink::Persist(Session::Persist persist,
                        std::function<void(const absl::StatusOr<LogPosition>&)> done) {
   if (repair_.Persist(persist, fence_, done)) return;
   auto sink = sinks_.find(persist.flow);
+  if (sink == sinks_.end()) return done(absl::CancelledError("the flow has ended"));
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
   absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
   if (!queued.ok()) done(queued);
@@ -201,6 +259,7 @@ void PeerLink::Tick(Session& session) {
   }
   if (!session.established()) return;
   FollowSpec(session);
+  ClearHeld(session);
   repair_.Tick(session);
 }
 

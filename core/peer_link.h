@@ -36,6 +36,7 @@ class PeerLink : public replication::LinkHandler {
     std::unique_ptr<LogFlowSource> source;
     replication::FlowNumber flow;
     int watch;
+    bool streamed = false;  ///< once, on this link
   };
   /// Set from other threads; outlives the link in the fleet's hands.
   struct Signal {
@@ -49,6 +50,15 @@ class PeerLink : public replication::LinkHandler {
   /// Whether this edge holds a copy of the log, or writes it.
   bool IsOfThisEdge(const LogOrigin& origin) const;
   void OfferDown(replication::Session& session);
+  /// The down log of a flow; null for another flow.
+  LogFlowSource* OfferedSource(replication::FlowNumber flow);
+  /// What an alarm about a down flow is called.
+  std::string DownSubject(LogFlowSource& source) const;
+  void OnFlowHeld(const replication::Session::Event& event);
+  /// Ends the alarms about flows that the edge does not have any more.
+  void ClearRefused(const v1::EdgeStatus& status);
+  /// Flows that were held and are not any more.
+  void ClearHeld(const replication::Session& session);
 
   Fleet& fleet_;
   Metrics& metrics_;
@@ -60,9 +70,11 @@ class PeerLink : public replication::LinkHandler {
   Fence fence_;
   LinkRepair repair_;
   uint64_t spec_sent_ = 0;
+  bool down_offered_ = false;  // all that there is, as of spec_sent_
   std::map<LogNumber, Offered> offered_;
-  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
-  std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
+  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;  // of flows that have not ended
+  std::set<LogNumber> taken_;               // logs whose flows were accepted on this link
+  std::set<replication::FlowNumber> held_;  // down flows with an alarm
 };
 
 }  // namespace selvage

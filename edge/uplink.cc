@@ -16,6 +16,10 @@ namespace {
 
 constexpr absl::Duration kStatusEvery = absl::Seconds(2);
 constexpr int64_t kSkewAlarmMs = 60'000;
+constexpr absl::Duration kRetryRefused = absl::Seconds(5);
+/// Where a retry alone does not help: until then somebody may have changed what is wrong.
+constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
+constexpr absl::Duration kRetrySpec = absl::Seconds(10);
 
 std::string_view StateName(Sender::State state) {
   switch (state) {
@@ -56,6 +60,7 @@ void Uplink::Unwatch() {
 }
 
 void Uplink::Opened(Session& session) {
+  (void)state_.TakeRelink();  // this is one made anew
   // Sessions of one process follow one another, so this process's own clock tells them apart.
   fence_ = Fence{std::string(kCoreOrigin),
                  SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(node_.clock().Monotonic())))};
@@ -92,11 +97,14 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
                                ErrorHint(event.status), !IsRetryable(event.status)});
       }
       break;
+    case Session::Event::Kind::kFlowEnded:
+      sinks_.erase(event.flow);
+      break;
     case Session::Event::Kind::kPeerClosed:
       LogWarning("the core closed the link", {{"reason", Describe(event.status)}});
       if (!IsRetryable(event.status)) {
         node_.alarms().Report({"link_refused", ErrorKind(event.status), std::string(event.status.message()),
-                               ErrorHint(event.status), false});
+                               ErrorHint(event.status), false, std::string(kCoreOrigin)});
       }
       break;
     default:
@@ -107,10 +115,11 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
 void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
   absl::Status taken = state_.TakeWelcome(welcome);
   if (!taken.ok()) {
-    node_.alarms().Report(
-        {ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken), true});
+    node_.alarms().Report({ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken),
+                           true, std::string(kCoreOrigin)});
     return session.Close(taken);
   }
+  for (const char* refused : {"foreign_cluster", "not_empty"}) node_.alarms().Clear(refused, welcome.core());
   int64_t skew_ms = welcome.wall_ms() - node_.wall_ms();
   if (std::abs(skew_ms) > kSkewAlarmMs) {
     node_.alarms().Report({"clock_skew", welcome.core(),
@@ -140,14 +149,24 @@ void Uplink::OfferNew(Session& session) {
 
 void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
   auto applied = state_.ApplySpec(spec);
+  refused_spec_.reset();
   if (!applied.ok()) {
     node_.alarms().Report({"spec_refused", node_.node(), std::string(applied.status().message()),
-                           ErrorHint(applied.status()), true});
+                           ErrorHint(applied.status()), false});
+    refused_spec_ = spec;
+    next_spec_try_ = node_.clock().Monotonic() + kRetrySpec;
     return;
   }
+  node_.alarms().Clear("spec_refused", node_.node());
   if (!*applied) return;
   LogInfo("spec applied", {{"generation", spec.generation()}, {"streams", spec.streams_size()}});
   session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
+  FollowStreams(session);
+  next_status_ = absl::ZeroDuration();
+}
+
+/// Offers what there is, and nothing else.
+void Uplink::FollowStreams(Session& session) {
   std::set<LogNumber> current;
   for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
   for (auto it = offered_.begin(); it != offered_.end();) {
@@ -160,51 +179,14 @@ void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
     it = offered_.erase(it);
   }
   OfferNew(session);
-  next_status_ = absl::ZeroDuration();
-}
-
-absl::StatusOr<Log*> Uplink::FindOrCreateReplica(const v1::FlowOpen& open) {
-  auto id = LogId::FromBytes(open.log_id());
-  if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
-                     "an offer without a log, or of an unknown kind");
-  }
-  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, CompleteDefinition(open.definition()));
-  if (definition.name() != open.name() || open.partition() < 0 ||
-      open.partition() >= definition.partitions()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
-                     "an offer of a partition the stream does not have");
-  }
-  if (definition.direction() != v1::DOWN && definition.direction() != v1::DOWN_SHARED) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "definition_mismatch",
-                     fmt::format("stream {} does not flow down", definition.name()));
-  }
-  auto known = node_.catalog().Find(definition.name());
-  if (known) SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, definition));
-  if (!known || known->generation() < definition.generation())
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-  LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
-  EmbeddedLog* log = node_.logs().Find(origin);
-  if (log != nullptr && log->state().id == *id) return log;
-  if (log != nullptr) {
-    node_.alarms().Report({"log_replaced", ToString(origin),
-                           "the core made this stream again: a new log takes the place of the one held here",
-                           "the former log is kept until the stream is deleted", false});
-  }
-  return node_.logs().Create({.origin = origin,
-                              .id = *id,
-                              .base = Offset(open.base()),
-                              .base_hash = ChainHash(open.base_hash()),
-                              .leader_epoch = LeaderEpoch(0)});
 }
 
 void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
-  auto log = FindOrCreateReplica(open);
+  auto log = state_.LogForOffer(open);
   if (!log.ok()) {
     LogWarning("a flow from the core is refused",
                {{"stream", open.name()}, {"error", Describe(log.status())}});
-    session.Refuse(flow, log.status(),
-                   IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
   }
   if (!taken_.insert((*log)->number()).second) {
@@ -220,6 +202,7 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
 void Uplink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
   if (repair_.Persist(persist, fence_, done)) return;
   auto sink = sinks_.find(persist.flow);
+  if (sink == sinks_.end()) return done(absl::CancelledError("the flow has ended"));
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
   absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
   if (!queued.ok()) done(queued);
@@ -240,8 +223,7 @@ void Uplink::RebirthIfForked(Session& session) {
     LogFlowSource* source = SourceOf(session, number);
     if (source == nullptr) continue;  // of a repair
     const bool forked = sender->state() == Sender::State::kForked;
-    const bool refused =
-        sender->state() == Sender::State::kHeld && sender->retry_at() == absl::InfiniteDuration();
+    const bool refused = sender->state() == Sender::State::kHeld && !IsRetryable(sender->problem());
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     auto& log = static_cast<EmbeddedLog&>(source->log());
     std::optional<LogPosition> from = forked ? sender->fork() : sender->acknowledged();
@@ -268,9 +250,12 @@ void Uplink::PublishFlowStates(const Session& session) {
     bool held = sender->state() == Sender::State::kHeld;
     states[log.number()] = {std::string(StateName(sender->state())),
                             held ? std::string(sender->problem().message()) : std::string()};
-    if (held_subjects_.empty() || sender->state() != Sender::State::kStreaming) continue;
+    if (sender->state() != Sender::State::kStreaming) continue;
+    const bool first = streamed_.insert(log.number()).second;
+    if (!first && held_subjects_.empty()) continue;
+    // Alarms of an earlier link as well.
     const std::string subject = ToString(log.origin());
-    if (held_subjects_.erase(subject) > 0) node_.alarms().Clear("flow_held", subject);
+    if (held_subjects_.erase(subject) > 0 || first) node_.alarms().Clear("flow_held", subject);
   }
   for (const auto& [number, sink] : sinks_) states[sink->log().number()] = {"streaming", ""};
   state_.SetFlowStates(std::move(states));
@@ -278,10 +263,16 @@ void Uplink::PublishFlowStates(const Session& session) {
 
 void Uplink::Tick(Session& session) {
   if (!session.established()) return;
+  if (state_.TakeRelink()) {
+    return session.Close(MakeError(absl::StatusCode::kAborted, "relink", "an operator has the link made anew",
+                                   "", Retry::kYes));
+  }
   RebirthIfForked(session);
   state_.MeasureRates();
   PublishFlowStates(session);
-  OfferNew(session);
+  if (refused_spec_ && node_.clock().Monotonic() >= next_spec_try_)
+    OnSpec(session, v1::EdgeSpec(*refused_spec_));
+  FollowStreams(session);
   repair_.Tick(session);
   absl::Duration now = node_.clock().Monotonic();
   if (now < next_status_) return;

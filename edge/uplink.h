@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -35,8 +36,8 @@ class Uplink : public replication::LinkHandler {
   };
   void OnWelcome(replication::Session& session, const v1::Welcome& welcome);
   void OnSpec(replication::Session& session, const v1::EdgeSpec& spec);
+  void FollowStreams(replication::Session& session);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
-  absl::StatusOr<Log*> FindOrCreateReplica(const v1::FlowOpen& open);
   void OfferNew(replication::Session& session);
   void NoteHeld(replication::FlowNumber flow, const absl::Status& why);
   void RebirthIfForked(replication::Session& session);
@@ -53,10 +54,13 @@ class Uplink : public replication::LinkHandler {
   absl::Duration next_status_;
   std::map<LogNumber, Offered> offered_;
   uint64_t offered_at_ = UINT64_MAX;  // EdgeState::flow_changes when the flows were offered
-  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
+  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;  // of flows that have not ended
   std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
   std::map<LogNumber, LogPosition> forks_;
   std::set<std::string> held_subjects_;
+  std::set<LogNumber> streamed_;              // on this link
+  std::optional<v1::EdgeSpec> refused_spec_;  // tried again
+  absl::Duration next_spec_try_;
 };
 
 }  // namespace selvage

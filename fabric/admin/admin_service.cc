@@ -19,6 +19,7 @@ constexpr CallGate::Call kListStreams{"ListStreams", Action::kReadAdmin};
 constexpr CallGate::Call kDescribeStream{"DescribeStream", Action::kReadAdmin};
 constexpr CallGate::Call kSetStream{"SetStream", Action::kWriteAdmin, true};
 constexpr CallGate::Call kDeleteStream{"DeleteStream", Action::kWriteAdmin, true};
+constexpr CallGate::Call kRenameStream{"RenameStream", Action::kWriteAdmin, true};
 constexpr CallGate::Call kProduce{"Produce", Action::kWriteAdmin};
 constexpr CallGate::Call kFetch{"Fetch", Action::kReadAdmin};
 constexpr CallGate::Call kFindOffset{"FindOffset", Action::kReadAdmin};
@@ -128,6 +129,13 @@ grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext
     response->set_logs(logs);
     return absl::OkStatus();
   });
+}
+
+grpc::ServerUnaryReactor* AdminService::RenameStream(grpc::CallbackServerContext* context,
+                                                     const v1::RenameStreamRequest* request,
+                                                     v1::StreamDefinition* response) {
+  return Run(context, kRenameStream,
+             [=, this] { return Put(backend_.RenameStream(request->stream(), request->to()), *response); });
 }
 
 // --- Records

@@ -25,6 +25,8 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
                "Print a complete, commented configuration file, and end");
   app.add_flag("--version", version, "Print the version, and end");
   for (const DaemonProgram::Flag& flag : program.flags) app.add_flag(flag.name, *flag.value, flag.help);
+  for (const DaemonProgram::Option& option : program.options)
+    app.add_option(option.name, *option.value, option.help);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -12,6 +12,8 @@ namespace selvage::replication {
 namespace {
 
 constexpr absl::Duration kRetryRefused = absl::Seconds(1);
+/// Where a retry alone does not help: until then somebody may have changed what is wrong.
+constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
 constexpr absl::Duration kSettingsInterval = absl::Seconds(1);
 /// Flows that one peer may have open: their state costs memory that credit does not cover.
 constexpr size_t kPeerFlowsMax = 16384;
@@ -301,7 +303,7 @@ void Session::OnData(const Message& message) {
 
 void Session::RefuseReceiver(Receiver& receiver, const absl::Status& why) {
   released_in_ += receiver.partial_bytes();
-  Queue(receiver.Refuse(why, IsRetryable(why) ? kRetryRefused : absl::InfiniteDuration()));
+  Queue(receiver.Refuse(why, IsRetryable(why) ? kRetryRefused : kRetryHopeless));
   Event event{Event::Kind::kFlowEnded, receiver.number()};
   event.status = why;
   events_.push_back(std::move(event));

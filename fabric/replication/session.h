@@ -53,7 +53,7 @@ class Session {
       kFlowForked,   ///< an outgoing flow's history differs from `position` on; `flow`
       kFlowHeld,     ///< an outgoing flow was refused or failed; `flow`, `status`
       kFlowEnded,  ///< the peer ended an incoming flow, or this end refused it by itself, with the `status`;
-                   ///< `flow`. A Persist of it may still follow
+                   ///< `flow`. No Persist of it follows, as those of a Ready come before its events
       kRepairRequested,  ///< the peer asks for entries that are damaged there; offer a flow or
                          ///< SendRepairRefuse
       kRepairRefused,    ///< the peer cannot give what was asked for; `repair_refuse`
@@ -75,9 +75,11 @@ class Session {
     absl::Duration retry_after{};
   };
 
+  /// To be obeyed in this order. What is to be persisted belongs to flows that were accepted before; an event
+  /// may end such a flow, or offer its log again, which then begins where the log ends.
   struct Ready {
-    std::vector<Event> events;
     std::vector<Persist> persist;
+    std::vector<Event> events;
     std::vector<Message> messages;
     absl::Duration wake_at = absl::InfiniteDuration();  ///< call TakeReady again at this time at the latest
     bool more = false;    ///< data could be sent beyond the budget: call again when it was written

@@ -160,7 +160,9 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
     SELVAGE_RETURN_IF_ERROR(OpenLog(document, acknowledged_ends, problems));
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
-  SELVAGE_RETURN_IF_ERROR(LoadProducers());
+  std::map<LogNumber, EmbeddedLog*> logs;
+  for (EmbeddedLog* log : Logs()) logs.emplace(log->number(), log);
+  SELVAGE_RETURN_IF_ERROR(LoadProducers(logs, kProducerPrefix, PrefixEnd(kProducerPrefix)));
   FindVanished(acknowledged_ends, problems);
   int64_t newest_ms = 0;
   for (EmbeddedLog* log : Logs()) newest_ms = std::max(newest_ms, log->state().append_ms);
@@ -168,12 +170,11 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
   return problems;
 }
 
-absl::Status EmbeddedLogStore::LoadProducers() {
+absl::Status EmbeddedLogStore::LoadProducers(const std::map<LogNumber, EmbeddedLog*>& logs,
+                                             std::string_view from, std::string_view to) {
   if (Planted(Canary::kForgetProducers)) return absl::OkStatus();
-  std::map<LogNumber, EmbeddedLog*> logs;
-  for (EmbeddedLog* log : Logs()) logs.emplace(log->number(), log);
-  auto cursor = env_.store.Scan(Family::kMeta, kProducerPrefix, PrefixEnd(kProducerPrefix));
-  for (cursor->Seek(kProducerPrefix); cursor->Valid(); cursor->Next()) {
+  auto cursor = env_.store.Scan(Family::kMeta, from, to);
+  for (cursor->Seek(from); cursor->Valid(); cursor->Next()) {
     if (cursor->key().size() != kProducerPrefix.size() + 12) return DamagedMeta("list of producers");
     const char* at = cursor->key().data() + kProducerPrefix.size();
     auto log = logs.find(LogNumber(LoadBig<uint32_t>(at)));
@@ -392,6 +393,60 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
   }
   std::erase(logs_, nullptr);
   return static_cast<int>(logs.size());
+}
+
+absl::StatusOr<std::unique_ptr<EmbeddedLog>> EmbeddedLogStore::Renamed(EmbeddedLog& log,
+                                                                       const v1::StoredLog& document) {
+  LogOrigin origin = log.origin();
+  origin.stream = document.stream();
+  auto renamed = std::make_unique<EmbeddedLog>(env_, ages_, log.number(), std::move(origin), log.state(),
+                                               log.acknowledged(), document.superseded());
+  renamed->LoadCompaction(document.compaction());
+  SELVAGE_RETURN_IF_ERROR(LoadProducers({{log.number(), renamed.get()}}, ProducerKeys(log.number()),
+                                        ProducerKeys(log.number() + 1)));
+  return renamed;
+}
+
+absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::string& to,
+                                            const std::function<void(WriteBatch&)>& also) {
+  absl::MutexLock create_lock(&create_mutex_);
+  std::vector<EmbeddedLog*> logs = Logs();
+  std::erase_if(logs, [&](EmbeddedLog* log) { return log->origin().stream != from; });
+  for (EmbeddedLog* log : logs) SELVAGE_RETURN_IF_ERROR(log->held());
+  std::vector<v1::StoredLog> documents(logs.size());
+  const absl::Status closed =
+      MakeError(absl::StatusCode::kNotFound, "unknown_stream",
+                fmt::format("stream {} is called {} now", from, to), "use its new name");
+  for (size_t i = 0; i < logs.size(); ++i) {
+    documents[i].set_superseded(logs[i]->superseded());
+    logs[i]->Close(closed);
+  }
+  SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
+    for (size_t i = 0; i < logs.size(); ++i) {
+      const bool superseded = documents[i].superseded();
+      documents[i] = logs[i]->Document();
+      documents[i].set_stream(to);
+      documents[i].set_superseded(superseded);
+      batch.Put(Family::kMeta, LogDocumentKey(logs[i]->number()), {documents[i].SerializeAsString()});
+    }
+    also(batch);
+    return absl::OkStatus();
+  }));
+  std::vector<std::unique_ptr<EmbeddedLog>> renamed;
+  for (size_t i = 0; i < logs.size(); ++i) {
+    SELVAGE_ASSIGN_OR_RETURN(renamed.emplace_back(), Renamed(*logs[i], documents[i]));
+  }
+  absl::MutexLock lock(&mutex_);
+  for (auto& log : logs_) {
+    if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
+    auto it = current_.find(log->origin());
+    if (it != current_.end() && it->second == log.get()) current_.erase(it);
+    deleted_.push_back(std::move(log));
+  }
+  std::erase(logs_, nullptr);
+  ++changes_;
+  for (auto& log : renamed) Add(std::move(log));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {

@@ -59,6 +59,12 @@ class EmbeddedLogStore : public LogStore {
   absl::StatusOr<int> DeleteStream(const std::string& stream) override;
   /// The same, with what `also` stages in the same batch.
   absl::StatusOr<int> DeleteStream(const std::string& stream, const std::function<void(WriteBatch&)>& also);
+  /// Gives the logs of a stream another stream's name, with all they hold, and writes what `also` stages, all
+  /// or nothing. Durable when it returns; each log is another object from then on, and the former one is
+  /// closed, as if it were deleted. There must be no log of that name, and nobody else makes or deletes logs
+  /// of the two. Error: that of a log that is held.
+  absl::Status RenameStream(const std::string& from, const std::string& to,
+                            const std::function<void(WriteBatch&)>& also);
   absl::StatusOr<std::vector<LostRange>> Losses() override;
 
   std::vector<EmbeddedLog*> Logs();
@@ -91,7 +97,11 @@ class EmbeddedLogStore : public LogStore {
  private:
   absl::Status OpenLog(const v1::StoredLog& document, const std::map<LogNumber, Offset>& acknowledged_ends,
                        std::vector<OpenProblem>& problems);
-  absl::Status LoadProducers();
+  /// What the store holds of the producers of these logs, in keys from `from` up to `to`.
+  absl::Status LoadProducers(const std::map<LogNumber, EmbeddedLog*>& logs, std::string_view from,
+                             std::string_view to);
+  /// The log as `document` says, which was just stored.
+  absl::StatusOr<std::unique_ptr<EmbeddedLog>> Renamed(EmbeddedLog& log, const v1::StoredLog& document);
   static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
   absl::StatusOr<Log*> MakeCurrent(EmbeddedLog& log, EmbeddedLog* former);
   /// A log with the next number; part of the store once it is added.

@@ -200,11 +200,11 @@ void LinkDriver::Pump() {
 /// True when there was something to do, which may have made more ready.
 bool LinkDriver::Obey(Session::Ready ready) {
   bool progress = !ready.events.empty() || !ready.persist.empty() || !ready.messages.empty();
+  for (Session::Persist& persist : ready.persist) Persist(std::move(persist));
   for (const Session::Event& event : ready.events) {
     if (event.kind == Session::Event::Kind::kPeerClosed) end_.retry_after = event.retry_after;
     handler_->Handle(*session_, event);
   }
-  for (Session::Persist& persist : ready.persist) Persist(std::move(persist));
   if (session_->established() && !std::exchange(end_.established, true)) callbacks_.established();
   wake_at_ = ready.wake_at;
   Send(std::move(ready.messages));

@@ -38,6 +38,8 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kSkipOpenCheck, "skip the check of acknowledged ends"},
     {Canary::kForgetProducers, "forget producers at a start"},
     {Canary::kBeginAnywhere, "let a producer begin with any sequence"},
+    {Canary::kServeForeignStore, "open the store of another node"},
+    {Canary::kReserveForNobody, "keep a name for an edge that does not exist"},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},
     {Canary::kCopySupersededLog, "receive a superseded log again"},

@@ -80,6 +80,20 @@ void SimNode::Close() {
   commit_scheduled_ = false;
 }
 
+void SimNode::StartOnForeign(const SimDisk::Image& image, const std::string& whose) {
+  Die("it is started on the store of another");
+  std::unique_ptr<SimDisk> own = std::exchange(disk_, std::make_unique<SimDisk>(image));
+  disk_->Restart(world_.random);
+  {
+    NodeState state(Options(), *disk_, clock_, *random_);
+    const absl::Status opened = state.Open(disk_->acked_ends);
+    if (ErrorKind(opened) != "foreign_store") {
+      world_.time.Violate(fmt::format("{} opens the store of {}: {}", name_, whose, Describe(opened)));
+    }
+  }
+  disk_ = std::move(own);
+}
+
 void SimNode::PutDisk(std::unique_ptr<SimDisk> disk) {
   disk_ = std::move(disk);
   disk_->Kill();

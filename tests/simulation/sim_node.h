@@ -52,6 +52,9 @@ class SimNode {
   void Die(std::string_view why);
   /// As on SIGTERM: what waits is still committed.
   void Stop();
+  /// Dies, and is started on what another node's disk holds, which must be refused. Then it has its own
+  /// again.
+  void StartOnForeign(const SimDisk::Image& image, const std::string& whose);
   /// Another disk, while down.
   void PutDisk(std::unique_ptr<SimDisk> disk);
 

@@ -377,6 +377,13 @@ grpc::Status FakeAdmin::ListAlarms(Context*, const v1::ListAlarmsRequest*, v1::L
   return grpc::Status::OK;
 }
 
+grpc::Status FakeAdmin::RenameStream(Context*, const v1::RenameStreamRequest* request,
+                                     v1::StreamDefinition* response) {
+  rename_request = *request;
+  response->set_name(request->to());
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeAdmin::ResolveAlarm(Context*, const v1::ResolveAlarmRequest* request,
                                      v1::AlarmDocument* response) {
   resolve_request = *request;
