@@ -42,3 +42,12 @@ add_library(selvage_coverage INTERFACE)
 if(SELVAGE_BUILD_FUZZERS)
   target_compile_options(selvage_coverage INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+
+# selvage_coroutines(<target>): for targets whose coroutines are resumed by other threads. clang 16 keeps what it inlines of
+# await_suspend in the coroutine's frame, which may be gone by then (llvm-project issue 56301, mended in clang 18), so it must not
+# inline. What ships is built by g++.
+function(selvage_coroutines target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+endfunction()
