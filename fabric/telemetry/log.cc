@@ -1,5 +1,3 @@
-#include "fabric/telemetry/log.h"
-
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -10,6 +8,7 @@
 #include <memory>
 
 #include "fabric/base/error.h"
+#include "fabric/telemetry/log.h"
 #include "fabric/telemetry/text_escape.h"
 
 namespace selvage {
@@ -129,17 +128,20 @@ void ConfigureLog(const LogOptions& options) {
   TheLog().Configure(options);
 }
 
+void WriteLog(LogLevel level, std::string_view message, LogFields fields) noexcept {
+  TheLog().Write(level, message, fields);
+}
 void LogDebug(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kDebug, message, fields);
+  WriteLog(LogLevel::kDebug, message, fields);
 }
 void LogInfo(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kInfo, message, fields);
+  WriteLog(LogLevel::kInfo, message, fields);
 }
 void LogWarning(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kWarning, message, fields);
+  WriteLog(LogLevel::kWarning, message, fields);
 }
 void LogError(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kError, message, fields);
+  WriteLog(LogLevel::kError, message, fields);
 }
 
 }  // namespace selvage
