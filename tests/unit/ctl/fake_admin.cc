@@ -1,5 +1,3 @@
-#include "tests/unit/ctl/fake_admin.h"
-
 #include <fmt/format.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
@@ -11,6 +9,7 @@
 
 #include "fabric/admin/error_metadata.h"
 #include "fabric/base/error.h"
+#include "tests/unit/ctl/fake_admin.h"
 
 namespace selvage::ctl {
 namespace {
@@ -246,6 +245,7 @@ grpc::Status FakeAdmin::Produce(Context* context, const v1::ProduceRequest* requ
   }
   while (call == hanging_call && !context->IsCancelled()) absl::SleepFor(absl::Milliseconds(2));
   absl::Status error = before_store ? before_store(call) : absl::OkStatus();
+  if (error.ok() && refuse_batch) error = refuse_batch(request->batch());
   if (error.ok()) error = ValidateProducedBatch(request->batch(), 64 << 20).status();
   {
     absl::MutexLock lock(&mutex_);

@@ -1,5 +1,3 @@
-#include "ctl/output.h"
-
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
@@ -7,6 +5,7 @@
 #include <limits>
 #include <sstream>
 
+#include "ctl/output.h"
 #include "ctl/tables.h"
 #include "fabric/base/error.h"
 #include "selvage/v1/admin.pb.h"
@@ -97,6 +96,16 @@ TEST(OutputTest, ErrorsSayWhatHappenedWhatToDoAndWhetherARetryHelps) {
   EXPECT_EQ(err.str(),
             "error: the disk budget is used up; hint: raise it or wait; a retry helps\n"
             "error: there is no stream x; a retry does not help\n");
+}
+
+TEST(OutputTest, ALongCellStaysOnItsOwnLineAndIsNotCut) {
+  Table table({{"group"}, {"lag", Table::Align::kRight}});
+  const std::string name(300, 'g');
+  table.Add({name, "1"});
+  table.Add({"short", "20"});
+  std::ostringstream out;
+  table.Print(out);
+  EXPECT_EQ(out.str(), "GROUP  LAG\n" + name + "    1\nshort   20\n");
 }
 
 TEST(OutputTest, FlowTableIsGolden) {

@@ -1,5 +1,3 @@
-#include "fabric/telemetry/http_endpoint.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/health.h"
+#include "fabric/telemetry/http_endpoint.h"
 #include "fabric/telemetry/metrics.h"
 
 namespace selvage {
@@ -42,6 +41,16 @@ class Client {
     http::read(socket_, buffer_, response, error);
     if (error) return std::nullopt;
     return response;
+  }
+
+  /// The same for what answers a HEAD.
+  std::optional<http::response<http::empty_body>> ReceiveHead() {
+    http::response_parser<http::empty_body> parser;
+    parser.skip(true);
+    boost::system::error_code error;
+    http::read(socket_, buffer_, parser, error);
+    if (error) return std::nullopt;
+    return parser.release();
   }
 
   std::optional<Response> Get(std::string_view path) {
@@ -141,8 +150,23 @@ TEST_F(HttpEndpointTest, OtherPathsAndMethodsAreRefused) {
   auto refused = client.Receive();
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->result_int(), 405u);
-  EXPECT_EQ((*refused)[http::field::allow], "GET");
+  EXPECT_EQ((*refused)[http::field::allow], "GET, HEAD");
   EXPECT_TRUE(client.SeesEnd()) << "the body was not read, so no other request can follow";
+}
+
+TEST_F(HttpEndpointTest, AHeadIsAnsweredLikeAGetWithoutItsBody) {
+  ServeOperators();
+  Client client(endpoint_->port());
+  auto got = client.Get("/healthz");
+  ASSERT_TRUE(got);
+  for (const char* path : {"/healthz", "/nowhere"}) {
+    client.Send("HEAD " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    auto head = client.ReceiveHead();
+    ASSERT_TRUE(head);
+    EXPECT_EQ(head->result_int(), path == std::string("/healthz") ? got->result_int() : 404u);
+    EXPECT_NE((*head)[http::field::content_length], "0");
+  }
+  EXPECT_TRUE(client.Get("/healthz")) << "the connection is in step";
 }
 
 TEST_F(HttpEndpointTest, MalformedAndOversizedRequestsGetAnAnswerAndTheEnd) {
