@@ -1,10 +1,9 @@
-#include "fabric/stream/disk_budget.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "fabric/base/error.h"
+#include "fabric/stream/disk_budget.h"
 
 namespace selvage {
 namespace {
@@ -74,6 +73,11 @@ uint64_t DiskBudget::file_bytes() const {
 uint64_t DiskBudget::free_bytes() const {
   absl::MutexLock lock(&mutex_);
   return free_bytes_;
+}
+
+bool DiskBudget::Fits(uint64_t bytes) const {
+  absl::MutexLock lock(&mutex_);
+  return Signed(bytes * kFilesPerByte) <= Headroom();
 }
 
 bool DiskBudget::has_room() const {

@@ -26,6 +26,8 @@ class DiskBudget {
   /// Takes `bytes` if they fit without touching the reserve; else kResourceExhausted "disk_full" (a retry
   /// helps).
   absl::Status Admit(uint64_t bytes);
+  /// Whether Admit would take `bytes` now.
+  bool Fits(uint64_t bytes) const;
   /// Takes `bytes` if they fit when half of the reserve may be used: for writes that made room by dropping.
   absl::Status AdmitFromReserve(uint64_t bytes);
   /// Whether AdmitFromReserve would take `bytes` now.

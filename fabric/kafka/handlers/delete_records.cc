@@ -1,11 +1,10 @@
-#include "fabric/kafka/protocol/delete_records.h"
-
 #include <fmt/format.h>
 
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
+#include "fabric/kafka/protocol/delete_records.h"
 
 namespace selvage::kafka {
 namespace {
@@ -14,7 +13,7 @@ constexpr int64_t kHighWatermark = -1;
 
 absl::StatusOr<Offset> Delete(Context& context, const std::string& name, int32_t partition, int64_t offset) {
   SELVAGE_ASSIGN_OR_RETURN(const Topic topic, context.topics.Find(name));
-  SELVAGE_ASSIGN_OR_RETURN(Log * log, context.topics.FindForWriting(name, partition));
+  SELVAGE_ASSIGN_OR_RETURN(Log * log, context.topics.MakeForWriting(name, partition));
   const LogState state = log->state();
   const Offset to = offset == kHighWatermark ? state.end : Offset(offset);
   if (to < Offset(0) || to > state.end) {

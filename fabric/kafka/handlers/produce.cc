@@ -1,5 +1,3 @@
-#include "fabric/kafka/protocol/produce.h"
-
 #include <fmt/format.h>
 
 #include <atomic>
@@ -7,7 +5,9 @@
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
+#include "fabric/kafka/protocol/produce.h"
 #include "fabric/stream/produce_check.h"
 #include "fabric/stream/record_batch.h"
 
@@ -63,23 +63,35 @@ Awaitable<void> Append(Context& context, Call& call, const std::string& topic,
                        ProduceResponse::Topic::Partition& row) {
   row.index = in.index;
   auto log = context.topics.FindForWriting(topic, in.index);
+  if (log.ok() && *log == nullptr) {
+    log = co_await RunBlocking(context, [&] { return context.topics.MakeForWriting(topic, in.index); });
+  }
   if (!log.ok()) co_return Refuse(row, log.status(), context.metrics);
   auto header = Check(context, topic, call.version(), in.records);
   if (!header.ok()) co_return Refuse(row, header.status(), context.metrics);
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   while (true) {
     outcome->under_way.fetch_add(1);
-    absl::Status queued = (*log)->Append(
-        std::string(in.records->view()),
-        [outcome, &row, log = *log, &metrics = context.metrics](const absl::StatusOr<Appended>& appended) {
-          if (appended.ok()) {
-            row.base_offset = appended->base.value();
-            row.log_start_offset = log->state().log_start().value();
-          } else {
-            Refuse(row, appended.status(), metrics);
-          }
-          outcome->Finish();
-        });
+    auto append = [&] {
+      return (*log)->Append(
+          std::string(in.records->view()),
+          [outcome, &row, log = *log, &metrics = context.metrics](const absl::StatusOr<Appended>& appended) {
+            if (appended.ok()) {
+              row.base_offset = appended->base.value();
+              row.log_start_offset = log->state().log_start().value();
+            } else {
+              Refuse(row, appended.status(), metrics);
+            }
+            outcome->Finish();
+          });
+    };
+    // Where there is no room the oldest may be dropped for it, which waits for the disk.
+    absl::Status queued;
+    if (context.node.budget().Fits(in.records->size())) {
+      queued = append();
+    } else {
+      queued = co_await RunBlocking(context, append);
+    }
     if (queued.ok()) co_return;
     outcome->Finish();
     const bool waits =
