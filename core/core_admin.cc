@@ -1,10 +1,9 @@
-#include "core/core_admin.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "core/core_admin.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
 
@@ -247,8 +246,7 @@ absl::StatusOr<v1::GetStatusResponse> CoreAdmin::Status(const v1::GetStatusReque
   return status;
 }
 
-NodeMetrics::Sources CoreAdmin::MetricSources(
-    std::function<std::optional<absl::Time>()> certificate_not_after) {
+NodeMetrics::Sources CoreAdmin::MetricSources(std::function<CertificateView()> certificate) {
   return {.flows = [this] { return fleet_.FlowStatuses(""); },
           .is_current =
               [this](const LogOrigin& origin) {
@@ -270,7 +268,7 @@ NodeMetrics::Sources CoreAdmin::MetricSources(
                 }
                 return reported;
               },
-          .certificate_not_after = std::move(certificate_not_after)};
+          .certificate = std::move(certificate)};
 }
 
 }  // namespace selvage

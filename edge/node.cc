@@ -1,22 +1,22 @@
-#include "edge/node.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/time/time.h"
 #include "edge/edge_admin.h"
 #include "edge/edge_state.h"
 #include "edge/edge_topics.h"
+#include "edge/node.h"
 #include "edge/uplink.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/base/error.h"
+#include "fabric/control/node_certificate.h"
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
@@ -25,13 +25,13 @@
 #include "fabric/kafka/service/kafka_service.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
-#include "fabric/security/tls_files.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/health.h"
 #include "fabric/telemetry/http_endpoint.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/telemetry/metrics.h"
 #include "fabric/transport/grpc_server.h"
+#include "fabric/transport/library_log.h"
 #include "fabric/transport/link_client.h"
 
 namespace selvage {
@@ -59,12 +59,12 @@ NodeStore::Options StoreOptions(const EdgeConfig& config, Shutdown& shutdown, He
   return options;
 }
 
-LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls,
-                                const std::string& trust_domain) {
+LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls, NodeCertificate& certificate) {
   LinkClient::Options options;
   for (const Address& address : config.link.addresses) options.addresses.push_back(address.ToString());
   options.tls = tls;
-  options.core = ExpectedPeer{.trust_domain = trust_domain, .role = Role::kCore, .id = ""};
+  options.core = ExpectedPeer{.trust_domain = "", .role = Role::kCore, .id = ""};
+  options.trust_domain = [&certificate] { return certificate.TrustDomainToDial(); };
   options.http_proxy = config.link.proxy.ToString();
   options.backoff_min = config.link.backoff_min;
   options.backoff_max = config.link.backoff_max;
@@ -81,28 +81,13 @@ LinkView ViewOf(const LinkState& link) {
   return {false, "dialling " + link.address};
 }
 
-std::optional<absl::Time> CertificateEnd(const TlsFiles& tls) {
-  auto end = CertificateNotAfter(tls.cert);
-  if (!end.ok()) return std::nullopt;
-  return *end;
-}
-
-absl::StatusOr<Identity> CheckIdentity(const EdgeConfig& config, const TlsFiles& tls) {
-  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
-  if (identity.role == Role::kEdge && identity.id == config.node_id) return identity;
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, "certificate_identity",
-      tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
-      "issue a certificate for this edge: selvagectl pki issue --role edge --id " + config.node_id);
-}
-
 }  // namespace
 
 absl::Status RunEdge(const EdgeConfig& config) {
   Shutdown shutdown;
   ConfigureLog(config.log);
-  TlsFiles tls{config.tls.cert, config.tls.key, config.tls.ca};
-  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckIdentity(config, tls));
+  RouteLibraryLogs();
+  const TlsFiles tls = TlsFilesOf(config.tls);
 
   Metrics metrics("selvage-edge");
   Health health;
@@ -122,23 +107,29 @@ absl::Status RunEdge(const EdgeConfig& config) {
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
+  NodeCertificate certificate({tls, Role::kEdge, config.node_id}, store->state().alarms(), SystemClock());
+  certificate.Look();
+  store->SetChore([&certificate] { certificate.LookIfDue(); });
+  absl::Cleanup no_chore = [&store] { store->SetChore({}); };
+
   boost::asio::thread_pool link_threads(kLinkThreads);
-  LinkClient link(LinkOptions(config, tls, identity.trust_domain), link_threads.get_executor(), SystemClock(),
+  LinkClient link(LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(),
                   SystemRandom(), [&](std::function<void()> wake) {
                     return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake));
                   });
   EdgeAdmin backend(state, [&link] { return ViewOf(link.state()); });
-  Authorizer authorizer(identity.trust_domain);
+  Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   AdminService admin({backend, authorizer, metrics, group_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(
-      metrics, store->state(), backend.MetricSources([&tls] { return CertificateEnd(tls); }));
+  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
+    return CertificateView{certificate.not_after(), certificate.problem().ok()};
+  }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
-  SELVAGE_ASSIGN_OR_RETURN(auto server,
-                           GrpcServer::Start({config.admin_listen.ToString(), ServerCredentials(tls),
-                                              AdminRequestMax(config.batch_max_bytes)},
-                                             {&admin}));
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(),
+                                                           ServerCredentials(tls, kTlsReload, LogRefusedPeer),
+                                                           AdminRequestMax(config.batch_max_bytes)},
+                                                          {&admin}));
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");

@@ -1,17 +1,18 @@
-#include "fabric/control/daemon_main.h"
-
 #include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "fabric/base/error.h"
+#include "fabric/control/daemon_main.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/log.h"
+#include "fabric/telemetry/standard_descriptors.h"
 
 namespace selvage {
 
 int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
+  SecureStandardDescriptors();
   // Few arenas, and large blocks straight from the system and back to it: resident memory follows what is in
   // use.
   mallopt(M_ARENA_MAX, 2);
@@ -21,8 +22,9 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
   CLI::App app{VersionLine(program.name)};
   std::string config;
   bool check = false, print_reference = false, version = false;
-  app.add_option("-c,--config", config, "Configuration file (YAML)");
-  app.add_flag("--check-config", check, "Read the configuration, report every problem, and end");
+  app.add_option("-c,--config,config", config, "Configuration file (YAML)");
+  app.add_flag("--check-config", check,
+               "Read the configuration and the certificate files, report every problem, and end");
   app.add_flag("--print-config-reference", print_reference,
                "Print a complete, commented configuration file, and end");
   app.add_flag("--version", version, "Print the version, and end");
@@ -51,7 +53,9 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
       std::printf("%s: ok\n", config.c_str());
       return 0;
     }
-    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    const std::string hint = ErrorHint(status);
+    std::fprintf(stderr, "%s%s%s\n", std::string(status.message()).c_str(), hint.empty() ? "" : "; ",
+                 hint.c_str());
     return 2;
   }
   absl::Status status = program.run(config);

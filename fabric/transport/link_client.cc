@@ -1,5 +1,3 @@
-#include "fabric/transport/link_client.h"
-
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 #include "fabric/transport/client_stream.h"
 #include "fabric/transport/codec.h"
 #include "fabric/transport/dial_error.h"
+#include "fabric/transport/link_client.h"
 #include "fabric/transport/link_driver.h"
 
 namespace selvage {
@@ -54,8 +53,7 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
         factory_(std::move(factory)),
         executor_(executor),
         strand_(std::move(executor)),
-        timer_(strand_),
-        credentials_(ChannelCredentials(options_.tls, options_.core)) {
+        timer_(strand_) {
     options_.session.is_edge = true;
     state_.since = clock_.Wall();
   }
@@ -87,6 +85,7 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
 
  private:
   void Dial();
+  absl::Status MakeCredentials();
   void OnUp(const std::shared_ptr<ClientStream>& stream);
   void OnDialFailed(const absl::Status& status);
   void OnEstablished();
@@ -108,7 +107,8 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   boost::asio::steady_timer timer_;  // while dialling until when; otherwise when to dial again
   uint64_t timer_round_ = 0;
-  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  std::shared_ptr<grpc::ChannelCredentials>
+      credentials_;  // for a core of options_.core; made at the first dial
 
   bool stopping_ = false;
   bool gave_up_ = false;  // on the address being dialled
@@ -138,6 +138,13 @@ void LinkClient::Impl::Dial() {
     ++state_.attempts;
     state_.address = dialled_;
   }
+  if (absl::Status ready = MakeCredentials(); !ready.ok()) {
+    Note(ready);
+    next_address_ = 0;
+    const absl::Duration wait = Jittered();
+    ++failed_rounds_;
+    return Arm(wait);
+  }
   gave_up_ = false;
   dialling_ = std::make_shared<ClientStream>(
       grpc::CreateCustomChannel("dns:///" + dialled_, credentials_, ChannelArgs(options_.http_proxy)));
@@ -152,6 +159,19 @@ void LinkClient::Impl::Dial() {
   };
   dialling_->Connect(std::move(up), std::move(failed));
   Arm(options_.connect_timeout);
+}
+
+/// A certificate that comes late, or is of another trust domain than the one before it, is dialled with like
+/// one that was there at the start.
+absl::Status LinkClient::Impl::MakeCredentials() {
+  std::string trust_domain = options_.core.trust_domain;
+  if (options_.trust_domain) {
+    SELVAGE_ASSIGN_OR_RETURN(trust_domain, options_.trust_domain());
+  }
+  if (credentials_ != nullptr && trust_domain == options_.core.trust_domain) return absl::OkStatus();
+  options_.core.trust_domain = std::move(trust_domain);
+  credentials_ = ChannelCredentials(options_.tls, options_.core);
+  return absl::OkStatus();
 }
 
 void LinkClient::Impl::OnUp(const std::shared_ptr<ClientStream>& stream) {

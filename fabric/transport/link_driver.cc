@@ -1,5 +1,3 @@
-#include "fabric/transport/link_driver.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/transport/codec.h"
+#include "fabric/transport/link_driver.h"
 
 namespace selvage {
 
@@ -154,6 +153,7 @@ void LinkDriver::OnWake() {
     for (const Durable& d : durable) session_->Persisted(d.flow, d.bytes, d.position);
     for (const absl::StatusOr<Message>& frame : inbox) Step(frame);
     if (write_failed) cut_at_ = std::min(cut_at_, clock_.Monotonic() + options_.close_timeout);
+    handler_->Woken(*session_);
     Pump();
   }
   if (reads_over) BeginClose(absl::OkStatus());

@@ -1,5 +1,3 @@
-#include "tests/unit/transport/test_link.h"
-
 #include <boost/asio/post.hpp>
 #include <random>
 #include <utility>
@@ -7,6 +5,7 @@
 #include "absl/time/clock.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "tests/unit/transport/test_link.h"
 
 namespace selvage::test {
 
@@ -147,7 +146,7 @@ std::unique_ptr<LinkClient> LinkWorld::Edge(Node& node, std::vector<std::string>
 
 LinkServer::Options TestCore::DefaultOptions() {
   LinkServer::Options options;
-  options.trust_domain = "fleet";
+  options.trust_domain = [] { return std::string("fleet"); };
   return options;
 }
 
