@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,9 +50,12 @@ class Fleet {
   /// "unsupported_protocol".
   absl::StatusOr<Admission> Admit(const v1::Hello& hello);
   /// The link that counts from here on; `close` ends it when another takes its place. Returns a number for
-  /// Unlinked.
-  uint64_t Linked(const std::string& edge, std::function<void()> close, std::function<void()> wake);
+  /// Unlinked; 0 when a link that was admitted later is there already: then this one must end.
+  uint64_t Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
+                  std::function<void()> wake);
   void Unlinked(const std::string& edge, uint64_t link);
+  /// Whether this link takes entries of a log of its edge now.
+  void SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open);
   bool IsLinked(const std::string& edge, uint64_t link) const;
   int links() const;
   /// Has every link look at what changed (specs, new down streams).
@@ -107,7 +111,9 @@ class Fleet {
     uint64_t number;
     std::function<void()> close;
     std::function<void()> wake;
+    SessionEpoch epoch;
     bool reported = false;  ///< its status, since it linked
+    std::set<LogNumber> open_flows{};
   };
   void AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome);
   absl::Status HoldEdge(const v1::StoredEdge& edge, const absl::Status& why);
@@ -125,6 +131,7 @@ class Fleet {
                           bool new_generation);
   v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool HasReported(const std::string& edge) const;
+  std::set<LogNumber> OpenFlows(const std::string& edge) const;
   absl::Status CreateSharedLogs(const v1::StreamDefinition& definition);
 
   NodeState& node_;

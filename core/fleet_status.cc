@@ -36,10 +36,17 @@ bool Fleet::HasReported(const std::string& edge) const {
   return it != links_.end() && it->second.reported;
 }
 
+std::set<LogNumber> Fleet::OpenFlows(const std::string& edge) const {
+  absl::MutexLock lock(&mutex_);
+  auto it = links_.find(edge);
+  return it == links_.end() ? std::set<LogNumber>() : it->second.open_flows;
+}
+
 std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
   std::vector<v1::FlowStatus> rows;
   for (const v1::EdgeSummary& edge : Summaries()) {
     if (!only.empty() && edge.edge() != only) continue;
+    const std::set<LogNumber> open = OpenFlows(edge.edge());
     for (v1::FlowStatus flow : edge.status().flows()) {
       bool up = flow.direction() == v1::UP;
       int64_t reported_lag = flow.source_end() - flow.replica_end();
@@ -49,6 +56,9 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
                   PartitionId(flow.partition())};
       if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
         LogState state = log->state();
+        // A report may be a minute old on a slow link: that this end takes the flow is known here.
+        const bool opening = flow.state() == "opening" || flow.state() == "offline";
+        if (up && opening && open.contains(log->number())) flow.set_state("streaming");
         // Each end knows its own end best.
         if (up) flow.set_replica_end(state.end.value());
         if (up && flow.source_end() < state.end.value()) flow.set_source_end(state.end.value());
@@ -70,6 +80,7 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
         if (flow.catch_up_seconds() > 0) flow.set_catch_up_seconds(flow.catch_up_seconds() * left);
       }
       if (!edge.connected()) flow.set_state("offline");
+      if (edge.connected() && up && flow.state() == "offline") flow.set_state("opening");
       // Until it reports, what the edge wrote while there was no link is not known here.
       if (edge.connected() && !HasReported(edge.edge())) flow.set_state("opening");
       flow.set_slot(edge.slot());

@@ -6,8 +6,12 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 
+#include "core/errands.h"
 #include "core/fleet.h"
+#include "fabric/control/clock_skew.h"
 #include "fabric/control/link_repair.h"
 #include "fabric/replication/link_handler.h"
 #include "fabric/stream/log_flow.h"
@@ -20,8 +24,10 @@ namespace selvage {
 class PeerLink : public replication::LinkHandler {
  public:
   /// `edge` as the certificate says. `fleet` and `metrics`, which counts what is refused, must outlive it.
-  /// `wake` may be called from any thread.
-  PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake);
+  /// `wake` may be called from any thread. `run` runs what may wait for the disk; what it is given must have
+  /// run, or be gone, when the fleet ends.
+  PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake,
+           Errands::Runner run = Errands::AtOnce());
   ~PeerLink() override;
 
   void Opened(replication::Session&) override {}
@@ -29,6 +35,7 @@ class PeerLink : public replication::LinkHandler {
   void Persist(replication::Session::Persist persist,
                std::function<void(const absl::StatusOr<LogPosition>&)> done) override;
   void Tick(replication::Session& session) override;
+  void Woken(replication::Session& session) override { errands_->Apply(session); }
   void Closed(const absl::Status& reason, absl::Duration retry_after) override;
 
  private:
@@ -41,19 +48,38 @@ class PeerLink : public replication::LinkHandler {
   struct Signal {
     std::atomic<bool> close{false};
   };
-  absl::StatusOr<Fleet::Admission> Admit(const v1::Hello& hello);
-  void OnHello(replication::Session& session, const v1::Hello& hello);
-  void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
-  void OnFlowForked(replication::Session& session, const replication::Session::Event& event);
+  void OnEvent(const replication::Session::Event& event);
+  void CloseSuperseded(replication::Session& session);
+  void OnHello(const v1::Hello& hello);
+  void OnAdmitted(replication::Session& session, const v1::Hello& hello,
+                  const absl::StatusOr<Fleet::Admission>& admission);
+  void OnFlowOffered(replication::FlowNumber flow, const v1::FlowOpen& open);
+  void OnLogFound(replication::Session& session, replication::FlowNumber flow, const std::string& subject,
+                  const absl::StatusOr<Log*>& log);
+  void AcceptFlow(replication::Session& session, replication::FlowNumber flow, const std::string& subject,
+                  Log& log);
+  void OnFlowForked(const replication::Session::Event& event);
+  void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
+  void OnFlowHeld(replication::FlowNumber flow, const absl::Status& why);
+  void OnStatus(const v1::EdgeStatus& status);
+  // Alarms about flows of this edge.
+  std::string AlarmSubject(const std::string& stream, int32_t partition) const;
+  void ReportFlow(const std::string& kind, const std::string& subject, const absl::Status& why,
+                  bool needs_operator);
+  void FindFlowAlarms();
+  void EndFlowAlarms(std::string_view only_kind, const std::string& subject);
+  void EndDownAlarms(const replication::Session& session);
   void FollowSpec(replication::Session& session);
   /// Whether this edge holds a copy of the log, or writes it.
   bool IsOfThisEdge(const LogOrigin& origin) const;
-  void OfferDown(replication::Session& session);
+  void OfferDown();
+  void OfferLogs(replication::Session& session, const std::vector<Fleet::DownLog>& down);
 
   Fleet& fleet_;
   Metrics& metrics_;
   const std::string edge_;
   const std::function<void()> wake_;
+  const std::shared_ptr<Errands> errands_;
   std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
   uint64_t link_ = 0;
   Slot slot_;
@@ -62,7 +88,11 @@ class PeerLink : public replication::LinkHandler {
   uint64_t spec_sent_ = 0;
   std::map<LogNumber, Offered> offered_;
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
-  std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
+  std::set<replication::FlowNumber> unanswered_;  // offered by the edge; their logs are looked for
+  std::set<LogNumber> taken_;                     // logs whose flows were accepted on this link
+  ClockSkewAlarm skew_;
+  std::set<std::pair<std::string, std::string>>
+      flow_alarms_;  // subject and kind of the open ones, also of earlier links
 };
 
 }  // namespace selvage

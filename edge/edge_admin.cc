@@ -1,9 +1,8 @@
-#include "edge/edge_admin.h"
-
 #include <fmt/format.h>
 
 #include <utility>
 
+#include "edge/edge_admin.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
 
@@ -66,6 +65,8 @@ absl::StatusOr<int> EdgeAdmin::DeleteStream(const std::string& stream) {
   SELVAGE_RETURN_IF_ERROR(Provisional(stream).status());
   SELVAGE_ASSIGN_OR_RETURN(const int logs, node().DeleteStream(stream));
   LogInfo("stream deleted", {{"stream", stream}, {"logs", logs}});
+  // It may have stood in the way of the core's stream of that name.
+  SELVAGE_RETURN_IF_ERROR(state_.ReapplySpec());
   return logs;
 }
 
@@ -137,8 +138,7 @@ absl::StatusOr<v1::GetStatusResponse> EdgeAdmin::Status(const v1::GetStatusReque
   return status;
 }
 
-NodeMetrics::Sources EdgeAdmin::MetricSources(
-    std::function<std::optional<absl::Time>()> certificate_not_after) {
+NodeMetrics::Sources EdgeAdmin::MetricSources(std::function<CertificateView()> certificate) {
   return {.flows = [this] { return state_.FlowStatuses(); },
           .is_current = [](const LogOrigin&) { return true; },
           .links =
@@ -146,7 +146,7 @@ NodeMetrics::Sources EdgeAdmin::MetricSources(
                 return std::map<std::string, bool>{{node().node(), link_().up}};
               },
           .reported_alarms = [] { return std::map<std::string, int>(); },
-          .certificate_not_after = std::move(certificate_not_after)};
+          .certificate = std::move(certificate)};
 }
 
 }  // namespace selvage

@@ -1,10 +1,9 @@
-#include "edge/edge_state.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
+#include "edge/edge_state.h"
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/control/link_repair.h"
@@ -160,7 +159,24 @@ absl::Status EdgeState::DropStream(const std::string& name) {
 
 absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
   if (spec.generation() <= this->spec().generation()) return false;
+  SELVAGE_RETURN_IF_ERROR(MakeStreams(spec));
+  SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
+    batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  spec_ = spec;
+  return true;
+}
+
+absl::Status EdgeState::ReapplySpec() {
+  const v1::EdgeSpec spec = this->spec();
+  return spec.generation() == 0 ? absl::OkStatus() : MakeStreams(spec);
+}
+
+absl::Status EdgeState::MakeStreams(const v1::EdgeSpec& spec) {
   std::set<std::string> wanted;
+  std::set<std::string> in_the_way;
   for (const v1::StreamDefinition& definition : spec.streams()) {
     wanted.insert(definition.name());
     auto known = node_.catalog().Find(definition.name());
@@ -172,6 +188,7 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
       if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
         node_.alarms().Report(
             {"definition_mismatch", definition.name(), std::string(same.message()), ErrorHint(same), true});
+        in_the_way.insert(definition.name());
         continue;
       }
       if (known->SerializeAsString() == definition.SerializeAsString()) continue;
@@ -188,13 +205,9 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
     if (!the_cores || wanted.contains(known.name())) continue;
     SELVAGE_RETURN_IF_ERROR(DropStream(known.name()));
   }
-  SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
-    batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
-    return absl::OkStatus();
-  }));
-  absl::MutexLock lock(&mutex_);
-  spec_ = spec;
-  return true;
+  node_.alarms().ClearExcept("definition_mismatch",
+                             [&](const std::string& stream) { return in_the_way.contains(stream); });
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::StreamDefinition> EdgeState::CheckNew(v1::StreamDefinition definition) {
@@ -263,6 +276,19 @@ std::vector<LogFlowSource*> EdgeState::UpFlows() {
 void EdgeState::SetFlowStates(std::map<LogNumber, FlowState> states) {
   absl::MutexLock lock(&mutex_);
   flow_states_ = std::move(states);
+  linked_ = true;
+}
+
+void EdgeState::LinkEnded() {
+  absl::MutexLock lock(&mutex_);
+  flow_states_.clear();
+  linked_ = false;
+}
+
+EdgeState::FlowState EdgeState::StateOf(LogNumber number) const {
+  auto known = flow_states_.find(number);
+  if (known != flow_states_.end()) return known->second;
+  return {linked_ ? "opening" : "offline", ""};
 }
 
 void EdgeState::MeasureRates() {
@@ -304,12 +330,12 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
     }
   }
   absl::MutexLock lock(&mutex_);
-  auto known = flow_states_.find(log.number());
-  flow.set_state(known == flow_states_.end() ? "offline" : known->second.state);
-  flow.set_detail(known == flow_states_.end() ? "" : known->second.detail);
+  const FlowState known = StateOf(log.number());
+  flow.set_state(known.state);
+  flow.set_detail(known.detail);
   if (flow.state() == "streaming" && acknowledged >= state.end) flow.set_state("caught_up");
   flow.set_rate_bytes(meters_[log.number()].rate);
-  bool estimable = flow.rate_bytes() > 0 && known != flow_states_.end();
+  bool estimable = flow.rate_bytes() > 0 && linked_;
   flow.set_catch_up_seconds(flow.lag_bytes() == 0 ? 0
                             : estimable           ? static_cast<double>(flow.lag_bytes()) / flow.rate_bytes()
                                                   : -1);
@@ -326,10 +352,11 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
   flow.set_direction(definition ? definition->direction() : v1::DOWN);
   flow.set_replica_end(state.end.value());
   absl::MutexLock lock(&mutex_);
-  auto known = flow_states_.find(log.number());
+  const FlowState known = StateOf(log.number());
   // What the source has beyond this is known at the core; here, everything that arrived is everything there
   // is.
-  flow.set_state(known == flow_states_.end() ? "offline" : "caught_up");
+  flow.set_state(known.state == "streaming" ? "caught_up" : known.state);
+  flow.set_detail(known.detail);
   flow.set_source_end(state.end.value());
   return flow;
 }
@@ -338,7 +365,10 @@ std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
   std::vector<v1::FlowStatus> statuses;
   for (LogFlowSource* source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
   for (EmbeddedLog* log : node_.logs().Logs()) {
-    if (log->origin().edge == kCoreOrigin && !log->superseded()) statuses.push_back(DownFlowStatus(*log));
+    if (log->origin().edge != kCoreOrigin || log->superseded()) continue;
+    const auto definition = node_.catalog().Find(log->origin().stream);
+    if (definition && definition->settings().detached()) continue;  // as with what flows up
+    statuses.push_back(DownFlowStatus(*log));
   }
   return statuses;
 }

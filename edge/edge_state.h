@@ -38,6 +38,9 @@ class EdgeState {
   absl::Status TakeWelcome(const v1::Welcome& welcome);
   /// Makes the streams what the core wants. False when the spec is not newer than what is there.
   absl::StatusOr<bool> ApplySpec(const v1::EdgeSpec& spec);
+  /// Makes the streams what the spec that was applied last wants, once more: a stream that stood in its way
+  /// is gone.
+  absl::Status ReapplySpec();
   /// A stream made here, provisional until the core knows it. Errors: "stream_exists", "name_reserved", those
   /// of CompleteDefinition.
   absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
@@ -49,12 +52,14 @@ class EdgeState {
 
   /// What is offered to the core: a source for each own log of an up stream. They live as long as this.
   std::vector<LogFlowSource*> UpFlows();
-  /// For status: how each flow stands on the link. Cleared when the link ends.
+  /// For status: how each flow stands on the link; one that is not among them is about to be opened. After
+  /// LinkEnded all are offline.
   struct FlowState {
     std::string state;
     std::string detail;
   };
   void SetFlowStates(std::map<LogNumber, FlowState> states);
+  void LinkEnded();
   /// Measures rates; about once a second.
   void MeasureRates();
   std::vector<v1::FlowStatus> FlowStatuses();
@@ -70,6 +75,8 @@ class EdgeState {
   /// them.
   absl::Status MakeProvisional();
   absl::Status DropStream(const std::string& name);
+  absl::Status MakeStreams(const v1::EdgeSpec& spec);
+  FlowState StateOf(LogNumber number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
   v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
 
@@ -81,6 +88,7 @@ class EdgeState {
   std::map<LogNumber, std::unique_ptr<LogFlowSource>> sources_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, Meter> meters_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, FlowState> flow_states_ ABSL_GUARDED_BY(mutex_);
+  bool linked_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace selvage

@@ -1,7 +1,6 @@
-#include "edge/uplink.h"
-
 #include <fmt/format.h>
 
+#include "edge/uplink.h"
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
@@ -15,7 +14,10 @@ using replication::Session;
 namespace {
 
 constexpr absl::Duration kStatusEvery = absl::Seconds(2);
-constexpr int64_t kSkewAlarmMs = 60'000;
+constexpr absl::Duration kRetrySpecEvery = absl::Seconds(5);
+/// What TakeWelcome may say, and what the core said when it closed the link: alarms that end with a link that
+/// comes up.
+constexpr std::string_view kRefusals[] = {"link_refused", "foreign_cluster", "not_empty", "protocol_error"};
 
 std::string_view StateName(Sender::State state) {
   switch (state) {
@@ -44,7 +46,8 @@ Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake)
                 return definition && definition->direction() != v1::LOCAL;
               }),
       max_rate_(max_rate),
-      wake_(std::move(wake)) {}
+      wake_(std::move(wake)),
+      skew_(node_.alarms(), "core's", "this node's") {}
 
 Uplink::~Uplink() {
   Unwatch();
@@ -75,6 +78,12 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
       break;
     case Session::Event::Kind::kFlowOffered:
       OnFlowOffered(session, event.flow, event.open);
+      break;
+    case Session::Event::Kind::kFlowEnded:
+      OnFlowEnded(event.flow, event.status);
+      break;
+    case Session::Event::Kind::kTime:
+      skew_.Judge(core_, event.wall_ms, node_.wall_ms());
       break;
     case Session::Event::Kind::kFlowForked:
       if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
@@ -111,20 +120,28 @@ void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
         {ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken), true});
     return session.Close(taken);
   }
-  int64_t skew_ms = welcome.wall_ms() - node_.wall_ms();
-  if (std::abs(skew_ms) > kSkewAlarmMs) {
-    node_.alarms().Report({"clock_skew", welcome.core(),
-                           fmt::format("the core's clock is {} s away from this node's", skew_ms / 1000),
-                           "set the clock that is wrong; streams are not affected", false});
-  } else {
-    node_.alarms().Clear("clock_skew", welcome.core());
-  }
+  core_ = welcome.core();
+  EndRefusals(core_);
+  skew_.Judge(core_, welcome.wall_ms(), node_.wall_ms());
+  session.SetWallTime(node_.wall_ms());
   repair_.PeerIsCapableOf(welcome.capabilities());
   LogInfo("link up",
           {{"core", welcome.core()}, {"slot", welcome.slot()}, {"session_epoch", welcome.session_epoch()}});
   uint64_t spec_rate = state_.spec().max_rate();
   session.set_max_rate(spec_rate > 0 ? spec_rate : max_rate_);
   OfferNew(session);
+}
+
+/// The core took the link: what once kept it away is over. Alarms of earlier links are known from the book
+/// alone.
+void Uplink::EndRefusals(const std::string& core) {
+  for (std::string_view kind : kRefusals)
+    node_.alarms().ClearExcept(kind, [](const std::string&) { return false; });
+  node_.alarms().ClearExcept("clock_skew", [&](const std::string& subject) { return subject == core; });
+  for (const v1::AlarmDocument& alarm : node_.alarms().All(false)) {
+    if (alarm.kind() == "flow_held" && !Planted(Canary::kForgetFlowAlarms))
+      held_subjects_.insert(alarm.subject());
+  }
 }
 
 void Uplink::OfferNew(Session& session) {
@@ -141,11 +158,22 @@ void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
   if (!applied.ok()) {
     node_.alarms().Report({"spec_refused", node_.node(), std::string(applied.status().message()),
                            ErrorHint(applied.status()), true});
+    refused_spec_ = spec;
+    retry_spec_at_ = node_.clock().Monotonic() + kRetrySpecEvery;
     return;
   }
+  refused_spec_.reset();
+  node_.alarms().Clear("spec_refused", node_.node());
   if (!*applied) return;
   LogInfo("spec applied", {{"generation", spec.generation()}, {"streams", spec.streams_size()}});
   session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
+  WithdrawGone(session);
+  OfferNew(session);
+  next_status_ = absl::ZeroDuration();
+}
+
+/// What was deleted, detached or superseded is not offered any more.
+void Uplink::WithdrawGone(Session& session) {
   std::set<LogNumber> current;
   for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
   for (auto it = offered_.begin(); it != offered_.end();) {
@@ -157,8 +185,6 @@ void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
     session.Withdraw(*it->second.source);
     it = offered_.erase(it);
   }
-  OfferNew(session);
-  next_status_ = absl::ZeroDuration();
 }
 
 absl::StatusOr<Log*> Uplink::FindOrCreateReplica(const v1::FlowOpen& open) {
@@ -201,6 +227,10 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   if (!log.ok()) {
     LogWarning("a flow from the core is refused",
                {{"stream", open.name()}, {"error", Describe(log.status())}});
+    LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
+    if (const EmbeddedLog* held = node_.logs().Find(origin); held != nullptr) {
+      down_states_[held->number()] = {"held", std::string(log.status().message())};
+    }
     session.Refuse(flow, log.status(),
                    IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
     return;
@@ -212,7 +242,19 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   }
   auto sink = std::make_unique<LogFlowSink>(**log, node_.options().batch_max);
   session.Accept(flow, *sink);
+  down_states_[(*log)->number()] = {"streaming", ""};
   sinks_[flow] = std::move(sink);
+}
+
+void Uplink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
+  auto sink = sinks_.find(flow);
+  if (sink == sinks_.end()) return;
+  const LogNumber log = sink->second->log().number();
+  if (why.ok()) {
+    down_states_[log] = {"offline", "the core sends this stream no more"};
+  } else {
+    down_states_[log] = {"held", std::string(why.message())};
+  }
 }
 
 void Uplink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
@@ -258,7 +300,8 @@ void Uplink::RebirthIfForked(Session& session) {
 }
 
 void Uplink::PublishFlowStates(const Session& session) {
-  std::map<LogNumber, EdgeState::FlowState> states;
+  std::map<LogNumber, EdgeState::FlowState> states = down_states_;
+  std::set<std::string> offered;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = SourceOf(session, number);
     if (source == nullptr) continue;  // of a repair
@@ -270,17 +313,31 @@ void Uplink::PublishFlowStates(const Session& session) {
     if (sender->state() == Sender::State::kStreaming && held_subjects_.erase(subject) > 0) {
       node_.alarms().Clear("flow_held", subject);
     }
+    offered.insert(std::move(subject));
   }
-  for (const auto& [number, sink] : sinks_) states[sink->log().number()] = {"streaming", ""};
+  EndFlowAlarms(offered);
   state_.SetFlowStates(std::move(states));
+}
+
+/// Of streams that are not offered any more.
+void Uplink::EndFlowAlarms(const std::set<std::string>& offered) {
+  std::erase_if(held_subjects_, [&](const std::string& subject) {
+    if (offered.contains(subject)) return false;
+    node_.alarms().Clear("flow_held", subject);
+    return true;
+  });
 }
 
 void Uplink::Tick(Session& session) {
   if (!session.established()) return;
   RebirthIfForked(session);
+  session.SetWallTime(node_.wall_ms());
   state_.MeasureRates();
-  PublishFlowStates(session);
+  if (refused_spec_ && node_.clock().Monotonic() >= retry_spec_at_)
+    OnSpec(session, v1::EdgeSpec(*refused_spec_));
+  WithdrawGone(session);
   OfferNew(session);
+  PublishFlowStates(session);
   repair_.Tick(session);
   absl::Duration now = node_.clock().Monotonic();
   if (now < next_status_) return;
@@ -291,7 +348,7 @@ void Uplink::Tick(Session& session) {
 void Uplink::Closed(const absl::Status& reason, absl::Duration) {
   LogInfo("link down", {{"reason", Describe(reason)}});
   Unwatch();
-  state_.SetFlowStates({});
+  state_.LinkEnded();
 }
 
 }  // namespace selvage

@@ -3,10 +3,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "edge/edge_state.h"
+#include "fabric/control/clock_skew.h"
 #include "fabric/control/link_repair.h"
 #include "fabric/replication/link_handler.h"
 
@@ -35,10 +37,13 @@ class Uplink : public replication::LinkHandler {
   };
   void OnWelcome(replication::Session& session, const v1::Welcome& welcome);
   void OnSpec(replication::Session& session, const v1::EdgeSpec& spec);
+  void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
+  void EndRefusals(const std::string& core);
+  void EndFlowAlarms(const std::set<std::string>& offered);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   absl::StatusOr<Log*> FindOrCreateReplica(const v1::FlowOpen& open);
   void OfferNew(replication::Session& session);
-  void NoteHeld(replication::FlowNumber flow, const absl::Status& why);
+  void WithdrawGone(replication::Session& session);
   void RebirthIfForked(replication::Session& session);
   void PublishFlowStates(const replication::Session& session);
   LogFlowSource* SourceOf(const replication::Session& session, replication::FlowNumber flow);
@@ -55,7 +60,12 @@ class Uplink : public replication::LinkHandler {
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
   std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
   std::map<LogNumber, LogPosition> forks_;
-  std::set<std::string> held_subjects_;
+  std::map<LogNumber, EdgeState::FlowState> down_states_;  // of flows that the core offered on this link
+  std::set<std::string> held_subjects_;  // of open alarms "flow_held", also of earlier links
+  std::string core_;
+  ClockSkewAlarm skew_;
+  std::optional<v1::EdgeSpec> refused_spec_;  // tried again now and then
+  absl::Duration retry_spec_at_;
 };
 
 }  // namespace selvage

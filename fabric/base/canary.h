@@ -21,6 +21,7 @@ enum class Canary {
   kTrimUnacknowledged,     ///< retention takes what the replica does not hold
   kAcceptSupersededBoot,   ///< a process that was superseded may link again
   kSkipOpenCheck,          ///< a store that recovered less than it acknowledged is served
+  kForgetFlowAlarms,       ///< a link does not know of alarms that an earlier one raised about its flows
   kForgetProducers,        ///< what was known of idempotent producers is not read at a start
   // Found by the simulator, and planted again.
   kForkWithoutWaiting,  ///< new logs begin while entries are under way in the old ones

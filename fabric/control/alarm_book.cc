@@ -1,5 +1,3 @@
-#include "fabric/control/alarm_book.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +5,7 @@
 
 #include "absl/time/time.h"
 #include "fabric/base/error.h"
+#include "fabric/control/alarm_book.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
 
@@ -82,8 +81,8 @@ void AlarmBook::Report(const Raise& raise) {
       }
     }
   }
-  // An alarm that cannot be stored is still shown; the store's failure stops the node by itself.
-  (void)Commit(committer_, [&](WriteBatch& batch) {
+  // Not waited for: links and upkeep report, and must go on. What is committed after it finds it stored.
+  CommitLater(committer_, [alarm, forgotten](WriteBatch& batch) {
     batch.Put(Family::kMeta, AlarmKey(alarm.id()), {alarm.SerializeAsString()});
     if (forgotten) batch.Delete(Family::kMeta, AlarmKey(*forgotten));
     return absl::OkStatus();
@@ -123,7 +122,23 @@ void AlarmBook::Clear(std::string_view kind, const std::string& subject) {
     open->second.set_resolved(true);
     alarm = open->second;
   }
-  (void)Store(alarm);
+  CommitLater(committer_, [alarm](WriteBatch& batch) {
+    batch.Put(Family::kMeta, AlarmKey(alarm.id()), {alarm.SerializeAsString()});
+    return absl::OkStatus();
+  });
+}
+
+void AlarmBook::ClearExcept(std::string_view kind,
+                            const std::function<bool(const std::string& subject)>& stays) {
+  std::vector<std::string> gone;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, alarm] : alarms_) {
+      if (!alarm.resolved() && alarm.kind() == kind && !stays(alarm.subject()))
+        gone.push_back(alarm.subject());
+    }
+  }
+  for (const std::string& subject : gone) Clear(kind, subject);
 }
 
 std::vector<v1::AlarmDocument> AlarmBook::All(bool also_resolved) const {

@@ -46,6 +46,9 @@ class AlarmBook {
   /// Ends an alarm because its cause is gone; nothing happens if there is none.
   void Clear(std::string_view kind, const std::string& subject);
 
+  /// Ends the open alarms of this kind whose subject `stays` denies: their causes are gone.
+  void ClearExcept(std::string_view kind, const std::function<bool(const std::string& subject)>& stays);
+
   std::vector<v1::AlarmDocument> All(bool also_resolved) const;
   int open_count() const;
 

@@ -36,6 +36,7 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kTrimUnacknowledged, "trim what is not acknowledged"},
     {Canary::kAcceptSupersededBoot, "accept a superseded boot id"},
     {Canary::kSkipOpenCheck, "skip the check of acknowledged ends"},
+    {Canary::kForgetFlowAlarms, "forget the alarms of earlier links"},
     {Canary::kForgetProducers, "forget producers at a start"},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},
