@@ -27,7 +27,7 @@ struct Round {
 void AppendAll(Log& log, const std::string& batch, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     absl::Notification done;
-    absl::Status queued = log.Append(batch, [&](const absl::StatusOr<Appended>& appended) {
+    absl::Status queued = log.Append(std::string(batch), [&](const absl::StatusOr<Appended>& appended) {
       SELVAGE_CHECK(appended.ok());
       done.Notify();
     });

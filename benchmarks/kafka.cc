@@ -5,14 +5,12 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <librdkafka/rdkafka.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "benchmarks/kafka_client.h"
 #include "fabric/base/check.h"
 #include "fabric/base/endian.h"
 #include "fabric/kafka/protocol/create_topics.h"
@@ -68,42 +67,18 @@ double ResidentBytes(int pid) {
 // --- librdkafka
 // ------------------------------------------------------------------------------------------------
 
-rd_kafka_t* MakeClient(rd_kafka_type_t type, const std::vector<std::pair<std::string, std::string>>& settings,
-                       void (*delivered)(rd_kafka_t*, const rd_kafka_message_t*, void*), void* opaque) {
-  rd_kafka_conf_t* conf = rd_kafka_conf_new();
-  char error[512];
-  for (const auto& [name, value] : settings) {
-    SELVAGE_CHECK(rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) ==
-                  RD_KAFKA_CONF_OK);
-  }
-  if (delivered != nullptr) rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-  rd_kafka_conf_set_opaque(conf, opaque);
-  rd_kafka_t* client = rd_kafka_new(type, conf, error, sizeof error);
-  SELVAGE_CHECK(client != nullptr);
-  return client;
-}
-
-struct Deliveries {
-  std::atomic<int64_t> good{0};
-  std::atomic<int64_t> bad{0};
-};
-
-void Delivered(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
-  auto* counts = static_cast<Deliveries*>(opaque);
-  ++(message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? counts->good : counts->bad);
-}
-
 void Produce(const Target& target, const std::string& topic, int64_t records, size_t size,
              const std::string& codec) {
   Deliveries counts;
-  rd_kafka_t* producer = MakeClient(RD_KAFKA_PRODUCER,
-                                    {{"bootstrap.servers", target.address()},
-                                     {"linger.ms", "5"},
-                                     {"acks", "all"},
-                                     {"compression.codec", codec},
-                                     {"queue.buffering.max.messages", "1000000"}},
-                                    &Delivered, &counts);
-  rd_kafka_topic_t* handle = rd_kafka_topic_new(producer, topic.c_str(), nullptr);
+  const KafkaClient client = MakeProducer({{"bootstrap.servers", target.address()},
+                                           {"linger.ms", "5"},
+                                           {"acks", "all"},
+                                           {"compression.codec", codec},
+                                           {"queue.buffering.max.messages", "1000000"}},
+                                          counts);
+  rd_kafka_t* producer = client.get();
+  const KafkaTopic topic_handle(rd_kafka_topic_new(producer, topic.c_str(), nullptr));
+  rd_kafka_topic_t* handle = topic_handle.get();
   // Half of each record cannot be compressed.
   std::string value(size, 'x');
   uint64_t noise = 1;
@@ -128,17 +103,14 @@ void Produce(const Target& target, const std::string& topic, int64_t records, si
       static_cast<double>(records) / seconds,
       static_cast<double>(records) * static_cast<double>(size) / seconds / 1e6,
       used / (static_cast<double>(records) / 1e6));
-  rd_kafka_topic_destroy(handle);
-  rd_kafka_destroy(producer);
 }
 
 void Fetch(const Target& target, const std::string& topic, int64_t records, size_t size) {
-  rd_kafka_t* consumer = MakeClient(RD_KAFKA_CONSUMER,
-                                    {{"bootstrap.servers", target.address()},
-                                     {"queued.min.messages", "1000000"},
-                                     {"fetch.message.max.bytes", "4194304"}},
-                                    nullptr, nullptr);
-  rd_kafka_topic_t* handle = rd_kafka_topic_new(consumer, topic.c_str(), nullptr);
+  const KafkaClient consumer = MakeConsumer({{"bootstrap.servers", target.address()},
+                                             {"queued.min.messages", "1000000"},
+                                             {"fetch.message.max.bytes", "4194304"}});
+  const KafkaTopic topic_handle(rd_kafka_topic_new(consumer.get(), topic.c_str(), nullptr));
+  rd_kafka_topic_t* handle = topic_handle.get();
   const double cpu = CpuSeconds(target.pid);
   const Time start = std::chrono::steady_clock::now();
   SELVAGE_CHECK(rd_kafka_consume_start(handle, 0, RD_KAFKA_OFFSET_BEGINNING) == 0);
@@ -160,8 +132,6 @@ void Fetch(const Target& target, const std::string& topic, int64_t records, size
       static_cast<double>(records) * static_cast<double>(size) / seconds / 1e6,
       used / (static_cast<double>(records) / 1e6));
   rd_kafka_consume_stop(handle, 0);
-  rd_kafka_topic_destroy(handle);
-  rd_kafka_destroy(consumer);
 }
 
 /// The raw limit: the same bytes in a file, synced after each piece.

@@ -98,7 +98,8 @@ double Replicate(size_t batch_bytes) {
                    [&](const Identity& peer, std::function<void()> wake) {
                      return std::make_shared<PeerLink>(fleet, metrics, peer.id, std::move(wake));
                    });
-  auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(identities.core)}, {&links.service()});
+  auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(identities.core)}, threads.get_executor(),
+                                  {&links.service()});
   SELVAGE_CHECK(server.ok());
   LinkClient::Options client_options;
   client_options.addresses = {"127.0.0.1:" + std::to_string((*server)->port())};

@@ -20,3 +20,10 @@ pkg_check_modules(libsnappy REQUIRED IMPORTED_TARGET snappy)
 pkg_check_modules(liblz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)
+
+# What the daemons allocate with; each says in its main.cc how. Sanitizers bring an allocator of their own.
+add_library(selvage_allocator INTERFACE)
+if(NOT SELVAGE_SANITIZE)
+  pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc)
+  target_link_libraries(selvage_allocator INTERFACE PkgConfig::jemalloc)
+endif()

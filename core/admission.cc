@@ -32,14 +32,16 @@ absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) {
                      "a hello without store id and boot id");
   }
   if (edge.retired()) {
-    return MakeError(absl::StatusCode::kPermissionDenied, "edge_retired",
-                     fmt::format("edge {} was retired", hello.edge()),
-                     "give the site a new edge id and certificate");
+    return MakeError(
+        absl::StatusCode::kPermissionDenied, "edge_retired", fmt::format("edge {} was retired", hello.edge()),
+        "give the site a new edge id and certificate; selvage-edge --take-store-of lets the new id "
+        "go on with what the store holds");
   }
   if (edge.held()) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "edge_held",
-                     fmt::format("edge {} is held until an operator decides", hello.edge()),
-                     "selvagectl alarm list at the core says why", Retry::kYes);
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "edge_held",
+        fmt::format("edge {} is held until an operator decides: {}", hello.edge(), edge.held_why()),
+        "selvagectl alarm list at the core says why", Retry::kYes);
   }
   return absl::OkStatus();
 }
@@ -64,10 +66,30 @@ void AddTenure(const v1::Hello& hello, const Edges& edges, AdmissionDecision& de
   tenure.set_store_id(hello.store_id());
 }
 
+bool Had(const v1::StoredEdge& edge, const std::string& store_id) {
+  return std::any_of(edge.tenures().begin(), edge.tenures().end(), [&](const v1::StoredTenure& tenure) {
+    return tenure.store_id() == store_id || Contains(tenure.former_store_ids(), store_id);
+  });
+}
+
+/// Not OK when the store is one that another edge has or had: its records would come again under this edge's
+/// name.
+absl::Status CheckOwnStore(const v1::Hello& hello, const Edges& edges, v1::StoredEdge& edge) {
+  if (Had(edge, hello.store_id()) || edge.allowed_store_id() == hello.store_id()) return absl::OkStatus();
+  const auto other = std::find_if(edges.begin(), edges.end(), [&](const auto& entry) {
+    return entry.first != hello.edge() && Had(entry.second, hello.store_id());
+  });
+  if (other == edges.end()) return absl::OkStatus();
+  edge.set_held_store_id(hello.store_id());
+  return MakeError(absl::StatusCode::kAborted, "clone",
+                   fmt::format("its store is that of edge {}", other->first));
+}
+
 /// Which of the stores that the edge had this one is. Not OK: an operator must decide.
 absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall_ms,
                         AdmissionDecision& decision) {
   v1::StoredEdge& edge = decision.edge;
+  SELVAGE_RETURN_IF_ERROR(CheckOwnStore(hello, edges, edge));
   if (edge.tenures().empty()) {
     AddTenure(hello, edges, decision);
     return absl::OkStatus();
@@ -138,11 +160,12 @@ absl::StatusOr<AdmissionDecision> DecideAdmission(const v1::Hello& hello, const 
           : TakeTenure(hello, edges, wall_ms, decision);
   if (!decision.hold.ok()) {
     edge.set_held(true);
+    edge.set_held_kind(ErrorKind(decision.hold));
+    edge.set_held_why(std::string(decision.hold.message()));
     return decision;
   }
   TakeBoot(hello, edge);
   edge.set_session_epoch(std::max(edge.session_epoch(), hello.session_epoch()) + 1);
-  edge.set_last_seen_ms(wall_ms);
   return decision;
 }
 
@@ -152,7 +175,10 @@ void ReleaseEdge(v1::StoredEdge& edge) {
   edge.set_slot_given_ms(0);
   const std::string id = edge.held_store_id();
   edge.clear_held_store_id();
+  edge.clear_held_kind();
+  edge.clear_held_why();
   if (id.empty()) return;
+  if (!Had(edge, id)) return edge.set_allowed_store_id(id);
   auto& tenures = *edge.mutable_tenures();
   for (int i = 0; i < tenures.size(); ++i) {
     v1::StoredTenure tenure = tenures[i];

@@ -18,7 +18,8 @@ struct AdmissionDecision {
   v1::StoredCore core;  ///< the same
   bool adopts = false;  ///< an empty store takes the edge's place
   /// Not OK: the edge is to be held until an operator resolves an alarm of this kind, `edge` says what is to
-  /// be remembered meanwhile. Kinds: "clone", "second_new_store".
+  /// be remembered meanwhile. Kinds: "clone" (also for a store that another edge has, or had),
+  /// "second_new_store".
   absl::Status hold;
 };
 
@@ -30,7 +31,8 @@ absl::StatusOr<AdmissionDecision> DecideAdmission(const v1::Hello& hello, const 
 
 /// What an operator's word does to an edge that was held: whoever dials next is the edge. A former store that
 /// waits becomes the current one again: its logs go on where their histories agree with what the core holds,
-/// and fork where they do not.
+/// and fork where they do not. Another edge's store that waits is let in, with a slot of its own: what it
+/// sends may be at the core twice.
 void ReleaseEdge(v1::StoredEdge& edge);
 
 }  // namespace selvage

@@ -8,7 +8,7 @@ namespace {
 constexpr char kProgram[] = "selvage-core";
 
 std::vector<Setting> CoreSettings(CoreConfig& config) {
-  std::vector<Setting> all = IdentitySettings(config);
+  std::vector<Setting> all = IdentitySettings(config, {.node_id = "main", .directory = "selvage-core"});
   all.push_back(ListenSetting("link.listen", &config.link.listen)
                     .Default("0.0.0.0:7443")
                     .Help("Where edges and selvagectl reach the core, with mutual TLS."));
@@ -26,6 +26,7 @@ std::vector<Setting> CoreSettings(CoreConfig& config) {
           .Help("Free slots, at least, that topics already show, so that consumers hold a new edge's "
                 "partitions before it writes."));
   AppendSettings(all, NodeSettings(config, {.http_listen = "127.0.0.1:9465",
+                                            .kafka_listen = "127.0.0.1:9093",
                                             .budget = "0",
                                             .write_buffer = "32MiB",
                                             .block_cache = "32MiB",

@@ -1,9 +1,10 @@
+#include "core/core_admin.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "core/core_admin.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
 
@@ -50,11 +51,6 @@ bool InRange(const v1::LogAddress& address, int32_t partitions) {
   return address.partition() >= 0 && address.partition() < partitions;
 }
 
-bool HadSlot(const v1::EdgeSummary& edge, uint32_t slot) {
-  return edge.slot() == slot ||
-         std::find(edge.former_slots().begin(), edge.former_slots().end(), slot) != edge.former_slots().end();
-}
-
 }  // namespace
 
 // --- Streams
@@ -75,6 +71,12 @@ absl::StatusOr<int> CoreAdmin::DeleteStream(const std::string& stream) {
   LogWarning(replicas ? "stream deleted, with the replicas of what edges wrote" : "stream deleted",
              {{"stream", stream}, {"logs", logs}});
   return logs;
+}
+
+absl::StatusOr<v1::StreamDefinition> CoreAdmin::RenameStream(const std::string& stream, const std::string&) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
+                   fmt::format("stream {} has its name at every edge", stream),
+                   "only a stream that the core does not know can be renamed, at the edge where it was made");
 }
 
 std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
@@ -121,26 +123,30 @@ absl::StatusOr<Log*> CoreAdmin::FindReplica(const v1::LogAddress& address, int32
   }
   if (address.edge().empty()) return FindTopicPartition(address, partitions);
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
-  SELVAGE_ASSIGN_OR_RETURN(const v1::EdgeSummary edge, fleet_.Summary(address.edge()));
-  Log* log = node().logs().Find(
-      {address.edge(), Slot(edge.slot()), address.stream(), PartitionId(address.partition())});
+  const std::optional<Slot> slot = fleet_.SlotOf(address.edge());
+  if (!slot)
+    SELVAGE_RETURN_IF_ERROR(
+        fleet_.Summary(address.edge()).status());  // unknown, or held before it ever linked
+  Log* log =
+      !slot ? nullptr
+            : node().logs().Find({address.edge(), *slot, address.stream(), PartitionId(address.partition())});
   if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", address.edge()));
   return log;
 }
 
 absl::StatusOr<Log*> CoreAdmin::FindTopicPartition(const v1::LogAddress& address, int32_t partitions) {
   if (address.partition() < 0) return WrongPartition(address, "partitions from 0 on");
-  const uint32_t slot = static_cast<uint32_t>(address.partition() / partitions);
-  const PartitionId partition(address.partition() % partitions);
-  for (const v1::EdgeSummary& edge : fleet_.Summaries()) {
-    if (!HadSlot(edge, slot)) continue;
-    Log* log = node().logs().Find({edge.edge(), Slot(slot), address.stream(), partition});
-    if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", edge.edge()));
-    return log;
+  const Slot slot(static_cast<uint32_t>(address.partition() / partitions));
+  const std::optional<std::string> edge = fleet_.EdgeOf(slot);
+  if (!edge) {
+    return WrongPartition(
+        address, fmt::format("no edge has slot {}; selvagectl origin list shows which partition is whose",
+                             slot.value()));
   }
-  return WrongPartition(
-      address,
-      fmt::format("no edge has slot {}; selvagectl origin list shows which partition is whose", slot));
+  Log* log =
+      node().logs().Find({*edge, slot, address.stream(), PartitionId(address.partition() % partitions)});
+  if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", *edge));
+  return log;
 }
 
 absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32_t partitions, LogUse use) {
@@ -150,8 +156,8 @@ absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32
                      "say which edge's: selvagectl ... --edge <edge>");
   }
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
-  SELVAGE_ASSIGN_OR_RETURN(const v1::EdgeSummary edge, fleet_.Summary(address.edge()));
-  if (edge.retired() && use == LogUse::kWrite) {
+  if (!fleet_.SlotOf(address.edge())) SELVAGE_RETURN_IF_ERROR(fleet_.Summary(address.edge()).status());
+  if (use == LogUse::kWrite && fleet_.IsRetired(address.edge())) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "edge_retired",
                      fmt::format("edge {} was retired and reads nothing any more", address.edge()),
                      "selvagectl edge list shows the edges");
@@ -215,9 +221,10 @@ absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::Lis
 
 std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
   std::vector<v1::AlarmDocument> alarms = node().alarms().All(also_resolved);
-  for (const v1::EdgeSummary& edge : fleet_.Summaries()) {
-    for (v1::AlarmDocument alarm : edge.status().alarms()) {
-      alarm.set_origin(edge.edge());  // who reported it, whatever it says itself
+  auto by_edge = fleet_.ReportedAlarms();
+  for (auto& [edge, reported] : by_edge) {
+    for (v1::AlarmDocument& alarm : reported) {
+      alarm.set_origin(edge);  // who reported it, whatever it says itself
       alarms.push_back(std::move(alarm));
     }
   }
@@ -254,20 +261,8 @@ NodeMetrics::Sources CoreAdmin::MetricSources(std::function<CertificateView()> c
                 return !definition || definition->direction() != v1::UP ||
                        fleet_.SlotOf(origin.edge) == origin.slot;
               },
-          .links =
-              [this] {
-                std::map<std::string, bool> links;
-                for (const v1::EdgeSummary& edge : fleet_.Summaries()) links[edge.edge()] = edge.connected();
-                return links;
-              },
-          .reported_alarms =
-              [this] {
-                std::map<std::string, int> reported;
-                for (const v1::EdgeSummary& edge : fleet_.Summaries()) {
-                  reported[edge.edge()] = edge.status().alarms_size();
-                }
-                return reported;
-              },
+          .links = [this] { return fleet_.Connected(); },
+          .reported_alarms = [this] { return fleet_.ReportedAlarmCounts(); },
           .certificate = std::move(certificate)};
 }
 

@@ -24,6 +24,8 @@ class CoreAdmin : public AdminBackend {
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) override;
   /// Also the replicas of what edges wrote go; the edges follow with the next spec.
   absl::StatusOr<int> DeleteStream(const std::string& stream) override;
+  absl::StatusOr<v1::StreamDefinition> RenameStream(const std::string& stream,
+                                                    const std::string& to) override;
   std::vector<v1::LogSummary> Logs(const std::string& stream) override;
   absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) override;
   absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) override;

@@ -1,9 +1,10 @@
+#include "core/core_topics.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "core/core_topics.h"
 #include "fabric/base/error.h"
 
 namespace selvage {

@@ -6,6 +6,7 @@
 
 #include "core/admission.h"
 #include "core/fleet_documents.h"
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
 #include "fabric/replication/message.h"
@@ -15,6 +16,9 @@
 
 namespace selvage {
 namespace {
+
+/// What an edge offers makes logs here, and each costs memory and stays.
+constexpr int64_t kLogsOfEdgeMax = 20'000;
 
 absl::Status Unknown(const std::string& edge) {
   return MakeError(absl::StatusCode::kNotFound, "unknown_edge",
@@ -38,16 +42,9 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
   {
     absl::MutexLock lock(&mutex_);
     core_ = core;
-    auto cursor = node_.store().Scan(Family::kMeta, kEdgePrefix, PrefixEnd(kEdgePrefix));
-    for (cursor->Seek(kEdgePrefix); cursor->Valid(); cursor->Next()) {
-      v1::StoredEdge edge;
-      if (!edge.ParseFromString(std::string(cursor->value()))) {
-        return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", "a stored edge document is damaged");
-      }
-      Show(edge);
-    }
-    SELVAGE_RETURN_IF_ERROR(cursor->status());
   }
+  SELVAGE_RETURN_IF_ERROR(OpenEdges());
+  if (!node_.former_owner().empty()) SELVAGE_RETURN_IF_ERROR(TakeStore());
   auto release = [this](const v1::AlarmDocument& alarm, const std::string&) {
     return ChangeEdge(alarm.subject(), ReleaseEdge, false);
   };
@@ -55,6 +52,11 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
   node_.alarms().OnResolve("second_new_store", release);
   node_.alarms().OnResolve("foreign_cluster", [this](const v1::AlarmDocument& alarm, const std::string&) {
     return TakeOverCluster(alarm.subject());
+  });
+  // What else is held of an edge is tried again.
+  node_.alarms().OnResolveHeldOfPeer([this](const v1::AlarmDocument& alarm, const std::string&) {
+    Relink(alarm.peer());
+    return absl::OkStatus();
   });
   for (const v1::StreamDefinition& definition : configured) {
     auto known = node_.catalog().Find(definition.name());
@@ -68,6 +70,37 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
     SELVAGE_RETURN_IF_ERROR(CreateSharedLogs(definition));
   }
   return absl::OkStatus();
+}
+
+absl::Status Fleet::OpenEdges() {
+  absl::MutexLock lock(&mutex_);
+  auto cursor = node_.store().Scan(Family::kMeta, kEdgePrefix, PrefixEnd(kEdgePrefix));
+  for (cursor->Seek(kEdgePrefix); cursor->Valid(); cursor->Next()) {
+    v1::StoredEdge edge;
+    if (!edge.ParseFromString(std::string(cursor->value()))) {
+      return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta", "a stored edge document is damaged");
+    }
+    Show(edge);
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  cursor = node_.store().Scan(Family::kMeta, kReportPrefix, PrefixEnd(kReportPrefix));
+  for (cursor->Seek(kReportPrefix); cursor->Valid(); cursor->Next()) {
+    const std::string edge(cursor->key().substr(kReportPrefix.size()));
+    if (!reports_[edge].ParseFromString(std::string(cursor->value()))) {
+      return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta",
+                       "what an edge reported is stored damaged");
+    }
+  }
+  return cursor->status();
+}
+
+absl::Status Fleet::TakeStore() {
+  LogWarning("the store of another core is this one's from here on",
+             {{"former", node_.former_owner()}, {"core", node_.node()}});
+  return Commit(node_.committer(), [&](WriteBatch& batch) {
+    node_.StageIdentity(batch, node_.store_id());
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Fleet::StartLineage() {
@@ -145,23 +178,37 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
   if (known) {
     SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, offered));
   } else {
-    auto created = CreateStream(offered);  // provisional until now
+    auto created = CreateStream(offered, Maker::kOffer);  // provisional until now
     if (!created.ok() && created.status().code() != absl::StatusCode::kAlreadyExists) return created.status();
   }
   LogOrigin origin{edge, slot, open.name(), PartitionId(open.partition())};
   EmbeddedLog* log = node_.logs().Find(origin);
   if (log != nullptr && log->state().id == *id) return log;
+  SELVAGE_RETURN_IF_ERROR(CheckLogCount(edge));
   if (log != nullptr) {
     node_.alarms().Report(
         {"log_replaced", ToString(origin),
          "the edge made this stream again: a new log takes the place of the one held here",
-         "the former log is kept until the stream is deleted; consumers start again at offset 0", false});
+         "the former log is kept until the stream is deleted; consumers start again at offset 0", false,
+         edge});
   }
   return node_.logs().Create({.origin = origin,
                               .id = *id,
                               .base = Offset(open.base()),
                               .base_hash = ChainHash(open.base_hash()),
                               .leader_epoch = LeaderEpoch(0)});
+}
+
+absl::Status Fleet::CheckLogCount(const std::string& edge) {
+  const std::vector<EmbeddedLog*> logs = node_.logs().Logs();
+  const auto of_edge =
+      std::count_if(logs.begin(), logs.end(), [&](EmbeddedLog* log) { return log->origin().edge == edge; });
+  if (of_edge < kLogsOfEdgeMax) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, "too_many_logs",
+      fmt::format("{} logs of edge {} are held here, with those whose place others took; no more are made",
+                  of_edge, edge),
+      "delete streams that are not needed; an edge that makes its streams again and again is faulty");
 }
 
 absl::Status Fleet::CreateSharedLogs(const v1::StreamDefinition& definition) {
@@ -201,35 +248,40 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
 // --- Control
 // -------------------------------------------------------------------------------------------------------
 
-absl::Status Fleet::CheckNameFree(const std::string& name) const {
+absl::Status Fleet::CheckNameFree(const std::string& name, Maker maker) const {
   const size_t dot = name.find('.');
   if (dot == std::string::npos) return absl::OkStatus();
   const std::string first = name.substr(0, dot);
   const auto rest = node_.catalog().Find(name.substr(dot + 1));
-  const bool is_part =
-      rest && (rest->direction() == v1::UP || rest->direction() == v1::DOWN) && IsDnsLabel(first);
-  if (!is_part && !SlotOf(first)) return absl::OkStatus();
+  const bool for_nobody = maker == Maker::kOperator || Planted(Canary::kReserveForNobody);
+  const bool may_be_part = for_nobody && IsDnsLabel(first) && rest &&
+                           (rest->direction() == v1::UP || rest->direction() == v1::DOWN);
+  if (!may_be_part && !SlotOf(first)) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kInvalidArgument, "name_reserved",
       fmt::format("{} would be edge {}'s part of a stream {}", name, first, name.substr(dot + 1)),
-      "choose a name that does not begin with an edge's id and a dot");
+      maker == Maker::kOperator
+          ? "choose a name that does not begin with an edge's id and a dot"
+          : fmt::format("give the stream another name at the edge, with all it holds: selvagectl --address "
+                        "<edge> stream rename {} <name>",
+                        name));
 }
 
-absl::StatusOr<v1::StreamDefinition> Fleet::CheckNew(v1::StreamDefinition definition) const {
+absl::StatusOr<v1::StreamDefinition> Fleet::CheckNew(v1::StreamDefinition definition, Maker maker) const {
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
   if (node_.catalog().Find(definition.name())) {
     return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
                      fmt::format("stream {} exists", definition.name()),
                      "selvagectl stream describe shows it; stream set changes its settings");
   }
-  SELVAGE_RETURN_IF_ERROR(CheckNameFree(definition.name()));
+  SELVAGE_RETURN_IF_ERROR(CheckNameFree(definition.name(), maker));
   return definition;
 }
 
-absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition definition) {
+absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition definition, Maker maker) {
   {
     absl::MutexLock change(&change_mutex_);
-    SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition)));
+    SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition), maker));
     v1::StoredCore core = NextGeneration();
     definition.set_generation(core.generation());
     definition.set_created(core.generation());
@@ -301,44 +353,50 @@ absl::StatusOr<int> Fleet::DeleteStream(const std::string& name) {
 
 v1::EdgeSpec Fleet::SpecFor(const std::string& edge) const {
   v1::EdgeSpec spec;
+  {
+    // Before the streams are looked at: a change in between is then sent again under its own generation. The
+    // other way round the edge would have the new number with the old content, and ignore the new one.
+    absl::MutexLock lock(&mutex_);
+    spec.set_generation(core_.generation());
+    if (auto it = edges_.find(edge); it != edges_.end()) {
+      *spec.mutable_labels() = it->second.labels();
+      spec.set_max_rate(it->second.max_rate());
+    }
+  }
   for (v1::StreamDefinition& definition : node_.catalog().All()) {
     if (definition.direction() != v1::LOCAL) *spec.add_streams() = std::move(definition);
-  }
-  absl::MutexLock lock(&mutex_);
-  spec.set_generation(core_.generation());
-  if (auto it = edges_.find(edge); it != edges_.end()) {
-    *spec.mutable_labels() = it->second.labels();
-    spec.set_max_rate(it->second.max_rate());
   }
   return spec;
 }
 
 void Fleet::TakeStatus(const std::string& edge, const v1::EdgeStatus& status) {
   absl::MutexLock lock(&mutex_);
-  auto it = edges_.find(edge);
-  if (it == edges_.end()) return;
-  *it->second.mutable_status() = status;
-  it->second.set_last_seen_ms(node_.wall_ms());
-  dirty_[edge] = true;
+  if (!edges_.contains(edge)) return;
+  v1::StoredReport& report = reports_[edge];
+  *report.mutable_status() = status;
+  report.set_last_seen_ms(node_.wall_ms());
+  unstored_reports_.insert(edge);
   if (auto link = links_.find(edge); link != links_.end()) link->second.reported = true;
 }
 
 absl::Status Fleet::Flush() {
-  std::vector<v1::StoredEdge> changed;
+  absl::MutexLock flush(&flush_mutex_);
+  std::map<std::string, std::string> documents;
   {
     absl::MutexLock lock(&mutex_);
-    for (const auto& [name, dirty] : dirty_) changed.push_back(edges_[name]);
-    dirty_.clear();
+    for (const std::string& edge : unstored_reports_) documents[edge] = reports_[edge].SerializeAsString();
+    unstored_reports_.clear();
   }
-  if (changed.empty()) return absl::OkStatus();
-  return Commit(node_.committer(), [&](WriteBatch& batch) {
-    absl::MutexLock lock(&mutex_);
-    // Whatever was admitted since is in edges_ already, so nothing newer is overwritten.
-    for (const v1::StoredEdge& edge : changed) {
-      StageEdge(batch, edges_[edge.edge()]);
-    }
+  if (documents.empty()) return absl::OkStatus();
+  absl::Status stored = Commit(node_.committer(), [&](WriteBatch& batch) {
+    for (const auto& [edge, report] : documents) StageReport(batch, edge, report);
     return absl::OkStatus();
   });
+  if (!stored.ok()) {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [edge, report] : documents) unstored_reports_.insert(edge);
+  }
+  return stored;
 }
 
 absl::StatusOr<v1::EdgeSummary> Fleet::Summary(const std::string& edge) const {
@@ -388,12 +446,8 @@ absl::StatusOr<v1::EdgeSummary> Fleet::SetEdge(const v1::SetEdgeRequest& request
 absl::StatusOr<v1::EdgeSummary> Fleet::Retire(const std::string& edge) {
   SELVAGE_RETURN_IF_ERROR(ChangeEdge(
       edge, [](v1::StoredEdge& stored) { stored.set_retired(true); }, false));
-  std::function<void()> close;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (auto it = links_.find(edge); it != links_.end()) close = it->second.close;
-  }
-  if (close) close();
+  Relink(edge);
+  node_.alarms().ClearOfPeer(edge);
   return Summary(edge);
 }
 
@@ -402,6 +456,12 @@ std::optional<Slot> Fleet::SlotOf(const std::string& edge) const {
   auto it = edges_.find(edge);
   if (it == edges_.end() || it->second.tenures().empty()) return std::nullopt;
   return Slot(it->second.tenures(it->second.tenures_size() - 1).slot());
+}
+
+bool Fleet::IsRetired(const std::string& edge) const {
+  absl::MutexLock lock(&mutex_);
+  auto it = edges_.find(edge);
+  return it != edges_.end() && it->second.retired();
 }
 
 std::optional<std::string> Fleet::EdgeOf(Slot slot) const {

@@ -78,13 +78,19 @@ class Fleet {
 
   // Control.
   /// Errors: "stream_exists", "name_reserved", those of CompleteDefinition.
-  absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
+  absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition) {
+    return CreateStream(std::move(definition), Maker::kOperator);
+  }
   /// What CreateStream would make now.
-  absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition) const;
+  absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition) const {
+    return CheckNew(std::move(definition), Maker::kOperator);
+  }
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request);
   /// More partitions for a local stream; errors of NodeState::AddPartitions.
   absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only);
   absl::StatusOr<int> DeleteStream(const std::string& name);
+  /// What an edge is to be. It is never older than its generation says; it may be newer, and then comes
+  /// again.
   v1::EdgeSpec SpecFor(const std::string& edge) const;
   void TakeStatus(const std::string& edge, const v1::EdgeStatus& status);
   /// Stores what links and statuses changed since; about once in ten seconds and at the end.
@@ -93,8 +99,16 @@ class Fleet {
   absl::StatusOr<v1::EdgeSummary> Summary(const std::string& edge) const;
   absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request);
   absl::StatusOr<v1::EdgeSummary> Retire(const std::string& edge);
+  /// Ends the edge's link, so that it dials again and offers everything anew.
+  void Relink(const std::string& edge);
+  /// Which edges are linked; every edge has a row.
+  std::map<std::string, bool> Connected() const;
+  /// The alarms that edges reported last, by edge.
+  std::map<std::string, std::vector<v1::AlarmDocument>> ReportedAlarms() const;
+  std::map<std::string, int> ReportedAlarmCounts() const;
   /// The slot an edge writes to now.
   std::optional<Slot> SlotOf(const std::string& edge) const;
+  bool IsRetired(const std::string& edge) const;
   /// The edge that writes, or once wrote, to a slot.
   std::optional<std::string> EdgeOf(Slot slot) const;
   /// Slots below this number were given away.
@@ -115,6 +129,16 @@ class Fleet {
     bool reported = false;  ///< its status, since it linked
     std::set<LogNumber> open_flows{};
   };
+  /// What an edge reported of its flows, and how the edge stands now.
+  struct ReportedFlows {
+    std::string edge;
+    Slot slot;
+    bool connected = false;
+    bool fresh = false;                ///< reported since it linked
+    std::set<LogNumber> open_flows{};  ///< that this end takes
+    std::vector<v1::FlowStatus> flows;
+  };
+  std::vector<ReportedFlows> FlowsReported(const std::string& only) const;
   void AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome);
   absl::Status HoldEdge(const v1::StoredEdge& edge, const absl::Status& why);
   absl::Status RefuseForeign(const v1::Hello& hello, const absl::Status& why);
@@ -125,13 +149,25 @@ class Fleet {
   absl::Status StoreCore(const v1::StoredCore& core);
   void Show(const v1::StoredEdge& edge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::StoredCore NextGeneration() const;
-  /// Error: "name_reserved" for a name that means a part of another stream.
-  absl::Status CheckNameFree(const std::string& name) const;
+  /// Who makes a stream.
+  enum class Maker {
+    kOperator,  ///< may choose another name
+    kOffer,     ///< an edge that holds records of it already
+  };
+  /// Error: "name_reserved" for a name that means a part of another stream: of an edge that there is, and for
+  /// an operator also of one that there may be.
+  absl::Status CheckNameFree(const std::string& name, Maker maker) const;
+  absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition, Maker maker) const;
+  absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition, Maker maker);
+  void ReportHold(const v1::StoredEdge& edge);
+  absl::Status OpenEdges();
+  /// The store was another core's until now.
+  absl::Status TakeStore();
   absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change,
                           bool new_generation);
   v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  bool HasReported(const std::string& edge) const;
-  std::set<LogNumber> OpenFlows(const std::string& edge) const;
+  /// Error: "too_many_logs".
+  absl::Status CheckLogCount(const std::string& edge);
   absl::Status CreateSharedLogs(const v1::StreamDefinition& definition);
 
   NodeState& node_;
@@ -142,7 +178,11 @@ class Fleet {
   std::map<std::string, v1::StoredEdge> edges_ ABSL_GUARDED_BY(mutex_);
   std::map<Slot, std::string> slot_edges_ ABSL_GUARDED_BY(mutex_);  // also of former slots
   std::atomic<uint64_t> changes_{0};                                // of what is shown of edges
-  std::map<std::string, bool> dirty_ ABSL_GUARDED_BY(mutex_);
+  // What edges report, apart from what is decided of them: each is stored by itself, so neither overtakes the
+  // other.
+  std::map<std::string, v1::StoredReport> reports_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> unstored_reports_ ABSL_GUARDED_BY(mutex_);  // of these edges
+  absl::Mutex flush_mutex_;  // one flush at a time; taken before mutex_
   std::map<std::string, Link> links_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_link_ ABSL_GUARDED_BY(mutex_) = 1;
 };

@@ -14,4 +14,8 @@ void StageEdge(WriteBatch& batch, const v1::StoredEdge& edge) {
   batch.Put(Family::kMeta, std::string(kEdgePrefix) + edge.edge(), {edge.SerializeAsString()});
 }
 
+void StageReport(WriteBatch& batch, const std::string& edge, const std::string& report) {
+  batch.Put(Family::kMeta, std::string(kReportPrefix) + edge, {report});
+}
+
 }  // namespace selvage

@@ -12,18 +12,26 @@
 /// The links of the fleet: what a decision on a hello does.
 namespace selvage {
 
-absl::Status Fleet::HoldEdge(const v1::StoredEdge& edge, const absl::Status& why) {
-  // The alarm first: an edge that is held without one could not be released after a crash in between.
+void Fleet::ReportHold(const v1::StoredEdge& edge) {
   node_.alarms().Report(
-      {ErrorKind(why), edge.edge(), std::string(why.message()),
+      {edge.held_kind(), edge.edge(), edge.held_why(),
        "stop the machine that should not be there, then resolve this alarm: the edge links again", true});
-  SELVAGE_RETURN_IF_ERROR(StoreEdge(edge));
+}
+
+void Fleet::Relink(const std::string& edge) {
   std::function<void()> close;
   {
     absl::MutexLock lock(&mutex_);
-    if (auto it = links_.find(edge.edge()); it != links_.end()) close = it->second.close;
+    if (auto it = links_.find(edge); it != links_.end()) close = it->second.close;
   }
   if (close) close();
+}
+
+absl::Status Fleet::HoldEdge(const v1::StoredEdge& edge, const absl::Status& why) {
+  // The alarm first: an edge that is held without one could not be released after a crash in between.
+  ReportHold(edge);
+  SELVAGE_RETURN_IF_ERROR(StoreEdge(edge));
+  Relink(edge.edge());
   return MakeError(absl::StatusCode::kFailedPrecondition, ErrorKind(why),
                    fmt::format("edge {}: {}", edge.edge(), std::string(why.message())),
                    "an operator must resolve the alarm at the core", Retry::kYes);
@@ -33,7 +41,7 @@ absl::Status Fleet::RefuseForeign(const v1::Hello& hello, const absl::Status& wh
   auto cluster = ClusterId::FromBytes(hello.cluster_id());
   if (!cluster) return why;
   node_.alarms().Report(
-      {"foreign_cluster", cluster->hex(), std::string(why.message()), ErrorHint(why), true});
+      {"foreign_cluster", cluster->hex(), std::string(why.message()), ErrorHint(why), true, hello.edge()});
   return why;
 }
 
@@ -58,6 +66,11 @@ absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
     decision = DecideAdmission(hello, core_, edges_, node_.wall_ms());
   }
   if (ErrorKind(decision.status()) == "foreign_cluster") return RefuseForeign(hello, decision.status());
+  if (ErrorKind(decision.status()) == "edge_held") {
+    // Whoever is held can be released, also when the alarm was resolved before the edge was held again.
+    absl::MutexLock lock(&mutex_);
+    ReportHold(edges_[hello.edge()]);
+  }
   if (!decision.ok()) return decision.status();
   const v1::StoredEdge& edge = decision->edge;
   const v1::StoredCore& core = decision->core;
@@ -75,6 +88,8 @@ absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
     absl::MutexLock lock(&mutex_);
     Show(edge);
     core_ = core;
+    reports_[hello.edge()].set_last_seen_ms(node_.wall_ms());
+    unstored_reports_.insert(hello.edge());
   }
   v1::Welcome& welcome = admission.welcome;
   welcome.set_protocol(1);
@@ -105,7 +120,7 @@ void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcom
   }
   node_.alarms().Report({"edge_replaced", edge,
                          "an empty store took this edge's place and goes on where its replicas end",
-                         "what the former disk held and never sent is lost with it", false});
+                         "what the former disk held and never sent is lost with it", false, edge});
 }
 
 uint64_t Fleet::Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
@@ -130,8 +145,8 @@ void Fleet::Unlinked(const std::string& edge, uint64_t link) {
   auto it = links_.find(edge);
   if (it == links_.end() || it->second.number != link) return;
   links_.erase(it);
-  edges_[edge].set_last_seen_ms(node_.wall_ms());
-  dirty_[edge] = true;
+  reports_[edge].set_last_seen_ms(node_.wall_ms());
+  unstored_reports_.insert(edge);
 }
 
 void Fleet::SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open) {

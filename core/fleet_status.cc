@@ -16,10 +16,12 @@ v1::EdgeSummary Fleet::SummaryOf(const v1::StoredEdge& edge) const {
   summary.set_max_rate(edge.max_rate());
   summary.set_retired(edge.retired());
   summary.set_held(edge.held());
-  summary.set_last_seen_ms(edge.last_seen_ms());
   summary.set_session_epoch(edge.session_epoch());
   summary.set_spec_generation(core_.generation());
-  *summary.mutable_status() = edge.status();
+  if (auto report = reports_.find(edge.edge()); report != reports_.end()) {
+    summary.set_last_seen_ms(report->second.last_seen_ms());
+    *summary.mutable_status() = report->second.status();
+  }
   return summary;
 }
 
@@ -30,35 +32,61 @@ std::vector<v1::EdgeSummary> Fleet::Summaries() const {
   return summaries;
 }
 
-bool Fleet::HasReported(const std::string& edge) const {
+std::map<std::string, bool> Fleet::Connected() const {
   absl::MutexLock lock(&mutex_);
-  auto it = links_.find(edge);
-  return it != links_.end() && it->second.reported;
+  std::map<std::string, bool> connected;
+  for (const auto& [name, edge] : edges_) connected[name] = links_.contains(name);
+  return connected;
 }
 
-std::set<LogNumber> Fleet::OpenFlows(const std::string& edge) const {
+std::map<std::string, std::vector<v1::AlarmDocument>> Fleet::ReportedAlarms() const {
   absl::MutexLock lock(&mutex_);
-  auto it = links_.find(edge);
-  return it == links_.end() ? std::set<LogNumber>() : it->second.open_flows;
+  std::map<std::string, std::vector<v1::AlarmDocument>> reported;
+  for (const auto& [edge, report] : reports_) {
+    reported[edge].assign(report.status().alarms().begin(), report.status().alarms().end());
+  }
+  return reported;
+}
+
+std::map<std::string, int> Fleet::ReportedAlarmCounts() const {
+  absl::MutexLock lock(&mutex_);
+  std::map<std::string, int> counts;
+  for (const auto& [edge, report] : reports_) counts[edge] = report.status().alarms_size();
+  return counts;
+}
+
+std::vector<Fleet::ReportedFlows> Fleet::FlowsReported(const std::string& only) const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<ReportedFlows> reported;
+  for (const auto& [name, report] : reports_) {
+    const auto edge = edges_.find(name);
+    if ((!only.empty() && name != only) || edge == edges_.end() || edge->second.tenures().empty()) continue;
+    const auto link = links_.find(name);
+    reported.push_back({.edge = name,
+                        .slot = Slot(edge->second.tenures(edge->second.tenures_size() - 1).slot()),
+                        .connected = link != links_.end(),
+                        .fresh = link != links_.end() && link->second.reported,
+                        .open_flows = link == links_.end() ? std::set<LogNumber>() : link->second.open_flows,
+                        .flows = {report.status().flows().begin(), report.status().flows().end()}});
+  }
+  return reported;
 }
 
 std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
   std::vector<v1::FlowStatus> rows;
-  for (const v1::EdgeSummary& edge : Summaries()) {
-    if (!only.empty() && edge.edge() != only) continue;
-    const std::set<LogNumber> open = OpenFlows(edge.edge());
-    for (v1::FlowStatus flow : edge.status().flows()) {
+  for (ReportedFlows& edge : FlowsReported(only)) {
+    for (v1::FlowStatus& flow : edge.flows) {
       bool up = flow.direction() == v1::UP;
       int64_t reported_lag = flow.source_end() - flow.replica_end();
-      LogOrigin origin{flow.edge(), Slot(edge.slot()), flow.stream(), PartitionId(flow.partition())};
+      LogOrigin origin{flow.edge(), edge.slot, flow.stream(), PartitionId(flow.partition())};
       if (!up)
-        origin = {flow.direction() == v1::DOWN ? edge.edge() : "", Slot(0), flow.stream(),
+        origin = {flow.direction() == v1::DOWN ? edge.edge : "", Slot(0), flow.stream(),
                   PartitionId(flow.partition())};
       if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
         LogState state = log->state();
         // A report may be a minute old on a slow link: that this end takes the flow is known here.
         const bool opening = flow.state() == "opening" || flow.state() == "offline";
-        if (up && opening && open.contains(log->number())) flow.set_state("streaming");
+        if (up && opening && edge.open_flows.contains(log->number())) flow.set_state("streaming");
         // Each end knows its own end best.
         if (up) flow.set_replica_end(state.end.value());
         if (up && flow.source_end() < state.end.value()) flow.set_source_end(state.end.value());
@@ -79,11 +107,11 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
         flow.set_lag_bytes(static_cast<uint64_t>(static_cast<double>(flow.lag_bytes()) * left));
         if (flow.catch_up_seconds() > 0) flow.set_catch_up_seconds(flow.catch_up_seconds() * left);
       }
-      if (!edge.connected()) flow.set_state("offline");
-      if (edge.connected() && up && flow.state() == "offline") flow.set_state("opening");
+      if (!edge.connected) flow.set_state("offline");
+      if (edge.connected && up && flow.state() == "offline") flow.set_state("opening");
       // Until it reports, what the edge wrote while there was no link is not known here.
-      if (edge.connected() && !HasReported(edge.edge())) flow.set_state("opening");
-      flow.set_slot(edge.slot());
+      if (edge.connected && !edge.fresh) flow.set_state("opening");
+      flow.set_slot(edge.slot.value());
       rows.push_back(std::move(flow));
     }
   }

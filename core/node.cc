@@ -1,3 +1,5 @@
+#include "core/node.h"
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -11,7 +13,6 @@
 #include "core/core_admin.h"
 #include "core/core_topics.h"
 #include "core/fleet.h"
-#include "core/node.h"
 #include "core/peer_link.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
@@ -23,6 +24,8 @@
 #include "fabric/kafka/group_admin/group_admin.h"
 #include "fabric/kafka/group_admin/group_metrics.h"
 #include "fabric/kafka/service/kafka_service.h"
+#include "fabric/process/descriptors.h"
+#include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
 #include "fabric/telemetry/build_info.h"
@@ -38,15 +41,25 @@ namespace selvage {
 namespace {
 
 constexpr absl::Duration kStopDeadline = absl::Seconds(3);
+/// That a daemon starts by and by, its own and those of the libraries, with some to spare.
+constexpr size_t kThreads = 40;
 constexpr absl::Duration kFlushEvery = absl::Seconds(10);
 constexpr size_t kErrandThreads = 4;
 
-NodeStore::Options StoreOptions(const CoreConfig& config, Shutdown& shutdown, Health& health) {
+DescriptorWants WantsOf(const CoreConfig& config) {
+  return {.kafka = config.kafka.listen.empty() ? 0 : kafka::KafkaService::kConnectionsMax,
+          .links = config.link.max_links};
+}
+
+NodeStore::Options StoreOptions(const CoreConfig& config, const DescriptorShares& descriptors,
+                                Shutdown& shutdown, Health& health) {
   NodeStore::Options options;
   options.data_dir = config.data_dir;
   options.write_buffer_bytes = config.storage.write_buffer;
   options.block_cache_bytes = config.storage.block_cache;
+  options.max_open_files = descriptors.store_files;
   options.state.node = config.node_id;
+  options.state.take_store_of = config.take_store_of;
   options.state.is_edge = false;
   options.state.tail_cache_bytes = config.storage.tail_cache;
   options.state.batch_max = config.batch_max_bytes;
@@ -60,13 +73,14 @@ NodeStore::Options StoreOptions(const CoreConfig& config, Shutdown& shutdown, He
   return options;
 }
 
-LinkServer::Options LinkOptions(const CoreConfig& config, NodeCertificate& certificate) {
+LinkServer::Options LinkOptions(const CoreConfig& config, const DescriptorShares& descriptors,
+                                NodeCertificate& certificate) {
   LinkServer::Options options;
   options.trust_domain = [&certificate] { return certificate.trust_domain(); };
   options.out_of_date = [&certificate](const Identity& edge, const absl::Status& why) {
     certificate.NoteRefusedEdge(edge.id, why);
   };
-  options.max_links = config.link.max_links;
+  options.max_links = descriptors.links;
   options.session.heartbeat = config.link.heartbeat;
   options.session.timeout = config.link.timeout;
   options.session.receive_window = config.link.receive_window;
@@ -106,19 +120,23 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   RouteLibraryLogs();
   const TlsFiles tls = TlsFilesOf(config.tls);
 
+  SELVAGE_RETURN_IF_ERROR(CheckThreads(kThreads));
+  SELVAGE_ASSIGN_OR_RETURN(const DescriptorShares descriptors, TakeDescriptors(WantsOf(config)));
+
   Metrics metrics("selvage-core");
   Health health;
   health.SetNotReady("store", "opening");
   HttpEndpoint::Options http_options;
   http_options.host = config.http.listen.host;
   http_options.port = config.http.listen.port;
+  http_options.connections_max = descriptors.http;
   http_options.handlers = OperatorHandlers(metrics, health);
   SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
 
-  SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config));
+  SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config, descriptors.kafka));
 
   absl::Duration opening = SystemClock().Monotonic();
-  SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, shutdown, health)));
+  SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, descriptors, shutdown, health)));
   Fleet fleet(store->state(), std::string(Version()));
   SELVAGE_RETURN_IF_ERROR(fleet.Open(DefinitionsOf(config.streams)));
   if (restored) SELVAGE_RETURN_IF_ERROR(fleet.StartLineage());
@@ -133,7 +151,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));
   // Admissions and new logs wait for the disk, and no link may wait with them.
   boost::asio::thread_pool errand_threads(kErrandThreads);
-  LinkServer links(LinkOptions(config, certificate), link_threads.get_executor(), SystemClock(),
+  LinkServer links(LinkOptions(config, descriptors, certificate), link_threads.get_executor(), SystemClock(),
                    [&](const Identity& edge, std::function<void()> wake) {
                      return std::make_shared<PeerLink>(fleet, metrics, edge.id, std::move(wake),
                                                        [&errand_threads](std::function<void()> work) {
@@ -149,9 +167,13 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
     return CertificateView{certificate.not_after(), certificate.problem().ok()};
   }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
-  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.link.listen.ToString(),
-                                                           ServerCredentials(tls, kTlsReload, LogRefusedPeer),
-                                                           AdminRequestMax(config.batch_max_bytes)},
+  GrpcServer::Options server_options;
+  server_options.address = config.link.listen.ToString();
+  server_options.credentials = ServerCredentials(tls, kTlsReload, LogRefusedPeer);
+  server_options.request_max = AdminRequestMax(config.batch_max_bytes);
+  server_options.connections_max = descriptors.links + descriptors.admin;
+  server_options.metrics = &metrics;
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
                                                           {&links.service(), &admin}));
   auto flusher = std::make_unique<FleetFlusher>(fleet);
   kafka->Serve(fleet.cluster_id(), topics, store->state(), metrics);

@@ -1,12 +1,13 @@
+#include "core/peer_link.h"
+
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <iterator>
 #include <set>
+#include <utility>
 
-#include "core/peer_link.h"
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
+#include "fabric/base/names.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
@@ -16,14 +17,14 @@ using replication::Session;
 
 namespace {
 
-/// Alarms about a flow, which end when it is taken. Others about the same stream and partition are about its
-/// log.
-constexpr std::string_view kFlowKinds[] = {"flow_held",      "definition_mismatch", "wrong_partition",
-                                           "protocol_error", "permission_denied",   "unknown_stream",
-                                           "invalid_stream", "name_reserved",       "disk_full"};
+/// Ends the subject of an alarm about a flow from here.
+constexpr std::string_view kDown = " down";
+constexpr absl::Duration kRetryRefused = absl::Seconds(5);
+/// Where a retry alone does not help: until then somebody may have changed what is wrong.
+constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
 
 std::string FlowSubject(const std::string& edge, const std::string& stream, int32_t partition) {
-  return fmt::format("{}/{}/{}", edge, stream.substr(0, 200), partition);
+  return fmt::format("{}/{}/{}", edge, stream.substr(0, kMaxStreamName), partition);
 }
 
 absl::StatusOr<Fleet::Admission> Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello) {
@@ -82,7 +83,8 @@ void PeerLink::OnEvent(const Session::Event& event) {
       OnFlowEnded(event.flow, event.status);
       break;
     case Session::Event::Kind::kStatus:
-      OnStatus(event.edge_status);
+      fleet_.TakeStatus(edge_, event.edge_status);
+      ClearRefused(event.edge_status);
       break;
     case Session::Event::Kind::kTime:
       skew_.Judge(edge_, event.wall_ms, fleet_.node().wall_ms());
@@ -98,92 +100,72 @@ void PeerLink::OnEvent(const Session::Event& event) {
   }
 }
 
+LogFlowSource* PeerLink::OfferedSource(FlowNumber flow) {
+  for (auto& [number, offered] : offered_) {
+    if (offered.flow == flow) return offered.source.get();
+  }
+  return nullptr;
+}
+
+std::string PeerLink::DownSubject(LogFlowSource& source) const {
+  const LogOrigin& origin = source.log().origin();
+  return fmt::format("{}/{}/{}{}", edge_, origin.stream, origin.partition.value(), kDown);
+}
+
+void PeerLink::OnFlowForked(const Session::Event& event) {
+  LogFlowSource* source = OfferedSource(event.flow);
+  if (source == nullptr) return;
+  EmbeddedLog& log = static_cast<EmbeddedLog&>(source->log());
+  errands_->Add([&fleet = fleet_, &log, at = event.position]() -> Errands::Then {
+    absl::Status branched = fleet.BranchDownLog(log, at);
+    if (branched.ok()) return {};
+    return [branched](Session& session) { session.Close(branched); };
+  });
+}
+
 void PeerLink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
   if (!why.ok()) LogWarning("an edge's flow is held", {{"edge", edge_}, {"error", Describe(why)}});
   unanswered_.erase(flow);
   auto sink = sinks_.find(flow);
-  if (sink != sinks_.end()) fleet_.SetFlowOpen(edge_, link_, sink->second->log().number(), false);
+  if (sink == sinks_.end()) return;
+  fleet_.SetFlowOpen(edge_, link_, sink->second->log().number(), false);
+  sinks_.erase(sink);
 }
 
 void PeerLink::OnFlowHeld(FlowNumber flow, const absl::Status& why) {
+  LogFlowSource* source = OfferedSource(flow);
+  if (source == nullptr) return;
+  const std::string subject = DownSubject(*source);
+  held_.insert(subject);
+  fleet_.node().alarms().Report(
+      {"flow_held", subject, std::string(why.message()), ErrorHint(why), !IsRetryable(why), edge_});
+}
+
+void PeerLink::ClearRefused(const v1::EdgeStatus& status) {
+  if (fleet_.node().alarms().open_of_peer(edge_) == 0) return;
+  std::set<std::string> offered;
+  for (const v1::FlowStatus& flow : status.flows()) {
+    offered.insert(FlowSubject(edge_, flow.stream(), flow.partition()));
+  }
+  fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& subject) {
+    return !subject.ends_with(kDown) && !offered.contains(subject);
+  });
+}
+
+void PeerLink::ClearHeld(const Session& session) {
+  if (held_.empty() || !down_offered_) return;
+  std::set<std::string> waiting;
   for (const auto& [number, offered] : offered_) {
-    if (offered.flow != flow) continue;
-    const LogOrigin& origin = offered.source->log().origin();
-    return ReportFlow("flow_held", AlarmSubject(origin.stream, origin.partition.value()), why, false);
+    const auto sender = session.senders().find(offered.flow);
+    const bool streams = sender != session.senders().end() &&
+                         sender->second->state() == replication::Sender::State::kStreaming;
+    if (!streams) waiting.insert(DownSubject(*offered.source));
   }
-}
-
-void PeerLink::OnStatus(const v1::EdgeStatus& status) {
-  fleet_.TakeStatus(edge_, status);
-  if (flow_alarms_.empty()) return;
-  // What the edge does not have any more cannot be in the way of anything.
-  std::set<std::string> there;
-  for (const v1::FlowStatus& flow : status.flows())
-    there.insert(AlarmSubject(flow.stream(), flow.partition()));
-  for (const auto& [subject, kind] : std::set(flow_alarms_)) {
-    if (kind != "flow_held" && !there.contains(subject)) EndFlowAlarms(kind, subject);
-  }
-}
-
-std::string PeerLink::AlarmSubject(const std::string& stream, int32_t partition) const {
-  return FlowSubject(edge_, stream, partition);
-}
-
-void PeerLink::ReportFlow(const std::string& kind, const std::string& subject, const absl::Status& why,
-                          bool needs_operator) {
-  flow_alarms_.emplace(subject, kind);
-  fleet_.node().alarms().Report({kind, subject, std::string(why.message()), ErrorHint(why), needs_operator});
-}
-
-/// Those that were open when the link came up: the flows of this link may show that their causes are gone.
-void PeerLink::FindFlowAlarms() {
-  if (Planted(Canary::kForgetFlowAlarms)) return;
-  for (const v1::AlarmDocument& alarm : fleet_.node().alarms().All(false)) {
-    const bool of_flow = std::ranges::find(kFlowKinds, alarm.kind()) != std::end(kFlowKinds);
-    if (of_flow && alarm.subject().starts_with(edge_ + "/"))
-      flow_alarms_.emplace(alarm.subject(), alarm.kind());
-  }
-}
-
-/// All about this flow, or those of one kind.
-void PeerLink::EndFlowAlarms(std::string_view only_kind, const std::string& subject) {
-  for (auto it = flow_alarms_.lower_bound({subject, ""}); it != flow_alarms_.end() && it->first == subject;) {
-    if (!only_kind.empty() && it->second != only_kind) {
-      ++it;
-      continue;
-    }
-    fleet_.node().alarms().Clear(it->second, subject);
-    it = flow_alarms_.erase(it);
-  }
-}
-
-/// Of down flows that the edge takes now, or that are not offered any more.
-void PeerLink::EndDownAlarms(const Session& session) {
-  std::set<std::string> held;
-  for (const auto& [number, offered] : offered_) {
-    auto sender = session.senders().find(offered.flow);
-    if (sender != session.senders().end() &&
-        sender->second->state() == replication::Sender::State::kStreaming)
-      continue;
-    const LogOrigin& origin = offered.source->log().origin();
-    held.insert(AlarmSubject(origin.stream, origin.partition.value()));
-  }
-  for (const auto& [subject, kind] : std::set(flow_alarms_)) {
-    if (kind == "flow_held" && !held.contains(subject)) EndFlowAlarms(kind, subject);
-  }
-}
-
-void PeerLink::OnFlowForked(const Session::Event& event) {
-  for (auto& [number, offered] : offered_) {
-    if (offered.flow != event.flow) continue;
-    EmbeddedLog& log = static_cast<EmbeddedLog&>(offered.source->log());
-    errands_->Add([&fleet = fleet_, &log, at = event.position]() -> Errands::Then {
-      absl::Status branched = fleet.BranchDownLog(log, at);
-      if (branched.ok()) return {};
-      return [branched](Session& session) { session.Close(branched); };
-    });
-    return;
-  }
+  std::erase_if(held_, [&](const std::string& subject) {
+    if (waiting.contains(subject)) return false;
+    fleet_.node().alarms().Clear("flow_held", subject);
+    return true;
+  });
 }
 
 void PeerLink::OnHello(const v1::Hello& hello) {
@@ -216,28 +198,35 @@ void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
   skew_.Judge(edge_, hello.wall_ms(), fleet_.node().wall_ms());
   session.SetWallTime(fleet_.node().wall_ms());
   fleet_.node().alarms().Clear("edge_certificate", edge_);
-  FindFlowAlarms();
+  // What an earlier link said of flows: this one may show that the causes are gone.
+  if (!Planted(Canary::kForgetFlowAlarms)) held_ = fleet_.node().alarms().OpenSubjects("flow_held", edge_);
   LogInfo("edge linked", {{"edge", edge_}, {"slot", slot_}, {"session_epoch", fence_.epoch}});
   session.SendWelcome(admission->welcome);
   FollowSpec(session);
 }
 
 void PeerLink::FollowSpec(Session& session) {
-  if (spec_sent_ == fleet_.generation()) return;
-  v1::EdgeSpec spec = fleet_.SpecFor(edge_);
-  spec_sent_ = spec.generation();
-  session.SendSpec(spec);
-  OfferDown();
+  if (spec_sent_ != fleet_.generation()) {
+    v1::EdgeSpec spec = fleet_.SpecFor(edge_);
+    spec_sent_ = spec.generation();
+    down_offered_ = false;
+    session.SendSpec(spec);
+  }
+  if (!down_offered_) OfferDown();
 }
 
 void PeerLink::OfferDown() {
-  errands_->Add([this, &fleet = fleet_, edge = edge_]() -> Errands::Then {
-    auto down = fleet.DownLogs(edge);
-    if (!down.ok()) {
-      LogWarning("down streams cannot be offered", {{"edge", edge}, {"error", Describe(down.status())}});
-      return {};
-    }
-    return [this, logs = *std::move(down)](Session& session) { OfferLogs(session, logs); };
+  if (std::exchange(down_looked_for_, true)) return;
+  errands_->Add([this, &fleet = fleet_, edge = edge_, as_of = spec_sent_]() -> Errands::Then {
+    return [this, as_of, down = fleet.DownLogs(edge)](Session& session) {
+      down_looked_for_ = false;
+      if (!down.ok()) {
+        LogWarning("down streams cannot be offered", {{"edge", edge_}, {"error", Describe(down.status())}});
+        return;  // tried again with the next tick
+      }
+      down_offered_ = as_of == spec_sent_;
+      OfferLogs(session, *down);
+    };
   });
 }
 
@@ -284,29 +273,31 @@ void PeerLink::OnLogFound(Session& session, FlowNumber flow, const std::string& 
   if (!log.ok()) {
     unanswered_.erase(flow);
     metrics_.CountError(log.status());
-    ReportFlow(ErrorKind(log.status()), subject, log.status(), true);
+    if (!IsRetryable(log.status())) {
+      fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()),
+                                     ErrorHint(log.status()), true, edge_});
+    }
     LogWarning("an edge's flow is refused", {{"edge", edge_}, {"error", Describe(log.status())}});
-    session.Refuse(flow, log.status(),
-                   IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
   }
-  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, subject, **log);
+  fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
+  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, **log);
   // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
-  errands_->Add([this, &fleet = fleet_, fence = fence_, flow, subject, log = *log]() -> Errands::Then {
+  errands_->Add([this, &fleet = fleet_, fence = fence_, flow, log = *log]() -> Errands::Then {
     absl::Status drained = fleet.node().RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
-    return [this, drained, flow, subject, log](Session& later) {
+    return [this, drained, flow, log](Session& later) {
       if (!drained.ok()) return later.Close(drained);
-      if (unanswered_.contains(flow)) AcceptFlow(later, flow, subject, *log);
+      if (unanswered_.contains(flow)) AcceptFlow(later, flow, *log);
     };
   });
 }
 
-void PeerLink::AcceptFlow(Session& session, FlowNumber flow, const std::string& subject, Log& log) {
+void PeerLink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
   unanswered_.erase(flow);
   auto sink = std::make_unique<LogFlowSink>(log, fleet_.node().options().batch_max);
   session.Accept(flow, *sink);
   fleet_.SetFlowOpen(edge_, link_, log.number(), true);
-  EndFlowAlarms("", subject);
   sinks_[flow] = std::move(sink);
 }
 
@@ -314,6 +305,7 @@ void PeerLink::Persist(Session::Persist persist,
                        std::function<void(const absl::StatusOr<LogPosition>&)> done) {
   if (repair_.Persist(persist, fence_, done)) return;
   auto sink = sinks_.find(persist.flow);
+  if (sink == sinks_.end()) return done(absl::CancelledError("the flow has ended"));
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
   absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
   if (!queued.ok()) done(queued);
@@ -324,7 +316,7 @@ void PeerLink::Tick(Session& session) {
   if (!session.established()) return;
   session.SetWallTime(fleet_.node().wall_ms());
   FollowSpec(session);
-  if (!flow_alarms_.empty()) EndDownAlarms(session);
+  ClearHeld(session);
   repair_.Tick(session);
   errands_->Apply(session);
 }

@@ -6,8 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <string_view>
-#include <utility>
+#include <vector>
 
 #include "core/errands.h"
 #include "core/fleet.h"
@@ -56,24 +55,23 @@ class PeerLink : public replication::LinkHandler {
   void OnFlowOffered(replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnLogFound(replication::Session& session, replication::FlowNumber flow, const std::string& subject,
                   const absl::StatusOr<Log*>& log);
-  void AcceptFlow(replication::Session& session, replication::FlowNumber flow, const std::string& subject,
-                  Log& log);
+  void AcceptFlow(replication::Session& session, replication::FlowNumber flow, Log& log);
   void OnFlowForked(const replication::Session::Event& event);
   void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
   void OnFlowHeld(replication::FlowNumber flow, const absl::Status& why);
-  void OnStatus(const v1::EdgeStatus& status);
-  // Alarms about flows of this edge.
-  std::string AlarmSubject(const std::string& stream, int32_t partition) const;
-  void ReportFlow(const std::string& kind, const std::string& subject, const absl::Status& why,
-                  bool needs_operator);
-  void FindFlowAlarms();
-  void EndFlowAlarms(std::string_view only_kind, const std::string& subject);
-  void EndDownAlarms(const replication::Session& session);
+  /// Ends the alarms about flows that the edge does not have any more.
+  void ClearRefused(const v1::EdgeStatus& status);
+  /// Ends the alarms about down flows that the edge takes now, or that are not offered any more.
+  void ClearHeld(const replication::Session& session);
   void FollowSpec(replication::Session& session);
   /// Whether this edge holds a copy of the log, or writes it.
   bool IsOfThisEdge(const LogOrigin& origin) const;
   void OfferDown();
   void OfferLogs(replication::Session& session, const std::vector<Fleet::DownLog>& down);
+  /// The down log of a flow; null for another flow.
+  LogFlowSource* OfferedSource(replication::FlowNumber flow);
+  /// What an alarm about a down flow is called.
+  std::string DownSubject(LogFlowSource& source) const;
 
   Fleet& fleet_;
   Metrics& metrics_;
@@ -86,13 +84,14 @@ class PeerLink : public replication::LinkHandler {
   Fence fence_;
   LinkRepair repair_;
   uint64_t spec_sent_ = 0;
+  bool down_offered_ = false;     // all that there is, as of spec_sent_
+  bool down_looked_for_ = false;  // an errand is under way
   std::map<LogNumber, Offered> offered_;
-  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
+  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;  // of flows that have not ended
   std::set<replication::FlowNumber> unanswered_;  // offered by the edge; their logs are looked for
   std::set<LogNumber> taken_;                     // logs whose flows were accepted on this link
+  std::set<std::string> held_;  // subjects of alarms about down flows, also of earlier links
   ClockSkewAlarm skew_;
-  std::set<std::pair<std::string, std::string>>
-      flow_alarms_;  // subject and kind of the open ones, also of earlier links
 };
 
 }  // namespace selvage

@@ -1,9 +1,10 @@
+#include "ctl/client.h"
+
 #include <fmt/format.h>
 #include <grpcpp/create_channel.h>
 
 #include <chrono>
 
-#include "ctl/client.h"
 #include "ctl/units.h"
 #include "fabric/admin/error_metadata.h"
 #include "fabric/base/clock.h"

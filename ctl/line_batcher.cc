@@ -1,10 +1,11 @@
+#include "ctl/line_batcher.h"
+
 #include <fmt/format.h>
 #include <xxhash.h>
 
 #include <cstdint>
 #include <utility>
 
-#include "ctl/line_batcher.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/config/value.h"

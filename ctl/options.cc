@@ -1,9 +1,10 @@
+#include "ctl/options.h"
+
 #include <fmt/format.h>
 
 #include <utility>
 
 #include "absl/strings/numbers.h"
-#include "ctl/options.h"
 #include "fabric/base/error.h"
 
 namespace selvage::ctl {

@@ -1,3 +1,5 @@
+#include "ctl/output.h"
+
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 
@@ -9,7 +11,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "ctl/output.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/text_escape.h"

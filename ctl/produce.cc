@@ -1,3 +1,5 @@
+#include "ctl/produce.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,7 +10,6 @@
 #include <memory>
 
 #include "ctl/options.h"
-#include "ctl/produce.h"
 #include "ctl/producer.h"
 #include "ctl/units.h"
 #include "fabric/base/clock.h"

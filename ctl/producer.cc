@@ -1,3 +1,5 @@
+#include "ctl/producer.h"
+
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -11,7 +13,6 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
-#include "ctl/producer.h"
 #include "ctl/units.h"
 #include "fabric/base/check.h"
 #include "fabric/base/clock.h"

@@ -158,6 +158,32 @@ absl::Status Delete(Session& session, const std::string& name) {
   return absl::OkStatus();
 }
 
+absl::Status Rename(Session& session, const v1::RenameStreamRequest& request) {
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition stream, session.Ask(&Stub::RenameStream, request));
+  if (session.json()) {
+    PrintJson(session.out(), stream);
+  } else {
+    session.out() << fmt::format("stream {} is called {} now\n", Printable(request.stream()),
+                                 Printable(stream.name()));
+  }
+  return absl::OkStatus();
+}
+
+void AddRename(CLI::App& noun, Session& session) {
+  auto stream = std::make_shared<std::string>();
+  auto to = std::make_shared<std::string>();
+  CLI::App* verb = noun.add_subcommand(
+      "rename", "At an edge: give a stream that the core does not know another name, with all its records");
+  verb->add_option("name", *stream)->required();
+  verb->add_option("to", *to, "Its new name")->required();
+  verb->callback([&session, stream, to] {
+    v1::RenameStreamRequest request;
+    request.set_stream(*stream);
+    request.set_to(*to);
+    session.Finish(Rename(session, request));
+  });
+}
+
 struct SetOptions {
   std::string name;
   uint64_t if_generation = 0;
@@ -215,6 +241,7 @@ void AddStream(CLI::App& app, Session& session) {
   });
   AddNamed(*noun, session, "describe", "Definition, settings and logs of a stream", DescribeStream);
   AddSet(*noun, session);
+  AddRename(*noun, session);
   AddNamed(*noun, session, "delete", "Delete a stream with all its records", Delete);
   AddProduce(*noun, session);
   AddTail(*noun, session);

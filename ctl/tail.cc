@@ -1,3 +1,5 @@
+#include "ctl/tail.h"
+
 #include <fmt/format.h>
 
 #include <boost/json/object.hpp>
@@ -7,7 +9,6 @@
 
 #include "ctl/log_follower.h"
 #include "ctl/options.h"
-#include "ctl/tail.h"
 #include "ctl/units.h"
 #include "fabric/base/error.h"
 

@@ -1,3 +1,5 @@
+#include "ctl/units.h"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -5,7 +7,6 @@
 #include <cmath>
 
 #include "absl/time/time.h"
-#include "ctl/units.h"
 #include "fabric/base/error.h"
 #include "fabric/config/value.h"
 

@@ -38,12 +38,13 @@ std::vector<Setting> EdgeLinkSettings(EdgeLinkConfig& link) {
 }
 
 std::vector<Setting> EdgeSettings(EdgeConfig& config) {
-  std::vector<Setting> all = IdentitySettings(config);
+  std::vector<Setting> all = IdentitySettings(config, {.node_id = "site-1", .directory = "selvage-edge"});
   AppendSettings(all, EdgeLinkSettings(config.link));
   all.push_back(ListenSetting("admin.listen", &config.admin_listen)
                     .Default("127.0.0.1:7444")
                     .Help("Where selvagectl reaches this edge, with mutual TLS."));
   AppendSettings(all, NodeSettings(config, {.http_listen = "127.0.0.1:9464",
+                                            .kafka_listen = "127.0.0.1:9092",
                                             .budget = "10GiB",
                                             .write_buffer = "8MiB",
                                             .block_cache = "8MiB",

@@ -1,8 +1,9 @@
+#include "edge/edge_admin.h"
+
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "edge/edge_admin.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
 
@@ -21,40 +22,12 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::CreateStream(const v1::StreamDef
   return state_.CreateStream(definition);
 }
 
-absl::StatusOr<v1::StreamDefinition> EdgeAdmin::Provisional(const std::string& stream) {
-  auto known = node().catalog().Find(stream);
-  if (!known) return UnknownStream(stream);
-  if (known->generation() == 0) return *std::move(known);
-  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
-                   fmt::format("stream {} is defined at the core", stream),
-                   "change it there: selvagectl --address <core> stream set|delete; the edges follow");
-}
-
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamRequest& request) {
-  absl::MutexLock lock(&change_mutex_);
-  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, Provisional(request.stream()));
-  if (request.if_generation() != 0) {
-    return MakeError(
-        absl::StatusCode::kAborted, "generation_mismatch",
-        fmt::format("stream {} has no generation yet: the core does not know it", request.stream()),
-        "leave the condition out");
-  }
-  SELVAGE_RETURN_IF_ERROR(MergeSettings(request.settings(),
-                                        {request.fields().begin(), request.fields().end()},
-                                        *definition.mutable_settings()));
-  SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
-  SELVAGE_RETURN_IF_ERROR(node().catalog().Put(definition));
-  // The next offer tells the core the settings as they are now.
-  for (LogFlowSource* source : state_.UpFlows()) {
-    if (source->log().origin().stream == definition.name()) source->set_definition(definition);
-  }
-  return definition;
+  return state_.SetStream(request);
 }
 
 absl::Status EdgeAdmin::AddPartitions(const std::string& stream, int32_t partitions, bool validate_only) {
-  absl::MutexLock lock(&change_mutex_);
-  SELVAGE_RETURN_IF_ERROR(Provisional(stream).status());
-  return node().AddPartitions(stream, partitions, validate_only);
+  return state_.AddPartitions(stream, partitions, validate_only);
 }
 
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::CheckNew(const v1::StreamDefinition& definition) {
@@ -62,12 +35,16 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::CheckNew(const v1::StreamDefinit
 }
 
 absl::StatusOr<int> EdgeAdmin::DeleteStream(const std::string& stream) {
-  SELVAGE_RETURN_IF_ERROR(Provisional(stream).status());
-  SELVAGE_ASSIGN_OR_RETURN(const int logs, node().DeleteStream(stream));
+  SELVAGE_ASSIGN_OR_RETURN(const int logs, state_.DeleteStream(stream));
   LogInfo("stream deleted", {{"stream", stream}, {"logs", logs}});
-  // It may have stood in the way of the core's stream of that name.
-  SELVAGE_RETURN_IF_ERROR(state_.ReapplySpec());
   return logs;
+}
+
+absl::StatusOr<v1::StreamDefinition> EdgeAdmin::RenameStream(const std::string& stream,
+                                                             const std::string& to) {
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition renamed, state_.RenameStream(stream, to));
+  LogInfo("stream renamed", {{"stream", stream}, {"to", to}});
+  return renamed;
 }
 
 std::vector<v1::LogSummary> EdgeAdmin::Logs(const std::string& stream) {

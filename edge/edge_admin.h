@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "edge/edge_state.h"
 #include "fabric/admin/admin_backend.h"
 #include "fabric/admin/node_metrics.h"
@@ -34,6 +33,8 @@ class EdgeAdmin : public AdminBackend {
   /// What CreateStream would make.
   absl::StatusOr<v1::StreamDefinition> CheckNew(const v1::StreamDefinition& definition);
   absl::StatusOr<int> DeleteStream(const std::string& stream) override;
+  absl::StatusOr<v1::StreamDefinition> RenameStream(const std::string& stream,
+                                                    const std::string& to) override;
   std::vector<v1::LogSummary> Logs(const std::string& stream) override;
   absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) override;
   absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) override;
@@ -49,12 +50,8 @@ class EdgeAdmin : public AdminBackend {
   NodeMetrics::Sources MetricSources(std::function<CertificateView()> certificate);
 
  private:
-  /// The definition, if the core does not know it yet. Errors: "unknown_stream", "wrong_node".
-  absl::StatusOr<v1::StreamDefinition> Provisional(const std::string& stream);
-
   EdgeState& state_;
   const std::function<LinkView()> link_;
-  absl::Mutex change_mutex_;  // one change of a definition at a time
 };
 
 }  // namespace selvage

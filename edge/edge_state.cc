@@ -1,9 +1,10 @@
+#include "edge/edge_state.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
-#include "edge/edge_state.h"
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/control/link_repair.h"
@@ -42,6 +43,15 @@ absl::Status EdgeState::Open(const std::vector<v1::StreamDefinition>& configured
     SELVAGE_RETURN_IF_ERROR(ReadDocument(node_.store(), kMembershipKey, membership_));
     SELVAGE_RETURN_IF_ERROR(ReadDocument(node_.store(), kSpecKey, spec_));
   }
+  if (!node_.former_owner().empty()) SELVAGE_RETURN_IF_ERROR(TakeStore());
+  const auto relink = [this](const v1::AlarmDocument&, const std::string&) {
+    absl::MutexLock change(&change_mutex_);
+    spec_whole_ = false;  // looked at again, too
+    relink_ = true;
+    return absl::OkStatus();
+  };
+  node_.alarms().OnResolve("flow_held", relink);
+  node_.alarms().OnResolveHeldOfPeer(relink);
   for (const v1::StreamDefinition& definition : configured) {
     auto known = node_.catalog().Find(definition.name());
     if (!known) {
@@ -95,6 +105,7 @@ v1::Hello EdgeState::MakeHello() {
 }
 
 absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
+  absl::MutexLock change(&change_mutex_);
   v1::StoredMembership membership = this->membership();
   if (!membership.cluster_id().empty() && membership.cluster_id() != welcome.cluster_id()) {
     return MakeError(
@@ -106,7 +117,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
     node_.alarms().Report({"core_restored", welcome.core(),
                            "the core's store is not the one this edge knew: it was restored or replaced",
                            "nothing to do here: what the core lacks is sent again as far as it is still held",
-                           false});
+                           false, std::string(kCoreOrigin)});
     SELVAGE_RETURN_IF_ERROR(MakeProvisional());
     // What the former core acknowledged says nothing of what this one holds.
     for (EmbeddedLog* log : node_.logs().Logs()) {
@@ -158,8 +169,10 @@ absl::Status EdgeState::DropStream(const std::string& name) {
 }
 
 absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
-  if (spec.generation() <= this->spec().generation()) return false;
-  SELVAGE_RETURN_IF_ERROR(MakeStreams(spec));
+  absl::MutexLock change(&change_mutex_);
+  const uint64_t known = this->spec().generation();
+  if (spec.generation() < known || (spec.generation() == known && spec_whole_)) return false;
+  SELVAGE_ASSIGN_OR_RETURN(spec_whole_, MakeStreams(spec));
   SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
     return absl::OkStatus();
@@ -169,84 +182,101 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
   return true;
 }
 
-absl::Status EdgeState::ReapplySpec() {
-  const v1::EdgeSpec spec = this->spec();
-  return spec.generation() == 0 ? absl::OkStatus() : MakeStreams(spec);
-}
-
-absl::Status EdgeState::MakeStreams(const v1::EdgeSpec& spec) {
+absl::StatusOr<bool> EdgeState::MakeStreams(const v1::EdgeSpec& spec) {
   std::set<std::string> wanted;
   std::set<std::string> in_the_way;
   for (const v1::StreamDefinition& definition : spec.streams()) {
     wanted.insert(definition.name());
-    auto known = node_.catalog().Find(definition.name());
-    if (known && known->created() != 0 && known->created() != definition.created()) {
-      SELVAGE_RETURN_IF_ERROR(DropStream(known->name()));
-      known.reset();
-    }
-    if (known) {
-      if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
-        node_.alarms().Report(
-            {"definition_mismatch", definition.name(), std::string(same.message()), ErrorHint(same), true});
-        in_the_way.insert(definition.name());
-        continue;
-      }
-      if (known->SerializeAsString() == definition.SerializeAsString()) continue;
-    }
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-    if (definition.direction() == v1::UP) SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
-    absl::MutexLock lock(&mutex_);
-    for (auto& [number, source] : sources_) {
-      if (source->log().origin().stream == definition.name()) source->set_definition(definition);
-    }
+    SELVAGE_ASSIGN_OR_RETURN(const bool made, MakeStream(definition));
+    if (!made) in_the_way.insert(definition.name());
   }
   for (const v1::StreamDefinition& known : node_.catalog().All()) {
     bool the_cores = known.generation() > 0 && known.direction() != v1::LOCAL;
     if (!the_cores || wanted.contains(known.name())) continue;
     SELVAGE_RETURN_IF_ERROR(DropStream(known.name()));
   }
+  // Also those of streams that the core does not want here any more.
   node_.alarms().ClearExcept("definition_mismatch",
                              [&](const std::string& stream) { return in_the_way.contains(stream); });
-  return absl::OkStatus();
+  return in_the_way.empty();
 }
 
-absl::StatusOr<v1::StreamDefinition> EdgeState::CheckNew(v1::StreamDefinition definition) {
-  SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
-  if (definition.direction() != v1::UP && definition.direction() != v1::LOCAL) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
-                     fmt::format("stream {} would be written at the core", definition.name()),
-                     "create down streams at the core");
+absl::StatusOr<bool> EdgeState::MakeStream(const v1::StreamDefinition& definition) {
+  auto known = node_.catalog().Find(definition.name());
+  if (known && known->created() != 0 && known->created() != definition.created()) {
+    SELVAGE_RETURN_IF_ERROR(DropStream(known->name()));
+    known.reset();
   }
-  if (node_.catalog().Find(definition.name())) {
-    return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
-                     fmt::format("stream {} exists", definition.name()),
-                     "selvagectl stream describe shows it");
+  if (known) {
+    if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
+      node_.alarms().Report({"definition_mismatch", definition.name(), std::string(same.message()),
+                             ErrorHint(same), true, std::string(kCoreOrigin)});
+      return false;
+    }
+    if (known->SerializeAsString() == definition.SerializeAsString()) return true;
   }
-  if (definition.name().starts_with(node_.node() + ".")) {
-    return MakeError(
-        absl::StatusCode::kInvalidArgument, "name_reserved",
-        fmt::format("at the core {} would be this edge's part of another stream", definition.name()),
-        "choose a name that does not begin with an edge's id and a dot");
-  }
-  definition.set_generation(0);
-  definition.set_created(0);
-  return definition;
-}
-
-absl::StatusOr<v1::StreamDefinition> EdgeState::CreateStream(v1::StreamDefinition definition) {
-  SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition)));
   SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-  SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
-  return definition;
+  if (definition.direction() == v1::UP) SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
+  ShowDefinition(definition);
+  return true;
+}
+
+void EdgeState::ShowDefinition(const v1::StreamDefinition& definition) {
+  absl::MutexLock lock(&mutex_);
+  for (auto& [number, source] : sources_) {
+    if (source->log().origin().stream == definition.name()) source->set_definition(definition);
+  }
+}
+
+absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
+  auto id = LogId::FromBytes(open.log_id());
+  if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0 || open.end() < open.base()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                     "an offer without a log, or of an unknown kind");
+  }
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, CompleteDefinition(open.definition()));
+  if (definition.name() != open.name() || open.partition() < 0 ||
+      open.partition() >= definition.partitions()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
+                     "an offer of a partition the stream does not have");
+  }
+  if (definition.direction() != v1::DOWN && definition.direction() != v1::DOWN_SHARED) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "definition_mismatch",
+                     fmt::format("stream {} does not flow down", definition.name()));
+  }
+  absl::MutexLock change(&change_mutex_);
+  auto known = node_.catalog().Find(definition.name());
+  if (known) SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, definition));
+  if (!known || known->generation() < definition.generation())
+    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+  CreateLog create{.origin = {std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())},
+                   .id = *id,
+                   .base = Offset(open.base()),
+                   .base_hash = ChainHash(open.base_hash()),
+                   .leader_epoch = LeaderEpoch(0)};
+  EmbeddedLog* log = node_.logs().Find(create.origin);
+  if (log != nullptr && log->state().id == *id) return log;
+  if (log != nullptr) {
+    node_.alarms().Report({"log_replaced", ToString(create.origin),
+                           "the core made this stream again: a new log takes the place of the one held here",
+                           "the former log is kept until the stream is deleted", false,
+                           std::string(kCoreOrigin)});
+  } else if (definition.direction() == v1::DOWN_SHARED && definition.settings().start_at() == v1::LATEST) {
+    // Whoever has a former log has read the stream from somewhere on, and goes on with all of the new one.
+    create.base = Offset(open.end());
+    create.base_hash = ChainHash(open.end_hash());
+  }
+  return node_.logs().Create(create);
 }
 
 absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks) {
+  absl::MutexLock change(&change_mutex_);
   v1::StoredMembership membership = this->membership();
   StoreId id = StoreId::Mint(node_.random());
   membership.set_forked_from(node_.store_id().bytes());
   membership.set_has_slot(false);
   SELVAGE_RETURN_IF_ERROR(node_.logs().BranchAll(forks, [&](WriteBatch& batch) {
-    StageStoreId(batch, id);
+    node_.StageIdentity(batch, id);
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
   }));
   node_.set_store_id(id);
@@ -255,13 +285,59 @@ absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks) 
   return absl::OkStatus();
 }
 
+absl::Status EdgeState::TakeStore() {
+  std::vector<EmbeddedLogStore::Branching> logs;
+  for (EmbeddedLog* log : node_.logs().Logs()) {
+    const auto definition = node_.catalog().Find(log->origin().stream);
+    if (!log->origin().edge.empty() || log->superseded() || !definition || definition->direction() != v1::UP)
+      continue;
+    SELVAGE_RETURN_IF_ERROR(log->held());
+    const Offset start = log->state().start;
+    SELVAGE_ASSIGN_OR_RETURN(const LogPosition from,
+                             log->BoundaryAtOrBefore(std::max(start, log->acknowledged().value_or(start))));
+    logs.push_back({log, LogId::Mint(node_.random()), from});
+  }
+  LogWarning("the store of another edge is this one's from here on",
+             {{"former", node_.former_owner()}, {"edge", node_.node()}, {"logs", logs.size()}});
+  v1::StoredMembership membership = this->membership();
+  membership.set_forked_from(node_.store_id().bytes());
+  membership.set_has_slot(false);
+  v1::EdgeSpec spec = this->spec();
+  spec.set_generation(0);  // what the core wants of this edge is not what it wanted of the other one
+  const StoreId id = StoreId::Mint(node_.random());
+  SELVAGE_RETURN_IF_ERROR(node_.logs().BranchAll(logs, [&](WriteBatch& batch) {
+    node_.StageIdentity(batch, id);
+    batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
+    batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
+  }));
+  node_.set_store_id(id);
+  absl::MutexLock lock(&mutex_);
+  membership_ = membership;
+  spec_ = spec;
+  return absl::OkStatus();
+}
+
 std::vector<LogFlowSource*> EdgeState::UpFlows() {
+  const uint64_t at = flow_changes();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (at == up_flows_at_) return up_flows_;
+  }
+  std::vector<LogFlowSource*> flows = FindUpFlows();
+  absl::MutexLock lock(&mutex_);
+  up_flows_ = flows;
+  up_flows_at_ = at;
+  return flows;
+}
+
+std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
   std::vector<LogFlowSource*> flows;
   for (EmbeddedLog* log : node_.logs().Logs()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;
+    // Looked up under the lock: a change is shown to the sources after it is in the catalog.
+    absl::MutexLock lock(&mutex_);
     auto definition = node_.catalog().Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP || definition->settings().detached()) continue;
-    absl::MutexLock lock(&mutex_);
     auto& source = sources_[log->number()];
     if (source == nullptr) {
       source = std::make_unique<LogFlowSource>(*log, *definition);

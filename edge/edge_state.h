@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fabric/control/node_state.h"
 #include "fabric/stream/log_flow.h"
+#include "selvage/v1/admin.pb.h"
 #include "selvage/v1/control.pb.h"
 #include "selvage/v1/link.pb.h"
 #include "selvage/v1/store.pb.h"
@@ -36,22 +38,38 @@ class EdgeState {
   /// Takes the core's answer: remembers the membership and adopts what an empty store is given. Errors:
   /// "foreign_cluster"; "not_empty" when a record was written before an adoption.
   absl::Status TakeWelcome(const v1::Welcome& welcome);
-  /// Makes the streams what the core wants. False when the spec is not newer than what is there.
+  /// Makes the streams what the core wants. False when the spec is not newer than what is there, and that was
+  /// applied whole.
   absl::StatusOr<bool> ApplySpec(const v1::EdgeSpec& spec);
-  /// Makes the streams what the spec that was applied last wants, once more: a stream that stood in its way
-  /// is gone.
-  absl::Status ReapplySpec();
-  /// A stream made here, provisional until the core knows it. Errors: "stream_exists", "name_reserved", those
-  /// of CompleteDefinition.
-  absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
-  /// What CreateStream would make.
-  absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition);
+  /// The log that the core's offer goes into, made if need be. Errors: "definition_mismatch",
+  /// "wrong_partition", "protocol_error".
+  absl::StatusOr<Log*> LogForOffer(const v1::FlowOpen& open);
   /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and
   /// the slot is given up, all in one batch.
   absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks);
 
+  // Streams made here: provisional, as long as the core does not know them. Errors beside those that are
+  // named: "unknown_stream", "wrong_node" for a stream that the core defines.
+  /// Errors: "stream_exists", "name_reserved", those of CompleteDefinition.
+  absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition);
+  /// What CreateStream would make.
+  absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition);
+  /// Errors: "generation_mismatch", those of MergeSettings and CompleteDefinition.
+  absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request);
+  /// More partitions for a local stream. Errors: those of NodeState::AddPartitions.
+  absl::Status AddPartitions(const std::string& stream, int32_t partitions, bool validate_only);
+  /// The number of its logs.
+  absl::StatusOr<int> DeleteStream(const std::string& stream);
+  /// Another name, with all records: for a stream that the core refuses under the one it has. Errors:
+  /// "stream_replicated" when the core holds records of it already, those of CheckNew.
+  absl::StatusOr<v1::StreamDefinition> RenameStream(const std::string& stream, const std::string& to);
+  /// True once after an operator wanted the link made anew, so that everything is offered again.
+  bool TakeRelink() { return relink_.exchange(false); }
+
   /// What is offered to the core: a source for each own log of an up stream. They live as long as this.
   std::vector<LogFlowSource*> UpFlows();
+  /// Grows whenever UpFlows may say something else.
+  uint64_t flow_changes() const { return node_.logs().changes() + node_.catalog().changes(); }
   /// For status: how each flow stands on the link; one that is not among them is about to be opened. After
   /// LinkEnded all are offline.
   struct FlowState {
@@ -71,21 +89,46 @@ class EdgeState {
     absl::Duration at;
     double rate = 0;
   };
+  /// The store was another edge's until now: it becomes this one's, as a store with a history of its own.
+  /// What the core had acknowledged stays there under the former name; the logs begin anew behind it.
+  absl::Status TakeStore();
   /// The core may not know the streams that it gave to this edge before it was restored: that must not delete
   /// them.
-  absl::Status MakeProvisional();
-  absl::Status DropStream(const std::string& name);
-  absl::Status MakeStreams(const v1::EdgeSpec& spec);
+  absl::Status MakeProvisional() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  /// The definition, if the core does not know it yet. Errors: "unknown_stream", "wrong_node".
+  absl::StatusOr<v1::StreamDefinition> Provisional(const std::string& stream) const;
+  absl::Status CheckNotReplicated(const std::string& stream);
+  /// True when all of the spec's streams are as they are to be; false when one disagrees, with an alarm.
+  absl::StatusOr<bool> MakeStreams(const v1::EdgeSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  /// A name is free: a stream that the core wants there is made.
+  absl::Status MakeRoomTaken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  absl::StatusOr<bool> MakeStream(const v1::StreamDefinition& definition)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  absl::Status DropStream(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  /// What was said of a stream that is not there any more under this name.
+  void ClearAlarms(const v1::StreamDefinition& gone);
+  void ShowDefinition(const v1::StreamDefinition& definition);
+  std::vector<LogFlowSource*> FindUpFlows();
   FlowState StateOf(LogNumber number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
   v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
 
   NodeState& node_;
   const std::string version_;
+  std::atomic<bool> relink_{false};
+  /// One change of streams, spec or membership at a time, whoever makes it: an operator, a Kafka client or
+  /// the core. Taken before mutex_.
+  absl::Mutex change_mutex_;
+  bool spec_whole_ ABSL_GUARDED_BY(change_mutex_) =
+      true;  // no stream of spec_ disagreed with one that is here
   mutable absl::Mutex mutex_;
   v1::StoredMembership membership_ ABSL_GUARDED_BY(mutex_);
   v1::EdgeSpec spec_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, std::unique_ptr<LogFlowSource>> sources_ ABSL_GUARDED_BY(mutex_);
+  std::vector<LogFlowSource*> up_flows_ ABSL_GUARDED_BY(mutex_);  // found last, at
+  uint64_t up_flows_at_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;     // this count of flow_changes
+  std::vector<std::unique_ptr<LogFlowSource>> former_sources_
+      ABSL_GUARDED_BY(mutex_);  // of logs that got another name
   std::map<LogNumber, Meter> meters_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, FlowState> flow_states_ ABSL_GUARDED_BY(mutex_);
   bool linked_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,3 +1,5 @@
+#include "edge/node.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +13,6 @@
 #include "edge/edge_admin.h"
 #include "edge/edge_state.h"
 #include "edge/edge_topics.h"
-#include "edge/node.h"
 #include "edge/uplink.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
@@ -23,6 +24,8 @@
 #include "fabric/kafka/group_admin/group_admin.h"
 #include "fabric/kafka/group_admin/group_metrics.h"
 #include "fabric/kafka/service/kafka_service.h"
+#include "fabric/process/descriptors.h"
+#include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
 #include "fabric/telemetry/build_info.h"
@@ -38,14 +41,23 @@ namespace selvage {
 namespace {
 
 constexpr absl::Duration kStopDeadline = absl::Seconds(3);
+/// That a daemon starts by and by, its own and those of the libraries, with some to spare.
+constexpr size_t kThreads = 40;
 constexpr size_t kLinkThreads = 2;
 
-NodeStore::Options StoreOptions(const EdgeConfig& config, Shutdown& shutdown, Health& health) {
+DescriptorWants WantsOf(const EdgeConfig& config) {
+  return {.kafka = config.kafka.listen.empty() ? 0 : kafka::KafkaService::kConnectionsMax, .links = 0};
+}
+
+NodeStore::Options StoreOptions(const EdgeConfig& config, const DescriptorShares& descriptors,
+                                Shutdown& shutdown, Health& health) {
   NodeStore::Options options;
   options.data_dir = config.data_dir;
   options.write_buffer_bytes = config.storage.write_buffer;
   options.block_cache_bytes = config.storage.block_cache;
+  options.max_open_files = descriptors.store_files;
   options.state.node = config.node_id;
+  options.state.take_store_of = config.take_store_of;
   options.state.is_edge = true;
   options.state.tail_cache_bytes = config.storage.tail_cache;
   options.state.batch_max = config.batch_max_bytes;
@@ -89,19 +101,23 @@ absl::Status RunEdge(const EdgeConfig& config) {
   RouteLibraryLogs();
   const TlsFiles tls = TlsFilesOf(config.tls);
 
+  SELVAGE_RETURN_IF_ERROR(CheckThreads(kThreads));
+  SELVAGE_ASSIGN_OR_RETURN(const DescriptorShares descriptors, TakeDescriptors(WantsOf(config)));
+
   Metrics metrics("selvage-edge");
   Health health;
   health.SetNotReady("store", "opening");
   HttpEndpoint::Options http_options;
   http_options.host = config.http.listen.host;
   http_options.port = config.http.listen.port;
+  http_options.connections_max = descriptors.http;
   http_options.handlers = OperatorHandlers(metrics, health);
   SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
 
-  SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config));
+  SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config, descriptors.kafka));
 
   absl::Duration opening = SystemClock().Monotonic();
-  SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, shutdown, health)));
+  SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, descriptors, shutdown, health)));
   EdgeState state(store->state(), std::string(Version()));
   SELVAGE_RETURN_IF_ERROR(state.Open(DefinitionsOf(config.streams)));
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
@@ -126,10 +142,14 @@ absl::Status RunEdge(const EdgeConfig& config) {
     return CertificateView{certificate.not_after(), certificate.problem().ok()};
   }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
-  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start({config.admin_listen.ToString(),
-                                                           ServerCredentials(tls, kTlsReload, LogRefusedPeer),
-                                                           AdminRequestMax(config.batch_max_bytes)},
-                                                          {&admin}));
+  GrpcServer::Options server_options;
+  server_options.address = config.admin_listen.ToString();
+  server_options.credentials = ServerCredentials(tls, kTlsReload, LogRefusedPeer);
+  server_options.request_max = AdminRequestMax(config.batch_max_bytes);
+  server_options.connections_max = descriptors.admin;
+  server_options.metrics = &metrics;
+  SELVAGE_ASSIGN_OR_RETURN(auto server,
+                           GrpcServer::Start(server_options, link_threads.get_executor(), {&admin}));
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");

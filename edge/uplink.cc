@@ -1,6 +1,7 @@
+#include "edge/uplink.h"
+
 #include <fmt/format.h>
 
-#include "edge/uplink.h"
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
@@ -14,7 +15,10 @@ using replication::Session;
 namespace {
 
 constexpr absl::Duration kStatusEvery = absl::Seconds(2);
-constexpr absl::Duration kRetrySpecEvery = absl::Seconds(5);
+constexpr absl::Duration kRetryRefused = absl::Seconds(5);
+/// Where a retry alone does not help: until then somebody may have changed what is wrong.
+constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
+constexpr absl::Duration kRetrySpec = absl::Seconds(10);
 /// What TakeWelcome may say, and what the core said when it closed the link: alarms that end with a link that
 /// comes up.
 constexpr std::string_view kRefusals[] = {"link_refused", "foreign_cluster", "not_empty", "protocol_error"};
@@ -59,6 +63,7 @@ void Uplink::Unwatch() {
 }
 
 void Uplink::Opened(Session& session) {
+  (void)state_.TakeRelink();  // this is one made anew
   // Sessions of one process follow one another, so this process's own clock tells them apart.
   fence_ = Fence{std::string(kCoreOrigin),
                  SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(node_.clock().Monotonic())))};
@@ -96,7 +101,7 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
     case Session::Event::Kind::kFlowHeld:
       if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
         std::string subject = ToString(source->log().origin());
-        held_subjects_.insert(subject);
+        held_.insert(subject);
         node_.alarms().Report({"flow_held", subject, std::string(event.status.message()),
                                ErrorHint(event.status), !IsRetryable(event.status)});
       }
@@ -105,7 +110,7 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
       LogWarning("the core closed the link", {{"reason", Describe(event.status)}});
       if (!IsRetryable(event.status)) {
         node_.alarms().Report({"link_refused", ErrorKind(event.status), std::string(event.status.message()),
-                               ErrorHint(event.status), false});
+                               ErrorHint(event.status), false, std::string(kCoreOrigin)});
       }
       break;
     default:
@@ -116,8 +121,8 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
 void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
   absl::Status taken = state_.TakeWelcome(welcome);
   if (!taken.ok()) {
-    node_.alarms().Report(
-        {ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken), true});
+    node_.alarms().Report({ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken),
+                           true, std::string(kCoreOrigin)});
     return session.Close(taken);
   }
   core_ = welcome.core();
@@ -138,13 +143,12 @@ void Uplink::EndRefusals(const std::string& core) {
   for (std::string_view kind : kRefusals)
     node_.alarms().ClearExcept(kind, [](const std::string&) { return false; });
   node_.alarms().ClearExcept("clock_skew", [&](const std::string& subject) { return subject == core; });
-  for (const v1::AlarmDocument& alarm : node_.alarms().All(false)) {
-    if (alarm.kind() == "flow_held" && !Planted(Canary::kForgetFlowAlarms))
-      held_subjects_.insert(alarm.subject());
-  }
+  if (!Planted(Canary::kForgetFlowAlarms)) held_ = node_.alarms().OpenSubjects("flow_held", "");
 }
 
 void Uplink::OfferNew(Session& session) {
+  const uint64_t at = state_.flow_changes();
+  if (std::exchange(offered_at_, at) == at) return;
   for (LogFlowSource* source : state_.UpFlows()) {
     LogNumber number = source->log().number();
     if (offered_.contains(number)) continue;
@@ -155,25 +159,24 @@ void Uplink::OfferNew(Session& session) {
 
 void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
   auto applied = state_.ApplySpec(spec);
+  refused_spec_.reset();
   if (!applied.ok()) {
     node_.alarms().Report({"spec_refused", node_.node(), std::string(applied.status().message()),
-                           ErrorHint(applied.status()), true});
+                           ErrorHint(applied.status()), false});
     refused_spec_ = spec;
-    retry_spec_at_ = node_.clock().Monotonic() + kRetrySpecEvery;
+    next_spec_try_ = node_.clock().Monotonic() + kRetrySpec;
     return;
   }
-  refused_spec_.reset();
   node_.alarms().Clear("spec_refused", node_.node());
   if (!*applied) return;
   LogInfo("spec applied", {{"generation", spec.generation()}, {"streams", spec.streams_size()}});
   session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
-  WithdrawGone(session);
-  OfferNew(session);
+  FollowStreams(session);
   next_status_ = absl::ZeroDuration();
 }
 
-/// What was deleted, detached or superseded is not offered any more.
-void Uplink::WithdrawGone(Session& session) {
+/// Offers what there is, and nothing else.
+void Uplink::FollowStreams(Session& session) {
   std::set<LogNumber> current;
   for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
   for (auto it = offered_.begin(); it != offered_.end();) {
@@ -185,45 +188,11 @@ void Uplink::WithdrawGone(Session& session) {
     session.Withdraw(*it->second.source);
     it = offered_.erase(it);
   }
-}
-
-absl::StatusOr<Log*> Uplink::FindOrCreateReplica(const v1::FlowOpen& open) {
-  auto id = LogId::FromBytes(open.log_id());
-  if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
-                     "an offer without a log, or of an unknown kind");
-  }
-  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, CompleteDefinition(open.definition()));
-  if (definition.name() != open.name() || open.partition() < 0 ||
-      open.partition() >= definition.partitions()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
-                     "an offer of a partition the stream does not have");
-  }
-  if (definition.direction() != v1::DOWN && definition.direction() != v1::DOWN_SHARED) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "definition_mismatch",
-                     fmt::format("stream {} does not flow down", definition.name()));
-  }
-  auto known = node_.catalog().Find(definition.name());
-  if (known) SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, definition));
-  if (!known || known->generation() < definition.generation())
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-  LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
-  EmbeddedLog* log = node_.logs().Find(origin);
-  if (log != nullptr && log->state().id == *id) return log;
-  if (log != nullptr) {
-    node_.alarms().Report({"log_replaced", ToString(origin),
-                           "the core made this stream again: a new log takes the place of the one held here",
-                           "the former log is kept until the stream is deleted", false});
-  }
-  return node_.logs().Create({.origin = origin,
-                              .id = *id,
-                              .base = Offset(open.base()),
-                              .base_hash = ChainHash(open.base_hash()),
-                              .leader_epoch = LeaderEpoch(0)});
+  OfferNew(session);
 }
 
 void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
-  auto log = FindOrCreateReplica(open);
+  auto log = state_.LogForOffer(open);
   if (!log.ok()) {
     LogWarning("a flow from the core is refused",
                {{"stream", open.name()}, {"error", Describe(log.status())}});
@@ -231,8 +200,7 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
     if (const EmbeddedLog* held = node_.logs().Find(origin); held != nullptr) {
       down_states_[held->number()] = {"held", std::string(log.status().message())};
     }
-    session.Refuse(flow, log.status(),
-                   IsRetryable(log.status()) ? absl::Seconds(5) : absl::InfiniteDuration());
+    session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
   }
   if (!taken_.insert((*log)->number()).second) {
@@ -250,6 +218,7 @@ void Uplink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
   auto sink = sinks_.find(flow);
   if (sink == sinks_.end()) return;
   const LogNumber log = sink->second->log().number();
+  sinks_.erase(sink);
   if (why.ok()) {
     down_states_[log] = {"offline", "the core sends this stream no more"};
   } else {
@@ -260,6 +229,7 @@ void Uplink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
 void Uplink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
   if (repair_.Persist(persist, fence_, done)) return;
   auto sink = sinks_.find(persist.flow);
+  if (sink == sinks_.end()) return done(absl::CancelledError("the flow has ended"));
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
   absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
   if (!queued.ok()) done(queued);
@@ -280,8 +250,7 @@ void Uplink::RebirthIfForked(Session& session) {
     LogFlowSource* source = SourceOf(session, number);
     if (source == nullptr) continue;  // of a repair
     const bool forked = sender->state() == Sender::State::kForked;
-    const bool refused =
-        sender->state() == Sender::State::kHeld && sender->retry_at() == absl::InfiniteDuration();
+    const bool refused = sender->state() == Sender::State::kHeld && !IsRetryable(sender->problem());
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     auto& log = static_cast<EmbeddedLog&>(source->log());
     std::optional<LogPosition> from = forked ? sender->fork() : sender->acknowledged();
@@ -301,28 +270,27 @@ void Uplink::RebirthIfForked(Session& session) {
 
 void Uplink::PublishFlowStates(const Session& session) {
   std::map<LogNumber, EdgeState::FlowState> states = down_states_;
-  std::set<std::string> offered;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = SourceOf(session, number);
     if (source == nullptr) continue;  // of a repair
-    Log& log = source->log();
+    const Log& log = source->log();
     bool held = sender->state() == Sender::State::kHeld;
     states[log.number()] = {std::string(StateName(sender->state())),
                             held ? std::string(sender->problem().message()) : std::string()};
-    std::string subject = ToString(log.origin());
-    if (sender->state() == Sender::State::kStreaming && held_subjects_.erase(subject) > 0) {
-      node_.alarms().Clear("flow_held", subject);
-    }
-    offered.insert(std::move(subject));
   }
-  EndFlowAlarms(offered);
   state_.SetFlowStates(std::move(states));
 }
 
-/// Of streams that are not offered any more.
-void Uplink::EndFlowAlarms(const std::set<std::string>& offered) {
-  std::erase_if(held_subjects_, [&](const std::string& subject) {
-    if (offered.contains(subject)) return false;
+void Uplink::ClearHeld(const Session& session) {
+  if (held_.empty()) return;
+  std::set<std::string> waiting;
+  for (const auto& [number, sender] : session.senders()) {
+    LogFlowSource* source = SourceOf(session, number);
+    if (source == nullptr || sender->state() == Sender::State::kStreaming) continue;
+    waiting.insert(ToString(source->log().origin()));
+  }
+  std::erase_if(held_, [&](const std::string& subject) {
+    if (waiting.contains(subject)) return false;
     node_.alarms().Clear("flow_held", subject);
     return true;
   });
@@ -330,14 +298,18 @@ void Uplink::EndFlowAlarms(const std::set<std::string>& offered) {
 
 void Uplink::Tick(Session& session) {
   if (!session.established()) return;
+  if (state_.TakeRelink()) {
+    return session.Close(MakeError(absl::StatusCode::kAborted, "relink", "an operator has the link made anew",
+                                   "", Retry::kYes));
+  }
   RebirthIfForked(session);
   session.SetWallTime(node_.wall_ms());
   state_.MeasureRates();
-  if (refused_spec_ && node_.clock().Monotonic() >= retry_spec_at_)
+  if (refused_spec_ && node_.clock().Monotonic() >= next_spec_try_)
     OnSpec(session, v1::EdgeSpec(*refused_spec_));
-  WithdrawGone(session);
-  OfferNew(session);
+  FollowStreams(session);
   PublishFlowStates(session);
+  ClearHeld(session);
   repair_.Tick(session);
   absl::Duration now = node_.clock().Monotonic();
   if (now < next_status_) return;

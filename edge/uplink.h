@@ -39,11 +39,11 @@ class Uplink : public replication::LinkHandler {
   void OnSpec(replication::Session& session, const v1::EdgeSpec& spec);
   void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
   void EndRefusals(const std::string& core);
-  void EndFlowAlarms(const std::set<std::string>& offered);
+  /// Ends the alarms about flows that the core takes now, or that are not offered any more.
+  void ClearHeld(const replication::Session& session);
+  void FollowStreams(replication::Session& session);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
-  absl::StatusOr<Log*> FindOrCreateReplica(const v1::FlowOpen& open);
   void OfferNew(replication::Session& session);
-  void WithdrawGone(replication::Session& session);
   void RebirthIfForked(replication::Session& session);
   void PublishFlowStates(const replication::Session& session);
   LogFlowSource* SourceOf(const replication::Session& session, replication::FlowNumber flow);
@@ -57,15 +57,16 @@ class Uplink : public replication::LinkHandler {
   Fence fence_;
   absl::Duration next_status_;
   std::map<LogNumber, Offered> offered_;
-  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;
+  uint64_t offered_at_ = UINT64_MAX;  // EdgeState::flow_changes when the flows were offered
+  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;  // of flows that have not ended
   std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
   std::map<LogNumber, LogPosition> forks_;
   std::map<LogNumber, EdgeState::FlowState> down_states_;  // of flows that the core offered on this link
-  std::set<std::string> held_subjects_;  // of open alarms "flow_held", also of earlier links
+  std::set<std::string> held_;  // subjects of alarms "flow_held", also of earlier links
   std::string core_;
   ClockSkewAlarm skew_;
-  std::optional<v1::EdgeSpec> refused_spec_;  // tried again now and then
-  absl::Duration retry_spec_at_;
+  std::optional<v1::EdgeSpec> refused_spec_;  // tried again
+  absl::Duration next_spec_try_;
 };
 
 }  // namespace selvage

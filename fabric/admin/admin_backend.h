@@ -28,6 +28,10 @@ class AdminBackend {
   virtual absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) = 0;
   /// The number of logs that went with it.
   virtual absl::StatusOr<int> DeleteStream(const std::string& stream) = 0;
+  /// Gives a stream another name, with all its records. Errors: "wrong_node", "stream_replicated",
+  /// "stream_exists", "name_reserved".
+  virtual absl::StatusOr<v1::StreamDefinition> RenameStream(const std::string& stream,
+                                                            const std::string& to) = 0;
   /// The logs of one stream held here, also superseded ones; those of all streams when `stream` is empty.
   virtual std::vector<v1::LogSummary> Logs(const std::string& stream) = 0;
   /// The log that an address means; at the core, writing makes it if need be. Errors: "unknown_stream",

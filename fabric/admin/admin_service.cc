@@ -19,6 +19,7 @@ constexpr CallGate::Call kListStreams{"ListStreams", Action::kReadAdmin};
 constexpr CallGate::Call kDescribeStream{"DescribeStream", Action::kReadAdmin};
 constexpr CallGate::Call kSetStream{"SetStream", Action::kWriteAdmin, true};
 constexpr CallGate::Call kDeleteStream{"DeleteStream", Action::kWriteAdmin, true};
+constexpr CallGate::Call kRenameStream{"RenameStream", Action::kWriteAdmin, true};
 constexpr CallGate::Call kProduce{"Produce", Action::kWriteAdmin};
 constexpr CallGate::Call kFetch{"Fetch", Action::kReadAdmin};
 constexpr CallGate::Call kFindOffset{"FindOffset", Action::kReadAdmin};
@@ -130,6 +131,13 @@ grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext
   });
 }
 
+grpc::ServerUnaryReactor* AdminService::RenameStream(grpc::CallbackServerContext* context,
+                                                     const v1::RenameStreamRequest* request,
+                                                     v1::StreamDefinition* response) {
+  return Run(context, kRenameStream,
+             [=, this] { return Put(backend_.RenameStream(request->stream(), request->to()), *response); });
+}
+
 // --- Records
 // -------------------------------------------------------------------------------------------------------
 
@@ -149,7 +157,8 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
     // The committer must not be kept by what gRPC does to answer.
     pool_.Continue([done, outcome = appended.status()] { done(outcome); });
   };
-  if (absl::Status queued = (*log)->Append(request.batch(), std::move(finish)); !queued.ok()) done(queued);
+  if (absl::Status queued = (*log)->Append(std::string(request.batch()), std::move(finish)); !queued.ok())
+    done(queued);
 }
 
 grpc::ServerUnaryReactor* AdminService::Produce(grpc::CallbackServerContext* context,
@@ -169,7 +178,9 @@ grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* 
                                                    v1::FindOffsetResponse* response) {
   return Run(context, kFindOffset, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
-    SELVAGE_ASSIGN_OR_RETURN(const auto first, log->FirstRecordAtOrAfter(request->timestamp_ms()));
+    SELVAGE_ASSIGN_OR_RETURN(const auto first, log->FirstRecordAtOrAfter(request->timestamp_ms(), [=] {
+      return context->IsCancelled();
+    }));
     response->set_offset(first ? first->offset.value() : kOffsetEnd);
     return absl::OkStatus();
   });

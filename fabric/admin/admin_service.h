@@ -51,6 +51,9 @@ class AdminService final : public v1::Admin::CallbackService {
   grpc::ServerUnaryReactor* DeleteStream(grpc::CallbackServerContext* context,
                                          const v1::DeleteStreamRequest* request,
                                          v1::DeleteStreamResponse* response) override;
+  grpc::ServerUnaryReactor* RenameStream(grpc::CallbackServerContext* context,
+                                         const v1::RenameStreamRequest* request,
+                                         v1::StreamDefinition* response) override;
   grpc::ServerUnaryReactor* Produce(grpc::CallbackServerContext* context, const v1::ProduceRequest* request,
                                     v1::ProduceResponse* response) override;
   grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context, const v1::FetchRequest* request,

@@ -21,7 +21,10 @@ grpc::Status CallGate::Conclude(const absl::Status& outcome, const Call& call, c
   }
   metrics_.CountError(outcome);
   if (caller.empty()) {
-    LogWarning("a call is refused", {{"call", call.name}, {"peer", context.peer()}, {"error", outcome}});
+    if (const auto unsaid = refused_log_.Admit(clock_.Monotonic())) {
+      LogWarning("a call is refused",
+                 {{"call", call.name}, {"peer", context.peer()}, {"error", outcome}, {"unsaid", *unsaid}});
+    }
   } else if (call.logged) {
     LogWarning("a call failed",
                {{"call", call.name}, {"operator", caller}, {"kind", ErrorKind(outcome)}, {"error", outcome}});

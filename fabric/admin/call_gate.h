@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "fabric/base/clock.h"
 #include "fabric/security/authorizer.h"
+#include "fabric/telemetry/log_limit.h"
 #include "fabric/telemetry/metrics.h"
 
 namespace selvage {
@@ -38,6 +39,7 @@ class CallGate {
   const Authorizer& authorizer_;
   Metrics& metrics_;
   Clock& clock_;
+  mutable LogLimit refused_log_;
 };
 
 /// For a call that finds too many others before it.

@@ -8,7 +8,7 @@ namespace selvage {
 CallPool::CallPool(Options options) : options_(options), threads_(options.threads) {}
 
 CallPool::~CallPool() {
-  threads_.join();
+  threads_.Join();
 }
 
 bool CallPool::TryRun(size_t bytes, std::function<void()> call) {
@@ -20,7 +20,7 @@ bool CallPool::TryRun(size_t bytes, std::function<void()> call) {
     bytes_.fetch_sub(bytes);
     return false;
   }
-  boost::asio::post(threads_, [this, bytes, call = std::move(call)] {
+  boost::asio::post(threads_.executor(), [this, bytes, call = std::move(call)] {
     call();
     bytes_.fetch_sub(bytes);
     calls_.fetch_sub(1);
@@ -29,7 +29,7 @@ bool CallPool::TryRun(size_t bytes, std::function<void()> call) {
 }
 
 void CallPool::Continue(std::function<void()> rest) {
-  boost::asio::post(threads_, std::move(rest));
+  boost::asio::post(threads_.executor(), std::move(rest));
 }
 
 }  // namespace selvage

@@ -1,15 +1,16 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/thread_pool.hpp>
 #include <cstddef>
 #include <functional>
 
+#include "fabric/process/lazy_threads.h"
+
 namespace selvage {
 
-/// A few threads that do what gRPC's own must not: calls that wait for the disk. What waits for a thread is
-/// bounded, by number and by the bytes the calls hold, so that callers who outrun the disk are refused and
-/// not buffered. Safe to use from several threads.
+/// A few threads, started with the first call, that do what gRPC's own must not: calls that wait for the
+/// disk. What waits for a thread is bounded, by number and by the bytes the calls hold, so that callers who
+/// outrun the disk are refused and not buffered. Safe to use from several threads.
 class CallPool {
  public:
   struct Options {
@@ -29,13 +30,13 @@ class CallPool {
   void Continue(std::function<void()> rest);
 
   /// For timers and strands of calls that were taken.
-  boost::asio::thread_pool::executor_type executor() { return threads_.get_executor(); }
+  boost::asio::thread_pool::executor_type executor() { return threads_.executor(); }
 
  private:
   const Options options_;
   std::atomic<size_t> calls_{0};
   std::atomic<size_t> bytes_{0};
-  boost::asio::thread_pool threads_;
+  LazyThreads threads_;
 };
 
 }  // namespace selvage

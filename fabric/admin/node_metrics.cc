@@ -1,8 +1,8 @@
+#include "fabric/admin/node_metrics.h"
+
 #include <algorithm>
 #include <string_view>
 #include <utility>
-
-#include "fabric/admin/node_metrics.h"
 
 namespace selvage {
 namespace {
@@ -106,7 +106,7 @@ void AddStore(NodeState& node, std::vector<CollectedMetric>& all) {
   now("selvage_volume_free_bytes", "Bytes free on the store's volume.", node.budget().free_bytes());
 }
 
-void AddAlarms(const NodeState& node, int own, const std::map<std::string, int>& reported,
+void AddAlarms(NodeState& node, int own, const std::map<std::string, int>& reported,
                std::vector<CollectedMetric>& all) {
   CollectedMetric open = Named("selvage_alarms_open", "Open alarms, by the node that raised them.");
   open.samples.push_back({{{"node", node.options().node}}, static_cast<double>(own)});
@@ -114,6 +114,9 @@ void AddAlarms(const NodeState& node, int own, const std::map<std::string, int>&
     if (edge != node.options().node) open.samples.push_back({{{"node", edge}}, static_cast<double>(count)});
   }
   all.push_back(std::move(open));
+  all.push_back(Single("selvage_alarms_left_out_total",
+                       "Alarms that were not raised because too many of the same peer are open.",
+                       static_cast<double>(node.alarms().left_out()), Type::kCounter));
 }
 
 void AddDamage(const DamageControl::Counts& counts, std::vector<CollectedMetric>& all) {

@@ -23,6 +23,10 @@ enum class Canary {
   kSkipOpenCheck,          ///< a store that recovered less than it acknowledged is served
   kForgetFlowAlarms,       ///< a link does not know of alarms that an earlier one raised about its flows
   kForgetProducers,        ///< what was known of idempotent producers is not read at a start
+  kBeginAnywhere,          ///< an idempotent producer that is not known may begin with any sequence
+  kServeForeignStore,      ///< a node opens the store of another one
+  kReserveForNobody,  ///< a dotted name that an edge offers is refused though there is no edge of its first
+                      ///< part
   // Found by the simulator, and planted again.
   kForkWithoutWaiting,  ///< new logs begin while entries are under way in the old ones
   kForgetFormerStores,  ///< a store that was replaced before is taken for one never seen

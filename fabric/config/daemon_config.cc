@@ -60,6 +60,11 @@ std::vector<Setting> StreamSettingsTable(StreamConfig& stream) {
           .Help("Keep what the core acknowledged for as long as retention says, so that a restored core can "
                 "ask again; "
                 "otherwise it goes at once."),
+      ChoiceSetting("start_at", {"earliest", "latest"}, &stream.start_at)
+          .Default("earliest")
+          .Help("Where an edge that has no copy of a down_shared stream yet begins: with the oldest record "
+                "that the core "
+                "holds, or behind the newest."),
       ChoiceSetting("cleanup", {"delete", "compact", "compact_delete"}, &stream.cleanup)
           .Default("delete")
           .Help("What becomes of old records: they go by retention_age and retention_bytes (delete), or when "
@@ -100,7 +105,7 @@ std::vector<Setting> ServiceSettings(DaemonConfig& config, const DaemonDefaults&
 std::vector<Setting> KafkaSettings(KafkaConfig& kafka, const DaemonDefaults& defaults) {
   std::vector<Setting> all = {
       OptionalListenSetting("kafka.listen", &kafka.listen)
-          .Default("127.0.0.1:9092")
+          .Default(defaults.kafka_listen)
           .Help("Where Kafka clients are served; off: nowhere."),
       OptionalAddressSetting("kafka.advertise", &kafka.advertise)
           .Default("")
@@ -175,22 +180,23 @@ void AppendSettings(std::vector<Setting>& all, std::vector<Setting> more) {
   std::move(more.begin(), more.end(), std::back_inserter(all));
 }
 
-std::vector<Setting> IdentitySettings(DaemonConfig& config) {
+std::vector<Setting> IdentitySettings(DaemonConfig& config, const DaemonExamples& examples) {
+  const std::string tls = fmt::format("/etc/{}/tls/", examples.directory);
   return {
       DnsLabelSetting("node.id", &config.node_id)
-          .Required("site-1")
+          .Required(examples.node_id)
           .Help("Name of this node; must equal the id in its certificate."),
       TextSetting("data_dir", &config.data_dir)
-          .Required("/var/lib/selvage")
-          .Help("Directory of the store, for this node alone."),
+          .Required(fmt::format("/var/lib/{}", examples.directory))
+          .Help("Directory of the store, for this node alone; the store of another node is refused."),
       TextSetting("tls.cert", &config.tls.cert)
-          .Required("/etc/selvage/tls/cert.pem")
+          .Required(tls + "cert.pem")
           .Help("File with this node's certificate chain in PEM."),
       TextSetting("tls.key", &config.tls.key)
-          .Required("/etc/selvage/tls/key.pem")
+          .Required(tls + "key.pem")
           .Help("File with the private key of the certificate in PEM."),
       TextSetting("tls.ca", &config.tls.ca)
-          .Required("/etc/selvage/tls/ca.pem")
+          .Required(tls + "ca.pem")
           .Help("File with the authorities in PEM that peers' certificates must come from."),
   };
 }

@@ -56,6 +56,7 @@ struct StreamConfig {
   uint32_t priority = 0;
   uint32_t weight = 0;
   std::string link_compression;  ///< none or zstd
+  std::string start_at;          ///< earliest or latest
   bool keep_after_ack = false;
   std::string cleanup;  ///< delete, compact or compact_delete
   absl::Duration delete_retention;
@@ -73,11 +74,13 @@ struct DaemonConfig {
   StorageConfig storage;
   uint64_t batch_max_bytes = 0;
   std::vector<StreamConfig> streams;
+  std::string take_store_of;  ///< from the command line: NodeState::Options
 };
 
 /// Defaults in which the daemons differ, as they are written in a file.
 struct DaemonDefaults {
   std::string http_listen;
+  std::string kafka_listen;
   std::string budget;
   std::string write_buffer;
   std::string block_cache;
@@ -88,8 +91,15 @@ struct DaemonDefaults {
 
 void AppendSettings(std::vector<Setting>& all, std::vector<Setting> more);
 
+/// Examples of what has no default, different for each daemon, so that what is copied for one serves not for
+/// the other.
+struct DaemonExamples {
+  std::string node_id;
+  std::string directory;  ///< name of its directories under /var/lib and /etc
+};
+
 /// Rows for node, data_dir and tls. `config` must outlive them; likewise below.
-std::vector<Setting> IdentitySettings(DaemonConfig& config);
+std::vector<Setting> IdentitySettings(DaemonConfig& config, const DaemonExamples& examples);
 /// Rows of the link that both ends have.
 std::vector<Setting> LinkTimeSettings(absl::Duration& heartbeat, absl::Duration& timeout);
 /// Rows for http, kafka, log, storage, batch and streams.

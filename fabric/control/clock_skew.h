@@ -17,8 +17,7 @@ class ClockSkewAlarm {
   ClockSkewAlarm(AlarmBook& alarms, std::string whose, std::string than)
       : alarms_(alarms), whose_(std::move(whose)), than_(std::move(than)) {}
 
-  /// `peer` is the alarm's subject; both times in milliseconds since 1970. Waits for the disk when something
-  /// changed.
+  /// `peer` is the alarm's subject; both times in milliseconds since 1970.
   void Judge(const std::string& peer, int64_t peer_ms, int64_t own_ms);
 
  private:

@@ -1,10 +1,10 @@
-#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "absl/synchronization/mutex.h"
 #include "fabric/base/error.h"
-#include "fabric/control/daemon_main.h"
+#include "fabric/process/terminate.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/telemetry/standard_descriptors.h"
@@ -13,11 +13,9 @@ namespace selvage {
 
 int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
   SecureStandardDescriptors();
-  // Few arenas, and large blocks straight from the system and back to it: resident memory follows what is in
-  // use.
-  mallopt(M_ARENA_MAX, 2);
-  mallopt(M_MMAP_THRESHOLD, 128 << 10);
-  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  // Debian builds Abseil with its search for deadlocks, which keeps a graph of all mutexes under one lock.
+  // Tests have it on.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   CLI::App app{VersionLine(program.name)};
   std::string config;
@@ -29,6 +27,8 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
                "Print a complete, commented configuration file, and end");
   app.add_flag("--version", version, "Print the version, and end");
   for (const DaemonProgram::Flag& flag : program.flags) app.add_flag(flag.name, *flag.value, flag.help);
+  for (const DaemonProgram::Option& option : program.options)
+    app.add_option(option.name, *option.value, option.help);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -58,6 +58,7 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
                  hint.c_str());
     return 2;
   }
+  ExplainTermination();
   absl::Status status = program.run(config);
   if (status.ok()) return 0;
   if (ErrorKind(status) == "bad_config" || ErrorKind(status) == "config_unreadable") {

@@ -22,6 +22,13 @@ struct DaemonProgram {
     bool* value;
   };
   std::vector<Flag> flags;
+  /// The same with a text behind it.
+  struct Option {
+    std::string name;
+    std::string help;
+    std::string* value;
+  };
+  std::vector<Option> options;
 };
 
 /// Parses the command line and runs. Exit codes: 0 for a clean end, 1 for a failure, 2 for wrong usage or a

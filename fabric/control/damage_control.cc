@@ -40,23 +40,34 @@ void DamageControl::Open() {
 absl::Status DamageControl::RunOnce() {
   absl::MutexLock lock(&run_mutex_);
   absl::Status first = ReadOn();
-  for (EmbeddedLog* log : logs_.Logs()) {
-    if (log->held().ok()) first.Update(LookAt(*log));
+  for (LogNumber number : LogsToLookAt()) {
+    EmbeddedLog* log = logs_.FindNumber(number);
+    if (log != nullptr && log->held().ok()) first.Update(LookAt(*log));
+    if (log == nullptr || !log->has_damage()) damaged_.erase(number);
   }
   ForgetDeleted();
   return first;
 }
 
+std::set<LogNumber> DamageControl::LogsToLookAt() {
+  for (EmbeddedLog* log : logs_.ChangedSince(changes_seen_)) {
+    if (log->has_damage()) damaged_.insert(log->number());
+  }
+  std::set<LogNumber> logs = damaged_;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [number, waits] : waits_) logs.insert(number);
+  return logs;
+}
+
 void DamageControl::ForgetDeleted() {
-  std::set<LogNumber> there;
-  for (EmbeddedLog* log : logs_.Logs()) there.insert(log->number());
   std::vector<std::string> deleted;
   {
     absl::MutexLock lock(&mutex_);
-    for (const auto& [number, waits] : waits_) {
-      if (!there.contains(number)) deleted.push_back(waits.subject);
-    }
-    std::erase_if(waits_, [&](const auto& entry) { return !there.contains(entry.first); });
+    std::erase_if(waits_, [&](const auto& entry) {
+      if (logs_.FindNumber(entry.first) != nullptr) return false;
+      deleted.push_back(entry.second.subject);
+      return true;
+    });
   }
   for (const std::string& subject : deleted) ReportSubject(subject);
 }
@@ -163,6 +174,7 @@ absl::Status DamageControl::GiveUp(const std::string& subject) {
 /// Reads on in the logs of which something was damaged before the start, so that it is found again.
 absl::Status DamageControl::ReadOn() {
   absl::Status first;
+  if (reading_.empty()) return first;
   std::vector<std::string> read;
   const std::vector<EmbeddedLog*> logs = logs_.Logs();
   for (EmbeddedLog* log : logs) {
@@ -203,10 +215,16 @@ absl::StatusOr<bool> DamageControl::ReadOn(EmbeddedLog& log, Offset& next) {
 }
 
 std::vector<DamageControl::Wanted> DamageControl::Waiting() {
+  std::vector<LogNumber> waiting;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [number, waits] : waits_) waiting.push_back(number);
+  }
   std::vector<Wanted> wanted;
-  for (EmbeddedLog* log : logs_.Logs()) {
+  for (LogNumber number : waiting) {
+    EmbeddedLog* log = logs_.FindNumber(number);
+    if (log == nullptr || !log->held().ok()) continue;
     const std::vector<LogDamage> damages = log->damages();
-    if (damages.empty() || !log->held().ok()) continue;
     const std::optional<OtherCopy> copy = find_copy_(*log);
     for (const LogDamage& damage : damages) {
       if (!copy || damage.from >= copy->to || !IsKnown(*log, damage)) continue;

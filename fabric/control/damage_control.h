@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,8 @@ class DamageControl {
   };
 
   absl::Status LookAt(EmbeddedLog& log);
+  /// The logs of which damage is known, or was the last time.
+  std::set<LogNumber> LogsToLookAt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   void ForgetDeleted();
   absl::Status ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   absl::StatusOr<bool> ReadOn(EmbeddedLog& log, Offset& next);
@@ -86,7 +89,9 @@ class DamageControl {
 
   absl::Mutex run_mutex_;  // one look at a time; taken before mutex_
   std::map<LogNumber, Offset> reading_
-      ABSL_GUARDED_BY(run_mutex_);  // logs that are read through, and how far
+      ABSL_GUARDED_BY(run_mutex_);                           // logs that are read through, and how far
+  std::set<LogNumber> damaged_ ABSL_GUARDED_BY(run_mutex_);  // logs that had damage when they were looked at
+  uint64_t changes_seen_ ABSL_GUARDED_BY(run_mutex_) = 0;
   mutable absl::Mutex mutex_;
   std::map<LogNumber, Waits> waits_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> reported_ ABSL_GUARDED_BY(mutex_);  // texts of alarms, by subject

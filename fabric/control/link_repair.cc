@@ -120,10 +120,13 @@ void LinkRepair::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
 }
 
 void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
-  sinks_.at(flow)->Abandon();
-  // The source ends a flow also when all of it was acknowledged: the next tick sees that.
-  if (fetching_ != flow || sinks_.at(flow)->stored()) return;
-  AskLater(status.ok() || IsRetryable(status) ? kAfterFailure : kAfterRefusal);
+  const bool stored = sinks_.at(flow)->stored();
+  sinks_.erase(flow);  // what it still waited for is given up
+  if (fetching_ != flow) return;
+  if (!stored) return AskLater(status.ok() || IsRetryable(status) ? kAfterFailure : kAfterRefusal);
+  // The source ends a flow also when all of it was acknowledged.
+  node_.damage().Fetched();
+  AskLater(absl::ZeroDuration());
 }
 
 bool LinkRepair::Persist(Session::Persist& persist, const Fence& fence,

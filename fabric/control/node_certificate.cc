@@ -72,7 +72,7 @@ void NodeCertificate::Look() {
     if (mine) {
       to_dial_ = identity->trust_domain;
       trust_domain_ = identity->trust_domain;
-    } else {
+    } else if (!files.ok()) {  // else the file was replaced between the two readings
       to_dial_ = files.status();
     }
     next_look_ = clock_.Monotonic() + kLookEvery;
@@ -116,7 +116,7 @@ void NodeCertificate::ReportRefusedEdges() {
     refused.swap(refused_edges_);
   }
   for (const auto& [edge, why] : refused) {
-    alarms_.Report({"edge_certificate", edge, std::string(why.message()), ErrorHint(why), false});
+    alarms_.Report({"edge_certificate", edge, std::string(why.message()), ErrorHint(why), false, edge});
   }
 }
 

@@ -13,9 +13,9 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
       clock_(clock),
       random_(random),
       boot_id_(BootId::Mint(random)),
+      budget_(options_.disk),
       committer_(store, options_.commit),
       cache_(options_.tail_cache_bytes),
-      budget_(options_.disk),
       logs_(LogEnvironment{store, committer_, clock, cache_, budget_, fences_}),
       catalog_(store, committer_),
       alarms_(store, committer_, clock),
@@ -29,8 +29,14 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
 }
 
 absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_ends) {
-  SELVAGE_ASSIGN_OR_RETURN(StoreIdentity identity, OpenStoreIdentity(store_, random_));
-  store_id_ = identity.store_id;
+  SELVAGE_ASSIGN_OR_RETURN(const StoreIdentity identity, OpenStoreIdentity(store_, random_, owner()));
+  if (absl::Status own = CheckStoreOwner(identity, owner()); !own.ok()) {
+    const bool may_take =
+        identity.owner.role == owner().role && identity.owner.node == options_.take_store_of;
+    if (!may_take) return own;
+    former_owner_ = identity.owner.node;
+  }
+  set_store_id(identity.store_id);
   SELVAGE_RETURN_IF_ERROR(alarms_.Open());
   SELVAGE_RETURN_IF_ERROR(catalog_.Open());
   SELVAGE_ASSIGN_OR_RETURN(auto problems, logs_.Open(acknowledged_ends));
@@ -121,13 +127,16 @@ absl::StatusOr<int> NodeState::DeleteStream(const std::string& name,
   return logs;
 }
 
-std::map<LogNumber, Offset> NodeState::EndsToRecord(const std::map<LogNumber, Offset>& recorded) {
-  std::map<LogNumber, Offset> ends = logs_.Ends();
-  for (EmbeddedLog* log : logs_.Logs()) {
-    auto before = recorded.find(log->number());
-    if (!log->held().ok() && before != recorded.end()) ends[log->number()] = before->second;
-  }
-  return ends;
+absl::Status NodeState::RenameStream(const std::string& name, const v1::StreamDefinition& definition) {
+  on_delete_(name);
+  SELVAGE_RETURN_IF_ERROR(logs_.RenameStream(name, definition.name(), [&](WriteBatch& batch) {
+    catalog_.StageRemove(batch, name);
+    StreamCatalog::StagePut(batch, definition);
+  }));
+  catalog_.Forget(name);
+  catalog_.Show(definition);
+  on_delete_(name);
+  return absl::OkStatus();
 }
 
 bool NodeState::ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const {

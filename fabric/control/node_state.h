@@ -6,7 +6,9 @@
 #include <optional>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/id128.h"
 #include "fabric/base/random.h"
@@ -35,6 +37,8 @@ class NodeState {
   struct Options {
     std::string node;  ///< id of this node
     bool is_edge = true;
+    std::string
+        take_store_of;  ///< id of the node whose store this one may take over for good; empty: of nobody
     size_t tail_cache_bytes = 8u << 20;
     size_t batch_max = 1'048'588;
     DiskBudget::Limits disk;
@@ -45,13 +49,25 @@ class NodeState {
   NodeState(Options options, KvStore& store, Clock& clock, Random& random);
 
   /// Opens everything; logs that recovered less than `acknowledged_ends` are held, with an alarm. Needs a
-  /// committer that runs.
+  /// committer that runs. Error beside those of the parts: "foreign_store".
   absl::Status Open(const std::map<LogNumber, Offset>& acknowledged_ends);
 
   const Options& options() const { return options_; }
   const std::string& node() const { return options_.node; }
-  StoreId store_id() const { return store_id_; }
-  void set_store_id(StoreId id) { store_id_ = id; }
+  StoreId store_id() const {
+    absl::MutexLock lock(&mutex_);
+    return store_id_;
+  }
+  void set_store_id(StoreId id) {
+    absl::MutexLock lock(&mutex_);
+    store_id_ = id;
+  }
+  /// The id of the node whose store this was when it was opened, if that is another one:
+  /// Options::take_store_of allowed it. The store becomes this node's with the batch in which its owner is
+  /// staged (StageIdentity).
+  const std::string& former_owner() const { return former_owner_; }
+  /// This node as the owner of the store, under this id.
+  void StageIdentity(WriteBatch& batch, StoreId id) const { StageStoreIdentity(batch, id, owner()); }
   BootId boot_id() const { return boot_id_; }
   KvStore& store() { return store_; }
   Clock& clock() { return clock_; }
@@ -76,15 +92,15 @@ class NodeState {
   /// Deletes a stream, its definition and its logs at once, with what `also` stages. The number of logs.
   absl::StatusOr<int> DeleteStream(
       const std::string& name, const std::function<void(WriteBatch&)>& also = [](WriteBatch&) {});
+  /// Gives a stream and its logs the name in `definition`, which nothing has yet. What referred to the old
+  /// name goes as if the stream were deleted. Errors: those of EmbeddedLogStore::RenameStream.
+  absl::Status RenameStream(const std::string& name, const v1::StreamDefinition& definition);
   /// Is told of each stream that is deleted, right before it and again after it: what refers to the stream is
   /// to go in any case, also when the process ends in between. Set it before streams are deleted by other
   /// threads; it must not block.
   void set_on_delete(std::function<void(const std::string& stream)> on_delete) {
     on_delete_ = std::move(on_delete);
   }
-  /// What to write as acknowledged ends (storage/acked_ends.h), where `recorded` was written last: a held log
-  /// keeps what it had acknowledged until an operator accepts the loss.
-  std::map<LogNumber, Offset> EndsToRecord(const std::map<LogNumber, Offset>& recorded);
   /// True when this node is the source of a log and somebody replicates it from here.
   bool ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const;
   /// Where else a log is held; nothing when its stream is not known (any more).
@@ -93,15 +109,21 @@ class NodeState {
   std::optional<DamageControl::OtherCopy> OtherCopyOf(const EmbeddedLog& log) const;
 
  private:
+  StoreOwner owner() const {
+    return {options_.is_edge ? StoreOwner::Role::kEdge : StoreOwner::Role::kCore, options_.node};
+  }
+
   const Options options_;
   KvStore& store_;
   Clock& clock_;
   Random& random_;
-  StoreId store_id_;
+  mutable absl::Mutex mutex_;
+  StoreId store_id_ ABSL_GUARDED_BY(mutex_);  // a fork changes it while operators look
+  std::string former_owner_;
   const BootId boot_id_;
+  DiskBudget budget_;  // before the committer: what waits there has a charge
   Committer committer_;
   TailCache cache_;
-  DiskBudget budget_;
   FenceTable fences_;
   EmbeddedLogStore logs_;
   StreamCatalog catalog_;

@@ -1,9 +1,10 @@
+#include "fabric/control/node_store.h"
+
 #include <system_error>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "fabric/base/error.h"
-#include "fabric/control/node_store.h"
 #include "fabric/storage/acked_ends.h"
 #include "fabric/telemetry/log.h"
 
@@ -38,15 +39,17 @@ absl::Status NodeStore::Start() {
   engine_options.path = options_.data_dir / "store";
   engine_options.write_buffer_bytes = options_.write_buffer_bytes;
   engine_options.block_cache_bytes = options_.block_cache_bytes;
+  engine_options.max_open_files = options_.max_open_files;
   engine_options.on_background_error = [this](const absl::Status& why) { Fail(why); };
   SELVAGE_ASSIGN_OR_RETURN(engine_, RocksDbStore::Open(std::move(engine_options)));
-  SELVAGE_ASSIGN_OR_RETURN(written_ends_, ReadAckedEnds(options_.data_dir / kAckedEndsFile));
+  SELVAGE_ASSIGN_OR_RETURN(auto acknowledged_ends, ReadAckedEnds(options_.data_dir / kAckedEndsFile));
 
   NodeState::Options state_options = options_.state;
   state_options.commit.on_failure = [this](const absl::Status& why) { Fail(why); };
   state_ = std::make_unique<NodeState>(std::move(state_options), *engine_, SystemClock(), SystemRandom());
   committer_thread_ = std::make_unique<CommitterThread>(state_->committer());
-  SELVAGE_RETURN_IF_ERROR(state_->Open(written_ends_));
+  SELVAGE_RETURN_IF_ERROR(state_->Open(acknowledged_ends));
+  ends_ = std::make_unique<SyncedEnds>(state_->logs(), std::move(acknowledged_ends));
   upkeep_ = std::thread([this] { RunUpkeep(); });
   reclaim_ = std::thread([this] { RunReclaim(); });
   return absl::OkStatus();
@@ -105,13 +108,13 @@ void NodeStore::RunReclaim() {
 }
 
 void NodeStore::WriteAckedEndsIfChanged() {
-  std::map<LogNumber, Offset> ends = state_->EndsToRecord(written_ends_);
-  if (ends == written_ends_) return;
-  if (absl::Status status = WriteAckedEnds(options_.data_dir / kAckedEndsFile, ends); !status.ok()) {
+  if (ends_->Update()) ends_unwritten_ = true;
+  if (!ends_unwritten_) return;
+  if (absl::Status status = WriteAckedEnds(options_.data_dir / kAckedEndsFile, ends_->ends()); !status.ok()) {
     LogWarning("the file of acknowledged ends could not be written", {{"error", Describe(status)}});
     return;
   }
-  written_ends_ = std::move(ends);
+  ends_unwritten_ = false;
 }
 
 NodeStore::~NodeStore() {
@@ -120,7 +123,7 @@ NodeStore::~NodeStore() {
   if (upkeep_.joinable()) upkeep_.join();
   if (reclaim_.joinable()) reclaim_.join();
   if (committer_thread_) committer_thread_->Stop();
-  if (state_ && upkeep_.get_id() == std::thread::id() && !failed_) WriteAckedEndsIfChanged();
+  if (ends_ && upkeep_.get_id() == std::thread::id() && !failed_) WriteAckedEndsIfChanged();
 }
 
 }  // namespace selvage

@@ -12,6 +12,7 @@
 #include "absl/synchronization/notification.h"
 #include "fabric/control/node_state.h"
 #include "fabric/storage/rocksdb_store.h"
+#include "fabric/stream/synced_ends.h"
 
 namespace selvage {
 
@@ -24,6 +25,7 @@ class NodeStore {
     NodeState::Options state;
     size_t write_buffer_bytes = 8u << 20;
     size_t block_cache_bytes = 8u << 20;
+    int max_open_files = 256;
     /// The store failed and takes no more writes: the node must stop. Called once, on any thread.
     std::function<void(const absl::Status&)> on_failure;
   };
@@ -51,7 +53,8 @@ class NodeStore {
   std::unique_ptr<RocksDbStore> engine_;
   std::unique_ptr<NodeState> state_;
   std::unique_ptr<CommitterThread> committer_thread_;
-  std::map<LogNumber, Offset> written_ends_;
+  std::unique_ptr<SyncedEnds> ends_;  // the upkeep thread's, while there is one
+  bool ends_unwritten_ = false;
   bool table_damage_reported_ = false;  // the upkeep thread's
   absl::Mutex chore_mutex_;
   std::function<void()> chore_ ABSL_GUARDED_BY(chore_mutex_);

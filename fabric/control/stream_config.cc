@@ -22,6 +22,7 @@ std::vector<v1::StreamDefinition> DefinitionsOf(const std::vector<StreamConfig>&
     settings.set_weight(stream.weight);
     settings.set_link_compression(stream.link_compression == "none" ? v1::NONE : v1::ZSTD);
     settings.set_keep_after_ack(stream.keep_after_ack);
+    settings.set_start_at(stream.start_at == "latest" ? v1::LATEST : v1::EARLIEST);
     settings.set_cleanup(stream.cleanup == "compact"          ? v1::CLEANUP_COMPACT
                          : stream.cleanup == "compact_delete" ? v1::CLEANUP_COMPACT_DELETE
                                                               : v1::CLEANUP_DELETE);

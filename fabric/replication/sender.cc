@@ -4,6 +4,9 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
 
 #include "fabric/base/canary.h"
 #include "fabric/base/check.h"
@@ -13,7 +16,6 @@ namespace selvage::replication {
 namespace {
 
 constexpr size_t kCompressMin = 256;
-constexpr int kCompressionLevel = 1;
 /// After an error of the source, or an acknowledgement that contradicts it.
 constexpr absl::Duration kRetry = absl::Seconds(5);
 /// A source whose disk is failing would otherwise send the same damaged entry over a slow link again and
@@ -23,6 +25,15 @@ constexpr int kRetryDoublings = 6;
 /// Of more entries under way than this the oldest are forgotten, and their acknowledgements not
 /// cross-checked.
 constexpr size_t kInFlightMax = 4096;
+
+/// Nothing when it does not shrink enough to be worth the other end's work.
+std::optional<Bytes> Compress(std::string_view bytes, int level) {
+  const size_t bound = ZSTD_compressBound(bytes.size());
+  const auto room = std::make_unique_for_overwrite<char[]>(bound);
+  const size_t size = ZSTD_compress(room.get(), bound, bytes.data(), bytes.size(), level);
+  if (ZSTD_isError(size) || size >= bytes.size() - bytes.size() / 16) return std::nullopt;
+  return Bytes(std::string(room.get(), size));
+}
 
 }  // namespace
 
@@ -193,24 +204,22 @@ size_t Sender::EntryRest() const {
   return AtEntryStart() ? loaded_.front().body.size() : encoded_.size() - sent_of_entry_;
 }
 
-void Sender::Encode() {
+void Sender::Encode(const CompressionTerms& terms) {
   const SourceEntry& entry = loaded_.front();
   encoding_ = v1::RAW;
   encoded_ = entry.body;
   if (!entry.compressible || entry.body.size() < kCompressMin || !settings_.compress) return;
-  std::string compressed(ZSTD_compressBound(entry.body.size()), '\0');
-  size_t size = ZSTD_compress(compressed.data(), compressed.size(), entry.body.data(), entry.body.size(),
-                              kCompressionLevel);
-  if (ZSTD_isError(size) || size >= entry.body.size() - entry.body.size() / 16) return;
-  compressed.resize(size);
-  compressed.shrink_to_fit();
+  if (!compression_.WorthATry(entry.body.size(), terms.link_rate)) return;
+  std::optional<Bytes> compressed = Compress(entry.body.view(), terms.level);
+  compression_.Tried(compressed.has_value());
+  if (!compressed) return;
   encoding_ = v1::ENCODING_ZSTD;
-  encoded_ = Bytes(std::move(compressed));
+  encoded_ = *std::move(compressed);
 }
 
-Message Sender::NextFragment(size_t max_bytes) {
+Message Sender::NextFragment(size_t max_bytes, const CompressionTerms& terms) {
   SELVAGE_CHECK(!loaded_.empty() && max_bytes > 0);
-  if (sent_of_entry_ == 0) Encode();
+  if (sent_of_entry_ == 0) Encode(terms);
   const SourceEntry& entry = loaded_.front();
   Message message;
   v1::Data& data = *message.frame.mutable_data();

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "fabric/replication/flow.h"
 #include "fabric/replication/fork_finder.h"
+#include "fabric/replication/link_compression.h"
 #include "fabric/replication/message.h"
 
 namespace selvage::replication {
@@ -66,13 +67,14 @@ class Sender {
   size_t EntryBytes(size_t read_ahead, absl::Duration now);
   /// At most this much remains to be sent of the entry that is next. EntryBytes returned more than 0 before.
   size_t EntryRest() const;
-  /// The next fragment, at most `max_bytes` of payload. EntryBytes returned more than 0 before.
-  Message NextFragment(size_t max_bytes);
+  /// The next fragment, at most `max_bytes` of payload. EntryBytes returned more than 0 before. An entry that
+  /// begins with it is compressed on these terms, if that seems worth it.
+  Message NextFragment(size_t max_bytes, const CompressionTerms& terms = {});
 
  private:
   void Fail(absl::Status why, absl::Duration now);
   void Load(size_t read_ahead, absl::Duration now);
-  void Encode();
+  void Encode(const CompressionTerms& terms);
   void Stream(const LogPosition& replica);
   std::optional<Message> Follow(const absl::StatusOr<ForkFinder::Step>& step, absl::Duration now);
   absl::Status CheckAck(const LogPosition& durable);
@@ -91,6 +93,7 @@ class Sender {
   std::deque<SourceEntry> loaded_;  // the front one is being sent
   Bytes encoded_;                   // the front one as it travels
   v1::Encoding encoding_ = v1::RAW;
+  CompressionHabit compression_;
   size_t sent_of_entry_ = 0;  // bytes of encoded_
   // Ends of the entries sent whole and not acknowledged, in order; those up to forgotten_ are not remembered.
   std::deque<std::pair<Offset, ChainHash>> in_flight_;

@@ -1,3 +1,5 @@
+#include "fabric/replication/session.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -5,12 +7,13 @@
 
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
-#include "fabric/replication/session.h"
 
 namespace selvage::replication {
 namespace {
 
 constexpr absl::Duration kRetryRefused = absl::Seconds(1);
+/// Where a retry alone does not help: until then somebody may have changed what is wrong.
+constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
 constexpr absl::Duration kSettingsInterval = absl::Seconds(1);
 /// Flows that one peer may have open: their state costs memory that credit does not cover.
 constexpr size_t kPeerFlowsMax = 16384;
@@ -307,7 +310,7 @@ void Session::OnData(const Message& message) {
 
 void Session::RefuseReceiver(Receiver& receiver, const absl::Status& why) {
   released_in_ += receiver.partial_bytes();
-  Queue(receiver.Refuse(why, IsRetryable(why) ? kRetryRefused : absl::InfiniteDuration()));
+  Queue(receiver.Refuse(why, IsRetryable(why) ? kRetryRefused : kRetryHopeless));
   Event event{Event::Kind::kFlowEnded, receiver.number()};
   event.status = why;
   events_.push_back(std::move(event));
@@ -507,7 +510,7 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
   if (begins && credit_.Begin(flow, entry_bytes)) {
     for (Scheduler::Candidate& c : candidates_) c.ready = true;
   }
-  Message fragment = sender.NextFragment(std::min(size, budget));
+  Message fragment = sender.NextFragment(std::min(size, budget), {compression_.level(), pacer_.rate()});
   size_t sent = fragment.payload.size();
   pacer_.Sent(sent, now);
   scheduler_.Sent(candidate, sent);
@@ -522,17 +525,31 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
 }
 
 void Session::QueueData(absl::Duration now, size_t budget, Ready& ready) {
-  if (!sending_ || !pacer_.window_open(highest_priority_ > lowest_priority_)) return;
-  CollectCandidates();
+  if (!sending_) return;
   size_t queued = 0;
+  const DataEnd end = SendFragments(now, budget, ready, queued);
+  // What was sent took its time after `now`; the next look at what there is to send tells how long.
+  if (queued > 0) {
+    compression_.Working(now);
+  } else if (end == DataEnd::kLinkFull) {
+    compression_.Waiting(now);
+  } else {
+    compression_.Idle(now);
+  }
+}
+
+Session::DataEnd Session::SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued) {
+  if (!pacer_.window_open(highest_priority_ > lowest_priority_)) return DataEnd::kLinkFull;
+  CollectCandidates();
   while (auto turn = scheduler_.Pick(candidates_)) {
     if (queued >= budget) {
       ready.more = true;
-      return;
+      return DataEnd::kLinkFull;
     }
-    if (!SendFragment(*turn, now, budget, ready, queued)) return;
+    if (!SendFragment(*turn, now, budget, ready, queued)) return DataEnd::kLinkFull;
   }
   pacer_.Idle();
+  return DataEnd::kAllSent;
 }
 
 void Session::QueueHeartbeat(absl::Duration now) {

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fabric/replication/flow.h"
+#include "fabric/replication/link_compression.h"
 #include "fabric/replication/message.h"
 #include "fabric/replication/pacer.h"
 #include "fabric/replication/receiver.h"
@@ -52,7 +53,7 @@ class Session {
       kFlowForked,   ///< an outgoing flow's history differs from `position` on; `flow`
       kFlowHeld,     ///< an outgoing flow was refused or failed; `flow`, `status`
       kFlowEnded,  ///< the peer ended an incoming flow, or this end refused it by itself, with the `status`;
-                   ///< `flow`. A Persist of it may still follow
+                   ///< `flow`. No Persist of it follows, as those of a Ready come before its events
       kRepairRequested,  ///< the peer asks for entries that are damaged there; offer a flow or
                          ///< SendRepairRefuse
       kRepairRefused,    ///< the peer cannot give what was asked for; `repair_refuse`
@@ -76,9 +77,11 @@ class Session {
     int64_t wall_ms = 0;
   };
 
+  /// To be obeyed in this order. What is to be persisted belongs to flows that were accepted before; an event
+  /// may end such a flow, or offer its log again, which then begins where the log ends.
   struct Ready {
-    std::vector<Event> events;
     std::vector<Persist> persist;
+    std::vector<Event> events;
     std::vector<Message> messages;
     absl::Duration wake_at = absl::InfiniteDuration();  ///< call TakeReady again at this time at the latest
     bool more = false;    ///< data could be sent beyond the budget: call again when it was written
@@ -164,6 +167,8 @@ class Session {
   void RefreshSettings(absl::Duration now);
   void QueueHeartbeat(absl::Duration now);
   void QueueData(absl::Duration now, size_t budget, Ready& ready);
+  enum class DataEnd { kAllSent, kLinkFull };
+  DataEnd SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued);
   void CollectCandidates();
   void DropCandidate(size_t index);
   bool SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
@@ -194,6 +199,7 @@ class Session {
   uint32_t lowest_priority_ = Scheduler::kPriorities;  // likewise; above it frames are urgent
   Scheduler scheduler_;
   Pacer pacer_;
+  CompressionEffort compression_;
   std::vector<Scheduler::Candidate> candidates_;  // flows that have something to send; kept for its memory
   std::vector<Sender*> candidate_senders_;        // of the same index
   SendCredit credit_;

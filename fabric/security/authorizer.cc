@@ -1,8 +1,9 @@
+#include "fabric/security/authorizer.h"
+
 #include <fmt/format.h>
 
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
-#include "fabric/security/authorizer.h"
 
 namespace selvage {
 namespace {

@@ -1,3 +1,5 @@
+#include "fabric/security/credentials.h"
+
 #include <fmt/format.h>
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -11,7 +13,6 @@
 #include <vector>
 
 #include "fabric/base/error.h"
-#include "fabric/security/credentials.h"
 #include "fabric/security/x509.h"
 
 namespace selvage {
@@ -136,8 +137,8 @@ absl::StatusOr<PeerCertificate> ShownCertificate(const grpc::AuthContext& contex
 }
 
 absl::Status CheckDates(const PeerCertificate& peer, absl::Time now) {
-  absl::Status valid = CheckPeriod(fmt::format("the certificate of {}", SpiffeUri(peer.identity)),
-                                     peer.from, peer.until, now);
+  absl::Status valid =
+      CheckPeriod(fmt::format("the certificate of {}", SpiffeUri(peer.identity)), peer.from, peer.until, now);
   if (valid.ok()) return valid;
   return MakeError(
       absl::StatusCode::kUnauthenticated, ErrorKind(valid), std::string(valid.message()),

@@ -1,3 +1,5 @@
+#include "fabric/security/tls_files.h"
+
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
@@ -10,7 +12,6 @@
 #include <vector>
 
 #include "fabric/base/error.h"
-#include "fabric/security/tls_files.h"
 #include "fabric/security/x509.h"
 
 namespace selvage {
@@ -78,19 +79,22 @@ absl::Status ChainError(const ChainCheck& check, X509_STORE_CTX* context) {
   std::string reason = X509_verify_cert_error_string(error);
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      return CheckTimes(fmt::format("an authority above {}", check.leaf),
-                        *X509_STORE_CTX_get_current_cert(context), check.now);
+    case X509_V_ERR_CERT_NOT_YET_VALID: {
+      const X509& at = *X509_STORE_CTX_get_current_cert(context);
+      absl::Status times = CheckTimes(fmt::format("an authority above {}", check.leaf), at, check.now);
+      if (!times.ok()) return times;
+      break;  // OpenSSL counts the last second otherwise
+    }
     case X509_V_ERR_INVALID_PURPOSE:
       return Refused(
           "certificate_invalid", fmt::format("{} may not be used for this: {}", check.leaf, reason),
           "its extended key usage must allow a TLS server (core) or a TLS client (edge, operator)");
     default:
-      return Refused(
-          "certificate_foreign",
-          fmt::format("the authorities in {} do not vouch for {}: {}", check.ca, check.leaf, reason),
-          "use the authority that issued the certificate; intermediates follow it in its own file");
+      break;
   }
+  return Refused("certificate_foreign",
+                 fmt::format("the authorities in {} do not vouch for {}: {}", check.ca, check.leaf, reason),
+                 "use the authority that issued the certificate; intermediates follow it in its own file");
 }
 
 /// Lets the dates of the first certificate pass; whoever asks for this checks them itself.

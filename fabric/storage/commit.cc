@@ -1,7 +1,8 @@
+#include "fabric/storage/commit.h"
+
 #include <utility>
 
 #include "absl/synchronization/notification.h"
-#include "fabric/storage/commit.h"
 
 namespace selvage {
 namespace {
@@ -60,16 +61,6 @@ absl::Status CommitAndWait(Committer& committer, std::unique_ptr<CommitTask> tas
 absl::Status Commit(Committer& committer, std::function<absl::Status(WriteBatch&)> stage,
                     std::function<void(const absl::Status&)> finish) {
   return CommitAndWait(committer, std::make_unique<FunctionTask>(std::move(stage), std::move(finish)));
-}
-
-void CommitLater(Committer& committer, std::function<absl::Status(WriteBatch&)> stage) {
-  auto task = std::make_unique<FunctionTask>(std::move(stage), nullptr);
-  // A store that takes nothing any more stops the node by itself.
-  if (committer.driven_by_thread()) {
-    (void)committer.Submit(std::move(task), Committer::Limit::kNone);
-  } else {
-    (void)CommitAndWait(committer, std::move(task));
-  }
 }
 
 }  // namespace selvage

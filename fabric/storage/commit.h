@@ -17,8 +17,4 @@ absl::Status CommitAndWait(Committer& committer, std::unique_ptr<CommitTask> tas
 absl::Status Commit(Committer& committer, std::function<absl::Status(WriteBatch&)> stage,
                     std::function<void(const absl::Status&)> finish = nullptr);
 
-/// The same without waiting, for a thread that must not and has no use for the outcome: durable once what is
-/// queued after it is. Where no thread drives the committer, durable when it returns.
-void CommitLater(Committer& committer, std::function<absl::Status(WriteBatch&)> stage);
-
 }  // namespace selvage

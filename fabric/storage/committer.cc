@@ -21,20 +21,59 @@ Committer::~Committer() {
   for (const auto& task : CloseWith(stopping)) task->Finish(stopping);
 }
 
+Committer::Place& Committer::Place::operator=(Place&& other) noexcept {
+  GiveBack();
+  committer_ = std::exchange(other.committer_, nullptr);
+  bytes_ = other.bytes_;
+  return *this;
+}
+
+void Committer::Place::GiveBack() {
+  if (committer_ == nullptr) return;
+  absl::MutexLock lock(&committer_->mutex_);
+  committer_->reserved_bytes_ -= bytes_;
+  committer_ = nullptr;
+}
+
+absl::Status Committer::Closed() const {
+  if (!failure_.ok() || !closed_) return failure_;
+  return MakeError(absl::StatusCode::kUnavailable, "stopping", "the node stops and takes no more writes", "",
+                   Retry::kYes);
+}
+
+absl::Status Committer::CheckRoom(size_t bytes) const {
+  const size_t taken = queued_bytes_ + reserved_bytes_;
+  if (taken == 0 || taken + bytes <= options_.queue_bytes_max) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, "overloaded",
+      fmt::format("{} bytes wait to be written; the limit is {}", taken, options_.queue_bytes_max),
+      "the disk is slower than the writers: write less or wait", Retry::kYes);
+}
+
+absl::StatusOr<Committer::Place> Committer::Reserve(size_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  SELVAGE_RETURN_IF_ERROR(Closed());
+  SELVAGE_RETURN_IF_ERROR(CheckRoom(bytes));
+  reserved_bytes_ += bytes;
+  return Place(*this, bytes);
+}
+
+absl::Status Committer::Submit(std::unique_ptr<CommitTask> task, Place place) {
+  SELVAGE_CHECK(place.committer_ == this && place.bytes_ == task->ByteSize());
+  absl::MutexLock lock(&mutex_);
+  place.committer_ = nullptr;
+  reserved_bytes_ -= place.bytes_;
+  SELVAGE_RETURN_IF_ERROR(Closed());
+  queued_bytes_ += place.bytes_;
+  queue_.push_back(std::move(task));
+  return absl::OkStatus();
+}
+
 absl::Status Committer::Submit(std::unique_ptr<CommitTask> task, Limit limit) {
   const size_t bytes = task->ByteSize();
   absl::MutexLock lock(&mutex_);
-  if (!failure_.ok()) return failure_;
-  if (closed_) {
-    return MakeError(absl::StatusCode::kUnavailable, "stopping", "the node stops and takes no more writes",
-                     "", Retry::kYes);
-  }
-  if (limit == Limit::kQueue && queued_bytes_ > 0 && queued_bytes_ + bytes > options_.queue_bytes_max) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, "overloaded",
-        fmt::format("{} bytes wait to be written; the limit is {}", queued_bytes_, options_.queue_bytes_max),
-        "the disk is slower than the writers: write less or wait", Retry::kYes);
-  }
+  SELVAGE_RETURN_IF_ERROR(Closed());
+  if (limit == Limit::kQueue) SELVAGE_RETURN_IF_ERROR(CheckRoom(bytes));
   queued_bytes_ += bytes;
   queue_.push_back(std::move(task));
   return absl::OkStatus();
@@ -51,6 +90,7 @@ bool Committer::CommitOnce() {
   batch_->Clear();
 
   // Before anybody hears of the failure, so that no task slips in behind it.
+  if (!written.ok()) failed_ = true;
   const Tasks waiting = written.ok() ? Tasks() : CloseWith(written);
   for (size_t i = 0; i < group.size(); ++i) group[i]->Finish(staged[i].ok() ? written : staged[i]);
   for (const auto& task : waiting) task->Finish(written);

@@ -7,10 +7,12 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "fabric/base/clock.h"
 #include "fabric/storage/kv_store.h"
@@ -65,6 +67,30 @@ class Committer {
              ///< queue
     kNone,   ///< what is bounded elsewhere: by the link's credit, or by there being one caller who waits
   };
+  /// Room in the queue, held for a task that is about to come. Given back when it goes unused; it must not
+  /// outlive the committer. For one thread.
+  class Place {
+   public:
+    Place() = default;
+    Place(Place&& other) noexcept { *this = std::move(other); }
+    Place& operator=(Place&& other) noexcept;
+    ~Place() { GiveBack(); }
+
+   private:
+    friend class Committer;
+    Place(Committer& committer, size_t bytes) : committer_(&committer), bytes_(bytes) {}
+    void GiveBack();
+
+    Committer* committer_ = nullptr;
+    size_t bytes_ = 0;
+  };
+
+  /// Takes room for a task of so many bytes (CommitTask::ByteSize), for who has something to pay or to give
+  /// up for a write and must know before that it is not turned away. Errors: those of Submit. A task larger
+  /// than the queue fits alone.
+  absl::StatusOr<Place> Reserve(size_t bytes);
+  /// Queues the task in the room taken for it. Refused only after a failure or Close.
+  absl::Status Submit(std::unique_ptr<CommitTask> task, Place place);
   /// Queues the task. When it is refused, also after a failure or Close, neither Stage nor Finish is called.
   /// A task larger than the queue fits alone.
   absl::Status Submit(std::unique_ptr<CommitTask> task, Limit limit = Limit::kQueue);
@@ -81,6 +107,8 @@ class Committer {
 
   /// Bytes waiting.
   size_t QueuedBytes() const;
+  /// True once a write has failed: what was in its group may be stored or not. Never false again.
+  bool failed() const { return failed_; }
   struct Stats {
     uint64_t groups = 0;      ///< writes with a sync
     uint64_t tasks = 0;       ///< tasks made durable
@@ -100,6 +128,10 @@ class Committer {
   absl::Status WriteGroup(size_t tasks);
   /// From here on every Submit fails with `error`; takes what still waits.
   Tasks CloseWith(const absl::Status& error);
+  /// Why nothing is taken any more; OK while tasks are.
+  absl::Status Closed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// "overloaded" where so many more bytes are too many.
+  absl::Status CheckRoom(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   bool WorkWaiting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty() || closed_; }
 
@@ -107,10 +139,12 @@ class Committer {
   const Options options_;
   std::unique_ptr<WriteBatch> batch_;
   std::atomic<bool> driven_by_thread_{false};
+  std::atomic<bool> failed_{false};
 
   mutable absl::Mutex mutex_;
   std::deque<std::unique_ptr<CommitTask>> queue_ ABSL_GUARDED_BY(mutex_);
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t reserved_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of all places that are held
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   Stats stats_ ABSL_GUARDED_BY(mutex_);

@@ -1,3 +1,5 @@
+#include "fabric/storage/rocksdb_store.h"
+
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
@@ -14,11 +16,13 @@
 #include <vector>
 
 #include "fabric/base/check.h"
+#include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/blob_collector.h"
+#include "fabric/storage/engine_checksum.h"
 #include "fabric/storage/rocksdb_internal.h"
 #include "fabric/storage/rocksdb_options.h"
-#include "fabric/storage/rocksdb_store.h"
+#include "fabric/telemetry/log.h"
 
 namespace selvage {
 
@@ -28,6 +32,9 @@ using internal::ToSlice;
 using internal::ToView;
 
 namespace {
+
+/// Without a file that came or went for so long, the engine is not at work in the background.
+constexpr absl::Duration kQuiet = absl::Minutes(1);
 
 class Batch : public WriteBatch {
  public:
@@ -215,6 +222,19 @@ absl::Status OpenError(const rocksdb::Status& status, const std::filesystem::pat
   return Annotate(ToError(status, "opening"), fmt::format("the store in {}", path.string()));
 }
 
+/// Nothing may be written with a checksum that others would find wrong; a slow one is only worth a word.
+absl::Status CheckChecksum() {
+  static const absl::StatusOr<internal::EngineChecksum> checked = [] {
+    auto found = internal::CheckEngineChecksum();
+    if (found.ok() && *found == internal::EngineChecksum::kSlow) {
+      LogWarning(
+          "the storage engine computes its checksums by table: it works, but takes more processor time");
+    }
+    return found;
+  }();
+  return checked.status();
+}
+
 }  // namespace
 
 RocksDbStore::RocksDbStore(RocksDbOptions options)
@@ -233,6 +253,7 @@ absl::StatusOr<std::unique_ptr<RocksDbStore>> RocksDbStore::Open(RocksDbOptions 
 }
 
 absl::Status RocksDbStore::OpenDatabase() {
+  SELVAGE_RETURN_IF_ERROR(CheckChecksum());
   const std::filesystem::path& path = options_.path;
   rocksdb::DBOptions db_options = internal::MakeDbOptions(options_);
   db_options.env = &env();
@@ -276,6 +297,7 @@ absl::Status RocksDbStore::Write(WriteBatch& batch, bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync;
   const rocksdb::Status written = db_->Write(options, &ours->rep());
+  ++writes_;
   if (!written.ok()) return fail_stop_->Fail(ToError(written, "writing to the store"));
   if (!fail_stop_->table_damage().ok() && compacts_.exchange(false)) StopCompacting();
   return absl::OkStatus();
@@ -338,6 +360,21 @@ void RocksDbStore::CancelReclaim() {
 }
 
 absl::StatusOr<uint64_t> RocksDbStore::FileBytes() {
+  absl::MutexLock lock(&count_mutex_);
+  Counted now;
+  now.writes = writes_;
+  struct stat directory;
+  if (::stat(options_.path.c_str(), &directory) == 0) now.changed = absl::TimeFromTimespec(directory.st_mtim);
+  // A flush or a compaction under way makes its files grow; at its end some come and some go.
+  now.may_grow = absl::AbsDuration(SystemClock().Wall() - now.changed) < kQuiet;
+  const bool same = now.writes == counted_.writes && now.changed == counted_.changed && !counted_.may_grow;
+  if (same) return counted_.bytes;
+  SELVAGE_ASSIGN_OR_RETURN(now.bytes, CountFileBytes());
+  counted_ = now;
+  return now.bytes;
+}
+
+absl::StatusOr<uint64_t> RocksDbStore::CountFileBytes() const {
   uint64_t bytes = 0;
   std::error_code error;
   for (std::filesystem::directory_iterator it(options_.path, error), end; !error && it != end;

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "fabric/storage/kv_store.h"
 
 namespace rocksdb {
@@ -75,7 +76,8 @@ class RocksDbStore : public KvStore {
   /// CancelReclaim.
   absl::Status Reclaim(Family family, std::string_view from, std::string_view to) override;
   /// Blocks allocated to the files, not their lengths: the write-ahead log is allocated ahead of its length,
-  /// and that space is as gone from the volume as any.
+  /// and that space is as gone from the volume as any. Looks at each file only when something may have
+  /// changed since the last call.
   absl::StatusOr<uint64_t> FileBytes() override;
   absl::StatusOr<uint64_t> FreeBytes() override;
 
@@ -89,6 +91,7 @@ class RocksDbStore : public KvStore {
  private:
   explicit RocksDbStore(RocksDbOptions options);
   absl::Status OpenDatabase();
+  absl::StatusOr<uint64_t> CountFileBytes() const;
   void StopCompacting();
   rocksdb::Env& env() const;
   rocksdb::ColumnFamilyHandle* Handle(Family family) const { return handles_[static_cast<size_t>(family)]; }
@@ -101,6 +104,17 @@ class RocksDbStore : public KvStore {
   absl::Mutex reclaim_mutex_;
   std::atomic<bool> reclaim_cancelled_{false};
   std::atomic<bool> compacts_{true};
+  std::atomic<uint64_t> writes_{0};
+
+  /// What FileBytes found when it counted last.
+  struct Counted {
+    uint64_t bytes = 0;
+    uint64_t writes = 0;   ///< `writes_` before it
+    absl::Time changed;    ///< when a file came or went last, before it
+    bool may_grow = true;  ///< the engine may have been at work at a file meanwhile
+  };
+  absl::Mutex count_mutex_;
+  Counted counted_ ABSL_GUARDED_BY(count_mutex_);
 };
 
 }  // namespace selvage

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "fabric/base/check.h"
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/stream/record_format.h"

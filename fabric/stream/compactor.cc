@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/record_format.h"

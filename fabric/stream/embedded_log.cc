@@ -23,7 +23,7 @@ std::string ToString(const LogOrigin& origin) {
 class AppendTask : public CommitTask {
  public:
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, ProduceDone done)
-      : log_(log), size_(body.size() + kOverhead), body_(std::move(body)), done_(std::move(done)) {
+      : log_(log), size_(SizeOf(body)), body_(std::move(body)), done_(std::move(done)) {
     entry_.kind = kind;
   }
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
@@ -37,12 +37,15 @@ class AppendTask : public CommitTask {
     entry_.from = from;
     entry_.to = to;
   }
+  /// What the body was admitted to the disk by.
+  void Charge(DiskCharge charge) { charge_ = std::move(charge); }
   /// A gap from wherever the end is when it is staged.
   void AsTailGap(Offset to, GapReason reason) {
     tail_gap_to_ = to;
     reason_ = reason;
   }
 
+  static size_t SizeOf(const std::string& body) { return body.size() + kOverhead; }
   size_t ByteSize() const override { return size_; }
 
   absl::Status Stage(WriteBatch& batch) override {
@@ -79,6 +82,12 @@ class AppendTask : public CommitTask {
   }
 
   void Finish(const absl::Status& status) override {
+    // Before anybody hears of it.
+    if (status.ok() && !appended_.duplicate) {
+      charge_.Written();
+    } else {
+      charge_.GiveBack();
+    }
     if (!status.ok()) {
       done_(status);
       return;
@@ -120,6 +129,11 @@ class AppendTask : public CommitTask {
         return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_order_sequence",
                          fmt::format("{}: sequence {} of producer {} does not follow what it sent before",
                                      ToString(log_.origin_), sequence_.first, sequence_.producer));
+      case ProducerWindow::Verdict::kUnknown:
+        return MakeError(absl::StatusCode::kFailedPrecondition, "unknown_producer",
+                         fmt::format("{}: sequence {} of producer {}, of whom nothing is known here",
+                                     ToString(log_.origin_), sequence_.first, sequence_.producer),
+                         "begin a new epoch of the producer, with sequence 0");
       case ProducerWindow::Verdict::kStaleEpoch:
         return MakeError(absl::StatusCode::kFailedPrecondition, "stale_producer_epoch",
                          fmt::format("{}: epoch {} of producer {} was superseded", ToString(log_.origin_),
@@ -161,6 +175,7 @@ class AppendTask : public CommitTask {
   const size_t size_;
   std::string body_;
   ProduceDone done_;
+  DiskCharge charge_;
   ProducerSequence sequence_;
   Appended appended_;
   Entry entry_;
@@ -170,10 +185,12 @@ class AppendTask : public CommitTask {
   LogState after_;
 };
 
-EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin,
-                         LogState state, std::optional<Offset> acknowledged, bool superseded)
+EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogChanges& changes, LogNumber number,
+                         LogOrigin origin, LogState state, std::optional<Offset> acknowledged,
+                         bool superseded)
     : env_(env),
       ages_(ages),
+      changes_(changes),
       number_(number),
       origin_(std::move(origin)),
       staged_(state),
@@ -223,28 +240,33 @@ absl::Status EmbeddedLog::CheckFence(const Fence& fence) const {
                                fence.epoch.value(), fence.peer));
 }
 
-absl::Status EmbeddedLog::AdmitBytes(size_t bytes) {
-  absl::Status admitted = env_.budget.Admit(bytes);
-  if (admitted.ok() || !make_room_ || !make_room_(*this, bytes)) return admitted;
-  return env_.budget.AdmitFromReserve(bytes);
+absl::StatusOr<DiskCharge> EmbeddedLog::AdmitBytes(size_t bytes) {
+  auto admitted = env_.budget.Admit(bytes);
+  if (admitted.ok() || !make_room_) return admitted;
+  if (auto into_dropped = make_room_(*this, bytes)) return *std::move(into_dropped);
+  return admitted;
 }
 
-absl::Status EmbeddedLog::Append(std::string batch, ProduceDone done) {
+absl::Status EmbeddedLog::Append(std::string&& batch, ProduceDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
-  SELVAGE_RETURN_IF_ERROR(AdmitBytes(batch.size()));
-  return env_.committer.Submit(
-      std::make_unique<AppendTask>(*this, EntryKind::kBatch, std::move(batch), std::move(done)));
+  // The queue first: nothing is charged, let alone dropped, for what it turns away.
+  SELVAGE_ASSIGN_OR_RETURN(Committer::Place place, env_.committer.Reserve(AppendTask::SizeOf(batch)));
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, AdmitBytes(batch.size()));
+  auto task = std::make_unique<AppendTask>(*this, EntryKind::kBatch, std::move(batch), std::move(done));
+  task->Charge(std::move(charge));
+  return env_.committer.Submit(std::move(task), std::move(place));
 }
 
 absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
+  DiskCharge charge;
   if (entry.kind == EntryKind::kBatch) {
     SELVAGE_ASSIGN_OR_RETURN(BatchHeader header, ParseBatchHeader(entry.body));
     if (header.base_offset != entry.from || header.next_offset() != entry.to || header.compacted()) {
       return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_batch",
                        fmt::format("{}: the batch covers other offsets than announced", ToString(origin_)));
     }
-    SELVAGE_RETURN_IF_ERROR(AdmitBytes(entry.body.size()));
+    SELVAGE_ASSIGN_OR_RETURN(charge, AdmitBytes(entry.body.size()));
   } else {
     SELVAGE_ASSIGN_OR_RETURN(Gap gap, DecodeGap(entry.body));
     if (gap.from != entry.from || gap.to != entry.to) {
@@ -254,6 +276,7 @@ absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendD
   }
   auto task = std::make_unique<AppendTask>(*this, entry.kind, std::move(entry.body), std::move(done));
   task->AsReplica(std::move(fence), entry.from, entry.to);
+  task->Charge(std::move(charge));
   return env_.committer.Submit(std::move(task), Committer::Limit::kNone);
 }
 
@@ -330,8 +353,11 @@ void EmbeddedLog::StageDocument(WriteBatch& batch) {
 }
 
 void EmbeddedLog::Publish(const LogState& state) {
-  absl::MutexLock lock(&mutex_);
-  published_ = state;
+  {
+    absl::MutexLock lock(&mutex_);
+    published_ = state;
+  }
+  changes_.Note(number_);
 }
 
 void EmbeddedLog::NotifyWatchers() {
@@ -345,17 +371,21 @@ std::optional<Offset> EmbeddedLog::acknowledged() const {
 }
 
 void EmbeddedLog::SetAcknowledged(Offset offset) {
+  {
+    absl::MutexLock lock(&mutex_);
+    acknowledged_ = offset;
+  }
+  changes_.Note(number_);
+}
+
+bool EmbeddedLog::AcknowledgedChanged() const {
   absl::MutexLock lock(&mutex_);
-  acknowledged_ = offset;
+  // The document of a held log stays as it was found, and that of a deleted one must not come back.
+  return held_.ok() && acknowledged_ != acknowledged_stored_;
 }
 
 void EmbeddedLog::StageAcknowledged(WriteBatch& batch) {
-  {
-    absl::MutexLock lock(&mutex_);
-    // The document of a held log stays as it was found, and that of a deleted one must not come back.
-    if (!held_.ok() || acknowledged_ == acknowledged_stored_) return;
-  }
-  StageDocument(batch);
+  if (AcknowledgedChanged()) StageDocument(batch);
 }
 
 int EmbeddedLog::Watch(std::function<void()> advanced) {
@@ -370,8 +400,11 @@ void EmbeddedLog::Unwatch(int handle) {
 }
 
 void EmbeddedLog::Hold(absl::Status why) {
-  absl::MutexLock lock(&mutex_);
-  if (!closed_) held_ = std::move(why);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!closed_) held_ = std::move(why);
+  }
+  changes_.Note(number_);
 }
 
 void EmbeddedLog::Close(absl::Status why) {
@@ -506,11 +539,12 @@ absl::Status EmbeddedLog::AcceptLoss(std::optional<Offset> lost_to) {
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
-        Publish(after);
         {
           absl::MutexLock lock(&mutex_);
+          published_ = after;
           if (!closed_) held_ = absl::OkStatus();
         }
+        changes_.Note(number_);
         NotifyWatchers();
       });
 }

@@ -18,6 +18,7 @@
 #include "fabric/stream/compactor.h"
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/fence_table.h"
+#include "fabric/stream/log_changes.h"
 #include "fabric/stream/log_damage.h"
 #include "fabric/stream/log_store.h"
 #include "fabric/stream/producer_table.h"
@@ -55,23 +56,27 @@ struct CompactionState {
 /// callback that runs on its thread. Lock order: trim_mutex_, then watch_mutex_, then mutex_.
 class EmbeddedLog : public Log {
  public:
-  /// `ages` must outlive the log.
-  EmbeddedLog(LogEnvironment env, AgeClock& ages, LogNumber number, LogOrigin origin, LogState state,
-              std::optional<Offset> acknowledged, bool superseded);
+  /// `ages` and `changes` must outlive the log.
+  EmbeddedLog(LogEnvironment env, AgeClock& ages, LogChanges& changes, LogNumber number, LogOrigin origin,
+              LogState state, std::optional<Offset> acknowledged, bool superseded);
 
   LogNumber number() const override { return number_; }
   const LogOrigin& origin() const override { return origin_; }
   LogState state() const override;
   bool superseded() const override;
-  absl::Status Append(std::string batch, ProduceDone done) override;
+  absl::Status Append(std::string&& batch, ProduceDone done) override;
   absl::Status AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) override;
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
   absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;
   absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
-  absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) override;
+  using Log::FirstRecordAtOrAfter;
+  absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(
+      int64_t timestamp_ms, const std::function<bool()>& cancelled) override;
   absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) override;
   absl::Status DeleteRecords(Offset to) override;
   absl::StatusOr<std::optional<Entry>> Search(const std::function<bool(const Entry&)>& wanted) override;
+  /// The same, with few reads where the entry is near the start.
+  absl::StatusOr<std::optional<Entry>> SearchNearStart(const std::function<bool(const Entry&)>& wanted);
   std::optional<Offset> acknowledged() const override;
   void SetAcknowledged(Offset offset) override;
   int Watch(std::function<void()> advanced) override;
@@ -80,6 +85,7 @@ class EmbeddedLog : public Log {
   /// The ranges that readers found damaged and that are not whole again, by offset. What nobody read since
   /// the start is not known.
   std::vector<LogDamage> damages() const;
+  bool has_damage() const;
   /// Reads at `offset` again: the damaged range that contains it, if it still is one.
   absl::StatusOr<std::optional<LogDamage>> FindDamage(Offset offset);
   /// Puts a gap (GapReason::kCorrupt) in place of the damaged range that contains `offset`; readers go on
@@ -112,12 +118,11 @@ class EmbeddedLog : public Log {
   /// True for a log that never held an entry.
   bool never_written() const;
 
-  /// When the disk budget refuses an append, called once before it is refused for good: true when it dropped
-  /// enough old entries that the append may use the reserve (streams with on_full drop_oldest). Set before
-  /// the first append.
-  void set_make_room(std::function<bool(EmbeddedLog&, size_t bytes)> make_room) {
-    make_room_ = std::move(make_room);
-  }
+  /// When the disk budget refuses an append, called once before it is refused for good: admits it when enough
+  /// old entries could be dropped (streams with on_full drop_oldest).
+  using MakeRoom = std::function<std::optional<DiskCharge>(EmbeddedLog&, size_t bytes)>;
+  /// Set before the first append.
+  void set_make_room(MakeRoom make_room) { make_room_ = std::move(make_room); }
 
   /// Stops appends, reads and trims with this error until AcceptLoss: the log recovered less than it
   /// acknowledged, or is damaged.
@@ -128,12 +133,14 @@ class EmbeddedLog : public Log {
 
   /// Forgets the idempotent producers that wrote last before `before_ms` (by the age clock).
   absl::Status ForgetIdleProducers(int64_t before_ms);
+  /// No producer wrote last before this (by the age clock); INT64_MAX without producers.
+  int64_t idlest_producer_ms() const { return producers_.idlest_ms(); }
 
   /// Starts a new leader epoch at the current end; durable when it returns.
   absl::Status StartLeaderEpoch(LeaderEpoch epoch);
   /// Ends the hold. As the source: what lies between the end and `lost_to` becomes a gap and a new leader
-  /// epoch begins, without what was known of producers: they go on with any sequence. As a replica (nothing):
-  /// the log goes on at its end and gets the rest again from its source. Durable when it returns.
+  /// epoch begins, without what was known of producers: they begin anew. As a replica (nothing): the log goes
+  /// on at its end and gets the rest again from its source. Durable when it returns.
   absl::Status AcceptLoss(std::optional<Offset> lost_to);
 
   // For EmbeddedLogStore, while it opens or stages its own tasks.
@@ -145,6 +152,8 @@ class EmbeddedLog : public Log {
   void set_superseded(bool superseded);
   /// Writes the document if what it says of acknowledgements changed since. Part of `batch`.
   void StageAcknowledged(WriteBatch& batch);
+  /// Whether it would write anything.
+  bool AcknowledgedChanged() const;
   /// Gives the log a new identity from `from` on; see EmbeddedLogStore::BranchAll. The state to publish
   /// afterwards.
   LogState StageBranch(WriteBatch& batch, LogId id, const LogPosition& from);
@@ -167,7 +176,7 @@ class EmbeddedLog : public Log {
   };
 
   bool closed() const;
-  absl::Status AdmitBytes(size_t bytes);
+  absl::StatusOr<DiskCharge> AdmitBytes(size_t bytes);
   /// Error when nothing may be appended: held, or "log_closed" for a superseded log.
   absl::Status CheckAppendable() const;
   /// "stale_session" when a newer session of the peer has begun. In the committer.
@@ -179,6 +188,8 @@ class EmbeddedLog : public Log {
   /// Changes the staged state in the committer's queue and publishes it after the sync.
   absl::Status ChangeState(const std::function<absl::Status(LogState&)>& change);
 
+  absl::StatusOr<std::optional<Entry>> SearchFrom(bool near_start,
+                                                  const std::function<bool(const Entry&)>& wanted);
   std::unique_ptr<Cursor> NewCursor() const;
   /// The entry that contains `offset`, which is in [start, end), or the damage that does; it is remembered.
   /// Error: "offset_out_of_range" when it was trimmed meanwhile.
@@ -205,9 +216,10 @@ class EmbeddedLog : public Log {
 
   const LogEnvironment env_;
   AgeClock& ages_;
+  LogChanges& changes_;
   const LogNumber number_;
   const LogOrigin origin_;
-  std::function<bool(EmbeddedLog&, size_t)> make_room_;
+  MakeRoom make_room_;
 
   LogState staged_;  // the committer's alone
   ProducerTable producers_;

@@ -147,8 +147,9 @@ absl::StatusOr<EmbeddedLog::CompactedPiece> EmbeddedLog::CompactPiece(
   piece.bytes_kept = rewriting.bytes_kept();
   if (rewriting.empty()) return piece;
   // It frees more than it takes, though later.
-  SELVAGE_RETURN_IF_ERROR(env_.budget.AdmitFromReserve(rewriting.bytes_written()));
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.AdmitFromReserve(rewriting.bytes_written()));
   SELVAGE_RETURN_IF_ERROR(CommitAndWait(env_.committer, std::make_unique<CompactTask>(*this, rewriting)));
+  charge.Written();
   return piece;
 }
 

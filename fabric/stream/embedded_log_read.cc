@@ -126,34 +126,53 @@ absl::StatusOr<LogPosition> EmbeddedLog::BoundaryAtOrBefore(Offset offset) {
 }
 
 absl::StatusOr<std::optional<Entry>> EmbeddedLog::Search(const std::function<bool(const Entry&)>& wanted) {
+  return SearchFrom(/*near_start=*/false, wanted);
+}
+
+absl::StatusOr<std::optional<Entry>> EmbeddedLog::SearchNearStart(
+    const std::function<bool(const Entry&)>& wanted) {
+  return SearchFrom(/*near_start=*/true, wanted);
+}
+
+/// Each probe reads a whole entry from the disk. By halves there are as many as the log is long; near the
+/// start, from where each step is twice the one before, as many as the entry is far.
+absl::StatusOr<std::optional<Entry>> EmbeddedLog::SearchFrom(
+    bool near_start, const std::function<bool(const Entry&)>& wanted) {
   const LogState state = this->state();
   Offset low = state.start, high = state.end;  // the wanted entry begins in [low, high), or is `found`
   std::optional<Entry> found;
+  int64_t step = near_start ? 1 : 0;
   Offset probe = low;  // often the first entry is the answer
   while (low < high) {
     auto entry = EntryOrStandIn(probe);
     if (entry.ok() && wanted(*entry)) {
       high = entry->from;
       found = *std::move(entry);
+      step = 0;
     } else if (entry.ok()) {
+      step *= 2;
+      if (step > 0) step = std::max(step, entry->to - entry->from);
       low = entry->to;
     } else if (probe.value() < start_to_be_) {
       low = Offset(start_to_be_);  // trimmed meanwhile
     } else {
       return entry.status();
     }
-    probe = Offset(low.value() + (high - low) / 2);
+    const int64_t half = (high - low) / 2;
+    probe = low + (step > 0 ? std::min(step, half) : half);
   }
   return found;
 }
 
-absl::StatusOr<std::optional<RecordTime>> EmbeddedLog::FirstRecordAtOrAfter(int64_t timestamp_ms) {
+absl::StatusOr<std::optional<RecordTime>> EmbeddedLog::FirstRecordAtOrAfter(
+    int64_t timestamp_ms, const std::function<bool()>& cancelled) {
   // By the running maximum. It may come from a record that was trimmed or is hidden: from there it is a walk.
   SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> entry,
                            Search([&](const Entry& e) { return e.max_timestamp >= timestamp_ms; }));
   if (!entry) return std::nullopt;
   const Offset end = state().end;
   for (Offset next = entry->from; next < end;) {
+    if (cancelled()) return absl::CancelledError("nobody waits for the answer any more");
     const LogState held = state();
     next = std::max(next, held.log_start());
     auto entries = Read(next, kWalkBytes);

@@ -60,6 +60,7 @@ class RepairTask : public CommitTask {
   void Finish(const absl::Status& status) override {
     if (!status.ok()) return done_(status);
     log_.env_.cache.Forget(log_.number_);  // cached entries must not contradict a gap
+    log_.changes_.Note(log_.number_);
     done_(LogPosition{log_.state().id, entries_.back().to, entries_.back().hash_after});
   }
 
@@ -81,11 +82,19 @@ std::vector<LogDamage> EmbeddedLog::damages() const {
 }
 
 void EmbeddedLog::NoteDamage(const LogDamage& damage) const {
+  {
+    absl::MutexLock lock(&mutex_);
+    std::erase_if(damages_, [&](const auto& known) {
+      return known.second.from < damage.to && damage.from < known.second.to;
+    });
+    damages_.emplace(damage.from, damage);
+  }
+  changes_.Note(number_);
+}
+
+bool EmbeddedLog::has_damage() const {
   absl::MutexLock lock(&mutex_);
-  std::erase_if(damages_, [&](const auto& known) {
-    return known.second.from < damage.to && damage.from < known.second.to;
-  });
-  damages_.emplace(damage.from, damage);
+  return !damages_.empty();
 }
 
 void EmbeddedLog::ForgetDamage(Offset from, Offset to) const {

@@ -160,7 +160,9 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
     SELVAGE_RETURN_IF_ERROR(OpenLog(document, acknowledged_ends, problems));
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
-  SELVAGE_RETURN_IF_ERROR(LoadProducers());
+  std::map<LogNumber, EmbeddedLog*> logs;
+  for (EmbeddedLog* log : Logs()) logs.emplace(log->number(), log);
+  SELVAGE_RETURN_IF_ERROR(LoadProducers(logs, kProducerPrefix, PrefixEnd(kProducerPrefix)));
   FindVanished(acknowledged_ends, problems);
   int64_t newest_ms = 0;
   for (EmbeddedLog* log : Logs()) newest_ms = std::max(newest_ms, log->state().append_ms);
@@ -168,12 +170,11 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
   return problems;
 }
 
-absl::Status EmbeddedLogStore::LoadProducers() {
+absl::Status EmbeddedLogStore::LoadProducers(const std::map<LogNumber, EmbeddedLog*>& logs,
+                                             std::string_view from, std::string_view to) {
   if (Planted(Canary::kForgetProducers)) return absl::OkStatus();
-  std::map<LogNumber, EmbeddedLog*> logs;
-  for (EmbeddedLog* log : Logs()) logs.emplace(log->number(), log);
-  auto cursor = env_.store.Scan(Family::kMeta, kProducerPrefix, PrefixEnd(kProducerPrefix));
-  for (cursor->Seek(kProducerPrefix); cursor->Valid(); cursor->Next()) {
+  auto cursor = env_.store.Scan(Family::kMeta, from, to);
+  for (cursor->Seek(from); cursor->Valid(); cursor->Next()) {
     if (cursor->key().size() != kProducerPrefix.size() + 12) return DamagedMeta("list of producers");
     const char* at = cursor->key().data() + kProducerPrefix.size();
     auto log = logs.find(LogNumber(LoadBig<uint32_t>(at)));
@@ -238,8 +239,8 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   std::optional<Offset> acknowledged;
   if (document.acked() >= 0) acknowledged = Offset(document.acked());
   absl::MutexLock lock(&mutex_);
-  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(env_, ages_, number, origin, std::move(state),
-                                                       acknowledged, document.superseded()));
+  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(
+      env_, ages_, log_changes_, number, origin, std::move(state), acknowledged, document.superseded()));
   log->LoadCompaction(document.compaction());
   if (!problem.ok()) {
     // Whoever comes again after the operator's word is served.
@@ -256,6 +257,8 @@ EmbeddedLog* EmbeddedLogStore::Add(std::unique_ptr<EmbeddedLog> log) {
   EmbeddedLog* added = log.get();
   added->set_make_room(make_room_);
   logs_.push_back(std::move(log));
+  by_number_.emplace(added->number(), added);
+  log_changes_.Note(added->number());
   if (!added->superseded()) {
     current_[added->origin()] = added;
     ++changes_;
@@ -274,8 +277,8 @@ std::unique_ptr<EmbeddedLog> EmbeddedLogStore::NewLog(const CreateLog& create) {
     absl::MutexLock lock(&mutex_);
     number = next_number_++;
   }
-  return std::make_unique<EmbeddedLog>(env_, ages_, LogNumber(number), create.origin, state, std::nullopt,
-                                       false);
+  return std::make_unique<EmbeddedLog>(env_, ages_, log_changes_, LogNumber(number), create.origin, state,
+                                       std::nullopt, false);
 }
 
 void EmbeddedLogStore::StageNextNumber(WriteBatch& batch, const EmbeddedLog& newest) {
@@ -334,6 +337,20 @@ std::vector<EmbeddedLog*> EmbeddedLogStore::Logs() {
   return logs;
 }
 
+EmbeddedLog* EmbeddedLogStore::FindNumber(LogNumber number) {
+  absl::MutexLock lock(&mutex_);
+  auto it = by_number_.find(number);
+  return it == by_number_.end() ? nullptr : it->second;
+}
+
+std::vector<EmbeddedLog*> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
+  std::vector<EmbeddedLog*> logs;
+  for (LogNumber number : log_changes_.Since(seen)) {
+    if (EmbeddedLog* log = FindNumber(number); log != nullptr) logs.push_back(log);
+  }
+  return logs;
+}
+
 std::vector<Log*> EmbeddedLogStore::All() {
   std::vector<EmbeddedLog*> logs = Logs();
   return std::vector<Log*>(logs.begin(), logs.end());
@@ -366,6 +383,8 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
   for (auto& log : logs_) {
     if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
     env_.cache.Forget(log->number());
+    by_number_.erase(log->number());
+    log_changes_.Forget(log->number());
     auto it = current_.find(log->origin());
     if (it != current_.end() && it->second == log.get()) current_.erase(it);
     ++changes_;
@@ -374,6 +393,60 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
   }
   std::erase(logs_, nullptr);
   return static_cast<int>(logs.size());
+}
+
+absl::StatusOr<std::unique_ptr<EmbeddedLog>> EmbeddedLogStore::Renamed(EmbeddedLog& log,
+                                                                       const v1::StoredLog& document) {
+  LogOrigin origin = log.origin();
+  origin.stream = document.stream();
+  auto renamed = std::make_unique<EmbeddedLog>(env_, ages_, log.number(), std::move(origin), log.state(),
+                                               log.acknowledged(), document.superseded());
+  renamed->LoadCompaction(document.compaction());
+  SELVAGE_RETURN_IF_ERROR(LoadProducers({{log.number(), renamed.get()}}, ProducerKeys(log.number()),
+                                        ProducerKeys(log.number() + 1)));
+  return renamed;
+}
+
+absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::string& to,
+                                            const std::function<void(WriteBatch&)>& also) {
+  absl::MutexLock create_lock(&create_mutex_);
+  std::vector<EmbeddedLog*> logs = Logs();
+  std::erase_if(logs, [&](EmbeddedLog* log) { return log->origin().stream != from; });
+  for (EmbeddedLog* log : logs) SELVAGE_RETURN_IF_ERROR(log->held());
+  std::vector<v1::StoredLog> documents(logs.size());
+  const absl::Status closed =
+      MakeError(absl::StatusCode::kNotFound, "unknown_stream",
+                fmt::format("stream {} is called {} now", from, to), "use its new name");
+  for (size_t i = 0; i < logs.size(); ++i) {
+    documents[i].set_superseded(logs[i]->superseded());
+    logs[i]->Close(closed);
+  }
+  SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
+    for (size_t i = 0; i < logs.size(); ++i) {
+      const bool superseded = documents[i].superseded();
+      documents[i] = logs[i]->Document();
+      documents[i].set_stream(to);
+      documents[i].set_superseded(superseded);
+      batch.Put(Family::kMeta, LogDocumentKey(logs[i]->number()), {documents[i].SerializeAsString()});
+    }
+    also(batch);
+    return absl::OkStatus();
+  }));
+  std::vector<std::unique_ptr<EmbeddedLog>> renamed;
+  for (size_t i = 0; i < logs.size(); ++i) {
+    SELVAGE_ASSIGN_OR_RETURN(renamed.emplace_back(), Renamed(*logs[i], documents[i]));
+  }
+  absl::MutexLock lock(&mutex_);
+  for (auto& log : logs_) {
+    if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
+    auto it = current_.find(log->origin());
+    if (it != current_.end() && it->second == log.get()) current_.erase(it);
+    deleted_.push_back(std::move(log));
+  }
+  std::erase(logs_, nullptr);
+  ++changes_;
+  for (auto& log : renamed) Add(std::move(log));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
@@ -392,17 +465,19 @@ absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
   return losses;
 }
 
-std::map<LogNumber, Offset> EmbeddedLogStore::Ends() {
-  std::map<LogNumber, Offset> ends;
-  for (EmbeddedLog* log : Logs()) ends[log->number()] = log->state().end;
-  return ends;
-}
-
 absl::Status EmbeddedLogStore::FlushAcknowledged() {
-  return Commit(env_.committer, [&](WriteBatch& batch) {
-    for (EmbeddedLog* log : Logs()) log->StageAcknowledged(batch);
-    return absl::OkStatus();
-  });
+  absl::MutexLock lock(&flush_mutex_);
+  uint64_t seen = flushed_;
+  std::vector<EmbeddedLog*> logs = ChangedSince(seen);
+  std::erase_if(logs, [](EmbeddedLog* log) { return !log->AcknowledgedChanged(); });
+  if (!logs.empty()) {
+    SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
+      for (EmbeddedLog* log : logs) log->StageAcknowledged(batch);
+      return absl::OkStatus();
+    }));
+  }
+  flushed_ = seen;
+  return absl::OkStatus();
 }
 
 absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,

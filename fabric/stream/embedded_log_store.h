@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "fabric/stream/embedded_log.h"
+#include "fabric/stream/log_changes.h"
 #include "fabric/stream/log_store.h"
 
 namespace selvage {
@@ -57,19 +59,26 @@ class EmbeddedLogStore : public LogStore {
   absl::StatusOr<int> DeleteStream(const std::string& stream) override;
   /// The same, with what `also` stages in the same batch.
   absl::StatusOr<int> DeleteStream(const std::string& stream, const std::function<void(WriteBatch&)>& also);
+  /// Gives the logs of a stream another stream's name, with all they hold, and writes what `also` stages, all
+  /// or nothing. Durable when it returns; each log is another object from then on, and the former one is
+  /// closed, as if it were deleted. There must be no log of that name, and nobody else makes or deletes logs
+  /// of the two. Error: that of a log that is held.
+  absl::Status RenameStream(const std::string& from, const std::string& to,
+                            const std::function<void(WriteBatch&)>& also);
   absl::StatusOr<std::vector<LostRange>> Losses() override;
 
   std::vector<EmbeddedLog*> Logs();
+  /// The log with that number, also a superseded one, or null.
+  EmbeddedLog* FindNumber(LogNumber number);
+  /// The logs that changed since the call that left `seen`, all of them for 0; see LogChanges. Moves `seen`
+  /// on.
+  std::vector<EmbeddedLog*> ChangedSince(uint64_t& seen);
   /// Grows whenever Find may find another log, or none, for some origin.
   uint64_t changes() const { return changes_; }
-  /// The synced end of every log: what to write as acknowledged ends.
-  std::map<LogNumber, Offset> Ends();
   /// Stores what peers acknowledged since the last call.
   absl::Status FlushAcknowledged();
   /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
-  void set_make_room(std::function<bool(EmbeddedLog&, size_t)> make_room) {
-    make_room_ = std::move(make_room);
-  }
+  void set_make_room(EmbeddedLog::MakeRoom make_room) { make_room_ = std::move(make_room); }
   /// Gives every log its new identity, and writes what `also` stages, all or nothing; what lies before `from`
   /// counts as acknowledged. Durable when it returns, published after the sync. Fails without an effect if
   /// one log is held.
@@ -88,7 +97,11 @@ class EmbeddedLogStore : public LogStore {
  private:
   absl::Status OpenLog(const v1::StoredLog& document, const std::map<LogNumber, Offset>& acknowledged_ends,
                        std::vector<OpenProblem>& problems);
-  absl::Status LoadProducers();
+  /// What the store holds of the producers of these logs, in keys from `from` up to `to`.
+  absl::Status LoadProducers(const std::map<LogNumber, EmbeddedLog*>& logs, std::string_view from,
+                             std::string_view to);
+  /// The log as `document` says, which was just stored.
+  absl::StatusOr<std::unique_ptr<EmbeddedLog>> Renamed(EmbeddedLog& log, const v1::StoredLog& document);
   static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
   absl::StatusOr<Log*> MakeCurrent(EmbeddedLog& log, EmbeddedLog* former);
   /// A log with the next number; part of the store once it is added.
@@ -100,7 +113,8 @@ class EmbeddedLogStore : public LogStore {
 
   const LogEnvironment env_;
   AgeClock ages_;
-  std::function<bool(EmbeddedLog&, size_t)> make_room_;
+  LogChanges log_changes_;
+  EmbeddedLog::MakeRoom make_room_;
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<EmbeddedLog>> logs_ ABSL_GUARDED_BY(mutex_);
@@ -108,8 +122,11 @@ class EmbeddedLogStore : public LogStore {
       ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
   std::vector<DeletedLog> to_reclaim_ ABSL_GUARDED_BY(mutex_);
   std::map<LogOrigin, EmbeddedLog*> current_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<LogNumber, EmbeddedLog*> by_number_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> changes_{0};  // of current_
   uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  absl::Mutex flush_mutex_;                             // one FlushAcknowledged at a time
+  uint64_t flushed_ ABSL_GUARDED_BY(flush_mutex_) = 0;  // changes of which the acknowledgements are stored
 };
 
 }  // namespace selvage

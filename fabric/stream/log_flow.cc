@@ -115,6 +115,7 @@ v1::FlowOpen LogFlowSource::Describe() {
   open.set_log_id(state.id.bytes());
   open.set_start(state.start.value());
   open.set_end(state.end.value());
+  open.set_end_hash(state.hash.value());
   open.set_base(state.base.value());
   open.set_base_hash(state.base_hash.value());
   *open.mutable_definition() = definition();

@@ -108,11 +108,13 @@ class Log {
   virtual bool superseded() const = 0;
 
   /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends
-  /// it. A batch of an idempotent producer that is among its last five here is not appended again. Errors (at
-  /// once or through `done`): "disk_full", "overloaded" (retry helps), "log_closed"; "out_of_order_sequence"
-  /// when batches of its producer are missing before it, "stale_producer_epoch" when a newer instance of the
-  /// producer has begun.
-  virtual absl::Status Append(std::string batch, ProduceDone done) = 0;
+  /// it. A batch of an idempotent producer that is among its last five here is not appended again. Errors at
+  /// once: "overloaded", "disk_full" (retry helps; `batch` is as it was), "log_closed", "stopping". Through
+  /// `done` also "out_of_order_sequence" when batches of its producer are missing before it,
+  /// "unknown_producer" when it is not the first of a producer that is not known here, "stale_producer_epoch"
+  /// when a newer instance of the producer has begun. What is refused was charged to nobody, and nothing was
+  /// dropped for it that is not used by the next.
+  virtual absl::Status Append(std::string&& batch, ProduceDone done) = 0;
 
   /// As a replica: appends an entry exactly as it is. Refused, with nothing written: "stale_session"
   /// (fenced), "out_of_sequence" (`from` is not the end), "corrupt_batch"/"corrupt_gap", "disk_full".
@@ -132,8 +134,13 @@ class Log {
   virtual absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) = 0;
 
   /// The first record that readers may ask for with a timestamp of at least `timestamp_ms`; nothing when no
-  /// record has. Error: "corrupt_entry" when it may lie in what is damaged.
-  virtual absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) = 0;
+  /// record has. Where a late timestamp was trimmed away it reads on through the log: `cancelled` is asked
+  /// now and then. Errors: "corrupt_entry" when it may lie in what is damaged; kCancelled.
+  virtual absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(
+      int64_t timestamp_ms, const std::function<bool()>& cancelled) = 0;
+  absl::StatusOr<std::optional<RecordTime>> FirstRecordAtOrAfter(int64_t timestamp_ms) {
+    return FirstRecordAtOrAfter(timestamp_ms, [] { return false; });
+  }
 
   /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays
   /// accounted for as a gap with `reason`; without it nothing is left behind. Raises `start` only.

@@ -17,13 +17,6 @@ constexpr uint64_t kDropShare = 16;    // of the log
 /// Reclaiming rewrites files: it may take at most one part in so many of the time.
 constexpr int kReclaimPause = 4;
 
-/// The first entry of the log that stays: everything before has gone when it is `wanted`.
-absl::StatusOr<Offset> FirstKept(EmbeddedLog& log, Offset end,
-                                 const std::function<bool(const Entry&)>& wanted) {
-  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> kept, log.Search(wanted));
-  return kept ? kept->from : end;
-}
-
 }  // namespace
 
 Maintenance::Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& catalog, DiskBudget& budget,
@@ -37,15 +30,49 @@ Maintenance::Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& 
 
 absl::Status Maintenance::RunOnce() {
   absl::Status first;
-  for (EmbeddedLog* log : logs_.Logs()) {
-    auto definition = catalog_.Find(log->origin().stream);
-    if (!definition || !log->held().ok()) continue;
-    first.Update(TrimLog(*log, *definition));
-    first.Update(log->ForgetIdleProducers(logs_.AgeNowMs() - absl::ToInt64Milliseconds(kProducerIdleMax)));
-  }
+  for (const auto& [number, log] : LogsToLookAt()) first.Update(LookAt(*log));
   first.Update(logs_.FlushAcknowledged());
   first.Update(Measure());
   return first;
+}
+
+std::map<LogNumber, EmbeddedLog*> Maintenance::LogsToLookAt() {
+  if (const uint64_t catalog = catalog_.changes(); catalog != catalog_seen_) {
+    catalog_seen_ = catalog;
+    changes_seen_ = 0;  // other limits may hold for any of them
+    std::erase_if(looks_, [&](const auto& look) { return logs_.FindNumber(look.first) == nullptr; });
+  }
+  std::map<LogNumber, EmbeddedLog*> logs;
+  for (EmbeddedLog* log : logs_.ChangedSince(changes_seen_)) logs.emplace(log->number(), log);
+  for (LogNumber number : schedule_.TakeDue(logs_.AgeNowMs())) {
+    if (EmbeddedLog* log = logs_.FindNumber(number); log != nullptr) logs.emplace(number, log);
+  }
+  return logs;
+}
+
+absl::Status Maintenance::LookAt(EmbeddedLog& log) {
+  const LogNumber number = log.number();
+  const auto definition = catalog_.Find(log.origin().stream);
+  if (!definition || !log.held().ok()) {  // it changes when that does
+    looks_.erase(number);
+    schedule_.Set(number, LogSchedule::kNever);
+    return absl::OkStatus();
+  }
+  const int64_t now_ms = logs_.AgeNowMs();
+  const int64_t idle_ms = absl::ToInt64Milliseconds(kProducerIdleMax);
+  Look& look = looks_[number];
+  absl::Status status = TrimLog(log, *definition, look);
+  status.Update(log.ForgetIdleProducers(now_ms - idle_ms));
+  int64_t due_ms = LogSchedule::kNever;
+  if (look.by_age) {
+    const int64_t retention_ms = definition->settings().retention_ms();
+    if (retention_ms < INT64_MAX - look.by_age->value) due_ms = look.by_age->value + retention_ms + 1;
+  }
+  if (const int64_t idlest_ms = log.idlest_producer_ms(); idlest_ms != INT64_MAX) {
+    due_ms = std::min(due_ms, idlest_ms + idle_ms + 1);
+  }
+  schedule_.Set(number, status.ok() ? due_ms : now_ms);
+  return status;
 }
 
 RetentionView Maintenance::ViewOf(const EmbeddedLog& log, const v1::StreamDefinition& definition) const {
@@ -60,35 +87,56 @@ RetentionView Maintenance::ViewOf(const EmbeddedLog& log, const v1::StreamDefini
           .acknowledged = acknowledged};
 }
 
+absl::StatusOr<Offset> Maintenance::FindFirstKept(EmbeddedLog& log, const RetentionView& view, int64_t limit,
+                                                  const std::function<int64_t(const Entry&)>& value,
+                                                  std::optional<FirstKept>& known) {
+  const bool still = known && view.start <= known->from && known->from < view.end && known->limit <= limit &&
+                     limit <= known->value;
+  if (still) return known->from;
+  known.reset();
+  SELVAGE_ASSIGN_OR_RETURN(const std::optional<Entry> kept,
+                           log.SearchNearStart([&](const Entry& entry) { return value(entry) >= limit; }));
+  if (!kept) return view.end;
+  known = FirstKept{kept->from, limit, value(*kept)};
+  return kept->from;
+}
+
 absl::StatusOr<Offset> Maintenance::ExpiredTo(EmbeddedLog& log, const v1::StreamSettings& settings,
-                                              const RetentionView& view) {
+                                              const RetentionView& view, Look& look) {
   Offset to = view.start;
-  if (auto cutoff = AgeCutoff(settings, logs_.AgeNowMs())) {
-    SELVAGE_ASSIGN_OR_RETURN(Offset kept, FirstKept(log, view.end, [&](const Entry& entry) {
-                               return entry.append_ms >= *cutoff;
-                             }));
+  if (const auto cutoff = AgeCutoff(settings, logs_.AgeNowMs())) {
+    const auto age = [](const Entry& entry) { return entry.append_ms; };
+    SELVAGE_ASSIGN_OR_RETURN(const Offset kept, FindFirstKept(log, view, *cutoff, age, look.by_age));
     to = std::max(to, kept);
+  } else {
+    look.by_age.reset();
   }
-  if (auto cutoff = BytesCutoff(settings, view)) {
+  if (const auto cutoff = BytesCutoff(settings, view)) {
+    const auto bytes = [](const Entry& entry) { return static_cast<int64_t>(entry.log_bytes); };
     SELVAGE_ASSIGN_OR_RETURN(
-        Offset kept, FirstKept(log, view.end, [&](const Entry& entry) { return entry.log_bytes > *cutoff; }));
+        const Offset kept, FindFirstKept(log, view, static_cast<int64_t>(*cutoff) + 1, bytes, look.by_bytes));
     to = std::max(to, kept);
   }
   return to;
 }
 
-absl::Status Maintenance::TrimLog(EmbeddedLog& log, const v1::StreamDefinition& definition) {
+absl::Status Maintenance::TrimLog(EmbeddedLog& log, const v1::StreamDefinition& definition, Look& look) {
   const RetentionView view = ViewOf(log, definition);
-  SELVAGE_ASSIGN_OR_RETURN(Offset expired_to, ExpiredTo(log, definition.settings(), view));
+  if (!MayTrim(definition.settings(), view)) {
+    look = {};
+    return absl::OkStatus();
+  }
+  SELVAGE_ASSIGN_OR_RETURN(const Offset expired_to, ExpiredTo(log, definition.settings(), view, look));
   auto plan = PlanTrim(definition.settings(), view, expired_to);
   if (!plan) return absl::OkStatus();
   return log.Trim(plan->to, plan->unacknowledged_from, plan->reason);
 }
 
 absl::Status Maintenance::Measure() {
+  const uint64_t written = budget_.written();
   SELVAGE_ASSIGN_OR_RETURN(uint64_t file_bytes, store_.FileBytes());
   SELVAGE_ASSIGN_OR_RETURN(uint64_t free_bytes, store_.FreeBytes());
-  budget_.Measured(file_bytes, free_bytes);
+  budget_.Measured(file_bytes, free_bytes, written);
   return absl::OkStatus();
 }
 
@@ -97,8 +145,9 @@ absl::StatusOr<uint64_t> Maintenance::DropOldest(EmbeddedLog& log, const v1::Str
   const RetentionView view = ViewOf(log, definition);
   const uint64_t held = view.log_bytes - view.bytes_before_start;
   const uint64_t enough = view.bytes_before_start + std::max(bytes, held / kDropShare);
-  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> last,
-                           log.Search([&](const Entry& entry) { return entry.log_bytes >= enough; }));
+  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> last, log.SearchNearStart([&](const Entry& entry) {
+    return entry.log_bytes >= enough;
+  }));
   const Offset to = last ? last->to : view.end;
   std::optional<Offset> unacknowledged_from;
   if (view.replicated && to > view.acknowledged)
@@ -107,70 +156,89 @@ absl::StatusOr<uint64_t> Maintenance::DropOldest(EmbeddedLog& log, const v1::Str
   return log.state().bytes_before_start - view.bytes_before_start;
 }
 
-bool Maintenance::MakeRoom(EmbeddedLog& log, size_t bytes) {
+std::optional<DiskCharge> Maintenance::MakeRoom(EmbeddedLog& log, size_t bytes) {
   auto definition = catalog_.Find(log.origin().stream);
-  if (!definition || definition->settings().on_full() != v1::DROP_OLDEST) return false;
-  const uint64_t needed = 2 * static_cast<uint64_t>(bytes);
+  if (!definition || definition->settings().on_full() != v1::DROP_OLDEST) return std::nullopt;
   absl::MutexLock lock(&room_mutex_);
   // Dropping more would not help before what was dropped is reclaimed and measured.
-  if (!budget_.FitsReserve(bytes) && BytesToReclaim() > 0) return false;
-  if (room_made_ < needed) {
+  if (!budget_.FitsReserve(bytes) && BytesToReclaim() > 0) return std::nullopt;
+  if (const uint64_t needed = budget_.MustDrop(bytes); needed > 0) {
     auto dropped = DropOldest(log, *definition, needed);
-    if (!dropped.ok() || *dropped == 0) return false;
-    room_made_ += *dropped;
+    if (!dropped.ok() || *dropped == 0) return std::nullopt;
+    budget_.Dropped(*dropped);
     absl::MutexLock also(&mutex_);
     dropped_ = true;
   }
-  room_made_ -= std::min(room_made_, needed);
-  return true;
+  auto admitted = budget_.AdmitIntoDropped(bytes);
+  if (!admitted.ok()) return std::nullopt;
+  return *std::move(admitted);
 }
 
 absl::Status Maintenance::Compact() {
-  std::vector<EmbeddedLog*> logs = logs_.Logs();
+  if (const uint64_t catalog = catalog_.changes(); catalog != compact_catalog_seen_) {
+    compact_catalog_seen_ = catalog;
+    compact_changes_seen_ = 0;
+  }
+  for (EmbeddedLog* log : logs_.ChangedSince(compact_changes_seen_)) to_compact_.insert(log->number());
+  std::vector<LogNumber> logs(to_compact_.begin(), to_compact_.end());
   // The one under way first.
   std::stable_partition(logs.begin(), logs.end(),
-                        [&](EmbeddedLog* log) { return compaction_ && log->number() == compacting_; });
-  if (logs.empty() || logs.front()->number() != compacting_) compaction_.reset();
+                        [&](LogNumber log) { return compaction_ && log == compacting_; });
   absl::Status first;
   size_t left = kCompactBytes;
-  for (EmbeddedLog* log : logs) {
-    auto definition = catalog_.Find(log->origin().stream);
-    const bool wanted = definition && IsCompacted(definition->settings()) && log->origin().edge.empty();
-    if (!wanted || !log->held().ok() || log->superseded()) {
-      compaction_.reset();
-      continue;
-    }
-    if (compaction_ == nullptr) compaction_ = std::make_unique<LogCompaction>(*log);
-    compacting_ = log->number();
-    auto work = compaction_->Run(definition->settings(), logs_.AgeNowMs(), left);
-    if (work.ok()) {
-      absl::MutexLock lock(&mutex_);
-      compacted_[log->number()] += work->freed;
-      if (work->read >= left) return first;
-      left -= work->read;
-    } else {
-      first.Update(work.status());
-    }
+  for (LogNumber number : logs) {
+    if (compaction_ && number != compacting_) compaction_.reset();
+    const absl::StatusOr<bool> more = CompactLog(number, left);
+    first.Update(more.status());
+    if (more.ok() && *more) return first;
     compaction_.reset();
+    if (more.ok()) to_compact_.erase(number);
   }
   return first;
 }
 
+absl::StatusOr<bool> Maintenance::CompactLog(LogNumber number, size_t& bytes_left) {
+  EmbeddedLog* log = logs_.FindNumber(number);
+  if (log == nullptr) return false;
+  const auto definition = catalog_.Find(log->origin().stream);
+  const bool wanted = definition && IsCompacted(definition->settings()) && log->origin().edge.empty();
+  if (!wanted || !log->held().ok() || log->superseded()) return false;
+  if (compaction_ == nullptr) compaction_ = std::make_unique<LogCompaction>(*log);
+  compacting_ = number;
+  SELVAGE_ASSIGN_OR_RETURN(const LogCompaction::Work work,
+                           compaction_->Run(definition->settings(), logs_.AgeNowMs(), bytes_left));
+  if (work.freed > 0) {
+    absl::MutexLock lock(&mutex_);
+    compacted_[number] += work.freed;
+  }
+  if (work.read >= bytes_left) return true;
+  bytes_left -= work.read;
+  return false;
+}
+
+void Maintenance::CountTrimmed(LogNumber log, uint64_t bytes) {
+  uint64_t& counted = trimmed_[log];
+  trimmed_bytes_ += bytes - counted;
+  counted = bytes;
+  if (bytes == 0) trimmed_.erase(log);
+}
+
 uint64_t Maintenance::BytesToReclaim() {
-  const std::vector<EmbeddedLog*> logs = logs_.Logs();
   const std::vector<EmbeddedLogStore::DeletedLog> deleted = logs_.TakeDeleted();
   absl::MutexLock lock(&mutex_);
   for (const auto& [number, bytes] : deleted) {
     deleted_[number] += bytes;
     reclaimed_.erase(number);
+    CountTrimmed(number, 0);
   }
-  uint64_t bytes = 0;
+  for (EmbeddedLog* log : logs_.ChangedSince(trims_seen_)) {
+    const auto reclaimed = reclaimed_.find(log->number());
+    CountTrimmed(log->number(),
+                 log->state().bytes_before_start - (reclaimed == reclaimed_.end() ? 0 : reclaimed->second));
+  }
+  uint64_t bytes = trimmed_bytes_;
   for (const auto& [number, size] : deleted_) bytes += size;
   for (const auto& [number, size] : compacted_) bytes += size;
-  for (EmbeddedLog* log : logs) {
-    auto reclaimed = reclaimed_.find(log->number());
-    bytes += log->state().bytes_before_start - (reclaimed == reclaimed_.end() ? 0 : reclaimed->second);
-  }
   return bytes;
 }
 
@@ -181,26 +249,25 @@ bool Maintenance::WorthReclaiming(uint64_t bytes) const {
 
 std::vector<Maintenance::Range> Maintenance::TakeRanges() {
   std::vector<Range> ranges;
-  const std::vector<EmbeddedLog*> logs = logs_.Logs();
   absl::MutexLock lock(&mutex_);
   dropped_ = false;
   for (const auto& [number, bytes] : std::exchange(deleted_, {}))
     ranges.push_back({number, Offset(INT64_MAX), bytes});
-  const std::map<LogNumber, uint64_t> compacted = std::exchange(compacted_, {});
-  for (EmbeddedLog* log : logs) {
+  for (const auto& [number, freed] : std::exchange(compacted_, {})) {
+    EmbeddedLog* log = logs_.FindNumber(number);
+    if (log != nullptr && freed > 0) ranges.push_back({number, log->compaction().to, freed});
+  }
+  trimmed_bytes_ = 0;
+  for (const auto& [number, bytes] : std::exchange(trimmed_, {})) {
+    EmbeddedLog* log = logs_.FindNumber(number);
+    if (log == nullptr) continue;
     const LogState state = log->state();
-    auto freed = compacted.find(log->number());
-    if (freed != compacted.end() && freed->second > 0) {
-      ranges.push_back({log->number(), log->compaction().to, freed->second});
-    }
-    uint64_t& reclaimed = reclaimed_[log->number()];
-    if (state.bytes_before_start <= reclaimed) continue;
     // What a leading gap stands for is gone as well.
     Offset to = state.start;
     auto first = log->Read(state.start, 1);
     if (first.ok() && !first->empty() && first->front().kind == EntryKind::kGap) to = first->front().to;
-    ranges.push_back({log->number(), to, state.bytes_before_start});
-    reclaimed = state.bytes_before_start;
+    ranges.push_back({number, to, state.bytes_before_start});
+    reclaimed_[number] = state.bytes_before_start;
   }
   return ranges;
 }
@@ -218,10 +285,7 @@ absl::Status Maintenance::MaybeReclaim() {
   }
   first.Update(Measure());
   const absl::Duration ended = clock_.Monotonic();
-  {
-    absl::MutexLock lock(&room_mutex_);
-    room_made_ = 0;  // it shows in what was measured
-  }
+  budget_.Reclaimed();
   absl::MutexLock lock(&mutex_);
   next_reclaim_ = ended + (ended - began) * kReclaimPause;
   return first;

@@ -16,6 +16,7 @@ inline constexpr std::string_view kProducerPrefix =
 inline constexpr std::string_view kStreamPrefix = "stream/";  ///< + name: StreamDefinition
 inline constexpr std::string_view kAlarmPrefix = "alarm/";    ///< + id: AlarmDocument
 inline constexpr std::string_view kEdgePrefix = "edge/";      ///< + id, at the core: StoredEdge
+inline constexpr std::string_view kReportPrefix = "report/";  ///< + edge id, at the core: StoredReport
 inline constexpr std::string_view kCoreKey = "core";          ///< at the core: StoredCore
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec

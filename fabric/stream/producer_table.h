@@ -33,6 +33,8 @@ class ProducerTable {
 
   /// False when ForgetIdle would find none. Safe to call from any thread.
   bool MayHaveIdle(int64_t before_ms) const { return idlest_ms_ < before_ms; }
+  /// No producer wrote last before this; INT64_MAX without producers. Safe to call from any thread.
+  int64_t idlest_ms() const { return idlest_ms_; }
   size_t size() const { return producers_.size(); }
 
  private:

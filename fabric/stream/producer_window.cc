@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "fabric/base/canary.h"
+
 namespace selvage {
 namespace {
 
@@ -20,7 +22,10 @@ ProducerSequence SequenceOf(const BatchHeader& header) {
 }
 
 ProducerWindow::Judgement ProducerWindow::Judge(const ProducerSequence& sequence) const {
-  if (epoch_ < 0) return {Verdict::kAppend, {}};
+  if (epoch_ < 0) {
+    const bool begins = sequence.first == 0 || Planted(Canary::kBeginAnywhere);
+    return {begins ? Verdict::kAppend : Verdict::kUnknown, {}};
+  }
   if (sequence.epoch < epoch_) return {Verdict::kStaleEpoch, {}};
   if (sequence.epoch > epoch_) return {sequence.first == 0 ? Verdict::kAppend : Verdict::kOutOfOrder, {}};
   for (const Batch& batch : batches_) {

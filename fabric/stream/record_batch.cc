@@ -1,11 +1,11 @@
 #include "fabric/stream/record_batch.h"
 
 #include <fmt/format.h>
-#include <isa-l/crc.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/record_format.h"
@@ -117,20 +117,6 @@ absl::Status CheckEnvelope(std::string_view bytes, size_t max_bytes) {
 }
 
 }  // namespace
-
-uint32_t Crc32c(std::string_view bytes) {
-  // crc32_iscsi takes an int as length and a pointer to non-const that it only reads, and leaves the
-  // customary inversion before and after to its caller.
-  constexpr size_t kMaxStep = size_t{1} << 30;
-  unsigned int crc = ~0u;
-  while (!bytes.empty()) {
-    const size_t step = std::min(bytes.size(), kMaxStep);
-    auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
-    crc = crc32_iscsi(data, static_cast<int>(step), crc);
-    bytes.remove_prefix(step);
-  }
-  return ~crc;
-}
 
 absl::StatusOr<BatchHeader> ParseBatchHeader(std::string_view bytes) {
   if (const std::string fault = FrameFault(bytes); !fault.empty()) return Corrupt(fault, Retry::kNo);

@@ -44,9 +44,6 @@ struct BatchHeader {
   size_t total_size() const { return static_cast<size_t>(batch_length) + kBatchLogOverhead; }
 };
 
-/// CRC-32C (Castagnoli), as Kafka and iSCSI use it.
-uint32_t Crc32c(std::string_view bytes);
-
 /// Reads the fixed fields and checks what every stored batch must satisfy: long enough, magic 2, length equal
 /// to `bytes.size()`, 0 < count <= last offset delta + 1 (equal but for compacted batches). Does not read the
 /// records and does not compute the CRC. Errors: "corrupt_batch" (kInvalidArgument).

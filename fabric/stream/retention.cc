@@ -18,6 +18,13 @@ std::optional<uint64_t> BytesCutoff(const v1::StreamSettings& settings, const Re
   return log.log_bytes - limit;
 }
 
+bool MayTrim(const v1::StreamSettings& settings, const RetentionView& log) {
+  if (log.start >= log.end) return false;
+  if (!log.replicated || settings.on_full() == v1::DROP_OLDEST || Planted(Canary::kTrimUnacknowledged))
+    return true;
+  return log.acknowledged > log.start;
+}
+
 std::optional<TrimPlan> PlanTrim(const v1::StreamSettings& settings, const RetentionView& log,
                                  Offset expired_to) {
   TrimPlan plan;

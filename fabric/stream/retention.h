@@ -27,6 +27,9 @@ std::optional<int64_t> AgeCutoff(const v1::StreamSettings& settings, int64_t now
 /// matter.
 std::optional<uint64_t> BytesCutoff(const v1::StreamSettings& settings, const RetentionView& log);
 
+/// False when whatever expires has to stay: nobody has acknowledged it, or there is nothing.
+bool MayTrim(const v1::StreamSettings& settings, const RetentionView& log);
+
 struct TrimPlan {
   Offset to;
   /// From here on the trimmed entries were not acknowledged: they become a gap.

@@ -149,18 +149,24 @@ absl::Status StreamCatalog::Put(const v1::StreamDefinition& definition,
   return Commit(
       committer_,
       [&](WriteBatch& batch) {
-        batch.Put(Family::kMeta, std::string(kStreamPrefix) + definition.name(),
-                  {definition.SerializeAsString()});
+        StagePut(batch, definition);
         also(batch);
         return absl::OkStatus();
       },
       // In the committer's order, so that two writers leave the same in memory as on disk.
       [&](const absl::Status& status) {
-        if (!status.ok()) return;
-        absl::MutexLock lock(&mutex_);
-        streams_[definition.name()] = definition;
-        ++changes_;
+        if (status.ok()) Show(definition);
       });
+}
+
+void StreamCatalog::StagePut(WriteBatch& batch, const v1::StreamDefinition& definition) {
+  batch.Put(Family::kMeta, std::string(kStreamPrefix) + definition.name(), {definition.SerializeAsString()});
+}
+
+void StreamCatalog::Show(const v1::StreamDefinition& definition) {
+  absl::MutexLock lock(&mutex_);
+  streams_[definition.name()] = definition;
+  ++changes_;
 }
 
 void StreamCatalog::StageRemove(WriteBatch& batch, const std::string& name) {

@@ -48,6 +48,9 @@ class StreamCatalog {
   /// Adds or replaces a complete definition; `also` is staged in the same batch.
   absl::Status Put(
       const v1::StreamDefinition& definition, std::function<void(WriteBatch&)> also = [](WriteBatch&) {});
+  /// The same as part of `batch`; call Show when that is durable.
+  static void StagePut(WriteBatch& batch, const v1::StreamDefinition& definition);
+  void Show(const v1::StreamDefinition& definition);
   /// Removes a definition as part of `batch`; call Forget when that is durable.
   void StageRemove(WriteBatch& batch, const std::string& name);
   void Forget(const std::string& name);

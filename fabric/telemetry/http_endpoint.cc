@@ -1,3 +1,5 @@
+#include "fabric/telemetry/http_endpoint.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +19,6 @@
 
 #include "fabric/base/error.h"
 #include "fabric/telemetry/health.h"
-#include "fabric/telemetry/http_endpoint.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/telemetry/metrics.h"
 

@@ -1,3 +1,5 @@
+#include "fabric/telemetry/log.h"
+
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -8,7 +10,6 @@
 #include <memory>
 
 #include "fabric/base/error.h"
-#include "fabric/telemetry/log.h"
 #include "fabric/telemetry/text_escape.h"
 
 namespace selvage {

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/telemetry/allocator.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/process_metrics.h"
 
@@ -139,7 +140,9 @@ struct Metrics::State {
 
 Metrics::Metrics(std::string_view program) : state_(std::make_unique<State>()) {
   AddGauge("selvage_build_info", "1; the labels say what runs.",
-           {{"program", std::string(program)}, {"version", std::string(Version())}})
+           {{"program", std::string(program)},
+            {"version", std::string(Version())},
+            {"allocator", AllocatorInForce()}})
       .Set(1);
 }
 

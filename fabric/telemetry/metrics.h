@@ -70,7 +70,7 @@ using Collector = std::function<std::vector<CollectedMetric>()>;
 
 class Metrics {
  public:
-  /// Holds the process metrics (process_*) and selvage_build_info{program,version} from the start.
+  /// Holds the process metrics (process_*) and selvage_build_info{program,version,allocator} from the start.
   explicit Metrics(std::string_view program);
   ~Metrics();
   Metrics(const Metrics&) = delete;

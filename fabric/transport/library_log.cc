@@ -7,7 +7,9 @@
 #include <cstring>
 #include <string>
 
-#include "fabric/telemetry/log_throttle.h"
+#include "fabric/base/clock.h"
+#include "fabric/telemetry/log.h"
+#include "fabric/telemetry/log_limit.h"
 
 namespace selvage {
 namespace {
@@ -17,28 +19,48 @@ std::string Place(const char* file, int line) {
   return fmt::format("{}:{}", slash == nullptr ? file : slash + 1, line);
 }
 
+/// Each has its limit. None is ever destroyed: threads of the libraries may outlive static objects.
+LogLimit& GrpcLines() {
+  static LogLimit& limit = *new LogLimit;
+  return limit;
+}
+
+LogLimit& ProtobufLines() {
+  static LogLimit& limit = *new LogLimit;
+  return limit;
+}
+
+LogLimit& RefusedPeers() {
+  static LogLimit& limit = *new LogLimit;
+  return limit;
+}
+
 void OnGrpcLine(gpr_log_func_args* line) {
-  static LogThrottle& throttle = *new LogThrottle;  // threads of gRPC may outlive static objects
   // What gRPC calls an error ends one connection or call, not this process.
   const LogLevel level = line->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
                          : line->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
                                                                    : LogLevel::kDebug;
-  throttle.Log(level, "gRPC says", {{"text", line->message}, {"at", Place(line->file, line->line)}});
+  if (const auto unsaid = GrpcLines().Admit(SystemClock().Monotonic())) {
+    WriteLog(level, "gRPC says",
+             {{"text", line->message}, {"at", Place(line->file, line->line)}, {"unsaid", *unsaid}});
+  }
 }
 
 void OnProtobufLine(google::protobuf::LogLevel severity, const char* file, int line,
                     const std::string& text) {
-  static LogThrottle& throttle = *new LogThrottle;
   const LogLevel level = severity >= google::protobuf::LOGLEVEL_FATAL ? LogLevel::kError : LogLevel::kWarning;
-  throttle.Log(level, "protobuf says", {{"text", text}, {"at", Place(file, line)}});
+  if (const auto unsaid = ProtobufLines().Admit(SystemClock().Monotonic())) {
+    WriteLog(level, "protobuf says", {{"text", text}, {"at", Place(file, line)}, {"unsaid", *unsaid}});
+  }
 }
 
 }  // namespace
 
 void LogRefusedPeer(const std::string& claimed, const absl::Status& why) {
-  static LogThrottle& throttle = *new LogThrottle;
-  throttle.Warning("a TLS connection is refused",
-                   {{"claims_to_be", claimed.empty() ? "nobody" : claimed}, {"error", why}});
+  if (const auto unsaid = RefusedPeers().Admit(SystemClock().Monotonic())) {
+    LogWarning("a TLS connection is refused",
+               {{"claims_to_be", claimed.empty() ? "nobody" : claimed}, {"error", why}, {"unsaid", *unsaid}});
+  }
 }
 
 void RouteLibraryLogs() {

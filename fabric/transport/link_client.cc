@@ -1,3 +1,5 @@
+#include "fabric/transport/link_client.h"
+
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
@@ -11,10 +13,10 @@
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/log.h"
+#include "fabric/telemetry/log_limit.h"
 #include "fabric/transport/client_stream.h"
 #include "fabric/transport/codec.h"
 #include "fabric/transport/dial_error.h"
-#include "fabric/transport/link_client.h"
 #include "fabric/transport/link_driver.h"
 
 namespace selvage {
@@ -111,6 +113,7 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
       credentials_;  // for a core of options_.core; made at the first dial
 
   bool stopping_ = false;
+  LogLimit dial_log_;
   bool gave_up_ = false;  // on the address being dialled
   size_t next_address_ = 0;
   int failed_rounds_ = 0;
@@ -241,7 +244,11 @@ void LinkClient::Impl::Note(const absl::Status& error) {
     state_.connected = false;
     state_.last_error = error;
   }
-  if (news && !stopping_) LogWarning("no link", {{"address", dialled_}, {"error", error}});
+  if (!news || stopping_) return;
+  // Two addresses that fail in different ways are news each time.
+  if (const auto unsaid = dial_log_.Admit(clock_.Monotonic())) {
+    LogWarning("no link", {{"address", dialled_}, {"error", error}, {"unsaid", *unsaid}});
+  }
 }
 
 absl::Duration LinkClient::Impl::Jittered() {

@@ -1,3 +1,5 @@
+#include "fabric/transport/link_driver.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +9,6 @@
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/transport/codec.h"
-#include "fabric/transport/link_driver.h"
 
 namespace selvage {
 
@@ -200,11 +201,11 @@ void LinkDriver::Pump() {
 /// True when there was something to do, which may have made more ready.
 bool LinkDriver::Obey(Session::Ready ready) {
   bool progress = !ready.events.empty() || !ready.persist.empty() || !ready.messages.empty();
+  for (Session::Persist& persist : ready.persist) Persist(std::move(persist));
   for (const Session::Event& event : ready.events) {
     if (event.kind == Session::Event::Kind::kPeerClosed) end_.retry_after = event.retry_after;
     handler_->Handle(*session_, event);
   }
-  for (Session::Persist& persist : ready.persist) Persist(std::move(persist));
   if (session_->established() && !std::exchange(end_.established, true)) callbacks_.established();
   wake_at_ = ready.wake_at;
   Send(std::move(ready.messages));

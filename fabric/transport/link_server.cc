@@ -1,3 +1,5 @@
+#include "fabric/transport/link_server.h"
+
 #include <fmt/format.h>
 
 #include <utility>
@@ -9,10 +11,9 @@
 #include "fabric/base/error.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
-#include "fabric/telemetry/log_throttle.h"
+#include "fabric/telemetry/log_limit.h"
 #include "fabric/transport/codec.h"
 #include "fabric/transport/link_driver.h"
-#include "fabric/transport/link_server.h"
 #include "fabric/transport/server_stream.h"
 #include "selvage/v1/link.grpc.pb.h"
 
@@ -105,9 +106,10 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
     return peer.identity;
   }
 
-  static Refusal* Refuse(const grpc::CallbackServerContext& context, const absl::Status& why) {
-    static LogThrottle throttle;
-    throttle.Warning("a link is refused", {{"address", context.peer()}, {"error", why}});
+  Refusal* Refuse(const grpc::CallbackServerContext& context, const absl::Status& why) {
+    if (const auto unsaid = refused_log_.Admit(clock_.Monotonic())) {
+      LogWarning("a link is refused", {{"address", context.peer()}, {"error", why}, {"unsaid", *unsaid}});
+    }
     return new Refusal(why, absl::ZeroDuration());
   }
 
@@ -147,6 +149,7 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
   Clock& clock_;
   const HandlerFactory factory_;
   const Authorizer authorizer_;
+  LogLimit refused_log_;
   const std::shared_ptr<Links> links_ = std::make_shared<Links>();
 };
 

@@ -68,6 +68,7 @@ Client Python(const std::string& name, const std::string& program) {
 Client KafkaPython() {
   Client client = Python("kafka_python", "kafka_python");
   client.writes_null_headers = false;
+  client.begins_anew = false;
   return client;
 }
 
@@ -77,7 +78,8 @@ Client Kafkajs() {
           .environment = {{"SELVAGE_CLIENTS_NODE", std::string(kFetched) + "/node"}},
           .missing = MissingPart("node"),
           .static_members = false,
-          .writes_null_headers = false};
+          .writes_null_headers = false,
+          .begins_anew = false};
 }
 
 Client FranzGo() {

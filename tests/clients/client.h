@@ -30,6 +30,8 @@ struct Client {
   /// Can write keys, values and headers of any bytes, and empty ones.
   bool writes_bytes = true;
   bool writes_null_headers = true;
+  /// Begins a new epoch by itself when it is told that it is not known any more.
+  bool begins_anew = true;
   /// Partitions that its `flood` can write to.
   int flood_partitions = 3;
 };

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,18 +15,21 @@
 
 namespace selvage::test {
 
-/// A scenario for one client. The tests of a program share a broker, so each has topics and groups of its
-/// own.
-class ClientTest : public testing::TestWithParam<std::string> {
+/// The offset of each acknowledged record of a partition, by id; nothing where the client does not tell.
+using Acked = std::map<int64_t, std::optional<int64_t>>;
+std::map<int, Acked> AckedByPartition(const std::vector<Event>& events);
+
+/// A scenario for one client with any broker.
+class ClientScenario : public testing::TestWithParam<std::string> {
  public:
-  static void SetUpTestSuite();
-  static void TearDownTestSuite() { broker_.reset(); }
   /// Skips the test when the client cannot be run here, or fails it when that is demanded.
   void SetUp() override;
 
  protected:
+  /// host:port of the broker.
+  virtual std::string address() const = 0;
+
   const Client& client() const { return client_; }
-  Broker& broker() const { return *broker_; }
   /// `name` with that of the client.
   std::string Named(const std::string& name) const { return client_.name + "-" + name; }
   std::string File(const std::string& name) const { return dir_.File(name); }
@@ -37,6 +42,15 @@ class ClientTest : public testing::TestWithParam<std::string> {
   }
   absl::StatusOr<std::unique_ptr<RunningClient>> Start(const std::string& command,
                                                        const ClientOptions& options);
+  /// The client's `flood`; `first` are the bytes of the first record of each partition, 0 for no more than
+  /// the others.
+  absl::StatusOr<std::unique_ptr<RunningClient>> StartFlood(const std::string& topic, size_t first = 0);
+  /// Waits until a flood has got `records` further.
+  absl::Status AwaitProgress(RunningClient& flood, size_t records);
+  /// Every acknowledged record of a flood is there once, in order and where it was said to be, and nothing
+  /// else.
+  void ExpectExactly(const std::string& topic, const std::vector<Event>& flood, size_t first = 0);
+
   absl::Status CreateTopic(const std::string& topic, int partitions) const;
   /// Writes records to a partition; the options name the rest.
   absl::StatusOr<std::vector<Event>> Write(const Client& client, const std::string& topic, int partition,
@@ -47,10 +61,27 @@ class ClientTest : public testing::TestWithParam<std::string> {
                                                int64_t offset, size_t count) const;
 
  private:
-  static std::unique_ptr<Broker> broker_;
+  void ExpectExactly(const std::string& topic, int partition, const Acked& acked, size_t first);
+
   TestDir dir_;
   Client client_;
   int outputs_ = 0;
+};
+
+/// A scenario for one client with a real edge. The tests of a program share it, so each has topics and groups
+/// of its own.
+class ClientTest : public ClientScenario {
+ public:
+  static void SetUpTestSuite();
+  static void TearDownTestSuite() { broker_.reset(); }
+  void SetUp() override;
+
+ protected:
+  std::string address() const override { return broker().address(); }
+  Broker& broker() const { return *broker_; }
+
+ private:
+  static std::unique_ptr<Broker> broker_;
 };
 
 /// The names of those clients for which `wanted` is true, as parameters of tests.

@@ -88,9 +88,19 @@ absl::Status Daemon::StartWith(const std::vector<std::string>& args) {
 }
 
 absl::Status Daemon::Spawn(const std::vector<std::string>& args) {
+  std::vector<std::string> all = {options_.program, "--config", config_path()};
+  all.insert(all.end(), args.begin(), args.end());
+  return Launch(std::move(all));
+}
+
+absl::Status Daemon::SpawnUnder(const std::string& limits) {
+  const std::string script = "ulimit " + limits + " && exec \"$0\" \"$@\"";
+  return Launch({"/bin/sh", "-c", script, options_.program, "--config", config_path()});
+}
+
+absl::Status Daemon::Launch(std::vector<std::string> args) {
   ChildProcess::Options start;
-  start.spawn.args = {options_.program, "--config", config_path()};
-  start.spawn.args.insert(start.spawn.args.end(), args.begin(), args.end());
+  start.spawn.args = std::move(args);
   start.output_path = log_path();
   SELVAGE_ASSIGN_OR_RETURN(process_, ChildProcess::Start(start));
   absl::MutexLock lock(&mutex_);

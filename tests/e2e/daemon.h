@@ -48,6 +48,8 @@ class Daemon {
   absl::Status StartWith(const std::vector<std::string>& args);
   /// Starts it and waits for nothing.
   absl::Status Spawn(const std::vector<std::string>& args = {});
+  /// The same under limits of the system: `limits` are arguments of the shell's ulimit, such as "-v 300000".
+  absl::Status SpawnUnder(const std::string& limits);
   /// Waits until a spawned daemon is ready.
   absl::Status AwaitReady();
   /// SIGKILL.
@@ -96,6 +98,7 @@ class Daemon {
         admin_port_(std::move(admin)),
         http_port_(std::move(http)),
         kafka_port_(std::move(kafka)) {}
+  absl::Status Launch(std::vector<std::string> args);
   absl::Status WriteConfig() const;
   std::string LogTail() const;
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/kafka/protocol/api_versions.h"
 #include "fabric/kafka/protocol/metadata.h"

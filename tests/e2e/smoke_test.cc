@@ -113,6 +113,15 @@ TEST_F(SmokeTest, VerifySaysEqual) {
   EXPECT_THAT(verify->out, HasSubstr("equal"));
 }
 
+TEST_F(SmokeTest, BothRunWithTheirAllocatorAndWithFastChecksums) {
+  for (Daemon* node : {&core(), &cluster_.edge()}) {
+    const auto metrics = node->Get("/metrics");
+    ASSERT_THAT(metrics, IsOk());
+    EXPECT_THAT(*metrics, HasSubstr("allocator=\"" SELVAGE_ALLOCATOR));
+    EXPECT_THAT(ReadFile(node->log_path()), testing::Not(HasSubstr("checksums by table")));
+  }
+}
+
 TEST_F(SmokeTest, TheEdgeKeepsWritingWhileTheCoreIsAway) {
   ASSERT_NO_FATAL_FAILURE(ProduceEverywhere());
   ASSERT_NO_FATAL_FAILURE(ExpectEverythingEverywhere());

@@ -152,6 +152,34 @@ TEST_F(SuccessionTest, ClonesAreHeldUntilAnOperatorDecides) {
   EXPECT_THAT(AtCore(), ElementsAre("a", "b", "c"));
 }
 
+TEST_F(SuccessionTest, ADaemonOnAnothersStoreDoesNotStartUntilItIsToTakeItOver) {
+  ASSERT_THAT(core().Stop(), IsOk());
+  ASSERT_NO_FATAL_FAILURE(Write("c"));  // what the core never got from edge-0
+  ASSERT_THAT(edge().Stop(), IsOk());
+  Daemon& other = cluster_.edge(1);
+  ASSERT_THAT(other.Stop(), IsOk());
+  const std::string own = other.data_dir();
+  for (const std::string& foreign : {edge().data_dir(), core().data_dir()}) {
+    Copy(foreign, own);
+    const size_t before = ReadFile(other.log_path()).size();
+    ASSERT_THAT(other.Spawn(), IsOk());
+    auto exit = other.AwaitExit(absl::Seconds(10));
+    ASSERT_TRUE(exit.has_value());
+    EXPECT_EQ(exit->code, 1);
+    EXPECT_NE(ReadFile(other.log_path()).substr(before).find("foreign_store"), std::string::npos);
+  }
+  ASSERT_THAT(core().Start(), IsOk());
+
+  Copy(edge().data_dir(), own);
+  ASSERT_THAT(other.StartWith({"--take-store-of", "edge-0"}), IsOk());
+  ASSERT_NO_FATAL_FAILURE(Write("d", 1));
+  ASSERT_NO_FATAL_FAILURE(AwaitDrained(1));
+  EXPECT_THAT(AtCore(0), ElementsAre("a", "b"));
+  EXPECT_THAT(AtCore(1), ElementsAre("c", "d")) << "and not again what the core has";
+  ASSERT_THAT(other.Stop(), IsOk());
+  ASSERT_THAT(other.Start(), IsOk()) << "it is its own from then on";
+}
+
 TEST_F(SuccessionTest, ANewCoreTakesWhatTheEdgesHoldIntoTheSameSlots) {
   v1::StreamDefinition brief = Definition("brief", v1::UP);
   brief.mutable_settings()->set_keep_after_ack(false);

@@ -310,7 +310,13 @@ absl::Status EdgeLife::CheckAll() {
 
 void EdgeLife::Settle() {
   CommitAll();
-  if (usable()) acked_ends_ = state_->EndsToRecord(acked_ends_);
+  if (usable()) RecordEnds();
+}
+
+void EdgeLife::RecordEnds() {
+  SyncedEnds ends(state_->logs(), acked_ends_);
+  ends.Update();
+  acked_ends_ = ends.ends();
 }
 
 bool EdgeLife::AlarmAt(std::string_view kind, std::string_view subject) {

@@ -15,6 +15,7 @@
 #include "fabric/control/node_state.h"
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/storage/rocksdb_store.h"
+#include "fabric/stream/synced_ends.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/fault/log_model.h"
 #include "tests/fault/mirrored_store.h"
@@ -175,6 +176,7 @@ class EdgeLife {
   v1::StoredMembership membership_;
   uint64_t spec_generation_ = 0;
   StoreId store_id_;
+  void RecordEnds();
   std::map<LogNumber, Offset> acked_ends_;  // as in the file beside the store
   std::optional<Intent> intent_;
 

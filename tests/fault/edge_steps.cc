@@ -5,6 +5,7 @@
 #include <iterator>
 #include <span>
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/replication/message.h"
@@ -304,7 +305,7 @@ absl::Status EdgeLife::Maintain() {
   SELVAGE_RETURN_IF_ERROR(CheckAll());
   if (!usable()) return absl::OkStatus();
   for (auto& [number, log] : logs_) log.AcknowledgementStored();
-  acked_ends_ = state_->EndsToRecord(acked_ends_);
+  RecordEnds();
   return absl::OkStatus();
 }
 

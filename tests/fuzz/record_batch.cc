@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fabric/base/check.h"
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/compactor.h"

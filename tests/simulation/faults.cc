@@ -7,16 +7,27 @@ namespace selvage::sim {
 
 const std::vector<World::Fault>& World::AllFaults() {
   static const std::vector<Fault> kFaults = {
-      {"edge power cut", &World::EdgePowerCut},  {"core power cut", &World::CorePowerCut},
-      {"edge stopped", &World::EdgeStopped},     {"core stopped", &World::CoreStopped},
-      {"failed sync", &World::FailedSync},       {"link cut", &World::LinkCut},
-      {"link silent", &World::LinkSilent},       {"link one-way", &World::LinkOneWay},
-      {"link reshaped", &World::LinkReshaped},   {"clock wrong", &World::ClockWrong},
-      {"disk full", &World::DiskFull},           {"bits flipped", &World::BitsFlipped},
-      {"stream deleted", &World::StreamDeleted}, {"settings changed", &World::SettingsChanged},
-      {"edge disk lost", &World::EdgeDiskLost},  {"edge restored", &World::EdgeRestored},
-      {"edge tail lost", &World::EdgeTailLost},  {"edge cloned", &World::EdgeCloned},
-      {"core restored", &World::CoreRestored},   {"core disk lost", &World::CoreDiskLost},
+      {"edge power cut", &World::EdgePowerCut},
+      {"core power cut", &World::CorePowerCut},
+      {"edge stopped", &World::EdgeStopped},
+      {"core stopped", &World::CoreStopped},
+      {"failed sync", &World::FailedSync},
+      {"link cut", &World::LinkCut},
+      {"link silent", &World::LinkSilent},
+      {"link one-way", &World::LinkOneWay},
+      {"link reshaped", &World::LinkReshaped},
+      {"clock wrong", &World::ClockWrong},
+      {"disk full", &World::DiskFull},
+      {"bits flipped", &World::BitsFlipped},
+      {"stream deleted", &World::StreamDeleted},
+      {"settings changed", &World::SettingsChanged},
+      {"edge disk lost", &World::EdgeDiskLost},
+      {"edge restored", &World::EdgeRestored},
+      {"edge tail lost", &World::EdgeTailLost},
+      {"edge cloned", &World::EdgeCloned},
+      {"started on another's store", &World::ForeignStore},
+      {"core restored", &World::CoreRestored},
+      {"core disk lost", &World::CoreDiskLost},
   };
   return kFaults;
 }
@@ -225,6 +236,14 @@ void World::EdgeCloned() {
     ledger_.Copied(each->shadow());
   }
   edges_.push_back(std::move(clone));
+}
+
+/// A node is started on what another one holds, by mistake, and then on its own again.
+void World::ForeignStore() {
+  SimNode& node = AnyNode();
+  SimNode& other = AnyNode();
+  if (!node.up() || !other.up() || other.disk().dead() || node.name() == other.name()) return;
+  node.StartOnForeign(other.disk().Copy(), other.name());
 }
 
 void World::CoreSetBack(std::optional<uint64_t> backup) {

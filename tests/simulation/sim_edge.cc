@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "edge/uplink.h"
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/record_batch.h"
@@ -112,11 +113,39 @@ SimEdge::Producer& SimEdge::ProducerOf(EmbeddedLog& log) {
   return producer;
 }
 
+std::vector<SimEdge::Producer::Sent>::iterator SimEdge::Producer::Head() {
+  return std::find_if(sent.begin(), sent.end(), [](const Sent& one) { return !one.base; });
+}
+
 void SimEdge::ProduceNumbered(EmbeddedLog& log) {
   Producer& producer = ProducerOf(log);
-  if (!producer.sent.empty() && world_.random.OneIn(4))
-    Send(log, producer, world_.random.Pick(producer.sent));
-  if (!producer.sent.empty() && !producer.sent.back().base) return Send(log, producer, producer.sent.back());
+  const auto head = producer.Head();
+  if (head != producer.sent.begin() && world_.random.OneIn(4)) {
+    // The answer was lost on its way, and it comes again.
+    const auto acknowledged = static_cast<uint64_t>(head - producer.sent.begin());
+    Send(log, producer.id, producer.sent[world_.random.Below(acknowledged)]);
+  }
+  if (SendMissing(log, producer)) return;
+  for (uint64_t n = world_.random.Between(1, ProducerWindow::kBatches); n > 0; --n) {
+    if (producer.sent.size() == ProducerWindow::kBatches) {
+      if (!producer.sent.front().base) return;
+      producer.sent.erase(producer.sent.begin());
+    }
+    SendNew(log, producer);
+  }
+}
+
+bool SimEdge::SendMissing(EmbeddedLog& log, Producer& producer) {
+  bool missing = false;
+  for (Producer::Sent& sent : producer.sent) {
+    if (sent.base || sent.under_way == boots()) continue;
+    missing = true;
+    Send(log, producer.id, sent);
+  }
+  return missing;
+}
+
+void SimEdge::SendNew(EmbeddedLog& log, Producer& producer) {
   const uint64_t payload = world_.ledger.NextPayload();
   std::string batch = MakeBatch(world_, payload);
   StoreBig<int64_t>(batch.data() + record_format::kProducerIdAt, producer.id);
@@ -125,19 +154,26 @@ void SimEdge::ProduceNumbered(EmbeddedLog& log) {
   StoreBig<uint32_t>(batch.data() + record_format::kCrcAt,
                      Crc32c(std::string_view(batch).substr(record_format::kAttributesAt)));
   producer.next_sequence += ParseBatchHeader(batch)->record_count;
-  if (producer.sent.size() == ProducerWindow::kBatches) producer.sent.erase(producer.sent.begin());
-  producer.sent.push_back({payload, std::move(batch), std::nullopt});
-  Send(log, producer, producer.sent.back());
+  producer.sent.push_back({payload, std::move(batch)});
+  Send(log, producer.id, producer.sent.back());
 }
 
-void SimEdge::Send(EmbeddedLog& log, const Producer& producer, const Producer::Sent& sent) {
+void SimEdge::Send(EmbeddedLog& log, int64_t producer, Producer::Sent& sent) {
+  // Refused before it came to the log, as while a stream is being made.
+  if (!sent.base && world_.random.OneIn(8)) {
+    sent.under_way = 0;
+    return;
+  }
   const ProducerKey key(former_disks(), log.number());
-  absl::Status queued =
-      log.Append(sent.batch, [this, log = &log, key, id = producer.id,
-                              payload = sent.payload](const absl::StatusOr<Appended>& appended) {
-        Answered(*log, key, id, payload, appended);
+  if (!sent.base) sent.under_way = boots();
+  absl::Status queued = log.Append(
+      std::string(sent.batch),
+      [this, log = &log, key, producer, payload = sent.payload](const absl::StatusOr<Appended>& appended) {
+        Answered(*log, key, producer, payload, appended);
       });
-  if (!queued.ok()) world_.time.Trace("{}: batch {} refused: {}", name(), sent.payload, Describe(queued));
+  if (queued.ok()) return;
+  world_.time.Trace("{}: batch {} refused: {}", name(), sent.payload, Describe(queued));
+  if (!sent.base) sent.under_way = 0;
 }
 
 /// `log` may be gone unless it was appended.
@@ -147,14 +183,7 @@ void SimEdge::Answered(EmbeddedLog& log, const ProducerKey& key, int64_t id, uin
   const auto sent = std::find_if(producer.sent.begin(), producer.sent.end(),
                                  [&](const Producer::Sent& one) { return one.payload == payload; });
   if (producer.id != id || sent == producer.sent.end()) return;  // nobody waits for it any more
-  if (!appended.ok()) {
-    const std::string kind = ErrorKind(appended.status());
-    if (kind == "out_of_order_sequence" || kind == "stale_producer_epoch") {
-      world_.time.Violate(fmt::format("{}: batch {} follows what it followed, and is refused: {}", name(),
-                                      payload, Describe(appended.status())));
-    }
-    return;
-  }
+  if (!appended.ok()) return Refused(producer, *sent, appended.status());
   if (sent->base) {
     if (appended->duplicate && appended->base == *sent->base) return;
     return world_.time.Violate(fmt::format("{}: batch {} was acknowledged at {}, and again at {}", name(),
@@ -164,6 +193,18 @@ void SimEdge::Answered(EmbeddedLog& log, const ProducerKey& key, int64_t id, uin
   const Offset end = appended->base + ParseBatchHeader(sent->batch)->record_count;
   world_.ledger.Observe(shadow(), state(), log);
   world_.ledger.Acknowledged(shadow(), name(), log.origin(), payload, end);
+}
+
+void SimEdge::Refused(Producer& producer, Producer::Sent& sent, const absl::Status& why) {
+  const std::string kind = ErrorKind(why);
+  const bool out_of_order = kind == "out_of_order_sequence" || kind == "unknown_producer";
+  // What follows a batch that was refused is refused as well. Before the first that is missing nothing is.
+  const bool follows = !sent.base && sent.payload != producer.Head()->payload;
+  if (kind == "stale_producer_epoch" || (out_of_order && !follows)) {
+    world_.time.Violate(fmt::format("{}: batch {} follows what it followed, and is refused: {}", name(),
+                                    sent.payload, Describe(why)));
+  }
+  if (!sent.base) sent.under_way = 0;
 }
 
 void SimEdge::CreateStream(const v1::StreamDefinition& definition) {

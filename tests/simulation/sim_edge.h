@@ -36,8 +36,9 @@ class SimEdge : public SimNode {
   const std::optional<Copying>& copying() const { return copying_; }
   void set_copying(std::optional<Copying> copying) { copying_ = copying; }
 
-  /// Writes one batch to a partition of an own stream, if there is one. Half of it comes from idempotent
-  /// producers, which outlive the node and send again what they did not hear of, and also what they did.
+  /// Writes to a partition of an own stream, if there is one. Half of it comes from idempotent producers, as
+  /// Kafka's clients are: they outlive the node, have several batches under way, of which any may be refused,
+  /// and send again what was and what they did not hear of, and also what they did.
   void Produce();
   /// Creates an up stream here; provisional until the core knows it.
   void CreateStream(const v1::StreamDefinition& definition);
@@ -56,13 +57,17 @@ class SimEdge : public SimNode {
     struct Sent {
       uint64_t payload = 0;
       std::string batch;
-      std::optional<Offset> base;  ///< where it was acknowledged
+      std::optional<Offset> base = std::nullopt;  ///< where it was acknowledged
+      int under_way = 0;  ///< the boot that has yet to answer it; 0 when it was refused
     };
     int64_t id = 0;
     LogId log;
     absl::Duration last;
     int32_t next_sequence = 0;
-    std::vector<Sent> sent;  ///< the last five; all but the newest were acknowledged
+    std::vector<Sent> sent;  ///< the last five, oldest first
+
+    /// The first that was not acknowledged.
+    std::vector<Sent>::iterator Head();
   };
 
   using ProducerKey = std::pair<int, LogNumber>;  // the disk's number and its log's
@@ -72,9 +77,13 @@ class SimEdge : public SimNode {
   void ProduceNumbered(EmbeddedLog& log);
   /// The producer of this log: another one where the former's batches may be gone, or elsewhere.
   Producer& ProducerOf(EmbeddedLog& log);
-  void Send(EmbeddedLog& log, const Producer& producer, const Producer::Sent& sent);
+  /// Sends again, in their order, what was refused or not heard of. False when there is nothing of it.
+  bool SendMissing(EmbeddedLog& log, Producer& producer);
+  void SendNew(EmbeddedLog& log, Producer& producer);
+  void Send(EmbeddedLog& log, int64_t producer, Producer::Sent& sent);
   void Answered(EmbeddedLog& log, const ProducerKey& key, int64_t producer, uint64_t payload,
                 const absl::StatusOr<Appended>& appended);
+  void Refused(Producer& producer, Producer::Sent& sent, const absl::Status& why);
 
   const Dial dial_;
   std::map<ProducerKey, Producer> producers_;

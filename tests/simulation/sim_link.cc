@@ -142,6 +142,8 @@ bool SimLink::Pump(Side side) {
 
 void SimLink::Obey(Side side, Session::Ready ready) {
   End& end = ends_[side];
+  for (Session::Persist& persist : ready.persist) Persist(side, std::move(persist));
+  if (dead(side)) return;
   for (const Session::Event& event : ready.events) {
     if (event.kind == Session::Event::Kind::kPeerClosed) {
       end.retry_after = event.retry_after;
@@ -156,8 +158,6 @@ void SimLink::Obey(Side side, Session::Ready ready) {
       end.node->Admitted(ends_[kEdge].node->name(), number_, event.hello);
     }
   }
-  for (Session::Persist& persist : ready.persist) Persist(side, std::move(persist));
-  if (dead(side)) return;
   end.wake_at = ready.wake_at;
   // A queue that is full is looked at again when it has left.
   if (ready.more) end.wake_at = std::min(end.wake_at, end.node->clock().Monotonic() + absl::Milliseconds(5));

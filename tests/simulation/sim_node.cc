@@ -28,8 +28,8 @@ void SimNode::Start() {
   clock_.Boot(absl::Microseconds(world_.random.Spread(1, 1'000'000'000)), 0.95 + 0.1 * world_.random.Unit());
   random_ = std::make_unique<test::SeededRandom>(world_.random.Next());
   state_ = std::make_unique<NodeState>(Options(), *disk_, clock_, *random_);
-  written_ends_ = disk_->acked_ends;
-  absl::Status opened = state_->Open(written_ends_);
+  absl::Status opened = state_->Open(disk_->acked_ends);
+  ends_ = std::make_unique<SyncedEnds>(state_->logs(), disk_->acked_ends);
   if (opened.ok()) opened = OpenLogic();
   if (opened.ok()) {
     groups_ = std::make_unique<kafka::GroupService>(*state_);
@@ -75,8 +75,23 @@ void SimNode::Close() {
   groups_seen_ = UINT64_MAX;
   watched_.clear();
   groups_.reset();
+  ends_.reset();
   state_.reset();
   commit_scheduled_ = false;
+}
+
+void SimNode::StartOnForeign(const SimDisk::Image& image, const std::string& whose) {
+  Die("it is started on the store of another");
+  std::unique_ptr<SimDisk> own = std::exchange(disk_, std::make_unique<SimDisk>(image));
+  disk_->Restart(world_.random);
+  {
+    NodeState state(Options(), *disk_, clock_, *random_);
+    const absl::Status opened = state.Open(disk_->acked_ends);
+    if (ErrorKind(opened) != "foreign_store") {
+      world_.time.Violate(fmt::format("{} opens the store of {}: {}", name_, whose, Describe(opened)));
+    }
+  }
+  disk_ = std::move(own);
 }
 
 void SimNode::PutDisk(std::unique_ptr<SimDisk> disk) {
@@ -132,8 +147,7 @@ void SimNode::Upkeep() {
   if (!kept.ok() && !IsRetryable(kept)) {
     world_.time.Trace("{}: upkeep: {}", name_, Describe(kept));
   }
-  written_ends_ = state_->EndsToRecord(written_ends_);
-  disk_->acked_ends = written_ends_;
+  if (ends_->Update()) disk_->acked_ends = ends_->ends();
 }
 
 void SimNode::CommitOffset() {

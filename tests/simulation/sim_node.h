@@ -8,6 +8,7 @@
 
 #include "fabric/control/node_state.h"
 #include "fabric/kafka/group_service/group_service.h"
+#include "fabric/stream/synced_ends.h"
 #include "selvage/v1/link.pb.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/limits.h"
@@ -35,6 +36,8 @@ class SimNode {
   const std::string& name() const { return name_; }
   bool is_edge() const { return is_edge_; }
   bool up() const { return state_ != nullptr; }
+  /// Another number for each time that it is up.
+  int boots() const { return boots_; }
   /// Only while up.
   NodeState& state() { return *state_; }
   SimDisk& disk() { return *disk_; }
@@ -49,6 +52,9 @@ class SimNode {
   void Die(std::string_view why);
   /// As on SIGTERM: what waits is still committed.
   void Stop();
+  /// Dies, and is started on what another node's disk holds, which must be refused. Then it has its own
+  /// again.
+  void StartOnForeign(const SimDisk::Image& image, const std::string& whose);
   /// Another disk, while down.
   void PutDisk(std::unique_ptr<SimDisk> disk);
 
@@ -91,7 +97,7 @@ class SimNode {
   std::unique_ptr<test::SeededRandom> random_;
   std::unique_ptr<NodeState> state_;
   std::unique_ptr<kafka::GroupService> groups_;
-  std::map<LogNumber, Offset> written_ends_;
+  std::unique_ptr<SyncedEnds> ends_;  // of this life
   Shadow shadow_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
   std::set<EmbeddedLog*> watched_;

@@ -1,9 +1,10 @@
+#include "tests/simulation/world.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "fabric/base/error.h"
-#include "tests/simulation/world.h"
 
 namespace selvage::sim {
 namespace {
@@ -135,9 +136,9 @@ void World::ProduceSomething(absl::Duration within) {
   }
 }
 
-v1::StreamDefinition World::Definition(int number, v1::Direction direction) {
+v1::StreamDefinition World::Definition(int number, v1::Direction direction, const std::string& prefix) {
   v1::StreamDefinition definition;
-  definition.set_name(fmt::format("stream-{}", number));
+  definition.set_name(fmt::format("{}stream-{}", prefix, number));
   definition.set_direction(direction);
   // The same for each name: what disagrees waits for an operator who renames one of the two.
   definition.set_partitions(1 + number % limits_.partitions_max);
@@ -160,6 +161,11 @@ void World::CreateSomeStream() {
   if (down) {
     const v1::Direction direction = random_.OneIn(3) ? v1::DOWN_SHARED : v1::DOWN;
     return core_.CreateStream(Definition(number, direction));
+  }
+  // A name that would be the part of an edge that there is not.
+  if (number > 0 && random_.OneIn(8)) {
+    const auto earlier = static_cast<int>(random_.Below(static_cast<uint64_t>(number)));
+    return AnyEdge().CreateStream(Definition(earlier, v1::UP, "plant."));
   }
   const v1::StreamDefinition definition = Definition(number, random_.OneIn(8) ? v1::LOCAL : v1::UP);
   // At the core, or first at some edges, which are offline perhaps.

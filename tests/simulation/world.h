@@ -89,6 +89,7 @@ class World {
   void EdgeRestored();
   void EdgeTailLost();
   void EdgeCloned();
+  void ForeignStore();
   void CoreRestored();
   void CoreDiskLost();
 
@@ -98,7 +99,7 @@ class World {
   void ArmOrKill(SimNode& node);
   void RestartSoon(SimNode& node);
   absl::Duration Soon(int64_t min_ms, int64_t max_ms);
-  v1::StreamDefinition Definition(int number, v1::Direction direction);
+  v1::StreamDefinition Definition(int number, v1::Direction direction, const std::string& prefix = "");
   void CoreSetBack(std::optional<uint64_t> backup);
 
   Timeline time_;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,6 +21,13 @@ class DamagedStore : public MemoryStore {
     (void)MemoryStore::Write(*batch, false);
   }
 
+  /// Every write fails from here on.
+  void FailWrites() { fails_ = true; }
+
+  absl::Status Write(WriteBatch& batch, bool sync) override {
+    if (fails_) return MakeError(absl::StatusCode::kInternal, "io_error", "input/output error");
+    return MemoryStore::Write(batch, sync);
+  }
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) override {
     auto value = MemoryStore::Get(family, key);
     if (value.ok() && *value && **value == kMark) return Unreadable();
@@ -52,6 +61,8 @@ class DamagedStore : public MemoryStore {
    private:
     const std::unique_ptr<Cursor> inner_;
   };
+
+  std::atomic<bool> fails_{false};
 };
 
 }  // namespace selvage

@@ -36,8 +36,8 @@ struct GroupService::Outlet {
 
 class GroupService::WriteTask : public CommitTask {
  public:
-  WriteTask(std::shared_ptr<Outlet> outlet, group::Persist persist)
-      : outlet_(std::move(outlet)), persist_(std::move(persist)) {
+  WriteTask(std::shared_ptr<Outlet> outlet, group::Persist persist, DiskCharge charge)
+      : outlet_(std::move(outlet)), persist_(std::move(persist)), charge_(std::move(charge)) {
     for (const group::Write& write : persist_.writes) {
       bytes_ += kWriteOverhead + write.key.size() + write.value.size();
     }
@@ -60,6 +60,7 @@ class GroupService::WriteTask : public CommitTask {
     return absl::OkStatus();
   }
   void Finish(const absl::Status& status) override {
+    if (status.ok()) charge_.Written();
     absl::MutexLock lock(&outlet_->mutex);
     if (outlet_->service != nullptr) outlet_->service->Written(persist_.id, status);
   }
@@ -67,6 +68,7 @@ class GroupService::WriteTask : public CommitTask {
  private:
   const std::shared_ptr<Outlet> outlet_;
   const group::Persist persist_;
+  DiskCharge charge_;
   size_t bytes_ = 0;
 };
 
@@ -284,25 +286,28 @@ GroupService::Calls GroupService::TakeReady() {
   return calls;
 }
 
-absl::Status GroupService::Admit(const group::Persist& persist) {
+absl::StatusOr<DiskCharge> GroupService::Admit(const group::Persist& persist) {
   size_t bytes = 0;
   for (const group::Write& write : persist.writes) {
     if (write.kind == group::Write::Kind::kPut)
       bytes += kWriteOverhead + write.key.size() + write.value.size();
   }
   // Small, and worth the reserve; but a full disk must not stop the node. Deletions are always taken.
-  return bytes == 0 ? absl::OkStatus() : node_.budget().AdmitFromReserve(bytes);
+  if (bytes == 0) return DiskCharge();
+  return node_.budget().AdmitFromReserve(bytes);
 }
 
 void GroupService::Submit(group::Persist persist) {
   const group::PersistId id = persist.id;
   under_way_.push_back({id, std::nullopt});
-  absl::Status queued = Admit(persist);
+  auto charge = Admit(persist);
+  absl::Status queued = charge.status();
   // Bounded by what the coordinator takes, and by what connections may have under way. In the midst of a
   // rebalance there is nobody who could be told to come back later.
   if (queued.ok()) {
-    queued = node_.committer().Submit(std::make_unique<WriteTask>(outlet_, std::move(persist)),
-                                      Committer::Limit::kNone);
+    queued =
+        node_.committer().Submit(std::make_unique<WriteTask>(outlet_, std::move(persist), *std::move(charge)),
+                                 Committer::Limit::kNone);
   }
   // Told when those before it have come to an end.
   if (!queued.ok()) under_way_.back().outcome = queued;

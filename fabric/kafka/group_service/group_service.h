@@ -97,7 +97,7 @@ class GroupService {
   void Restore(std::string_view key, std::string_view value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Hands over what is to be written; what may be answered.
   Calls TakeReady() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Admit(const group::Persist& persist);
+  absl::StatusOr<DiskCharge> Admit(const group::Persist& persist);
   void Submit(group::Persist persist) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Tells the coordinator the outcomes that are known, in order; false when there was none.
   bool TellOutcomes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -13,7 +13,8 @@ namespace selvage::kafka {
 template <class F>
 Awaitable<std::invoke_result_t<F>> RunBlocking(Context& context, F work) {
   co_return co_await boost::asio::co_spawn(
-      context.blocking, [](F run) -> Awaitable<std::invoke_result_t<F>> { co_return run(); }(std::move(work)),
+      context.blocking.executor(),
+      [](F run) -> Awaitable<std::invoke_result_t<F>> { co_return run(); }(std::move(work)),
       boost::asio::use_awaitable);
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "fabric/kafka/handlers/response_memory.h"
 #include "fabric/kafka/protocol/header.h"
 
 namespace selvage::kafka {
@@ -74,6 +75,11 @@ class Call {
         closed_(std::make_shared<Signal>(strand)),
         ordered_(std::make_shared<Signal>(strand)),
         strand_(std::move(strand)) {}
+  ~Call() {
+    if (responses_ != nullptr) responses_->Release(response_held_);
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
 
   const RequestHeader& header() const { return header_; }
   int16_t version() const { return header_.api_version; }
@@ -89,11 +95,35 @@ class Call {
   bool next_may_begin() const { return next_may_begin_; }
   Signal& ordered() { return *ordered_; }
 
+  /// From here on the call waits for something to happen, perhaps for minutes: its request is not to take the
+  /// memory of those that are handled meanwhile. False when too many wait already; then it should not wait
+  /// for long.
+  bool Park() { return !park_ || park_(); }
+  void set_park(std::function<bool()> park) { park_ = std::move(park); }
+
+  /// Of which memory the response is; without it, of none that is bounded. It must outlive the call.
+  void set_responses(ResponseMemory& responses) { responses_ = &responses; }
+  /// The response has grown to so many bytes.
+  void HoldResponse(size_t bytes) {
+    if (responses_ == nullptr || bytes <= response_held_) return;
+    responses_->Hold(bytes - response_held_);
+    response_held_ = bytes;
+  }
+  size_t response_room() const { return responses_ == nullptr ? SIZE_MAX : responses_->room(); }
+  /// Until a large response may be made, or the connection is gone.
+  Awaitable<void> AwaitResponseRoom() {
+    while (!is_closed_ && response_room() == 0) {
+      responses_->Await(closed_);
+      co_await closed_->Wait(absl::Seconds(1));
+    }
+  }
+
   /// The connection is gone: nobody waits for the answer.
   void Close() {
     is_closed_ = true;
     closed_->Raise();
   }
+  /// Safe to call from any thread.
   bool is_closed() const { return is_closed_; }
   /// Raised by Close. A handler that waits for something else as well has that raise it too.
   const std::shared_ptr<Signal>& closed() { return closed_; }
@@ -105,7 +135,10 @@ class Call {
   const std::shared_ptr<Signal> ordered_;
   const boost::asio::any_io_executor strand_;
   bool next_may_begin_ = false;
-  bool is_closed_ = false;
+  std::atomic<bool> is_closed_{false};
+  std::function<bool()> park_;
+  ResponseMemory* responses_ = nullptr;
+  size_t response_held_ = 0;
 };
 
 }  // namespace selvage::kafka

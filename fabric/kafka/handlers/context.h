@@ -1,12 +1,12 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <string>
 
 #include "absl/time/time.h"
 #include "fabric/control/node_state.h"
 #include "fabric/kafka/handlers/topics.h"
+#include "fabric/process/lazy_threads.h"
 #include "fabric/telemetry/metrics.h"
 
 namespace selvage::kafka {
@@ -14,6 +14,7 @@ namespace selvage::kafka {
 class FetchSessions;
 class GroupService;
 class ProducerIds;
+class RefusedBatches;
 
 /// What the listener is set up with, as far as handlers need it.
 struct Settings {
@@ -37,7 +38,8 @@ struct Context {
   FetchSessions& fetch_sessions;
   GroupService& groups;
   ProducerIds& producer_ids;
-  boost::asio::any_io_executor blocking;  ///< where handlers may wait for the disk
+  RefusedBatches& refused_batches;
+  LazyThreads& blocking;  ///< where handlers may wait for the disk
 };
 
 }  // namespace selvage::kafka

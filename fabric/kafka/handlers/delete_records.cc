@@ -1,10 +1,11 @@
+#include "fabric/kafka/protocol/delete_records.h"
+
 #include <fmt/format.h>
 
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
-#include "fabric/kafka/protocol/delete_records.h"
 
 namespace selvage::kafka {
 namespace {

@@ -41,9 +41,15 @@ constexpr Row kCodes[] = {
     {"unsupported_codec", ErrorCode::kUnsupportedCompressionType},
     {"out_of_order_sequence", ErrorCode::kOutOfOrderSequenceNumber},
     {"stale_producer_epoch", ErrorCode::kInvalidProducerEpoch},
+    // The producer begins a new epoch by itself; librdkafka takes OUT_OF_ORDER_SEQUENCE_NUMBER here for the
+    // end of it.
+    {"unknown_producer", ErrorCode::kUnknownProducerId},
+    {"earlier_batch_refused", ErrorCode::kKafkaStorageError},
     // The producer keeps the batch and tries again until its own timeout.
     {"disk_full", ErrorCode::kKafkaStorageError},
-    {"overloaded", ErrorCode::kRequestTimedOut},
+    // Not REQUEST_TIMED_OUT: by that the batch may have been stored, and librdkafka takes the next one that
+    // is stored as its acknowledgement.
+    {"overloaded", ErrorCode::kKafkaStorageError},
     {"log_closed", ErrorCode::kNotLeaderOrFollower},
     // What makes every client give up at once.
     {"transactions_unsupported", ErrorCode::kTransactionalIdAuthorizationFailed},
@@ -66,6 +72,11 @@ ErrorCode CodeOf(const absl::Status& status) {
     if (row.kind == kind) return row.code;
   }
   return IsRetryable(status) ? ErrorCode::kKafkaStorageError : ErrorCode::kUnknownServerError;
+}
+
+bool ClientsTryAgain(ErrorCode code) {
+  return code == ErrorCode::kKafkaStorageError || code == ErrorCode::kUnknownTopicOrPartition ||
+         code == ErrorCode::kNotLeaderOrFollower;
 }
 
 std::string MessageOf(const absl::Status& status) {

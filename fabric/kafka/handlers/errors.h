@@ -11,6 +11,9 @@ namespace selvage::kafka {
 /// alone. UNKNOWN_SERVER_ERROR for what has none.
 ErrorCode CodeOf(const absl::Status& status);
 
+/// True for what every producer takes as "not stored, send it again".
+bool ClientsTryAgain(ErrorCode code);
+
 /// For the error_message of a response: what happened and what to do.
 std::string MessageOf(const absl::Status& status);
 

@@ -13,12 +13,15 @@ namespace {
 /// Bytes of records in one response, whatever the client allows: memory for clients that read slowly.
 constexpr size_t kResponseMax = 8u << 20;
 constexpr absl::Duration kWaitMax = absl::Minutes(5);
+/// Of one that keeps the memory of its request from others.
+constexpr absl::Duration kUnparkedWaitMax = absl::Milliseconds(250);
 
 /// What one request comes to, row by row.
 class Answer {
  public:
-  Answer(const FetchRequest& request, FetchSession& session, bool full)
-      : session_(session),
+  Answer(const FetchRequest& request, Call& call, FetchSession& session, bool full)
+      : call_(call),
+        session_(session),
         full_(full),
         bytes_max_(std::min<size_t>(static_cast<size_t>(std::max(request.max_bytes, 0)), kResponseMax)),
         min_bytes_(std::min<size_t>(static_cast<size_t>(std::max(request.min_bytes, 0)), kResponseMax)) {}
@@ -29,8 +32,10 @@ class Answer {
     if (added) order_.push_back({&partition, {}});
     Found& kept = order_[at->second].found;
     bytes_ -= kept.bytes;
-    kept = partition.Read(bytes_max_ - std::min(bytes_, bytes_max_), bytes_ == 0);
+    const size_t left = std::min(bytes_max_ - std::min(bytes_, bytes_max_), call_.response_room());
+    kept = partition.Read(left, bytes_ == 0);
     bytes_ += kept.bytes;
+    call_.HoldResponse(bytes_);
     failed_ = failed_ || kept.row.error_code != ErrorCode::kNone;
     if (partition.outdated()) session_.ResolveAgain(partition);
   }
@@ -71,6 +76,7 @@ class Answer {
     FetchedPartition* partition;
     Found found;
   };
+  Call& call_;
   FetchSession& session_;
   const bool full_;
   const size_t bytes_max_;
@@ -83,17 +89,20 @@ class Answer {
 
 Awaitable<FetchResponse> Fetch(Context& context, Call& call, const FetchRequest& request,
                                FetchSession& session, bool full) {
-  Answer answer(request, session, full);
+  Answer answer(request, call, session, full);
   session.ResolveAll(context.topics, SystemClock().Monotonic());
   // What is kept hears of everything from before its first look on: else what came in between would wait for
   // the next.
   const bool is_kept = session.id() != 0;
   if (is_kept) session.WatchAll();
+  co_await call.AwaitResponseRoom();
   for (FetchedPartition* partition : session.ready().Take()) answer.Look(*partition);
-  const absl::Duration until = SystemClock().Monotonic() + std::clamp(absl::Milliseconds(request.max_wait_ms),
-                                                                      absl::ZeroDuration(), kWaitMax);
+  const absl::Duration began = SystemClock().Monotonic();
+  absl::Duration until =
+      began + std::clamp(absl::Milliseconds(request.max_wait_ms), absl::ZeroDuration(), kWaitMax);
   const bool waits = session.size() > 0 && !answer.complete() && request.max_wait_ms > 0;
   if (waits) {
+    if (!call.Park()) until = std::min(until, began + kUnparkedWaitMax);
     session.ready().SetWaiter(call.closed());
     if (!is_kept) {
       session.WatchAll();
@@ -101,6 +110,7 @@ Awaitable<FetchResponse> Fetch(Context& context, Call& call, const FetchRequest&
     }
   }
   while (waits && !answer.complete() && !call.is_closed()) {
+    co_await call.AwaitResponseRoom();
     for (FetchedPartition* partition : session.ready().Take()) answer.Look(*partition);
     const absl::Duration left = until - SystemClock().Monotonic();
     if (answer.complete() || left <= absl::ZeroDuration()) break;

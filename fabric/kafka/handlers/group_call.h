@@ -22,6 +22,7 @@ Awaitable<std::optional<Answer>> AwaitAnswer(
     std::optional<Answer> answer;
   };
   auto slot = std::make_shared<Slot>();
+  call.Park();
   const group::RequestId id = ask([slot, wake = call.closed()](Answer answer) {
     {
       absl::MutexLock lock(&slot->mutex);

@@ -1,5 +1,6 @@
 #include "fabric/kafka/protocol/init_producer_id.h"
 
+#include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
@@ -17,8 +18,13 @@ InitProducerIdResponse Handle(Context& context, int16_t, const InitProducerIdReq
   }
   // A producer that asks again gets another id, which is as good as a new epoch.
   const auto id = context.producer_ids.Next();
-  response.error_code = id.ok() ? ErrorCode::kNone : CodeOf(id.status());
-  if (id.ok()) response.producer_id = *id;
+  if (id.ok()) {
+    response.producer_id = *id;
+  } else {
+    // To most clients every code but a few is the end of the producer. This one they wait out.
+    response.error_code =
+        IsRetryable(id.status()) ? ErrorCode::kCoordinatorLoadInProgress : CodeOf(id.status());
+  }
   return response;
 }
 

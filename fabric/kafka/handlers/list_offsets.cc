@@ -15,15 +15,17 @@ constexpr int64_t kLatest = -1;
 constexpr int64_t kEarliest = -2;
 constexpr int64_t kMaxTimestamp = -3;
 
-absl::Status FindByTime(Log& log, int64_t timestamp, ListOffsetsResponse::Topic::Partition& row) {
-  SELVAGE_ASSIGN_OR_RETURN(const std::optional<RecordTime> first, log.FirstRecordAtOrAfter(timestamp));
+absl::Status FindByTime(Log& log, const Call& call, int64_t timestamp,
+                        ListOffsetsResponse::Topic::Partition& row) {
+  SELVAGE_ASSIGN_OR_RETURN(const std::optional<RecordTime> first,
+                           log.FirstRecordAtOrAfter(timestamp, [&call] { return call.is_closed(); }));
   if (!first) return absl::OkStatus();  // no such record: -1
   row.offset = first->offset.value();
   row.timestamp = first->timestamp;
   return absl::OkStatus();
 }
 
-absl::Status Find(Log* log, const ListOffsetsRequest::Topic::Partition& asked,
+absl::Status Find(Log* log, const Call& call, const ListOffsetsRequest::Topic::Partition& asked,
                   ListOffsetsResponse::Topic::Partition& row) {
   if (log == nullptr) {
     if (asked.timestamp == kLatest || asked.timestamp == kEarliest) row.offset = 0;
@@ -41,9 +43,9 @@ absl::Status Find(Log* log, const ListOffsetsRequest::Topic::Partition& asked,
       row.offset = state.log_start().value();
       return absl::OkStatus();
     case kMaxTimestamp:
-      return state.max_timestamp < 0 ? absl::OkStatus() : FindByTime(*log, state.max_timestamp, row);
+      return state.max_timestamp < 0 ? absl::OkStatus() : FindByTime(*log, call, state.max_timestamp, row);
     default:
-      return FindByTime(*log, asked.timestamp, row);
+      return FindByTime(*log, call, asked.timestamp, row);
   }
 }
 
@@ -51,7 +53,7 @@ bool ByTime(const ListOffsetsRequest::Topic::Partition& asked) {
   return asked.timestamp != kLatest && asked.timestamp != kEarliest;
 }
 
-ListOffsetsResponse FindAll(Context& context, const ListOffsetsRequest& request) {
+ListOffsetsResponse FindAll(Context& context, const Call& call, const ListOffsetsRequest& request) {
   ListOffsetsResponse response;
   for (const ListOffsetsRequest::Topic& topic : request.topics) {
     auto& rows = response.topics.emplace_back();
@@ -60,20 +62,20 @@ ListOffsetsResponse FindAll(Context& context, const ListOffsetsRequest& request)
       ListOffsetsResponse::Topic::Partition& row = rows.partitions.emplace_back();
       row.partition_index = asked.partition_index;
       auto log = context.topics.FindForReading(topic.name, asked.partition_index);
-      const absl::Status found = log.ok() ? Find(*log, asked, row) : log.status();
+      const absl::Status found = log.ok() ? Find(*log, call, asked, row) : log.status();
       if (!found.ok()) row.error_code = CodeOf(found);
     }
   }
   return response;
 }
 
-Awaitable<ListOffsetsResponse> Handle(Context& context, Call&, ListOffsetsRequest request) {
+Awaitable<ListOffsetsResponse> Handle(Context& context, Call& call, ListOffsetsRequest request) {
   const bool by_time = std::any_of(request.topics.begin(), request.topics.end(), [](const auto& topic) {
     return std::any_of(topic.partitions.begin(), topic.partitions.end(), ByTime);
   });
-  if (!by_time) co_return FindAll(context, request);
+  if (!by_time) co_return FindAll(context, call, request);
   // Where a late timestamp was trimmed away it reads a good part of the log.
-  co_return co_await RunBlocking(context, [&] { return FindAll(context, request); });
+  co_return co_await RunBlocking(context, [&] { return FindAll(context, call, request); });
 }
 
 }  // namespace

@@ -1,14 +1,22 @@
+#include "fabric/kafka/protocol/produce.h"
+
 #include <fmt/format.h>
 
 #include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
-#include "fabric/kafka/protocol/produce.h"
+#include "fabric/kafka/handlers/refused_batches.h"
+#include "fabric/stream/log_store.h"
 #include "fabric/stream/produce_check.h"
+#include "fabric/stream/producer_window.h"
 #include "fabric/stream/record_batch.h"
 
 namespace selvage::kafka {
@@ -33,11 +41,50 @@ struct Outcome {
   }
 };
 
-void Refuse(ProduceResponse::Topic::Partition& row, const absl::Status& why, Metrics& metrics) {
-  metrics.CountError(why);
-  row.error_code = CodeOf(why);
+/// A batch of a request on its way, and the row that tells what became of it.
+struct BatchUnderWay {
+  Context& context;
+  std::shared_ptr<Outcome> outcome;  // holds `row`
+  ProduceResponse::Topic::Partition& row;
+  std::string topic;
+  ProducerSequence sequence = {};
+  Log* log = nullptr;
+};
+
+/// What the client is told for `why`: a batch that does not follow, because one before it was refused, is to
+/// come again as that one is.
+absl::Status AnswerToProducer(const BatchUnderWay& batch, const absl::Status& why) {
+  const ErrorCode code = CodeOf(why);
+  if (!batch.sequence.numbered()) return why;
+  RefusedBatches& refused = batch.context.refused_batches;
+  if (ClientsTryAgain(code)) refused.Refused(batch.topic, batch.row.index, batch.sequence);
+  const bool missing = code == ErrorCode::kOutOfOrderSequenceNumber || code == ErrorCode::kUnknownProducerId;
+  if (!missing || !refused.IsBehind(batch.topic, batch.row.index, batch.sequence)) return why;
+  return MakeError(
+      absl::StatusCode::kUnavailable, "earlier_batch_refused",
+      fmt::format("{}/{}: producer {} was told to send an earlier batch again, and this one follows it",
+                  batch.topic, batch.row.index, batch.sequence.producer),
+      "", Retry::kYes);
+}
+
+void Refuse(const BatchUnderWay& batch, const absl::Status& why) {
+  const absl::Status answer = AnswerToProducer(batch, why);
+  batch.context.metrics.CountError(answer);
+  ProduceResponse::Topic::Partition& row = batch.row;
+  row.error_code = CodeOf(answer);
   row.base_offset = -1;
-  row.error_message = MessageOf(why);
+  row.error_message = MessageOf(answer);
+  // By this a producer that is not known any more sees that nothing of it is missing.
+  if (batch.log != nullptr) row.log_start_offset = batch.log->state().log_start().value();
+}
+
+void TellOutcome(const BatchUnderWay& batch, const absl::StatusOr<Appended>& appended) {
+  if (!appended.ok()) return Refuse(batch, appended.status());
+  if (batch.sequence.numbered()) {
+    batch.context.refused_batches.Taken(batch.topic, batch.row.index, batch.sequence);
+  }
+  batch.row.base_offset = appended->base.value();
+  batch.row.log_start_offset = batch.log->state().log_start().value();
 }
 
 absl::StatusOr<BatchHeader> Check(const Context& context, const std::string& topic, int16_t version,
@@ -57,46 +104,49 @@ absl::StatusOr<BatchHeader> Check(const Context& context, const std::string& top
   return header;
 }
 
+/// Of what may not be a batch.
+ProducerSequence SequenceIn(const std::optional<Bytes>& records) {
+  if (!records) return {};
+  const auto header = ParseBatchHeader(records->view());
+  return header.ok() ? SequenceOf(*header) : ProducerSequence();
+}
+
 /// Queues one batch; waits while the queue is full.
-Awaitable<void> Append(Context& context, Call& call, const std::string& topic,
-                       const ProduceRequest::Topic::Partition& in, std::shared_ptr<Outcome> outcome,
-                       ProduceResponse::Topic::Partition& row) {
-  row.index = in.index;
-  auto log = context.topics.FindForWriting(topic, in.index);
+Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
+                       std::shared_ptr<BatchUnderWay> batch) {
+  Context& context = batch->context;
+  batch->sequence = SequenceIn(in.records);
+  auto log = context.topics.FindForWriting(batch->topic, in.index);
   if (log.ok() && *log == nullptr) {
-    log = co_await RunBlocking(context, [&] { return context.topics.MakeForWriting(topic, in.index); });
+    log =
+        co_await RunBlocking(context, [&] { return context.topics.MakeForWriting(batch->topic, in.index); });
   }
-  if (!log.ok()) co_return Refuse(row, log.status(), context.metrics);
-  auto header = Check(context, topic, call.version(), in.records);
-  if (!header.ok()) co_return Refuse(row, header.status(), context.metrics);
+  if (!log.ok()) co_return Refuse(*batch, log.status());
+  batch->log = *log;
+  auto header = Check(context, batch->topic, call.version(), in.records);
+  if (!header.ok()) co_return Refuse(*batch, header.status());
+  std::string bytes(in.records->view());
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   while (true) {
-    outcome->under_way.fetch_add(1);
+    batch->outcome->under_way.fetch_add(1);
     auto append = [&] {
-      return (*log)->Append(
-          std::string(in.records->view()),
-          [outcome, &row, log = *log, &metrics = context.metrics](const absl::StatusOr<Appended>& appended) {
-            if (appended.ok()) {
-              row.base_offset = appended->base.value();
-              row.log_start_offset = log->state().log_start().value();
-            } else {
-              Refuse(row, appended.status(), metrics);
-            }
-            outcome->Finish();
-          });
+      return (*log)->Append(std::move(bytes), [batch](const absl::StatusOr<Appended>& appended) {
+        TellOutcome(*batch, appended);
+        batch->outcome->Finish();
+      });
     };
-    // Where there is no room the oldest may be dropped for it, which waits for the disk.
     absl::Status queued;
-    if (context.node.budget().Fits(in.records->size())) {
+    if (context.node.budget().Fits(bytes.size())) {
       queued = append();
     } else {
+      // The oldest may be dropped to make room, which waits for the disk.
       queued = co_await RunBlocking(context, append);
     }
     if (queued.ok()) co_return;
-    outcome->Finish();
+    batch->outcome->Finish();
     const bool waits =
         ErrorKind(queued) == "overloaded" && SystemClock().Monotonic() < until && !call.is_closed();
-    if (!waits) co_return Refuse(row, queued, context.metrics);
+    if (!waits) co_return Refuse(*batch, queued);
     co_await call.closed()->Wait(kQueueFullPause);
   }
 }
@@ -135,12 +185,13 @@ Awaitable<void> Produce(Context& context, Call& call, const ProduceRequest& requ
     rows.partition_responses.resize(topic.partition_data.size());
     for (size_t i = 0; i < topic.partition_data.size(); ++i) {
       ProduceResponse::Topic::Partition& row = rows.partition_responses[i];
-      if (refused.ok()) {
-        co_await Append(context, call, topic.name, topic.partition_data[i], outcome, row);
-        continue;
-      }
       row.index = topic.partition_data[i].index;
-      Refuse(row, refused, context.metrics);
+      auto batch = std::make_shared<BatchUnderWay>(BatchUnderWay{context, outcome, row, topic.name});
+      if (refused.ok()) {
+        co_await Append(call, topic.partition_data[i], std::move(batch));
+      } else {
+        Refuse(*batch, refused);
+      }
     }
   }
 }
@@ -152,7 +203,9 @@ Awaitable<absl::StatusOr<Reply>> Serve(Context& context, Call& call, Reader& bod
   co_await Produce(context, call, *request, outcome);
   call.NextMayBegin();
   const int16_t acks = request->acks;
-  *request = ProduceRequest();  // the batches are in the queue
+  // The batches are in the queue: until they are durable one copy of them is enough.
+  *request = ProduceRequest();
+  body = Reader(Bytes());
   outcome->Finish();
   while (outcome->under_way > 0) co_await outcome->all_done->Wait();
   if (acks == 0) {

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <cstring>
 
 #include "fabric/base/clock.h"
 #include "fabric/base/endian.h"
@@ -20,6 +21,25 @@ namespace {
 /// A request is read in pieces of so many bytes. Each has its own time to arrive, so that slow is not the
 /// same as stuck.
 constexpr size_t kPiece = 64u << 10;
+/// Of the time that a piece of a request has while others wait for memory, a piece of a response has so much.
+constexpr int kUnreadShare = 5;
+/// Memory for a large request at its beginning. It grows with what arrives.
+constexpr size_t kFirstMemory = 256u << 10;
+
+/// Whether answers may be large, so that they wait for memory. A fetch does so by itself.
+bool AnswersAtLength(ApiKey key) {
+  switch (key) {
+    case ApiKey::kMetadata:
+    case ApiKey::kListOffsets:
+    case ApiKey::kOffsetFetch:
+    case ApiKey::kDescribeGroups:
+    case ApiKey::kListGroups:
+    case ApiKey::kDescribeConfigs:
+      return true;
+    default:
+      return false;
+  }
+}
 
 int64_t NowNs() {
   return absl::ToInt64Nanoseconds(SystemClock().Monotonic());
@@ -56,6 +76,15 @@ void Connection::Close() {
 void Connection::CloseIfStale(absl::Duration now) {
   const int64_t active_ns = active_ns_;
   const absl::Duration quiet = now - absl::Nanoseconds(active_ns);
+  if (writing_ && shared_.response_memory.contended() &&
+      quiet > kUnreadShare * shared_.options.contended_timeout) {
+    boost::asio::post(strand_, [self = shared_from_this(), active_ns] {
+      if (!self->closed_ && self->writing_ && self->active_ns_ == active_ns) {
+        self->Refuse("it does not take its responses, and others need their memory");
+      }
+    });
+    return;
+  }
   if (!arriving_) {
     if (quiet > shared_.options.idle_timeout) Close();
     return;
@@ -81,9 +110,12 @@ void Connection::CloseNow() {
   written_->Raise();
 }
 
-void Connection::Refuse(std::string_view why) {
+void Connection::Refuse(std::string_view why, LogLimit& limit) {
   shared_.requests_refused.Add();
-  LogWarning("a Kafka client's connection is closed", {{"client", host_}, {"reason", why}});
+  if (const auto unsaid = limit.Admit(SystemClock().Monotonic())) {
+    LogWarning("a Kafka client's connection is closed",
+               {{"client", host_}, {"reason", why}, {"unsaid", *unsaid}});
+  }
   CloseNow();
 }
 
@@ -106,22 +138,32 @@ Awaitable<bool> Connection::ReadExactly(char* into, size_t size) {
 }
 
 Awaitable<bool> Connection::WriteAll(const std::vector<Bytes>& segments) {
-  std::vector<boost::asio::const_buffer> buffers;
-  buffers.reserve(segments.size());
-  size_t size = 0;
-  for (const Bytes& segment : segments) {
-    buffers.emplace_back(segment.data(), segment.size());
-    size += segment.size();
-  }
   boost::system::error_code error;
   auto token = boost::asio::redirect_error(boost::asio::use_awaitable, error);
-  if (tls_) {
-    co_await boost::asio::async_write(*tls_, buffers, token);
-  } else {
-    co_await boost::asio::async_write(socket_, buffers, token);
+  std::vector<boost::asio::const_buffer> piece;
+  size_t size = 0;
+  writing_ = true;
+  const auto write = [&]() -> Awaitable<void> {
+    if (tls_) {
+      co_await boost::asio::async_write(*tls_, piece, token);
+    } else {
+      co_await boost::asio::async_write(socket_, piece, token);
+    }
+    active_ns_ = NowNs();
+    shared_.sent_bytes.Add(static_cast<double>(std::exchange(size, 0)));
+    piece.clear();
+  };
+  for (const Bytes& segment : segments) {
+    for (size_t at = 0; at < segment.size() && !error && !closed_;) {
+      const size_t part = std::min(segment.size() - at, kPiece - size);
+      piece.emplace_back(segment.data() + at, part);
+      size += part;
+      at += part;
+      if (size == kPiece) co_await write();
+    }
   }
-  active_ns_ = NowNs();
-  shared_.sent_bytes.Add(static_cast<double>(size));
+  if (size > 0 && !error && !closed_) co_await write();
+  writing_ = false;
   co_return !error && !closed_;
 }
 
@@ -164,29 +206,48 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::ReadRequest(Bytes& fram
   }
   RequestMemory& pool =
       static_cast<size_t>(size) <= kSmallRequest ? shared_.small_memory : shared_.large_memory;
-  arriving_ = false;  // while it waits for room, that is not the client's doing
-  const size_t held = co_await pool.Acquire(strand_, static_cast<size_t>(size));
+  size_t held = 0;
   std::shared_ptr<Slot> slot;
-  if (!closed_) {
-    active_ns_ = NowNs();
-    arriving_into_ = &pool;
-    arriving_ = true;
-    auto memory = std::make_shared_for_overwrite<char[]>(static_cast<size_t>(size));
-    if (co_await ReadExactly(memory.get(), static_cast<size_t>(size))) {
-      const std::string_view view(memory.get(), static_cast<size_t>(size));
-      frame = Bytes(std::move(memory), view);
-      slot = MakeSlot(frame);
-    }
+  if (auto memory = co_await ReadBody(static_cast<size_t>(size), pool, held)) {
+    const std::string_view view(memory.get(), static_cast<size_t>(size));
+    frame = Bytes(std::move(memory), view);
+    slot = MakeSlot(frame);
   }
   arriving_ = false;
   arriving_into_ = nullptr;
   if (slot == nullptr) {
     pool.Release(held);
-  } else {
-    slot->memory = &pool;
-    slot->held = held;
+    co_return nullptr;
   }
+  slot->memory = &pool;
+  slot->held = held;
+  slot->call.set_responses(shared_.response_memory);
+  slot->call.set_park([slot = slot.get(), &parked = shared_.parked_memory] { return slot->MoveTo(parked); });
   co_return slot;
+}
+
+Awaitable<std::shared_ptr<char[]>> Connection::ReadBody(size_t size, RequestMemory& pool, size_t& held) {
+  size_t capacity = std::min(size, kFirstMemory);
+  std::shared_ptr<char[]> memory = std::make_shared_for_overwrite<char[]>(capacity);
+  const RequestMemory::Ticket ticket = pool.Begin();
+  for (size_t have = 0; memory != nullptr && have < size;) {
+    const size_t piece = std::min(size - have, kPiece);
+    arriving_ = false;  // while it waits for room, that is not the client's doing
+    held += co_await pool.Take(strand_, ticket, piece);
+    if (have + piece > capacity) {
+      capacity = std::min(size, 4 * capacity);
+      auto larger = std::make_shared_for_overwrite<char[]>(capacity);
+      std::memcpy(larger.get(), memory.get(), have);
+      memory = std::move(larger);
+    }
+    active_ns_ = NowNs();
+    arriving_into_ = &pool;
+    arriving_ = !closed_;
+    if (closed_ || !co_await ReadExactly(memory.get() + have, piece)) memory = nullptr;
+    have += piece;
+  }
+  pool.End(ticket);
+  co_return memory;
 }
 
 Awaitable<void> Connection::WaitForTurn(const Slot& next) {
@@ -214,7 +275,7 @@ Awaitable<void> Connection::Read() {
     arriving_ = true;
     co_await tls_->async_handshake(boost::asio::ssl::stream_base::server,
                                    boost::asio::redirect_error(boost::asio::use_awaitable, error));
-    if (error) Refuse("TLS: " + error.message());
+    if (error) Refuse("TLS: " + error.message(), shared_.handshake_log);
   }
   while (!closed_) {
     Bytes frame;
@@ -241,7 +302,19 @@ Awaitable<void> Connection::Handle(std::shared_ptr<Slot> slot, Bytes frame) {
   {
     Reader reader(std::move(frame));
     (void)DecodeRequestHeader(reader);
+    if (AnswersAtLength(slot->api->key)) co_await slot->call.AwaitResponseRoom();
     slot->reply = co_await slot->api->serve(shared_.context, slot->call, reader);
+  }
+  // What was under way may be stored or not, and no error says so to every client: most give the records up.
+  // A connection that ends does, and they come again when the node is back.
+  if (shared_.context.node.committer().failed()) {
+    slot->reply = MakeError(absl::StatusCode::kUnavailable, "store_failed",
+                            "the store failed and the node stops", "", Retry::kYes);
+  }
+  if (slot->reply.ok() && *slot->reply) {
+    size_t size = 0;
+    for (const Bytes& segment : **slot->reply) size += segment.size();
+    slot->call.HoldResponse(size);
   }
   slot->done = true;
   slot->Release();

@@ -17,6 +17,7 @@
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/listener/listener.h"
 #include "fabric/kafka/listener/request_memory.h"
+#include "fabric/telemetry/log_limit.h"
 
 namespace selvage::kafka {
 
@@ -30,9 +31,13 @@ struct Shared {
   Context& context;
   RequestMemory& small_memory;  ///< of requests up to kSmallRequest
   RequestMemory& large_memory;
+  RequestMemory& parked_memory;  ///< of requests that wait for something to happen
+  ResponseMemory& response_memory;
   Counter requests_refused;
   Counter received_bytes;
   Counter sent_bytes;
+  LogLimit& refused_log;    ///< for what clients send
+  LogLimit& handshake_log;  ///< for TLS that does not come about
 };
 
 /// One client. Everything runs on its strand; lives as long as a coroutine of it does.
@@ -60,6 +65,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void Release() {
       if (memory != nullptr) std::exchange(memory, nullptr)->Release(held);
     }
+    /// Holds its memory from another pool from here on; false when that has no room.
+    bool MoveTo(RequestMemory& other) {
+      if (memory == nullptr || memory == &other) return true;
+      if (!other.TryHold(held)) return false;
+      std::exchange(memory, &other)->Release(held);
+      return true;
+    }
     Call call;
     const ServedApi* api = nullptr;
     RequestMemory* memory = nullptr;  ///< from which it holds so much
@@ -71,6 +83,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<void> Read();
   Awaitable<void> Write();
   Awaitable<bool> ReadExactly(char* into, size_t size);
+  /// The bytes of a request, and what they hold of `pool`; null when the connection ended before they were
+  /// all here.
+  Awaitable<std::shared_ptr<char[]>> ReadBody(size_t size, RequestMemory& pool, size_t& held);
   Awaitable<bool> WriteAll(const std::vector<Bytes>& segments);
   /// The next request, begun; nothing when the connection is over.
   Awaitable<std::shared_ptr<Slot>> ReadRequest(Bytes& frame);
@@ -79,7 +94,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<void> WaitForTurn(const Slot& next);
   Awaitable<void> Handle(std::shared_ptr<Slot> slot, Bytes frame);
   void CloseNow();
-  void Refuse(std::string_view why);
+  void Refuse(std::string_view why) { Refuse(why, shared_.refused_log); }
+  void Refuse(std::string_view why, LogLimit& limit);
 
   Shared& shared_;
   Socket socket_;
@@ -93,6 +109,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closed_ = false;
   std::atomic<int64_t> active_ns_;                            // when something was read or written last
   std::atomic<bool> arriving_{false};                         // a request has begun
+  std::atomic<bool> writing_{false};                          // a response is on its way
   std::atomic<const RequestMemory*> arriving_into_{nullptr};  // null until its size is known
 };
 

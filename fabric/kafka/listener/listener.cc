@@ -1,3 +1,5 @@
+#include "fabric/kafka/listener/listener.h"
+
 #include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -11,8 +13,8 @@
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/listener/connection.h"
-#include "fabric/kafka/listener/listener.h"
 #include "fabric/telemetry/log.h"
+#include "fabric/telemetry/log_limit.h"
 
 namespace selvage::kafka {
 
@@ -21,6 +23,9 @@ using asio::ip::tcp;
 
 namespace {
 
+constexpr std::string_view kRefusedHelp =
+    "Connections that were closed at once, since there were as many as may be";
+constexpr std::string_view kMaxHelp = "Connections that are served at the same time, at most";
 constexpr absl::Duration kSweepEvery = absl::Seconds(1);
 /// Between accepting again after the system ran out of descriptors.
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
@@ -57,8 +62,10 @@ class Listener::Server {
  public:
   explicit Server(Options options)
       : options_(std::move(options)),
-        small_memory_(options_.memory_max / 4),
-        large_memory_(options_.memory_max - options_.memory_max / 4),
+        small_memory_(options_.memory_max / 4, kSmallRequest),
+        large_memory_(options_.memory_max - options_.memory_max / 4, options_.request_max),
+        parked_memory_(options_.parked_max, 0),
+        response_memory_(options_.responses_memory_max),
         pool_(options_.threads),
         acceptor_(asio::make_strand(pool_)) {}
   ~Server() { Stop(); }
@@ -90,11 +97,16 @@ class Listener::Server {
   void Serve(Context& context) {
     Metrics& metrics = context.metrics;
     shared_.emplace(
-        Shared{options_, context, small_memory_, large_memory_,
+        Shared{options_, context, small_memory_, large_memory_, parked_memory_, response_memory_,
                metrics.AddCounter("selvage_kafka_refused_total",
                                   "Connections of Kafka clients that were closed because of what they sent"),
                metrics.AddCounter("selvage_kafka_received_bytes_total", "Bytes of requests of Kafka clients"),
-               metrics.AddCounter("selvage_kafka_sent_bytes_total", "Bytes of responses to Kafka clients")});
+               metrics.AddCounter("selvage_kafka_sent_bytes_total", "Bytes of responses to Kafka clients"),
+               refused_log_, handshake_log_});
+    turned_away_.emplace(
+        metrics.AddCounter("selvage_connections_refused_total", kRefusedHelp, {{"listener", "kafka"}}));
+    metrics.AddGauge("selvage_connections_max", kMaxHelp, {{"listener", "kafka"}})
+        .Set(static_cast<double>(options_.connections_max));
     open_ = std::make_unique<Gauge>(
         metrics.AddGauge("selvage_kafka_connections", "Kafka clients that are connected"));
     asio::co_spawn(acceptor_.get_executor(), Accept(), asio::detached);
@@ -158,8 +170,8 @@ class Listener::Server {
     {
       absl::MutexLock lock(&mutex_);
       if (connections_.size() >= options_.connections_max) {
-        shared_->requests_refused.Add();
-        return;
+        turned_away_->Add();
+        return SayFull();
       }
       number = ++last_number_;
       connections_[number];
@@ -175,6 +187,16 @@ class Listener::Server {
       connections_[number] = connection;
     }
     connection->Start();
+  }
+
+  /// The socket closes behind it.
+  void SayFull() {
+    const auto unsaid = full_log_.Admit(SystemClock().Monotonic());
+    if (!unsaid) return;
+    LogWarning("a Kafka client is turned away: there are as many connections as this process can serve",
+               {{"connections_max", options_.connections_max},
+                {"unsaid", *unsaid},
+                {"hint", "end what connects without need, or raise the limit of open files"}});
   }
 
   Awaitable<void> Accept() {
@@ -206,7 +228,13 @@ class Listener::Server {
   const Options options_;
   RequestMemory small_memory_;
   RequestMemory large_memory_;
+  RequestMemory parked_memory_;
+  ResponseMemory response_memory_;
   std::optional<Shared> shared_;
+  std::optional<Counter> turned_away_;
+  LogLimit full_log_;
+  LogLimit refused_log_;
+  LogLimit handshake_log_;
   std::unique_ptr<Gauge> open_;
   std::unique_ptr<asio::ssl::context> tls_;  // like tls_files_ the acceptor's alone, once it serves
   FileTimes tls_files_;

@@ -26,6 +26,10 @@ class Listener {
     size_t request_max = 16u << 20;  ///< bytes of one request
     size_t memory_max =
         64u << 20;  ///< bytes of all requests that are read or handled; a quarter of it is for small ones
+    size_t parked_max =
+        16u << 20;  ///< bytes of requests that wait for something to happen, such as long polls
+    size_t responses_memory_max =
+        64u << 20;              ///< bytes of responses that are made or that clients have not taken yet
     size_t responses_max = 64;  ///< requests of one connection that wait for their response
     absl::Duration idle_timeout = absl::Minutes(10);
     absl::Duration request_timeout = absl::Seconds(30);  ///< for each 64 KiB of a request that has begun

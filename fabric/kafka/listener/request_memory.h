@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
+#include <cstdint>
+#include <list>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -12,38 +14,53 @@
 namespace selvage::kafka {
 
 /// Bounds what the requests of many connections together hold in memory: a connection does not read on until
-/// there is room, so TCP holds the client back. First come, first served. Safe to use from several threads.
+/// there is room, so TCP holds the client back. Room is taken for what has arrived, piece by piece, so that a
+/// request that is only announced keeps nobody waiting; the last `reserve` of it goes to the request that has
+/// been arriving longest, so that requests which each wait for their rest do not wait for one another. Safe
+/// to use from several threads.
 class RequestMemory {
  public:
-  explicit RequestMemory(size_t max) : free_(max), max_(max) {}
+  /// No request may be larger than `reserve`.
+  RequestMemory(size_t max, size_t reserve) : max_(max), reserve_(std::min(max, reserve)), free_(max) {}
 
-  /// Waits for room. A request larger than everything waits for everything. Returns what Release is to be
-  /// given.
-  Awaitable<size_t> Acquire(boost::asio::any_io_executor strand, size_t size) {
-    const size_t wanted = std::min(size, max_);
-    std::shared_ptr<Waiting> waiting;
+  /// A request that is arriving; the oldest has the smallest number.
+  using Ticket = uint64_t;
+  Ticket Begin() {
+    absl::MutexLock lock(&mutex_);
+    arriving_.insert(++last_ticket_);
+    return last_ticket_;
+  }
+  /// Waits for room for the next piece of it. Returns what Release is to be given for that.
+  Awaitable<size_t> Take(boost::asio::any_io_executor strand, Ticket ticket, size_t size) {
+    size = std::min(size, max_);
+    std::shared_ptr<Signal> granted;
     {
       absl::MutexLock lock(&mutex_);
-      if (waiting_.empty() && free_ >= wanted) {
-        free_ -= wanted;
-        co_return wanted;
-      }
-      waiting = std::make_shared<Waiting>(Waiting{wanted, std::make_shared<Signal>(std::move(strand))});
-      waiting_.push_back(waiting);
+      if (TryTake(ticket, size)) co_return size;
+      granted = std::make_shared<Signal>(std::move(strand));
+      waiting_.push_back({ticket, size, granted});
     }
-    while (!co_await waiting->granted->Wait()) {
+    while (!co_await granted->Wait()) {
     }
-    co_return wanted;
+    co_return size;
   }
-
+  /// Takes room for a request that is here already, if there is some.
+  bool TryHold(size_t size) {
+    absl::MutexLock lock(&mutex_);
+    if (free_ < size) return false;
+    free_ -= size;
+    return true;
+  }
+  /// All of it has arrived, or nothing more will.
+  void End(Ticket ticket) {
+    absl::MutexLock lock(&mutex_);
+    arriving_.erase(ticket);
+    Grant();
+  }
   void Release(size_t size) {
     absl::MutexLock lock(&mutex_);
     free_ += size;
-    while (!waiting_.empty() && free_ >= waiting_.front()->wanted) {
-      free_ -= waiting_.front()->wanted;
-      waiting_.front()->granted->Raise();
-      waiting_.pop_front();
-    }
+    Grant();
   }
 
   /// Whether a connection waits.
@@ -54,13 +71,35 @@ class RequestMemory {
 
  private:
   struct Waiting {
-    size_t wanted;
+    Ticket ticket;
+    size_t size;
     std::shared_ptr<Signal> granted;
   };
+
+  bool TryTake(Ticket ticket, size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const bool oldest = arriving_.empty() || ticket == *arriving_.begin();
+    if (free_ < size + (oldest ? 0 : reserve_)) return false;
+    free_ -= size;
+    return true;
+  }
+  void Grant() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+      if (!TryTake(it->ticket, it->size)) {
+        ++it;
+        continue;
+      }
+      it->granted->Raise();
+      it = waiting_.erase(it);
+    }
+  }
+
+  const size_t max_;
+  const size_t reserve_;
   mutable absl::Mutex mutex_;
   size_t free_ ABSL_GUARDED_BY(mutex_);
-  const size_t max_;
-  std::deque<std::shared_ptr<Waiting>> waiting_ ABSL_GUARDED_BY(mutex_);
+  Ticket last_ticket_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::set<Ticket> arriving_ ABSL_GUARDED_BY(mutex_);
+  std::list<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace selvage::kafka

@@ -13,12 +13,14 @@ constexpr size_t kBlockingThreads = 4;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<KafkaService>> KafkaService::Bind(const DaemonConfig& config) {
+absl::StatusOr<std::unique_ptr<KafkaService>> KafkaService::Bind(const DaemonConfig& config,
+                                                                 size_t connections_max) {
   std::unique_ptr<Listener> listener;
   if (!config.kafka.listen.empty()) {
     Listener::Options options;
     options.host = config.kafka.listen.host;
     options.port = config.kafka.listen.port;
+    options.connections_max = connections_max;
     if (config.kafka.tls) options.tls = TlsFiles{config.tls.cert, config.tls.key, config.tls.ca};
     SELVAGE_ASSIGN_OR_RETURN(listener, Listener::Bind(std::move(options)));
   }
@@ -47,9 +49,10 @@ void KafkaService::Serve(std::string cluster_id, Topics& topics, NodeState& node
   settings_.cluster_id = std::move(cluster_id);
   fetch_sessions_.emplace();
   producer_ids_.emplace(node);
+  refused_batches_.emplace(SystemClock());
   blocking_.emplace(kBlockingThreads);
   context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_, *groups_, *producer_ids_,
-                           blocking_->get_executor()});
+                           *refused_batches_, *blocking_});
   listener_->Serve(*context_);
 }
 
@@ -58,7 +61,7 @@ void KafkaService::Stop() {
   group_timer_.reset();
   if (listener_ == nullptr) return;
   listener_->Stop();
-  if (blocking_) blocking_->join();
+  if (blocking_) blocking_->Join();
   // What clients fetched refers to logs.
   fetch_sessions_.reset();
 }

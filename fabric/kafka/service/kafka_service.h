@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/thread_pool.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
 #include "fabric/kafka/handlers/producer_ids.h"
+#include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/kafka/listener/listener.h"
 
 namespace selvage::kafka {
@@ -20,8 +20,12 @@ namespace selvage::kafka {
 /// until the store is gone.
 class KafkaService {
  public:
-  /// Binds. Errors: those of Listener::Bind.
-  static absl::StatusOr<std::unique_ptr<KafkaService>> Bind(const DaemonConfig& config);
+  /// Connections that a daemon serves where nothing else limits them.
+  static constexpr size_t kConnectionsMax = 10'000;
+
+  /// Binds; serves so many connections at a time. Errors: those of Listener::Bind.
+  static absl::StatusOr<std::unique_ptr<KafkaService>> Bind(const DaemonConfig& config,
+                                                            size_t connections_max = kConnectionsMax);
 
   /// Takes over the consumer groups that the node has; once, before Serve. `node` must live until Stop.
   /// Errors: those of the store.
@@ -45,7 +49,8 @@ class KafkaService {
   std::optional<GroupTimer> group_timer_;
   std::optional<FetchSessions> fetch_sessions_;
   std::optional<ProducerIds> producer_ids_;
-  std::optional<boost::asio::thread_pool> blocking_;
+  std::optional<RefusedBatches> refused_batches_;
+  std::optional<LazyThreads> blocking_;
   std::optional<Context> context_;
 };
 

@@ -165,6 +165,10 @@ func flood(told context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	first, err := o.number("first")
+	if err != nil {
+		return err
+	}
 	client, err := o.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond))
 	if err != nil {
 		return err
@@ -173,7 +177,11 @@ func flood(told context.Context, o options) error {
 	var unacked atomic.Int32
 	for id := 0; told.Err() == nil; id++ {
 		id := id
-		record := &kgo.Record{Topic: o["topic"], Partition: int32(id % partitions), Value: []byte(strconv.Itoa(id))}
+		value := strconv.Itoa(id)
+		if id < partitions {
+			value = fmt.Sprintf("%0*d", first, id)
+		}
+		record := &kgo.Record{Topic: o["topic"], Partition: int32(id % partitions), Value: []byte(value)}
 		unacked.Add(1)
 		client.Produce(context.Background(), record, func(record *kgo.Record, err error) {
 			acked(id, record, err)

@@ -170,11 +170,14 @@ public final class Client {
 
   private void flood() throws Exception {
     int partitions = number("partitions");
+    int first = number("first");
     AtomicInteger unacked = new AtomicInteger();
     try (var producer = producer("enable.idempotence", true, "linger.ms", 5)) {
       for (int id = 0; !told; ++id) {
         int number = id;
-        byte[] value = Integer.toString(id).getBytes(StandardCharsets.US_ASCII);
+        String text = Integer.toString(id);
+        if (id < partitions) text = "0".repeat(Math.max(0, first - text.length())) + text;
+        byte[] value = text.getBytes(StandardCharsets.US_ASCII);
         unacked.incrementAndGet();
         producer.send(
             new ProducerRecord<>(topic(), id % partitions, null, value),

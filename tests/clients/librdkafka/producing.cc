@@ -73,10 +73,11 @@ void Flood(const Arguments& arguments) {
   auto producer = MakeProducer(
       arguments, acks, {{"enable.idempotence", "true"}, {"linger.ms", "5"}, {"retry.backoff.ms", "50"}});
   const int64_t partitions = GetNumber(arguments, "partitions");
+  const int64_t first = GetNumber(arguments, "first");
   for (int64_t id = 0; !Told(); ++id) {
     while (id - acks.count() >= kUnackedMax) producer->poll(100);
     Send(*producer, Get(arguments, "topic"), static_cast<int>(id % partitions), id,
-         {.value = std::to_string(id)});
+         {.value = fmt::format("{:0>{}}", id, id < partitions ? first : 0)});
     producer->poll(0);
     std::this_thread::sleep_for(kBetweenRecords);
   }

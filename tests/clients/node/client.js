@@ -108,11 +108,12 @@ async function produce() {
 // kafkajs answers with the first offset of each partition; one request is under way at a time.
 async function flood() {
   const partitions = +options.partitions;
+  const value = (id) => String(id).padStart(id < partitions ? +options.first : 0, '0');
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
   await producer.connect();
   for (let first = 0; !told; first += ROUND * partitions) {
     const ids = Array.from({ length: ROUND * partitions }, (_, i) => first + i);
-    const messages = ids.map((id) => ({ value: String(id), partition: id % partitions }));
+    const messages = ids.map((id) => ({ value: value(id), partition: id % partitions }));
     const answers = await producer.send({ topic, acks: -1, messages });
     const next = new Map(answers.map((each) => [each.partition, Number(each.baseOffset)]));
     for (const id of ids) {

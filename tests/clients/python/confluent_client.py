@@ -7,8 +7,8 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions,
                                    NewTopic, OffsetSpec, ResourceType)
 
-from frame import (DEADLINE_S, NEW_RETENTION, OLD_RETENTION, UNACKED_MAX, Told, emit, emit_record, emit_step, main,
-                   read_records)
+from frame import (DEADLINE_S, NEW_RETENTION, OLD_RETENTION, UNACKED_MAX, Told, emit, emit_record, emit_step,
+                   flood_value, main, read_records)
 
 PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 LOST = (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError._NO_OFFSET)
@@ -56,7 +56,7 @@ def flood(options):
     while not told:
         while number - acks.count >= UNACKED_MAX:
             producer.poll(0.1)
-        producer.produce(options.topic, partition=number % int(options.partitions), value=str(number).encode(),
+        producer.produce(options.topic, partition=number % int(options.partitions), value=flood_value(options, number),
                          on_delivery=acks.of(number))
         producer.poll(0.001)
         number += 1

@@ -53,6 +53,11 @@ def read_records(path):
             yield int(timestamp), field(key), field(value), [(name, field(data)) for name, data in pairs]
 
 
+def flood_value(options, number):
+    """The value of a record of `flood`."""
+    return str(number).zfill(int(options.first) if number < int(options.partitions) else 0).encode()
+
+
 class Told:
     """True once the program was told to end (SIGTERM)."""
 

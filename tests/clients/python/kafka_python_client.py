@@ -9,8 +9,8 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import CommitFailedError, RebalanceInProgressError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata
 
-from frame import (DEADLINE_S, NEW_RETENTION, OLD_RETENTION, UNACKED_MAX, Told, emit, emit_record, emit_step, main,
-                   read_records)
+from frame import (DEADLINE_S, NEW_RETENTION, OLD_RETENTION, UNACKED_MAX, Told, emit, emit_record, emit_step,
+                   flood_value, main, read_records)
 
 
 def shared(options):
@@ -48,7 +48,7 @@ def flood(options):
     while not told and not failures:
         free.acquire()
         future = producer.send(options.topic, partition=number % int(options.partitions),
-                               value=str(number).encode())
+                               value=flood_value(options, number))
         future.add_callback(lambda where, id=number: acked(id, where))
         future.add_errback(failed)
         number += 1

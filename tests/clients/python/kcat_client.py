@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from frame import DEADLINE_S, Told, emit, emit_record, main, read_records
+from frame import DEADLINE_S, Told, emit, emit_record, flood_value, main, read_records
 
 PR_SET_PDEATHSIG = 1
 FORMAT = r"%p\t%o\t%T\t%K\t%S\t%h\n%k%s\n"
@@ -63,7 +63,7 @@ def flood(options):
     process = start(options, "-X", "api.version.request.timeout.ms=300000", "-P", "-t", options.topic, "-p", "0", "-X", "enable.idempotence=true",
                     "-X", "linger.ms=5", "-X", "retry.backoff.ms=50", stdin=subprocess.PIPE)
     while not told:
-        process.stdin.write(f"{number}\n".encode())
+        process.stdin.write(flood_value(options, number) + b"\n")
         process.stdin.flush()
         emit("sent", id=number)
         number += 1

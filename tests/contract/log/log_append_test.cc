@@ -147,5 +147,39 @@ TEST_P(LogAppend, FenceIsAPlaceInTheQueue) {
   EXPECT_EQ(replica.state().end, Offset(2));
 }
 
+TEST_P(LogAppend, TheDiskIsChargedForWhatIsWrittenAndForNothingElse) {
+  LogNode node(store(), clock_, {}, {.budget = 1 << 20, .reserve = 1000}, 1 << 20, {.queue_bytes_max = 2000});
+  EmbeddedLog& log = node.Source();
+  const DiskBudget& budget = node.budget();
+  std::string batch = ProducedBatch(1, 900);
+  const uint64_t charge = 2 * batch.size();
+  std::vector<std::string> answers;
+  const auto note = [&](const absl::StatusOr<Appended>& appended) {
+    answers.push_back(KindOfError(appended));
+  };
+
+  ASSERT_TRUE(log.Append(std::string(batch), note).ok());
+  EXPECT_EQ(budget.charged(), charge) << "on its way";
+  std::string refused = batch;
+  EXPECT_EQ(KindOfError(log.Append(std::move(refused), note)), "overloaded");
+  EXPECT_EQ(refused, batch) << "it can be tried again as it is";
+  EXPECT_EQ(budget.charged(), charge) << "the queue turned it away";
+  node.budget().Measured(0, 1 << 30);
+  EXPECT_EQ(budget.charged(), charge) << "no file holds it yet";
+  node.CommitAll();
+  EXPECT_EQ(budget.charged(), charge) << "written, and not measured";
+  node.budget().Measured(batch.size(), 1 << 30);
+  EXPECT_EQ(budget.charged(), 0u);
+
+  log.Hold(MakeError(absl::StatusCode::kDataLoss, "corrupt_entry", "held"));
+  EXPECT_EQ(KindOfError(log.Append(std::string(batch), note)), "corrupt_entry");
+  ASSERT_TRUE(log.AcceptLoss(std::nullopt).ok());
+  ASSERT_TRUE(log.Append(std::string(batch), note).ok());
+  log.Hold(MakeError(absl::StatusCode::kDataLoss, "corrupt_entry", "held"));
+  node.CommitAll();
+  EXPECT_EQ(budget.charged(), 0u) << "refused when its turn came";
+  EXPECT_EQ(answers, (std::vector<std::string>{"", "corrupt_entry"}));
+}
+
 }  // namespace
 }  // namespace selvage

@@ -17,6 +17,7 @@
 #include "fabric/storage/committer.h"
 #include "fabric/stream/embedded_log_store.h"
 #include "fabric/stream/record_batch.h"
+#include "fabric/stream/synced_ends.h"
 
 namespace selvage {
 
@@ -65,6 +66,13 @@ inline LogId IdOf(int n) {
   return *LogId::FromBytes(bytes);
 }
 
+/// What would be written as acknowledged ends.
+inline std::map<LogNumber, Offset> EndsOf(EmbeddedLogStore& logs) {
+  SyncedEnds ends(logs, {});
+  ends.Update();
+  return ends.ends();
+}
+
 template <class T>
 std::string KindOfError(const absl::StatusOr<T>& result) {
   return ErrorKind(result.status());
@@ -80,10 +88,10 @@ class LogNode {
 
   explicit LogNode(KvStore& store, FakeClock& clock,
                    const std::map<LogNumber, Offset>& acknowledged_ends = {}, DiskBudget::Limits limits = {},
-                   size_t cache_bytes = 1 << 20)
-      : committer_(store, {}),
+                   size_t cache_bytes = 1 << 20, Committer::Options commit = {})
+      : budget_(limits),
+        committer_(store, std::move(commit)),
         cache_(cache_bytes),
-        budget_(limits),
         logs_(LogEnvironment{store, committer_, clock, cache_, budget_, fences_}) {
     auto problems = logs_.Open(acknowledged_ends);
     EXPECT_TRUE(problems.ok()) << problems.status();
@@ -148,9 +156,9 @@ class LogNode {
     return *outcome;
   }
 
+  DiskBudget budget_;  // before the committer: what waits there has a charge
   Committer committer_;
   TailCache cache_;
-  DiskBudget budget_;
   FenceTable fences_;
   EmbeddedLogStore logs_;
   Problems problems_;

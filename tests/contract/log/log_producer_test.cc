@@ -1,4 +1,5 @@
 // Idempotent producers: what they send again is not appended again, whatever happened in between.
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/stream/maintenance.h"
 #include "fabric/stream/meta_keys.h"
@@ -65,6 +66,37 @@ TEST_P(LogProducer, WhatDoesNotFollowIsRefused) {
   EXPECT_EQ(Shape(AllEntries(log)), "[0,3)batch [3,4)batch [4,5)batch");
 }
 
+// A producer sends further batches before it has heard of the first; when that is refused, nobody would miss
+// it any more if they were taken.
+TEST_P(LogProducer, NothingIsTakenBehindARefusedFirstBatch) {
+  EmbeddedLog& log = node().Source();
+  node().budget().Measured(0, 10);
+  EXPECT_EQ(Produce(log, 0, 3), "disk_full");
+  node().budget().Measured(0, 1 << 30);
+  EXPECT_EQ(Produce(log, 3, 1), "unknown_producer") << "of a log that was never written";
+  Fill(log, {2});
+  EXPECT_EQ(Produce(log, 4, 1), "unknown_producer") << "and of one that was";
+  Reopen();
+  EmbeddedLog& again = SourceAgain();
+  EXPECT_EQ(Produce(again, 3, 1), "unknown_producer");
+  ASSERT_TRUE(again.DeleteRecords(Offset(2)).ok());
+  EXPECT_EQ(Produce(again, 3, 1), "unknown_producer") << "and of an emptied one";
+  EXPECT_EQ(Produce(again, 0, 3), "2");
+  EXPECT_EQ(Produce(again, 3, 1), "5");
+  EXPECT_EQ(Produce(again, 4, 1), "6");
+}
+
+TEST_P(LogProducer, NothingIsTakenBehindARefusedFirstBatchOfItsGroup) {
+  EmbeddedLog& log = node().Source();
+  std::vector<std::string> answers;
+  const auto note = [&](const absl::StatusOr<Appended>& appended) {
+    answers.push_back(KindOfError(appended));
+  };
+  for (int32_t sequence : {1, 2, 0, 1}) ASSERT_TRUE(log.Append(Numbered(sequence, 1), note).ok());
+  node().CommitAll();
+  EXPECT_EQ(answers, (std::vector<std::string>{"unknown_producer", "unknown_producer", "", ""}));
+}
+
 TEST_P(LogProducer, ProducersAndLogsDoNotConcernEachOther) {
   EmbeddedLog& log = node().Source();
   EmbeddedLog& other = node().Create(LogOrigin{"", Slot(0), "alarms", PartitionId(0)}, 2);
@@ -120,7 +152,9 @@ TEST_P(LogProducer, ADeletedStreamLeavesNothingBehind) {
   ASSERT_TRUE(node().logs().DeleteStream("sensors").ok());
   EXPECT_EQ(StoredProducers(), 0);
   Reopen();
-  EXPECT_EQ(Produce(node().Source(2), 100, 3), "0") << "nothing is known of the producer";
+  EmbeddedLog& again = node().Source(2);
+  EXPECT_EQ(Produce(again, 3, 3), "unknown_producer") << "nothing is known of what it wrote before";
+  EXPECT_EQ(Produce(again, 0, 3), "0");
 }
 
 TEST_P(LogProducer, ABranchedLogKeepsWhatItKnows) {
@@ -140,7 +174,8 @@ TEST_P(LogProducer, ASourceThatTookOverStartsWithoutKnowledge) {
           .logs()
           .AdoptAll({{log.origin(), {IdOf(5), Offset(50), ChainHash(1)}, LeaderEpoch(2)}}, [](WriteBatch&) {})
           .ok());
-  EXPECT_EQ(Produce(SourceAgain(), 77, 3), "50");
+  EXPECT_EQ(Produce(SourceAgain(), 77, 3), "unknown_producer");
+  EXPECT_EQ(Produce(SourceAgain(), 0, 3, {.epoch = 1}), "50");
 }
 
 TEST_P(LogProducer, AReplicaTakesWhatItsSourceTook) {
@@ -156,17 +191,18 @@ TEST_P(LogProducer, AReplicaTakesWhatItsSourceTook) {
   EXPECT_EQ(StoredProducers(), 1);
 }
 
-TEST_P(LogProducer, AfterAnAcceptedLossProducersGoOn) {
+TEST_P(LogProducer, AfterAnAcceptedLossProducersBeginAnew) {
   EmbeddedLog& log = node().Source();
   EXPECT_EQ(Produce(log, 0, 3), "0");
   Reopen({{log.number(), Offset(8)}});
   EmbeddedLog& held = SourceAgain();
   EXPECT_EQ(Produce(held, 8, 1), "recovered_less_than_acknowledged");
   ASSERT_TRUE(held.AcceptLoss(Offset(8)).ok());
-  EXPECT_EQ(Produce(held, 8, 1), "8");
+  EXPECT_EQ(Produce(held, 8, 1), "unknown_producer") << "what came before it may be lost";
+  EXPECT_EQ(Produce(held, 0, 1, {.epoch = 1}), "8");
 }
 
-TEST_P(LogProducer, AnIdleProducerIsForgottenAfterADay) {
+TEST_P(LogProducer, AnIdleProducerIsForgottenAfterAWeek) {
   StreamCatalog catalog(store(), node().committer());
   v1::StreamDefinition definition;
   definition.set_name("sensors");
@@ -176,15 +212,16 @@ TEST_P(LogProducer, AnIdleProducerIsForgottenAfterADay) {
                           [](const auto&, const auto&) { return false; });
   EmbeddedLog& log = node().Source();
   EXPECT_EQ(Produce(log, 0, 3, {.producer = 1}), "0");
-  clock_.Advance(absl::Hours(13));
+  clock_.Advance(kProducerIdleMax / 2 + absl::Hours(1));
   EXPECT_EQ(Produce(log, 0, 3, {.producer = 2}), "3");
-  clock_.Advance(absl::Hours(10));
+  clock_.Advance(kProducerIdleMax / 2 - absl::Hours(2));
   ASSERT_TRUE(maintenance.RunOnce().ok());
   EXPECT_EQ(StoredProducers(), 2);
   clock_.Advance(absl::Hours(2));
   ASSERT_TRUE(maintenance.RunOnce().ok());
   EXPECT_EQ(StoredProducers(), 1);
-  EXPECT_EQ(Produce(log, 17, 3, {.producer = 1}), "6");
+  EXPECT_EQ(Produce(log, 3, 3, {.producer = 1}), "unknown_producer");
+  EXPECT_EQ(Produce(log, 0, 3, {.producer = 1, .epoch = 1}), "6") << "as clients go on";
   EXPECT_EQ(Produce(log, 0, 3, {.producer = 2}), "3 again");
 }
 
@@ -200,7 +237,7 @@ TEST_P(LogProducer, AboveTheBoundTheLongestIdleIsForgotten) {
   EXPECT_EQ(StoredProducers(), static_cast<int>(kProducersMax));
   Reopen();
   EXPECT_EQ(Produce(SourceAgain(), 0, 1, {.producer = 2}), "2 again");
-  EXPECT_EQ(Produce(SourceAgain(), 0, 1, {.producer = 1}), "1002") << "forgotten";
+  EXPECT_EQ(Produce(SourceAgain(), 1, 1, {.producer = 1}), "unknown_producer") << "forgotten";
 }
 
 }  // namespace

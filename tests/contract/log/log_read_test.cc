@@ -124,6 +124,15 @@ TEST_P(LogRead, FirstRecordAtOrAfterAgreesWithAModel) {
   }
 }
 
+TEST_P(LogRead, AQueryByTimeEndsWhenNobodyWaitsForIt) {
+  EmbeddedLog& log = node().Source();
+  Fill(log, {3, 1, 5});
+  int asked = 0;
+  const auto found = log.FirstRecordAtOrAfter(1, [&] { return ++asked > 0; });
+  EXPECT_TRUE(absl::IsCancelled(found.status()));
+  EXPECT_EQ(asked, 1);
+}
+
 TEST_P(LogRead, SearchFindsEveryBoundary) {
   EmbeddedLog& log = node().Source();
   Fill(log, {3, 1, 5, 2, 2, 7});
@@ -131,8 +140,22 @@ TEST_P(LogRead, SearchFindsEveryBoundary) {
     auto found = log.Search([&](const Entry& e) { return e.log_bytes >= entry.log_bytes; });
     ASSERT_TRUE(found.ok() && *found);
     EXPECT_EQ((*found)->from, entry.from);
+    found = log.SearchNearStart([&](const Entry& e) { return e.log_bytes >= entry.log_bytes; });
+    ASSERT_TRUE(found.ok() && *found);
+    EXPECT_EQ((*found)->from, entry.from);
   }
   EXPECT_FALSE(log.Search([](const Entry&) { return false; })->has_value());
+  EXPECT_FALSE(log.SearchNearStart([](const Entry&) { return false; })->has_value());
+}
+
+TEST_P(LogRead, SearchNearTheStartReadsLittle) {
+  EmbeddedLog& log = node().Source();
+  for (int i = 0; i < 300; ++i) Fill(log, {3});
+  int read = 0;
+  const auto found = log.SearchNearStart([&](const Entry& e) { return ++read, e.from >= Offset(6); });
+  ASSERT_TRUE(found.ok() && *found);
+  EXPECT_EQ((*found)->from, Offset(6));
+  EXPECT_LE(read, 4);
 }
 
 }  // namespace

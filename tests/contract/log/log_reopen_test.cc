@@ -17,7 +17,7 @@ TEST_P(LogReopen, FindsEverythingAgain) {
   Fill(log, {2});
   const LogState before = log.state();
   const std::string shape = Shape(AllEntries(log));
-  Reopen(node().logs().Ends());
+  Reopen(EndsOf(node().logs()));
   EXPECT_TRUE(node().problems().empty());
   EmbeddedLog& again = SourceAgain();
   const LogState after = again.state();
@@ -139,7 +139,7 @@ TEST_P(LogReopen, AnAdoptionDoesNotLowerTheEndOfALog) {
                                   [](WriteBatch&) {});
   };
   ASSERT_TRUE(adopt(8, 100).ok());
-  const std::map<LogNumber, Offset> recorded = node().logs().Ends();
+  const std::map<LogNumber, Offset> recorded = EndsOf(node().logs());
   EmbeddedLog& further = SourceAgain();
   ASSERT_TRUE(adopt(9, 40).ok()) << "by a core that was set back";
   EXPECT_EQ(SourceAgain().state().end, Offset(40));

@@ -64,12 +64,12 @@ TEST_P(KvStoreDurability, ReopensManyTimesWithDeletesAndLargeValues) {
 }
 
 TEST_P(KvStoreDurability, IdentityIsMadeOnceAndStays) {
-  auto made = OpenStoreIdentity(store(), SystemRandom());
+  auto made = OpenStoreIdentity(store(), SystemRandom(), {StoreOwner::Role::kEdge, "rig"});
   ASSERT_TRUE(made.ok());
   EXPECT_TRUE(made->created);
   EXPECT_FALSE(made->store_id.none());
   fixture_->Reopen();
-  auto found = OpenStoreIdentity(store(), SystemRandom());
+  auto found = OpenStoreIdentity(store(), SystemRandom(), {StoreOwner::Role::kEdge, "rig"});
   ASSERT_TRUE(found.ok());
   EXPECT_FALSE(found->created);
   EXPECT_EQ(found->store_id, made->store_id);

@@ -111,8 +111,9 @@ void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
   service_ = std::make_unique<AdminService>(
       AdminService::Options{backend, authorizer_, metrics_, *group_admin_, options_.pool});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
-  auto server = GrpcServer::Start(
-      {"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)}, {service_.get()});
+  auto server =
+      GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)},
+                        accepting_.get_executor(), {service_.get()});
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
   stub_ = Connect(Certificates::Get().operator_);
@@ -221,7 +222,7 @@ Log* CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinitio
 }
 
 absl::Status AppendNow(Log& log, const std::string& batch) {
-  return Await([&](auto done) { return log.Append(batch, std::move(done)); });
+  return Await([&](auto done) { return log.Append(std::string(batch), std::move(done)); });
 }
 
 absl::Status AppendGapNow(Log& log, Offset to, GapReason reason) {

@@ -3,6 +3,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -106,6 +107,7 @@ class AdminNode {
   std::unique_ptr<kafka::GroupService> groups_;
   std::unique_ptr<kafka::GroupAdmin> group_admin_;
   std::unique_ptr<AdminService> service_;
+  boost::asio::thread_pool accepting_{1};
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<Stub> stub_;
 };

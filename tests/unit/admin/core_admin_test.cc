@@ -1,7 +1,8 @@
+#include "core/core_admin.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/core_admin.h"
 #include "fabric/base/error.h"
 #include "tests/unit/admin/admin_harness.h"
 

@@ -103,6 +103,30 @@ TEST_F(EdgeAdminTest, DeletesOnlyWhatTheCoreDoesNotKnow) {
   EXPECT_EQ(KindOf(Delete("commands")), "wrong_node");
 }
 
+TEST_F(EdgeAdminTest, RenamesAProvisionalStreamWithItsRecords) {
+  ASSERT_TRUE(Create(Definition("plant.alarms", v1::UP)).ok());
+  ASSERT_TRUE(edge_.Produce(Address("plant.alarms"), Batch({"1", "2"})).ok());
+  v1::RenameStreamRequest request;
+  request.set_stream("plant.alarms");
+  request.set_to("plant-alarms");
+  const auto renamed = edge_.Ask(&Stub::RenameStream, request);
+  ASSERT_TRUE(renamed.ok()) << renamed.status();
+  EXPECT_EQ(renamed->name(), "plant-alarms");
+  EXPECT_EQ(KindOf(Describe("plant.alarms")), "unknown_stream");
+  const auto described = Describe("plant-alarms");
+  ASSERT_TRUE(described.ok());
+  ASSERT_EQ(described->logs_size(), 1);
+  EXPECT_EQ(described->logs(0).end(), 2);
+  ASSERT_TRUE(edge_.Produce(Address("plant-alarms"), Batch({"3"})).ok());
+  EXPECT_EQ(Describe("plant-alarms")->logs(0).end(), 3);
+
+  EXPECT_EQ(KindOf(edge_.Ask(&Stub::RenameStream, request)), "unknown_stream");
+  ASSERT_TRUE(Create(Definition("plant.alarms", v1::UP)).ok());
+  EXPECT_EQ(KindOf(edge_.Ask(&Stub::RenameStream, request)), "stream_exists");
+  request.set_to("no name");
+  EXPECT_EQ(KindOf(edge_.Ask(&Stub::RenameStream, request)), "invalid_stream");
+}
+
 TEST_F(EdgeAdminTest, SendsQuestionsAboutTheFleetToTheCore) {
   v1::SetEdgeRequest set;
   v1::RetireEdgeRequest retire;

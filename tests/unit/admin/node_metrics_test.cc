@@ -1,3 +1,5 @@
+#include "fabric/admin/node_metrics.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,6 @@
 #include <map>
 #include <sstream>
 
-#include "fabric/admin/node_metrics.h"
 #include "tests/unit/admin/admin_harness.h"
 
 namespace selvage::test {

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "core/config.h"
@@ -190,6 +191,21 @@ TEST(Samples, LoadAndSayTheDefaults) {
   const auto core = ParseCoreConfig(SampleCoreConfig(), "sample");
   ASSERT_TRUE(core.ok()) << Describe(core.status());
   EXPECT_EQ(core->slots_ahead, DefaultCoreConfig().slots_ahead);
+}
+
+TEST(Samples, OfTheTwoDaemonsShareNoDirectoryAndNoPort) {
+  const auto edge = ParseEdgeConfig(SampleEdgeConfig(), "sample");
+  const auto core = ParseCoreConfig(SampleCoreConfig(), "sample");
+  ASSERT_TRUE(edge.ok() && core.ok());
+  EXPECT_NE(edge->node_id, core->node_id);
+  EXPECT_NE(edge->data_dir, core->data_dir);
+  EXPECT_NE(edge->tls.cert, core->tls.cert);
+  EXPECT_NE(edge->tls.key, core->tls.key);
+  std::set<int> ports;
+  for (const Address& listen : {edge->http.listen, edge->kafka.listen, edge->admin_listen, core->http.listen,
+                                core->kafka.listen, core->link.listen}) {
+    EXPECT_TRUE(ports.insert(listen.port).second) << listen.ToString() << " is taken twice";
+  }
 }
 
 TEST(Samples, TheStreamExampleLoadsWhenUncommented) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/peer_link.h"
@@ -18,13 +19,14 @@ class MemoryNode {
  public:
   MemoryNode(std::string name, bool is_edge) : name_(std::move(name)), is_edge_(is_edge) { Restart(); }
 
-  void Restart() {
+  void Restart(const std::string& take_store_of = "") {
     fleet.reset();
     edge.reset();
     state.reset();
     NodeState::Options options;
     options.node = name_;
     options.is_edge = is_edge_;
+    options.take_store_of = take_store_of;
     options.tail_cache_bytes = 0;  // what is read comes from the store
     state = std::make_unique<NodeState>(options, store, clock, random_);
     SELVAGE_CHECK(state->Open({}).ok());
@@ -36,6 +38,8 @@ class MemoryNode {
       SELVAGE_CHECK(fleet->Open({}).ok());
     }
   }
+  /// Starts again under another id, with what is stored.
+  void TakeOver(std::string name) { Restart(std::exchange(name_, std::move(name))); }
   void CommitAll() {
     while (state->committer().CommitOnce()) {
     }
@@ -84,7 +88,7 @@ class MemoryNode {
   std::unique_ptr<Fleet> fleet;     // at the core
 
  private:
-  const std::string name_;
+  std::string name_;
   const bool is_edge_;
   test::SeededRandom random_{is_edge_ ? 1u : 2u};
 };
@@ -118,7 +122,7 @@ class LinkedNodes : public ::testing::Test {
       ends_[side].session = std::make_unique<Session>(options, ends_[side].node->clock.Monotonic());
     }
     ends_[0].handler = std::make_shared<Uplink>(*edge_.edge, 0, [] {});
-    ends_[1].handler = std::make_shared<PeerLink>(*core_.fleet, metrics_, "rig", [] {});
+    ends_[1].handler = std::make_shared<PeerLink>(*core_.fleet, metrics_, name_, [] {});
     for (End& end : ends_) end.handler->Opened(*end.session);
     Settle();
   }
@@ -136,7 +140,7 @@ class LinkedNodes : public ::testing::Test {
         for (v1::Frame& frame : Pump(ends_[side])) {
           busy = true;
           if (frames_max-- <= 0) return;
-          Deliver(ends_[1 - side], frame);
+          Deliver(ends_[1 - side], std::move(frame));
         }
       }
     }
@@ -184,11 +188,11 @@ class LinkedNodes : public ::testing::Test {
   MemoryNode edge_{"rig", true};
   MemoryNode core_{"core", false};
   Metrics metrics_{"test"};
+  std::string name_ = "rig";  // as the edge's certificate says
   uint64_t window_ = 4 << 20;
   bool old_core_ = false;  // one that knows nothing of repairs
   End ends_[2];
 
- private:
   std::vector<v1::Frame> Pump(End& end) {
     if (!end.session) return {};
     end.node->CommitAll();
@@ -197,13 +201,13 @@ class LinkedNodes : public ::testing::Test {
       end.session->Persisted(durable.flow, durable.bytes, durable.position);
     }
     Session::Ready ready = end.session->TakeReady(now, 1 << 20);
-    for (const Session::Event& event : ready.events) end.handler->Handle(*end.session, event);
     for (Session::Persist& persist : ready.persist) {
       end.handler->Persist(std::move(persist), [durable = end.durable, flow = persist.flow,
                                                 bytes = persist.bytes](const auto& position) {
         durable->push_back({flow, bytes, position});
       });
     }
+    for (const Session::Event& event : ready.events) end.handler->Handle(*end.session, event);
     EXPECT_FALSE(ready.closed) << ready.reason;
     std::vector<v1::Frame> frames;
     for (replication::Message& message : ready.messages) {
@@ -216,7 +220,7 @@ class LinkedNodes : public ::testing::Test {
     end.sent.insert(end.sent.end(), frames.begin(), frames.end());
     return frames;
   }
-  static void Deliver(End& end, v1::Frame& frame) {
+  static void Deliver(End& end, v1::Frame frame) {
     if (!end.session) return;
     replication::Message message;
     message.payload = Bytes(std::exchange(*frame.mutable_payload(), {}));

@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 
+#include "fabric/base/error.h"
+
 namespace selvage {
 namespace {
 
@@ -42,6 +44,44 @@ TEST_F(AdmissionTest, AReplacedEdgeIsOfferedItsPlaceUntilItTookIt) {
   EXPECT_TRUE(again.adopts) << "the welcome was lost, or the edge died before it was stored";
   EXPECT_EQ(again.edge.tenures_size(), 1) << "in the same slot";
   EXPECT_FALSE(Admit(HelloOf('b', false)).adopts) << "it took its place";
+}
+
+TEST_F(AdmissionTest, AStoreOfAnotherEdgeIsAClone) {
+  (void)Admit(HelloOf('a', false));
+  const uint32_t slot = edges_["rig"].tenures(0).slot();
+  v1::Hello other = HelloOf('a', false);
+  other.set_edge("rig-2");
+  auto decision = DecideAdmission(other, core_, edges_, /*wall_ms=*/1'000'000);
+  ASSERT_TRUE(decision.ok()) << decision.status();
+  EXPECT_EQ(ErrorKind(decision->hold), "clone");
+  EXPECT_EQ(decision->hold.message(), "its store is that of edge rig");
+  EXPECT_TRUE(decision->edge.held());
+  EXPECT_TRUE(decision->edge.tenures().empty()) << "it gets no slot";
+  edges_["rig-2"] = decision->edge;
+  EXPECT_EQ(ErrorKind(DecideAdmission(other, core_, edges_, 1'000'000).status()), "edge_held");
+  EXPECT_TRUE(Admit(HelloOf('a', false)).hold.ok()) << "whose store it is goes on";
+
+  // The operator's word lets it in, as a store of its own, and it stays so.
+  ReleaseEdge(edges_["rig-2"]);
+  for (int i = 0; i < 2; ++i) {
+    decision = DecideAdmission(other, core_, edges_, /*wall_ms=*/1'000'000);
+    ASSERT_TRUE(decision.ok() && decision->hold.ok());
+    ASSERT_EQ(decision->edge.tenures_size(), 1);
+    EXPECT_NE(decision->edge.tenures(0).slot(), slot);
+    core_ = decision->core;
+    edges_["rig-2"] = decision->edge;
+  }
+  EXPECT_TRUE(Admit(HelloOf('a', false)).hold.ok());
+}
+
+TEST_F(AdmissionTest, AFormerStoreOfAnotherEdgeIsACloneToo) {
+  (void)Admit(HelloOf('a', false));
+  (void)Admit(HelloOf('b', true));
+  v1::Hello other = HelloOf('a', false);
+  other.set_edge("rig-2");
+  auto decision = DecideAdmission(other, core_, edges_, /*wall_ms=*/1'000'000);
+  ASSERT_TRUE(decision.ok());
+  EXPECT_EQ(ErrorKind(decision->hold), "clone");
 }
 
 }  // namespace

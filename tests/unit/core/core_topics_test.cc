@@ -1,3 +1,5 @@
+#include "core/core_topics.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -5,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "core/core_topics.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/telemetry/log.h"

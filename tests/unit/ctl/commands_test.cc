@@ -105,6 +105,13 @@ TEST_F(CommandsTest, StreamDescribeShowsDefinitionAndLogs) {
       "  superseded\n");
 }
 
+TEST_F(CommandsTest, AStreamIsRenamed) {
+  EXPECT_EQ(Ctl({"stream", "rename", "plant.alarms", "plant-alarms"}).out,
+            "stream plant.alarms is called plant-alarms now\n");
+  EXPECT_EQ(node_.rename_request.stream(), "plant.alarms");
+  EXPECT_EQ(node_.rename_request.to(), "plant-alarms");
+}
+
 TEST_F(CommandsTest, EdgesAreListedLabelledAndSet) {
   v1::EdgeSummary& edge = *node_.edges.add_edges();
   edge.set_edge("rig-7");

@@ -1,3 +1,5 @@
+#include "tests/unit/ctl/fake_admin.h"
+
 #include <fmt/format.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
@@ -9,7 +11,6 @@
 
 #include "fabric/admin/error_metadata.h"
 #include "fabric/base/error.h"
-#include "tests/unit/ctl/fake_admin.h"
 
 namespace selvage::ctl {
 namespace {
@@ -374,6 +375,13 @@ grpc::Status FakeAdmin::ImportGroup(Context*, const v1::ImportGroupRequest* requ
 
 grpc::Status FakeAdmin::ListAlarms(Context*, const v1::ListAlarmsRequest*, v1::ListAlarmsResponse* response) {
   *response = alarms;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAdmin::RenameStream(Context*, const v1::RenameStreamRequest* request,
+                                     v1::StreamDefinition* response) {
+  rename_request = *request;
+  response->set_name(request->to());
   return grpc::Status::OK;
 }
 

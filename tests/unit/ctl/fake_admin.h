@@ -81,6 +81,7 @@ class FakeAdmin final : public v1::Admin::Service {
   v1::SetEdgeRequest set_edge_request;
   v1::ListEdgesRequest list_edges_request;
   v1::ResolveAlarmRequest resolve_request;
+  v1::RenameStreamRequest rename_request;
   v1::ListGroupsResponse groups;
   v1::DescribeGroupResponse group;
   v1::ResetGroupRequest reset_group_request;
@@ -104,6 +105,7 @@ class FakeAdmin final : public v1::Admin::Service {
   grpc::Status SetEdge(Context*, const v1::SetEdgeRequest*, v1::EdgeSummary*) override;
   grpc::Status ListLosses(Context*, const v1::ListLossesRequest*, v1::ListLossesResponse*) override;
   grpc::Status ListAlarms(Context*, const v1::ListAlarmsRequest*, v1::ListAlarmsResponse*) override;
+  grpc::Status RenameStream(Context*, const v1::RenameStreamRequest*, v1::StreamDefinition*) override;
   grpc::Status ResolveAlarm(Context*, const v1::ResolveAlarmRequest*, v1::AlarmDocument*) override;
   grpc::Status GetStatus(Context*, const v1::GetStatusRequest*, v1::GetStatusResponse*) override;
   grpc::Status ListGroups(Context*, const v1::ListGroupsRequest*, v1::ListGroupsResponse*) override;

@@ -1,3 +1,5 @@
+#include "ctl/output.h"
+
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
@@ -5,7 +7,6 @@
 #include <limits>
 #include <sstream>
 
-#include "ctl/output.h"
 #include "ctl/tables.h"
 #include "fabric/base/error.h"
 #include "selvage/v1/admin.pb.h"

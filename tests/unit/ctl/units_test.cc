@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include "ctl/units.h"
+
+#include <gtest/gtest.h>
 
 namespace selvage::ctl {
 namespace {

@@ -113,6 +113,7 @@ TEST(Pacer, AnUrgentFrameIsNotHeldUpByAFullWindow) {
     ahead += frame;
     now = std::max(now, pacer.next_at());
   }
+  EXPECT_GT(ahead, 0u);
   EXPECT_LE(pacer.in_flight(), pacer.window() + pacer.FrameBytes());
   EXPECT_FALSE(pacer.window_open(true));
 }

@@ -4,6 +4,8 @@
 #include <zstd.h>
 
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "tests/unit/replication/memory_log.h"
 
@@ -92,6 +94,40 @@ TEST_F(SenderTest, CompressesWhatTheProducerDidNot) {
   Message raw = sender.NextFragment(1 << 20);
   EXPECT_EQ(raw.frame.data().encoding(), v1::RAW);
   EXPECT_EQ(raw.payload.view(), noise);
+}
+
+/// Entries that do not shrink, then one that would.
+class CompressionHabitOfASenderTest : public SenderTest {
+ protected:
+  CompressionHabitOfASenderTest() {
+    source.compressible = true;
+    SeededRandom random(1);
+    std::string noise(300'000, '\0');
+    random.Fill(noise.data(), noise.size());
+    log.AppendBatch(1, noise);
+    log.AppendBatch(1, std::string(300'000, 'y'));
+  }
+  /// How the two travel.
+  std::vector<v1::Encoding> Encodings(double link_rate) {
+    Sender roomy{source, 1 << 20};
+    roomy.Offer(FlowNumber(1));
+    EXPECT_FALSE(roomy.OnAccept(At(5), kNow).has_value());
+    std::vector<v1::Encoding> encodings;
+    while (roomy.HasWork()) {
+      EXPECT_GT(roomy.EntryBytes(kReadAhead, kNow), 0u);
+      const Message message = roomy.NextFragment(1 << 20, {.level = 1, .link_rate = link_rate});
+      encodings.push_back(message.frame.data().encoding());
+    }
+    return encodings;
+  }
+};
+
+TEST_F(CompressionHabitOfASenderTest, OnAFastLinkWhatFollowsAnEntryThatDidNotShrinkIsNotTried) {
+  EXPECT_EQ(Encodings(100e6), (std::vector<v1::Encoding>{v1::RAW, v1::RAW}));
+}
+
+TEST_F(CompressionHabitOfASenderTest, OnASlowLinkItIs) {
+  EXPECT_EQ(Encodings(100e3), (std::vector<v1::Encoding>{v1::RAW, v1::ENCODING_ZSTD}));
 }
 
 TEST_F(SenderTest, AcknowledgementsMoveTheSource) {

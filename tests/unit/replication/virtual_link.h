@@ -75,14 +75,14 @@ class End {
       Session::Ready ready = session_->TakeReady(now, data_budget);
       again = ready.more || !ready.events.empty();
       wake_at_ = ready.wake_at;
-      for (Event& event : ready.events) {
-        OnEvent(event, now);
-        if (keep_events) events_.push_back(std::move(event));
-      }
       for (Session::Persist& persist : ready.persist) {
         absl::Duration at = now + persist_time();
         if (!persisting_.empty()) at = std::max(at, persisting_.back().done_at);
         persisting_.push_back({std::move(persist), at});
+      }
+      for (Event& event : ready.events) {
+        OnEvent(event, now);
+        if (keep_events) events_.push_back(std::move(event));
       }
       if (!persisting_.empty()) wake_at_ = std::min(wake_at_, persisting_.front().done_at);
       for (Message& message : ready.messages) {

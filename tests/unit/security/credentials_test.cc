@@ -1,3 +1,5 @@
+#include "fabric/security/credentials.h"
+
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/async_generic_service.h>
@@ -20,7 +22,6 @@
 #include "absl/time/clock.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
-#include "fabric/security/credentials.h"
 #include "fabric/security/pki.h"
 #include "tests/unit/security/odd_certificate.h"
 #include "tests/unit/security/scratch_folder.h"

@@ -118,6 +118,36 @@ TEST_F(CommitterTest, ATaskLargerThanTheQueueFitsAlone) {
   EXPECT_TRUE(Stored("large"));
 }
 
+TEST_F(CommitterTest, APlaceIsHeldForItsTask) {
+  Committer committer(store_, {.queue_bytes_max = 100});
+  {
+    auto place = committer.Reserve(60);
+    ASSERT_TRUE(place.ok());
+    EXPECT_EQ(committer.QueuedBytes(), 0u) << "there is nothing to commit";
+    EXPECT_EQ(ErrorKind(Submit(committer, "b", 60)), "overloaded");
+    EXPECT_EQ(ErrorKind(committer.Reserve(60).status()), "overloaded");
+    ASSERT_TRUE(Submit(committer, "c", 40).ok());
+    ASSERT_TRUE(committer.Submit(std::make_unique<RecordedTask>("a", 60, trail_), *std::move(place)).ok());
+  }
+  EXPECT_EQ(committer.QueuedBytes(), 100u);
+  while (committer.CommitOnce()) {
+  }
+  EXPECT_THAT(trail_.Take(), ElementsAre("stage c", "stage a", "finish c: ok", "finish a: ok"));
+  EXPECT_TRUE(committer.Reserve(100).ok()) << "given back when it goes unused";
+  EXPECT_TRUE(Submit(committer, "d", 100).ok());
+}
+
+TEST_F(CommitterTest, APlaceIsNoWayPastClose) {
+  Committer committer(store_, {});
+  auto place = committer.Reserve(10);
+  ASSERT_TRUE(place.ok());
+  committer.Close();
+  EXPECT_EQ(ErrorKind(committer.Reserve(10).status()), "stopping");
+  EXPECT_EQ(ErrorKind(committer.Submit(std::make_unique<RecordedTask>("a", 10, trail_), *std::move(place))),
+            "stopping");
+  EXPECT_THAT(trail_.Take(), IsEmpty());
+}
+
 TEST_F(CommitterTest, CloseCommitsWhatWaits) {
   Committer committer(store_, {});
   ASSERT_TRUE(Submit(committer, "a").ok());

@@ -11,6 +11,7 @@ namespace selvage {
 namespace {
 
 constexpr std::string_view kKey = "store/identity";
+const StoreOwner kRig{StoreOwner::Role::kEdge, "rig-7"};
 
 class IdentityStore : public MemoryStore {
  public:
@@ -24,10 +25,10 @@ class IdentityStore : public MemoryStore {
 
 TEST(StoreIdentityTest, IsSyncedBeforeItIsTold) {
   IdentityStore store;
-  auto made = OpenStoreIdentity(store, SystemRandom());
+  auto made = OpenStoreIdentity(store, SystemRandom(), kRig);
   ASSERT_TRUE(made.ok());
   store.LoseUnsynced(0);
-  auto found = OpenStoreIdentity(store, SystemRandom());
+  auto found = OpenStoreIdentity(store, SystemRandom(), kRig);
   ASSERT_TRUE(found.ok());
   EXPECT_FALSE(found->created);
   EXPECT_EQ(found->store_id, made->store_id);
@@ -36,23 +37,42 @@ TEST(StoreIdentityTest, IsSyncedBeforeItIsTold) {
 TEST(StoreIdentityTest, DiffersBetweenStores) {
   IdentityStore one;
   IdentityStore other;
-  EXPECT_NE(OpenStoreIdentity(one, SystemRandom())->store_id,
-            OpenStoreIdentity(other, SystemRandom())->store_id);
+  EXPECT_NE(OpenStoreIdentity(one, SystemRandom(), kRig)->store_id,
+            OpenStoreIdentity(other, SystemRandom(), kRig)->store_id);
 }
 
 TEST(StoreIdentityTest, StoredBytesAreGolden) {
   IdentityStore store;
-  store.Put(Family::kMeta, kKey, std::string("\0\0\0\1", 4) + "0123456789abcdef");
-  auto found = OpenStoreIdentity(store, SystemRandom());
+  store.Put(Family::kMeta, kKey, std::string("\0\0\0\1", 4) + "0123456789abcdef" + "\1rig-7");
+  auto found = OpenStoreIdentity(store, SystemRandom(), kRig);
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->format, 1u);
   EXPECT_EQ(found->store_id.bytes(), "0123456789abcdef");
+  EXPECT_EQ(found->owner, kRig);
+}
+
+TEST(StoreIdentityTest, SaysWhoseStoreItIs) {
+  const StoreOwner other_edge{StoreOwner::Role::kEdge, "rig-8"}, core{StoreOwner::Role::kCore, "rig-7"};
+  IdentityStore store;
+  ASSERT_TRUE(OpenStoreIdentity(store, SystemRandom(), kRig).ok());
+  const auto found = OpenStoreIdentity(store, SystemRandom(), other_edge);
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->owner, kRig);
+  EXPECT_TRUE(CheckStoreOwner(*found, kRig).ok());
+  const absl::Status for_edge = CheckStoreOwner(*found, other_edge);
+  EXPECT_EQ(ErrorKind(for_edge), "foreign_store");
+  EXPECT_EQ(for_edge.message(), "the store in data_dir belongs to edge rig-7, and this is edge rig-8");
+  EXPECT_NE(ErrorHint(for_edge).find("--take-store-of rig-7"), std::string::npos);
+  const absl::Status for_core = CheckStoreOwner(*found, core);
+  EXPECT_EQ(ErrorKind(for_core), "foreign_store");
+  EXPECT_EQ(ErrorHint(for_core).find("--take-store-of"), std::string::npos)
+      << "of another kind it cannot be taken";
 }
 
 TEST(StoreIdentityTest, RefusesANewerFormat) {
   IdentityStore store;
   store.Put(Family::kMeta, kKey, std::string("\0\0\0\2", 4) + "another layout altogether");
-  const absl::Status error = OpenStoreIdentity(store, SystemRandom()).status();
+  const absl::Status error = OpenStoreIdentity(store, SystemRandom(), kRig).status();
   EXPECT_EQ(error.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ErrorKind(error), "store_format_newer");
   EXPECT_FALSE(ErrorHint(error).empty());
@@ -62,7 +82,7 @@ TEST(StoreIdentityTest, RefusesForeignData) {
   for (Family family : kAllFamilies) {
     IdentityStore store;
     store.Put(family, "foreign", "data");
-    const absl::Status error = OpenStoreIdentity(store, SystemRandom()).status();
+    const absl::Status error = OpenStoreIdentity(store, SystemRandom(), kRig).status();
     EXPECT_EQ(error.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ(ErrorKind(error), "not_a_store");
   }
@@ -73,12 +93,13 @@ TEST(StoreIdentityTest, ReportsDamage) {
                                  "\1",
                                  std::string("\0\0\0\1", 4) + "short",
                                  std::string(20, '\0'),
-                                 std::string("\0\0\0\1", 4) + std::string(17, 'x'),
-                                 std::string("\0\0\0\1", 4) + std::string(16, '\0')};
+                                 std::string("\0\0\0\1", 4) + std::string(16, 'x'),
+                                 std::string("\0\0\0\1", 4) + std::string(16, 'x') + "\3rig-7",
+                                 std::string("\0\0\0\1", 4) + std::string(16, '\0') + "\1rig-7"};
   for (const std::string& value : damaged) {
     IdentityStore store;
     store.Put(Family::kMeta, kKey, value);
-    EXPECT_EQ(OpenStoreIdentity(store, SystemRandom()).status().code(), absl::StatusCode::kDataLoss);
+    EXPECT_EQ(OpenStoreIdentity(store, SystemRandom(), kRig).status().code(), absl::StatusCode::kDataLoss);
   }
 }
 

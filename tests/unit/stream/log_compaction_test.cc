@@ -1,6 +1,7 @@
 // Passes over a log: what is left of it, and that it stays a log.
 #include "fabric/stream/log_compaction.h"
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/storage/memory_store.h"
 #include "tests/contract/log/log_node.h"

@@ -1,6 +1,9 @@
 #include "fabric/stream/maintenance.h"
 
+#include "fabric/base/endian.h"
 #include "fabric/storage/memory_store.h"
+#include "fabric/stream/produce_check.h"
+#include "fabric/stream/record_format.h"
 #include "tests/contract/log/log_node.h"
 
 namespace selvage {
@@ -38,17 +41,21 @@ class ReclaimingStore : public MemoryStore {
     return lazy_ ? largest_ : *MemoryStore::FileBytes();
   }
   absl::Status Write(WriteBatch& batch, bool sync) override {
+    ++writes;
     absl::Status written = MemoryStore::Write(batch, sync);
     (void)FileBytes();
     return written;
   }
 
   std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override {
+    ++scans;
     if (from == unreadable) return std::make_unique<FailingCursor>();
     return MemoryStore::Scan(family, from, to);
   }
 
   std::vector<std::pair<std::string, std::string>> ranges;
+  int scans = 0;
+  int writes = 0;
   std::string unreadable;  // where the range begins of which scans fail
 
  private:
@@ -82,7 +89,8 @@ class MaintenanceTest : public ::testing::Test {
 
   ReclaimingStore store_;
   FakeClock clock_;
-  LogNode node_{store_, clock_, {}, {.budget = kBudget, .reserve = kReserve}};
+  LogNode node_{
+      store_, clock_, {}, {.budget = kBudget, .reserve = kReserve}, 1 << 20, {.queue_bytes_max = 20'000}};
   StreamCatalog catalog_{store_, node_.committer()};
   Maintenance maintenance_{
       store_,   node_.logs(),
@@ -107,6 +115,80 @@ TEST_F(MaintenanceTest, AgeCountsFromStorageThroughClockJumps) {
   clock_.Advance(absl::Hours(4));
   EXPECT_EQ(ShapeAfterRun(log), "") << "and keeps nothing for ever";
   EXPECT_EQ(log.state().end, Offset(6));
+}
+
+TEST_F(MaintenanceTest, LogsOfWhichNothingIsDueAreNotRead) {
+  std::vector<EmbeddedLog*> logs;
+  for (int i = 0; i < 20; ++i) {
+    logs.push_back(&Stream(
+        "s" + std::to_string(i),
+        [](auto& s) {
+          s.set_retention_ms(3'600'000);
+          s.set_retention_bytes(10'000);
+          s.set_keep_after_ack(true);
+          s.set_cleanup(v1::CLEANUP_DELETE);
+        },
+        i % 2 == 0 ? v1::UP : v1::LOCAL));
+    Append(*logs.back(), 1);
+    logs.back()->SetAcknowledged(Offset(1));
+  }
+  clock_.Advance(absl::Minutes(30));
+  for (EmbeddedLog* log : logs) Append(*log, 1);
+  const auto run = [&] {
+    ASSERT_TRUE(maintenance_.RunOnce().ok());
+    ASSERT_TRUE(maintenance_.Compact().ok());
+    ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
+  };
+  run();
+  store_.scans = store_.writes = 0;
+  for (int i = 0; i < 20; ++i) {
+    clock_.Advance(absl::Minutes(1));
+    run();
+  }
+  EXPECT_EQ(store_.scans, 0);
+  EXPECT_EQ(store_.writes, 0);
+  clock_.Advance(absl::Minutes(10) + absl::Seconds(1));
+  run();
+  for (EmbeddedLog* log : logs) EXPECT_EQ(log->state().start, Offset(1)) << "what is due is not forgotten";
+  clock_.Advance(absl::Minutes(30));
+  run();
+  for (size_t i = 0; i < logs.size(); ++i) {
+    EXPECT_EQ(logs[i]->state().start, Offset(i % 2 == 0 ? 1 : 2)) << "what was not acknowledged stays";
+  }
+  store_.scans = 0;
+  run();
+  run();
+  EXPECT_EQ(store_.scans, 0) << "and is not looked at each time";
+  logs[0]->SetAcknowledged(Offset(2));
+  run();
+  EXPECT_EQ(logs[0]->state().start, Offset(2));
+}
+
+TEST_F(MaintenanceTest, ChangedSettingsCountForLogsThatNobodyTouches) {
+  EmbeddedLog& log = Stream(
+      "s", [](auto& s) { s.set_retention_ms(0); }, v1::LOCAL);
+  Append(log, 1);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(ShapeAfterRun(log), "[0,1)batch");
+  v1::StreamDefinition definition = *catalog_.Find("s");
+  definition.mutable_settings()->set_retention_ms(60'000);
+  ASSERT_TRUE(catalog_.Put(definition).ok());
+  EXPECT_EQ(ShapeAfterRun(log), "");
+}
+
+TEST_F(MaintenanceTest, IdleProducersAreForgottenWhenTheirDayIsOver) {
+  EmbeddedLog& log = Stream(
+      "s", [](auto&) {}, v1::LOCAL);
+  std::string batch = ProducedBatch();
+  StoreBig<int64_t>(batch.data() + 43, 7);  // the producer
+  StoreBig<int16_t>(batch.data() + 51, 0);  // its epoch
+  StoreBig<int32_t>(batch.data() + 53, 0);  // its sequence
+  ASSERT_TRUE(node_.Append(log, batch).ok());
+  ASSERT_TRUE(maintenance_.RunOnce().ok());
+  EXPECT_NE(log.idlest_producer_ms(), INT64_MAX);
+  clock_.Advance(kProducerIdleMax + absl::Seconds(1));
+  ASSERT_TRUE(maintenance_.RunOnce().ok());
+  EXPECT_EQ(log.idlest_producer_ms(), INT64_MAX);
 }
 
 TEST_F(MaintenanceTest, OnlyStreamsThatSaySoAreCompacted) {
@@ -295,6 +377,53 @@ TEST_F(LazyMaintenanceTest, DropOldestGoesOnWriting) {
   EXPECT_GT(log.state().bytes(), kBudget / 4) << "it does not drop more than it must";
 }
 
+// What a full queue turns away costs nothing, however often it is tried: no room on the disk, and no old
+// record.
+TEST_F(LazyMaintenanceTest, AFullQueueDropsNothing) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_on_full(v1::DROP_OLDEST); });
+  while (node_.budget().FitsReserve(1000 + kReserve)) Append(log, 1, 1000);
+  const LogState full = log.state();
+  int answered = 0;
+  const auto done = [&](const absl::StatusOr<Appended>& appended) { answered += appended.ok() ? 1 : 0; };
+  std::string batch = ProducedBatch(1, 1000);
+  int queued = 0;
+  while (log.Append(std::string(batch), done).ok()) ++queued;
+  const LogState after = log.state();
+  const uint64_t charged = node_.budget().charged();
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(KindOfError(log.Append(std::move(batch), done)), "overloaded");
+  }
+  EXPECT_EQ(node_.budget().charged(), charged);
+  EXPECT_EQ(log.state().start, after.start);
+  node_.CommitAll();
+  EXPECT_EQ(answered, queued);
+  EXPECT_EQ(log.state().end, full.end + queued);
+}
+
+// As a duplicate of what is stored: admitted, since only the committer knows it, and then not written.
+TEST_F(LazyMaintenanceTest, WhatIsNotWrittenAfterAllLeavesItsRoomToTheNext) {
+  EmbeddedLog& log = Stream("s", [](auto& s) { s.set_on_full(v1::DROP_OLDEST); });
+  for (int i = 0; i < 60; ++i) Append(log, 1, 1000);
+  node_.budget().Measured(kBudget - kReserve, kBudget);
+  std::string batch = ProducedBatch(1, 1000);
+  StoreBig<int64_t>(batch.data() + record_format::kProducerIdAt, 7);
+  StoreBig<int16_t>(batch.data() + record_format::kProducerEpochAt, 0);
+  StoreBig<int32_t>(batch.data() + record_format::kBaseSequenceAt, 0);
+  StoreBig<uint32_t>(batch.data() + record_format::kCrcAt,
+                     Crc32c(std::string_view(batch).substr(record_format::kAttributesAt)));
+  ASSERT_TRUE(node_.Append(log, batch).ok());
+  const uint64_t charged = node_.budget().charged();
+  std::optional<Offset> start;
+  for (int i = 0; i < 100; ++i) {
+    const auto again = node_.Produce(log, batch);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_TRUE(again->duplicate);
+    if (!start) start = log.state().start;
+  }
+  EXPECT_EQ(node_.budget().charged(), charged);
+  EXPECT_EQ(log.state().start, *start) << "one dropped, the others used what it made";
+}
+
 TEST_F(LazyMaintenanceTest, AWriterThatTriesAgainDoesNotEmptyTheLog) {
   EmbeddedLog& log = Stream("s", [](auto& s) { s.set_on_full(v1::DROP_OLDEST); });
   for (int i = 0; i < 60; ++i) Append(log, 1, 1000);
@@ -307,32 +436,88 @@ TEST_F(LazyMaintenanceTest, AWriterThatTriesAgainDoesNotEmptyTheLog) {
   EXPECT_TRUE(node_.Append(log, ProducedBatch(1, 1000)).ok());
 }
 
-TEST(DiskBudget, ChargesWhatWasAdmittedSinceTheLastMeasurement) {
+/// Admits and writes so many bytes, or does not.
+bool Write(DiskBudget& budget, uint64_t bytes) {
+  auto charge = budget.Admit(bytes);
+  if (charge.ok()) charge->Written();
+  return charge.ok();
+}
+
+TEST(DiskBudget, ChargesWhatWasWrittenSinceTheLastMeasurement) {
   DiskBudget budget({.budget = 1000, .reserve = 200});
   budget.Measured(0, 1 << 20);
-  EXPECT_TRUE(budget.Admit(300).ok());
-  EXPECT_FALSE(budget.Admit(300).ok()) << "a write may lie in two files for a while";
-  EXPECT_TRUE(budget.Admit(100).ok());
+  EXPECT_TRUE(Write(budget, 300));
+  EXPECT_FALSE(Write(budget, 300)) << "a write may lie in two files for a while";
+  EXPECT_TRUE(Write(budget, 100));
   EXPECT_FALSE(budget.has_room());
   EXPECT_TRUE(budget.FitsReserve(50));
-  EXPECT_TRUE(budget.AdmitFromReserve(50).ok());
+  auto small = budget.AdmitFromReserve(50);
+  ASSERT_TRUE(small.ok());
   EXPECT_FALSE(budget.FitsReserve(1)) << "the other half is for trims and gaps";
   EXPECT_FALSE(budget.AdmitFromReserve(1).ok());
+  small->Written();
   budget.Measured(450, 1 << 20);
   EXPECT_FALSE(budget.has_room()) << "not for a write like the one that was refused";
   budget.Measured(100, 1 << 20);
   EXPECT_TRUE(budget.has_room());
-  EXPECT_TRUE(budget.Admit(350).ok());
+  EXPECT_TRUE(Write(budget, 350));
+}
+
+TEST(DiskBudget, WhatIsNotWrittenIsNotCharged) {
+  DiskBudget budget({.budget = 1000, .reserve = 0});
+  budget.Measured(0, 1 << 20);
+  {
+    auto charge = budget.Admit(500);
+    ASSERT_TRUE(charge.ok());
+    DiskCharge moved = *std::move(charge);
+    EXPECT_EQ(budget.charged(), 1000u);
+    EXPECT_FALSE(budget.Admit(1).ok());
+  }
+  EXPECT_EQ(budget.charged(), 0u);
+  EXPECT_TRUE(Write(budget, 500));
+}
+
+TEST(DiskBudget, AMeasurementHasWhatWasWrittenBeforeItBegan) {
+  DiskBudget budget({.budget = 1000, .reserve = 0});
+  auto late = budget.Admit(50);
+  EXPECT_TRUE(Write(budget, 100));
+  const uint64_t before = budget.written();
+  EXPECT_TRUE(Write(budget, 200));
+  late->Written();
+  budget.Measured(200, 1 << 20, before);
+  EXPECT_EQ(budget.charged(), 500u) << "written while the files were looked at";
+  budget.Measured(700, 1 << 20);
+  EXPECT_EQ(budget.charged(), 0u);
+  budget.Measured(200, 1 << 20, before);
+  EXPECT_EQ(budget.file_bytes(), 700u) << "a measurement that began earlier and ends later says nothing new";
+}
+
+TEST(DiskBudget, WhatWasDroppedForNothingIsThereForTheNext) {
+  DiskBudget budget({.budget = 1000, .reserve = 1000});
+  budget.Measured(0, 1 << 20);
+  EXPECT_EQ(budget.MustDrop(100), 200u);
+  budget.Dropped(250);
+  EXPECT_EQ(budget.MustDrop(100), 0u);
+  auto charge = budget.AdmitIntoDropped(100);
+  ASSERT_TRUE(charge.ok());
+  EXPECT_EQ(budget.MustDrop(100), 200u) << "used up";
+  charge->GiveBack();
+  EXPECT_EQ(budget.MustDrop(100), 0u);
+  charge = budget.AdmitIntoDropped(100);
+  ASSERT_TRUE(charge.ok());
+  budget.Reclaimed();
+  charge->GiveBack();
+  EXPECT_EQ(budget.MustDrop(1), 2u) << "it shows in the files";
 }
 
 TEST(DiskBudget, TheVolumeIsALimitToo) {
   DiskBudget unlimited({.budget = 0, .reserve = 100});
-  EXPECT_TRUE(unlimited.Admit(1 << 30).ok()) << "not measured yet";
+  EXPECT_TRUE(Write(unlimited, 1 << 30)) << "not measured yet";
   unlimited.Measured(1 << 30, 150);
-  EXPECT_TRUE(unlimited.Admit(25).ok());
-  EXPECT_FALSE(unlimited.Admit(1).ok());
+  EXPECT_TRUE(Write(unlimited, 25));
+  EXPECT_FALSE(Write(unlimited, 1));
   unlimited.Measured(1 << 30, 50);
-  EXPECT_FALSE(unlimited.Admit(0).ok());
+  EXPECT_FALSE(Write(unlimited, 0));
 }
 
 }  // namespace

@@ -32,6 +32,11 @@ class ProducerWindowTest : public ::testing::Test {
     next_ = next_ + records;
   }
 
+  /// What the producer wrote before.
+  void LastWas(int32_t sequence) {
+    window_ = ProducerWindow::Restored(0, 1000, {{sequence, sequence, Offset(99)}});
+  }
+
   ProducerWindow window_;
   Offset next_{100};
 };
@@ -45,11 +50,13 @@ TEST(ProducerSequenceTest, OnlyBatchesOfAProducerAreNumbered) {
   EXPECT_EQ(Sequence(0, kMax, 4).last, 2);
 }
 
-TEST_F(ProducerWindowTest, AnUnknownProducerMayBeginAnywhere) {
+TEST_F(ProducerWindowTest, AnUnknownProducerBeginsWithItsFirstRecord) {
   EXPECT_EQ(Judge(0, 0, 3), Verdict::kAppend);
-  EXPECT_EQ(Judge(9, 1234, 3), Verdict::kAppend);
-  Append(9, 1234, 3);
-  Append(9, 1237, 1);
+  EXPECT_EQ(Judge(9, 1, 3), Verdict::kUnknown);
+  EXPECT_EQ(Judge(9, kMax, 1), Verdict::kUnknown);
+  EXPECT_EQ(Judge(9, 0, 3), Verdict::kAppend) << "in any epoch";
+  Append(9, 0, 3);
+  Append(9, 3, 1);
 }
 
 TEST_F(ProducerWindowTest, TheLastFiveBatchesAreKnownWhereTheyLie) {
@@ -89,6 +96,7 @@ TEST_F(ProducerWindowTest, ANewEpochBeginsAtZeroAndEndsTheOldOne) {
 }
 
 TEST_F(ProducerWindowTest, SequencesWrapToZero) {
+  LastWas(kMax - 4);
   Append(0, kMax - 3, 3);
   Append(0, kMax, 1);
   EXPECT_EQ(Judge(0, 1, 1), Verdict::kOutOfOrder);
@@ -97,6 +105,7 @@ TEST_F(ProducerWindowTest, SequencesWrapToZero) {
 }
 
 TEST_F(ProducerWindowTest, ABatchMayReachAcrossTheWrap) {
+  LastWas(kMax - 2);
   Append(0, kMax - 1, 4);
   EXPECT_EQ(Judge(0, kMax - 1, 4), Verdict::kDuplicate);
   Append(0, 2, 1);

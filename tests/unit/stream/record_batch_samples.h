@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/record_batch.h"

@@ -1,3 +1,5 @@
+#include "fabric/telemetry/http_endpoint.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,7 +12,6 @@
 #include "absl/time/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/telemetry/health.h"
-#include "fabric/telemetry/http_endpoint.h"
 #include "fabric/telemetry/metrics.h"
 
 namespace selvage {

@@ -149,7 +149,9 @@ TEST(Metrics, ProcessMetricsAreThisProcess) {
   EXPECT_GT(ValueOf(before, "process_cpu_seconds_total").value_or(-1), 0);
   const auto now = static_cast<double>(std::time(nullptr));
   EXPECT_NEAR(ValueOf(before, "process_start_time_seconds").value_or(0), now, 120);
-  EXPECT_EQ(ValueOf(before, fmt::format("selvage_build_info{{program=\"test\",version=\"{}\"}}", Version())),
+  EXPECT_EQ(ValueOf(before,
+                    fmt::format("selvage_build_info{{allocator=\"system\",program=\"test\",version=\"{}\"}}",
+                                Version())),
             1);
 
   const int fd = open("/dev/null", O_RDONLY);

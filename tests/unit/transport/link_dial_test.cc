@@ -98,7 +98,7 @@ TEST_F(LinkDialTest, RefusesAServerThatIsNotTheCore) {
 TEST_F(LinkDialTest, SaysThatAServerIsNoCoreAtAll) {
   GrpcServer::Options listen{"127.0.0.1:0", ServerCredentials(world_.Certificate(Role::kCore, "main"))};
   v1::Admin::Service other;
-  auto server = GrpcServer::Start(listen, {&other});
+  auto server = GrpcServer::Start(listen, world_.executor(), {&other});
   ASSERT_TRUE(server.ok());
   auto edge = world_.Edge(edge_, {"127.0.0.1:" + std::to_string((*server)->port())});
   edge->Start();

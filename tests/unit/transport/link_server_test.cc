@@ -2,10 +2,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "absl/time/clock.h"
 #include "fabric/base/error.h"
+#include "fabric/security/credentials.h"
 #include "fabric/transport/codec.h"
+#include "fabric/transport/grpc_server.h"
 #include "tests/support/eventually.h"
 #include "tests/support/link_proxy.h"
 #include "tests/unit/transport/raw_peer.h"
@@ -148,11 +155,47 @@ TEST_F(LinkServerTest, StopsInTimeWhenAnEdgeIsStuckUnderLoad) {
   EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
 }
 
+TEST_F(LinkServerTest, MoreConnectionsThanAllowedAreClosed) {
+  LinkServer links(TestCore::DefaultOptions(), world_.executor(), SystemClock(), Factory());
+  auto server = GrpcServer::Start({.address = "127.0.0.1:0",
+                                   .credentials = ServerCredentials(world_.Certificate(Role::kCore, "main")),
+                                   .connections_max = 2},
+                                  world_.executor(), {&links.service()});
+  ASSERT_TRUE(server.ok());
+  boost::asio::io_context context;
+  using Socket = boost::asio::ip::tcp::socket;
+  const auto connect = [&] {
+    Socket socket(context);
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), static_cast<uint16_t>((*server)->port())});
+    return socket;
+  };
+  const auto closed = [](Socket& socket) {
+    char byte;
+    boost::system::error_code error;
+    socket.read_some(boost::asio::buffer(&byte, 1), error);
+    return error.failed();
+  };
+  Socket first = connect();
+  Socket second = connect();
+  Socket third = connect();
+  EXPECT_TRUE(closed(third));
+  first.close();
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] {
+    // gRPC sends its settings once TLS is up; until then only a connection that is refused can be read.
+    Socket again = connect();
+    pollfd readable{again.native_handle(), POLLIN, 0};
+    return ::poll(&readable, 1, 200) == 0;
+  }));
+  (*server)->Shutdown(absl::ZeroDuration());
+  links.Stop(absl::ZeroDuration(), absl::ZeroDuration());
+}
+
 TEST_F(LinkServerTest, APortInUseIsAClearError) {
   TestCore core(world_, core_);
   LinkServer links(TestCore::DefaultOptions(), world_.executor(), SystemClock(), Factory());
-  auto second = GrpcServer::Start(
-      {core.address(), ServerCredentials(world_.Certificate(Role::kCore, "main"))}, {&links.service()});
+  auto second =
+      GrpcServer::Start({core.address(), ServerCredentials(world_.Certificate(Role::kCore, "main"))},
+                        world_.executor(), {&links.service()});
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(ErrorKind(second.status()), "listen_failed");
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(core.address()));

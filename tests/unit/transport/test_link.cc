@@ -1,3 +1,5 @@
+#include "tests/unit/transport/test_link.h"
+
 #include <boost/asio/post.hpp>
 #include <random>
 #include <utility>
@@ -5,7 +7,6 @@
 #include "absl/time/clock.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
-#include "tests/unit/transport/test_link.h"
 
 namespace selvage::test {
 
@@ -155,7 +156,7 @@ TestCore::TestCore(LinkWorld& world, LinkServer::HandlerFactory factory, LinkSer
     : links_(std::move(options), world.executor(), SystemClock(), std::move(factory)) {
   auto server = GrpcServer::Start(
       {"127.0.0.1:" + std::to_string(port), ServerCredentials(world.Certificate(Role::kCore, "main"))},
-      {&links_.service()});
+      world.executor(), {&links_.service()});
   SELVAGE_CHECK(server.ok());
   server_ = *std::move(server);
 }

@@ -69,6 +69,7 @@ void GroupNode::Restart() {
                             sessions,
                             *service,
                             *producer_ids,
+                            refused_batches,
                             io.get_executor()});
 }
 

@@ -14,6 +14,7 @@
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
 #include "fabric/kafka/handlers/producer_ids.h"
+#include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/kafka/protocol/join_group.h"
 #include "fabric/kafka/protocol/message.h"
 #include "fabric/kafka/protocol/offset_commit.h"
@@ -115,6 +116,7 @@ class GroupNode {
   std::unique_ptr<NodeState> state;
   std::unique_ptr<GroupService> service;
   std::unique_ptr<ProducerIds> producer_ids;
+  RefusedBatches refused_batches{clock};
   std::unique_ptr<Context> context;
   bool commits = true;  ///< whether the committer runs
   bool disk_failed = false;

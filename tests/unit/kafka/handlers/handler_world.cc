@@ -52,15 +52,16 @@ void HandlerWorld::Start() {
   groups_ = std::make_unique<GroupService>(*node_);
   SELVAGE_CHECK(groups_->Open().ok());
   producer_ids_ = std::make_unique<ProducerIds>(*node_);
-  blocking_ = std::make_unique<boost::asio::thread_pool>(1);
+  refused_batches_ = std::make_unique<RefusedBatches>(SystemClock());
+  blocking_ = std::make_unique<LazyThreads>(1);
   pool_ = std::make_unique<boost::asio::thread_pool>(1);
   context_.reset(new Context{settings_, *topics_, *node_, metrics_, *fetch_sessions_, *groups_,
-                             *producer_ids_, blocking_->get_executor()});
+                             *producer_ids_, *refused_batches_, *blocking_});
 }
 
 void HandlerWorld::End() {
   pool_->join();
-  blocking_->join();
+  blocking_->Join();
   fetch_sessions_.reset();
   groups_.reset();
   committing_.reset();

@@ -15,6 +15,7 @@
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/fetch_sessions.h"
 #include "fabric/kafka/handlers/producer_ids.h"
+#include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/stream/record_batch.h"
 #include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
@@ -72,6 +73,9 @@ class HandlerWorld {
   /// it.
   void Damage(const std::string& topic, Offset base);
 
+  /// The disk takes nothing any more.
+  void FailWrites() { store_.FailWrites(); }
+
   /// The bytes without the size in front.
   static std::string Joined(const std::vector<Bytes>& frame);
 
@@ -91,7 +95,8 @@ class HandlerWorld {
   std::unique_ptr<FetchSessions> fetch_sessions_;
   std::unique_ptr<GroupService> groups_;
   std::unique_ptr<ProducerIds> producer_ids_;
-  std::unique_ptr<boost::asio::thread_pool> blocking_;
+  std::unique_ptr<RefusedBatches> refused_batches_;
+  std::unique_ptr<LazyThreads> blocking_;
   std::unique_ptr<Context> context_;
   std::unique_ptr<boost::asio::thread_pool> pool_;
 };

@@ -8,6 +8,8 @@
 #include "fabric/kafka/protocol/list_offsets.h"
 #include "fabric/kafka/protocol/offset_for_leader_epoch.h"
 #include "fabric/kafka/protocol/produce.h"
+#include "fabric/stream/embedded_log.h"
+#include "fabric/stream/record_format.h"
 #include "tests/unit/kafka/handlers/handler_world.h"
 
 namespace selvage::kafka::test {
@@ -27,6 +29,16 @@ class RecordsTest : public testing::Test {
     if (batch) records = Bytes(*std::move(batch));
     request.topic_data.push_back({topic, {{partition, std::move(records)}}});
     return request;
+  }
+  /// A batch of one record of an idempotent producer.
+  static std::string Numbered(int32_t sequence, int16_t epoch = 0) {
+    std::string batch = BatchOf({std::to_string(sequence)});
+    StoreBig<int64_t>(batch.data() + record_format::kProducerIdAt, 7);
+    StoreBig<int16_t>(batch.data() + record_format::kProducerEpochAt, epoch);
+    StoreBig<int32_t>(batch.data() + record_format::kBaseSequenceAt, sequence);
+    StoreBig<uint32_t>(batch.data() + record_format::kCrcAt,
+                       Crc32c(std::string_view(batch).substr(record_format::kAttributesAt)));
+    return batch;
   }
   ProduceResponse::Topic::Partition Produce(const ProduceRequest& request) {
     return world_.Ask<ProduceResponse>(request).responses.at(0).partition_responses.at(0);
@@ -149,6 +161,45 @@ TEST_F(RecordsTest, ProduceRefusesWhatKafkaRefuses) {
     EXPECT_THAT(world_.metrics().Text(),
                 testing::HasSubstr(fmt::format("selvage_errors_total{{kind=\"{}\n", counted)));
   }
+}
+
+// OUT_OF_ORDER_SEQUENCE_NUMBER would make kafka-python give up what follows, and librdkafka begin anew.
+TEST_F(RecordsTest, WhatFollowsARefusedBatchIsToComeAgainAsThatIs) {
+  world_.node().budget().Measured(0, 10);
+  const auto full = Produce(ToProduce("t", 0, Numbered(0)));
+  EXPECT_EQ(full.error_code, ErrorCode::kKafkaStorageError);
+  EXPECT_EQ(full.log_start_offset, 0);
+  world_.node().budget().Measured(0, 1 << 30);
+  for (int32_t sequence : {1, 2, 3}) {
+    EXPECT_EQ(Refusal(ToProduce("t", 0, Numbered(sequence))), ErrorCode::kKafkaStorageError) << sequence;
+  }
+  for (int32_t sequence : {0, 1, 2, 3}) {
+    const auto taken = Produce(ToProduce("t", 0, Numbered(sequence)));
+    EXPECT_EQ(taken.error_code, ErrorCode::kNone) << sequence;
+    EXPECT_EQ(taken.base_offset, sequence);
+  }
+  EXPECT_EQ(Refusal(ToProduce("t", 0, Numbered(9))), ErrorCode::kOutOfOrderSequenceNumber)
+      << "nothing is awaited";
+  EXPECT_THAT(world_.metrics().Text(),
+              testing::HasSubstr("selvage_errors_total{kind=\"earlier_batch_refused\"} 3\n"));
+}
+
+TEST_F(RecordsTest, WhatFollowsABatchThatCameBeforeItsTopicIsToComeAgainToo) {
+  EXPECT_EQ(Refusal(ToProduce("new", 0, Numbered(0))), ErrorCode::kUnknownTopicOrPartition);
+  world_.MakeTopic("new", 1);
+  EXPECT_EQ(Refusal(ToProduce("new", 0, Numbered(1))), ErrorCode::kKafkaStorageError);
+  EXPECT_EQ(Refusal(ToProduce("new", 0, Numbered(0))), ErrorCode::kNone);
+  EXPECT_EQ(Refusal(ToProduce("new", 0, Numbered(1))), ErrorCode::kNone);
+}
+
+// By these clients see that they may begin a new epoch.
+TEST_F(RecordsTest, AProducerThatIsNotKnownAnyMoreIsToldSo) {
+  EXPECT_EQ(Refusal(ToProduce("t", 0, Numbered(0))), ErrorCode::kNone);
+  ASSERT_TRUE(static_cast<EmbeddedLog&>(world_.LogOf("t")).ForgetIdleProducers(INT64_MAX).ok());
+  const auto forgotten = Produce(ToProduce("t", 0, Numbered(1)));
+  EXPECT_EQ(forgotten.error_code, ErrorCode::kUnknownProducerId);
+  EXPECT_EQ(forgotten.log_start_offset, 0) << "without it Java tries again for ever";
+  EXPECT_EQ(Refusal(ToProduce("t", 0, Numbered(0, 1))), ErrorCode::kNone);
 }
 
 TEST_F(RecordsTest, OnePartitionThatFailsDoesNotStopTheOthers) {

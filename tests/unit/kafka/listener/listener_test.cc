@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "fabric/base/endian.h"
 #include "fabric/kafka/protocol/api_versions.h"
 #include "fabric/kafka/protocol/fetch.h"
+#include "fabric/kafka/protocol/init_producer_id.h"
 #include "fabric/kafka/protocol/metadata.h"
 #include "fabric/kafka/protocol/produce.h"
 #include "fabric/security/pki.h"
@@ -114,6 +116,22 @@ TEST_F(ListenerTest, WithoutAcksNothingIsAnsweredAndLaterRequestsAre) {
   bad.topic_data[0].name = "none";
   client.Ask(bad, 7, 1);
   EXPECT_TRUE(client.IsClosed()) << "there is no other way to tell it";
+}
+
+// Whether it was stored nobody knows. Most clients give up a record for an error that says so; all try again
+// when the connection ends.
+TEST_F(ListenerTest, WhatIsUnderWayWhenTheStoreFailsIsNotAnswered) {
+  Serve();
+  RawClient producer = Connect();
+  RawClient initializing = Connect();
+  producer.Ask(ToProduce("a"), 7, 1);
+  EXPECT_EQ(producer.ReceiveId(), 1);
+  world_.FailWrites();
+  producer.Ask(ToProduce("b"), 7, 2);
+  producer.Ask(ToProduce("c"), 7, 3);
+  EXPECT_TRUE(producer.IsClosed());
+  initializing.Ask(InitProducerIdRequest(), 0, 4);
+  EXPECT_TRUE(initializing.IsClosed()) << "and no new producer is told that there is no use";
 }
 
 TEST_F(ListenerTest, ARequestMayArriveInPieces) {
@@ -236,6 +254,85 @@ TEST_F(ListenerTest, HalfARequestGivesWayToThoseWhoWaitForItsMemory) {
   EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_refused_total") == 1; }));
 }
 
+TEST_F(ListenerTest, RequestsThatAreOnlyAnnouncedHoldUpNobody) {
+  Listener::Options options;
+  options.contended_timeout = absl::Hours(1);
+  options.request_timeout = absl::Hours(1);
+  Serve(std::move(options));
+  std::vector<std::unique_ptr<RawClient>> announced;
+  for (int i = 0; i < 6; ++i) {
+    announced.push_back(std::make_unique<RawClient>(listener_->port()));
+    announced.back()->Send(std::string("\x01\0\0\0\0\0\0\x07\0\0\0\x01", 12));  // 16 MiB
+  }
+  EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_received_bytes_total") >= 6 * 4; }));
+  RawClient other = Connect();
+  other.Ask(ToProduce(std::string(900'000, 'x')), 7, 2);
+  EXPECT_EQ(other.ReceiveId(), 2);
+}
+
+TEST_F(ListenerTest, HalfRequestsDoNotWaitForOneAnother) {
+  Listener::Options options;
+  options.memory_max = 400'000;
+  options.request_max = 150'000;
+  options.contended_timeout = absl::Hours(1);
+  options.request_timeout = absl::Hours(1);
+  Serve(std::move(options));
+  std::vector<std::unique_ptr<RawClient>> clients;
+  std::vector<std::string> frames;
+  for (int i = 0; i < 5; ++i) {
+    clients.push_back(std::make_unique<RawClient>(listener_->port()));
+    frames.push_back(KafkaFrame(ToProduce(std::string(140'000, 'x')), 7, i));
+    clients.back()->Send(frames.back().substr(0, 70'000));
+  }
+  for (size_t i = clients.size(); i-- > 0;) clients[i]->Send(frames[i].substr(70'000));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(clients[static_cast<size_t>(i)]->ReceiveId(), i);
+}
+
+TEST_F(ListenerTest, WhoWaitsForRecordsLeavesTheMemoryOfRequestsToOthers) {
+  Listener::Options options;
+  options.memory_max = 4000;  // a quarter of it for small requests
+  Serve(std::move(options));
+  std::vector<std::unique_ptr<RawClient>> waiting;
+  for (int i = 0; i < 40; ++i) {
+    waiting.push_back(std::make_unique<RawClient>(listener_->port()));
+    waiting.back()->Ask(ToFetch(0, 60'000), 11, i);
+  }
+  RawClient other = Connect();
+  ExpectServed(other);
+  world_.Write("t", {"a"});
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(waiting[static_cast<size_t>(i)]->ReceiveId(), i);
+}
+
+TEST_F(ListenerTest, WhereTooManyWaitAFetchIsAnsweredSoon) {
+  Listener::Options options;
+  options.parked_max = 10;
+  Serve(std::move(options));
+  RawClient client = Connect();
+  const absl::Time begin = absl::Now();
+  client.Ask(ToFetch(0, 3'600'000), 11, 1);
+  EXPECT_EQ(client.ReceiveId(), 1);
+  EXPECT_LT(absl::Now() - begin, absl::Minutes(10));
+}
+
+TEST_F(ListenerTest, ResponsesThatNobodyTakesGiveWayToOthers) {
+  Listener::Options options;
+  options.responses_memory_max = 500'000;
+  options.contended_timeout = absl::Milliseconds(100);
+  Serve(std::move(options));
+  for (int i = 0; i < 4; ++i) world_.Write("t", {std::string(500'000, 'x')});
+  std::vector<std::unique_ptr<RawClient>> greedy;
+  for (int i = 0; i < 3; ++i) {
+    greedy.push_back(std::make_unique<RawClient>(listener_->port()));
+    for (int j = 0; j < 40; ++j) greedy.back()->Ask(ToFetch(0, 0), 11, j);
+  }
+  RawClient other = Connect();
+  for (int i = 0; i < 20; ++i) {
+    other.Ask(ToFetch(0, 0), 11, i);
+    ASSERT_EQ(other.ReceiveId(), i);
+  }
+  EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_refused_total") >= 1; }));
+}
+
 TEST_F(ListenerTest, SmallRequestsDoNotWaitBehindLargeOnes) {
   Listener::Options options;
   options.memory_max = 200'000;
@@ -265,6 +362,8 @@ TEST_F(ListenerTest, MoreConnectionsThanAllowedAreClosed) {
   }
   RawClient more = Connect();
   EXPECT_TRUE(more.IsClosed());
+  EXPECT_EQ(Counted("selvage_connections_refused_total{listener=\"kafka\"}"), 1);
+  EXPECT_EQ(Counted("selvage_connections_max{listener=\"kafka\"}"), 5);
   clients.pop_back();
   EXPECT_TRUE(Eventually(kSoon, [&] { return Counted("selvage_kafka_connections") == 4; }));
   RawClient again = Connect();

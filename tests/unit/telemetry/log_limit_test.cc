@@ -1,0 +1,20 @@
+#include "fabric/telemetry/log_limit.h"
+
+#include <gtest/gtest.h>
+
+namespace selvage {
+namespace {
+
+TEST(LogLimit, SaysAFewAndCountsTheOthers) {
+  LogLimit limit;
+  const absl::Duration start = absl::Hours(1);
+  int said = 0;
+  for (int i = 0; i < 1000; ++i) said += limit.Admit(start).has_value() ? 1 : 0;
+  EXPECT_EQ(said, 5);
+  EXPECT_EQ(limit.Admit(start + absl::Seconds(9)), std::nullopt);
+  EXPECT_EQ(limit.Admit(start + absl::Seconds(10)), std::optional<uint64_t>(996));
+  EXPECT_EQ(limit.Admit(start + absl::Seconds(10)), std::optional<uint64_t>(0));
+}
+
+}  // namespace
+}  // namespace selvage
