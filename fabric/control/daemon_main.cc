@@ -1,3 +1,4 @@
+#include "fabric/control/daemon_main.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>

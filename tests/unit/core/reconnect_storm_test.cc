@@ -189,9 +189,15 @@ class ReconnectStormTest : public testing::Test {
     });
   }
 
+  static NodeState::Options CoreOptions() {
+    NodeState::Options options;
+    options.node = "core";
+    options.is_edge = false;
+    return options;
+  }
+
   HeldStore store_;
-  NodeState node_{
-      {.node = "core", .is_edge = false, .disk = {}, .commit = {}}, store_, SystemClock(), SystemRandom()};
+  NodeState node_{CoreOptions(), store_, SystemClock(), SystemRandom()};
   CommitterThread committer_thread_{node_.committer()};
   Fleet fleet_{node_, "test"};
   Metrics metrics_{"test"};
