@@ -14,7 +14,7 @@ function(selvage_module)
   add_library(${target} STATIC ${M_SOURCES})
   set_target_properties(${target} PROPERTIES SELVAGE_KIND ${M_KIND} LINKER_LANGUAGE CXX)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${target} PRIVATE selvage_warnings)
+  target_link_libraries(${target} PRIVATE selvage_warnings selvage_coverage)
 
   foreach(dep ${M_DEPS})
     if(NOT TARGET selvage_${dep})

@@ -230,7 +230,7 @@ void EdgeState::ShowDefinition(const v1::StreamDefinition& definition) {
 
 absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
   auto id = LogId::FromBytes(open.log_id());
-  if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0 || open.end() < open.base()) {
+  if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0) {
     return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
                      "an offer without a log, or of an unknown kind");
   }
@@ -261,8 +261,10 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
                            "the core made this stream again: a new log takes the place of the one held here",
                            "the former log is kept until the stream is deleted", false,
                            std::string(kCoreOrigin)});
-  } else if (definition.direction() == v1::DOWN_SHARED && definition.settings().start_at() == v1::LATEST) {
+  } else if (definition.direction() == v1::DOWN_SHARED && definition.settings().start_at() == v1::LATEST &&
+             open.end() > open.base()) {
     // Whoever has a former log has read the stream from somewhere on, and goes on with all of the new one.
+    // The end may be before the base where the core finds what lies between damaged.
     create.base = Offset(open.end());
     create.base_hash = ChainHash(open.end_hash());
   }

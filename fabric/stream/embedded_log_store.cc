@@ -399,8 +399,8 @@ absl::StatusOr<std::unique_ptr<EmbeddedLog>> EmbeddedLogStore::Renamed(EmbeddedL
                                                                        const v1::StoredLog& document) {
   LogOrigin origin = log.origin();
   origin.stream = document.stream();
-  auto renamed = std::make_unique<EmbeddedLog>(env_, ages_, log.number(), std::move(origin), log.state(),
-                                               log.acknowledged(), document.superseded());
+  auto renamed = std::make_unique<EmbeddedLog>(env_, ages_, log_changes_, log.number(), std::move(origin),
+                                               log.state(), log.acknowledged(), document.superseded());
   renamed->LoadCompaction(document.compaction());
   SELVAGE_RETURN_IF_ERROR(LoadProducers({{log.number(), renamed.get()}}, ProducerKeys(log.number()),
                                         ProducerKeys(log.number() + 1)));
@@ -441,6 +441,7 @@ absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::
     if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
     auto it = current_.find(log->origin());
     if (it != current_.end() && it->second == log.get()) current_.erase(it);
+    by_number_.erase(log->number());
     deleted_.push_back(std::move(log));
   }
   std::erase(logs_, nullptr);

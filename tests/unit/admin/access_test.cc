@@ -24,6 +24,7 @@ Calls AllCalls() {
           {"DescribeStream", Caller(&Stub::DescribeStream)},
           {"SetStream", Caller(&Stub::SetStream)},
           {"DeleteStream", Caller(&Stub::DeleteStream)},
+          {"RenameStream", Caller(&Stub::RenameStream)},
           {"Produce", Caller(&Stub::Produce)},
           {"Fetch", Caller(&Stub::Fetch)},
           {"FindOffset", Caller(&Stub::FindOffset)},

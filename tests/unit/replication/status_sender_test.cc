@@ -8,7 +8,7 @@
 namespace selvage::replication {
 namespace {
 
-constexpr double kSlow = 8000;
+constexpr double kSlowRate = 8000;
 constexpr size_t kPart = 2000;
 
 v1::EdgeStatus StatusOf(int64_t time, int flows, int64_t end = 7) {
@@ -27,7 +27,7 @@ v1::EdgeStatus StatusOf(int64_t time, int flows, int64_t end = 7) {
 /// Takes parts until none is due within `time`, and puts them together.
 class Taker {
  public:
-  explicit Taker(StatusSender& sender, double rate = kSlow) : sender_(sender), rate_(rate) {}
+  explicit Taker(StatusSender& sender, double rate = kSlowRate) : sender_(sender), rate_(rate) {}
 
   std::vector<v1::EdgeStatus> Run(absl::Duration time) {
     std::vector<v1::EdgeStatus> whole;
@@ -86,12 +86,12 @@ TEST(StatusSender, PartsAreNoLargerThanAskedForAndLeaveRoomBetween) {
   StatusSender sender;
   sender.Offer(StatusOf(1, 200));
   absl::Duration now = absl::Seconds(100);
-  auto first = sender.Take(kPart, kSlow, now);
+  auto first = sender.Take(kPart, kSlowRate, now);
   ASSERT_TRUE(first.has_value());
   EXPECT_TRUE(first->more());
   EXPECT_LE(first->ByteSizeLong(), kPart + 10);
   EXPECT_GE(first->ByteSizeLong(), kPart / 2);
-  EXPECT_FALSE(sender.Take(kPart, kSlow, now).has_value());
+  EXPECT_FALSE(sender.Take(kPart, kSlowRate, now).has_value());
   EXPECT_GE(sender.due_at() - now, absl::Milliseconds(500));
   EXPECT_LE(sender.due_at() - now, absl::Seconds(2));
 }
@@ -105,7 +105,7 @@ TEST(StatusSender, TakesASmallShareOfASlowLink) {
       sender.Offer(StatusOf(i, flows, i));
       whole += taker.Run(absl::Seconds(2)).size();
     }
-    EXPECT_LT(static_cast<double>(taker.bytes), 0.08 * kSlow * 1200) << flows;
+    EXPECT_LT(static_cast<double>(taker.bytes), 0.08 * kSlowRate * 1200) << flows;
     EXPECT_GE(whole, flows == 1 ? 600u : 5u) << flows;
   }
 }

@@ -34,7 +34,7 @@ TEST(TestDirTest, IsKeptAndNamedWhenTheTestFails) {
   const TestDir dir;
   const auto failed = RunProgram(
       {.args = {"/proc/self/exe", "--gtest_also_run_disabled_tests", "--gtest_filter=FailingTest.*"},
-       .environment = {{"TMPDIR", dir.path()}}});
+       .environment = {{"TMPDIR", dir.path()}, {"GTEST_TOTAL_SHARDS", "1"}, {"GTEST_SHARD_INDEX", "0"}}});
   ASSERT_TRUE(failed.ok()) << failed.status();
   EXPECT_EQ(failed->exit.code, 1);
   const std::filesystem::directory_iterator entries(dir.path());

@@ -70,7 +70,7 @@ void GroupNode::Restart() {
                             *service,
                             *producer_ids,
                             refused_batches,
-                            io.get_executor()});
+                            blocking});
 }
 
 void GroupNode::Begin(std::string frame, std::function<void(std::string)> done, std::unique_ptr<Call>& call) {

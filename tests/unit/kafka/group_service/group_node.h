@@ -20,6 +20,7 @@
 #include "fabric/kafka/protocol/offset_commit.h"
 #include "fabric/kafka/protocol/offset_fetch.h"
 #include "fabric/kafka/protocol/sync_group.h"
+#include "fabric/process/lazy_threads.h"
 #include "fabric/storage/memory_store.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/support/seeded_random.h"
@@ -117,6 +118,7 @@ class GroupNode {
   std::unique_ptr<GroupService> service;
   std::unique_ptr<ProducerIds> producer_ids;
   RefusedBatches refused_batches{clock};
+  LazyThreads blocking{1};
   std::unique_ptr<Context> context;
   bool commits = true;  ///< whether the committer runs
   bool disk_failed = false;

@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/kafka/protocol/delete_records.h"
 #include "fabric/kafka/protocol/fetch.h"
