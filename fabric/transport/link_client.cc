@@ -92,6 +92,7 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
   void OnDialFailed(const absl::Status& status);
   void OnEstablished();
   void OnEnded(const LinkEnd& end);
+  absl::Status Explained(const LinkEnd& end) const;
   void OnTimer();
   void BeginStop();
   void Stopped();
@@ -216,7 +217,7 @@ void LinkClient::Impl::OnEstablished() {
 
 void LinkClient::Impl::OnEnded(const LinkEnd& end) {
   driver_.reset();
-  Note(end.reason);
+  Note(Explained(end));
   if (stopping_) return Stopped();
   next_address_ = 0;
   // A network that breaks links deserves a fresh start, a core that closes them does not.
@@ -231,6 +232,14 @@ void LinkClient::Impl::OnEnded(const LinkEnd& end) {
     redirects_ = 0;
   }
   Arm(wait);
+}
+
+/// Of a certificate that the core refused: which file it is, if this end sees the fault as well.
+absl::Status LinkClient::Impl::Explained(const LinkEnd& end) const {
+  if (end.established || end.reason.code() != absl::StatusCode::kUnauthenticated) return end.reason;
+  const absl::Time now = clock_.Wall();
+  if (CheckTlsFiles(options_.tls, now).ok()) return end.reason;
+  return ExplainDialError(end.reason, {dialled_, options_.http_proxy, options_.tls}, now);
 }
 
 /// Remembers an error, and logs it unless it is the one before again: an edge may be without a link for
