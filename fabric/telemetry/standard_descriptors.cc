@@ -17,3 +17,16 @@ void SecureStandardDescriptors() {
 }
 
 }  // namespace selvage
+
+// Constructors of libraries open descriptors as well, before main: with a closed standard input one of them
+// becomes descriptor 0. The loader calls what is listed here before them. Sanitizers cannot be entered so
+// early.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SELVAGE_SANITIZED
+#endif
+#endif
+#if !defined(SELVAGE_SANITIZED)
+[[gnu::used,
+  gnu::section(".preinit_array")]] static void (*secure_at_load)() = selvage::SecureStandardDescriptors;
+#endif

@@ -236,7 +236,7 @@ void LinkClient::Impl::OnEnded(const LinkEnd& end) {
 
 /// Of a certificate that the core refused: which file it is, if this end sees the fault as well.
 absl::Status LinkClient::Impl::Explained(const LinkEnd& end) const {
-  if (end.established || end.reason.code() != absl::StatusCode::kUnauthenticated) return end.reason;
+  if (end.established || !ErrorKind(end.reason).starts_with("certificate_")) return end.reason;
   const absl::Time now = clock_.Wall();
   if (CheckTlsFiles(options_.tls, now).ok()) return end.reason;
   return ExplainDialError(end.reason, {dialled_, options_.http_proxy, options_.tls}, now);

@@ -213,9 +213,12 @@ TEST_F(CertificateTest, ClosedStandardDescriptorsAreAnErrorAndNobodyElsesFiles) 
   EXPECT_THAT(run->err, HasSubstr("cannot read the standard input"));
   ASSERT_THAT(edge().Stop(), IsOk());
   // A daemon without any: its log is lost, and no line of it is in the store.
-  auto daemon = ChildProcess::Start({.spawn = {.args = {"/bin/sh", "-c",
-                                                        std::string("exec ") + SELVAGE_EDGE_PROGRAM + " " +
-                                                            edge().config_path() + " <&- >&- 2>&-"}}});
+  ChildProcess::Options start;
+  start.spawn.args = {
+      "/bin/sh", "-c",
+      std::string("exec ") + SELVAGE_EDGE_PROGRAM + " " + edge().config_path() + " <&- >&- 2>&-"};
+  start.output_path = cluster_.dir().File("no-output");
+  auto daemon = ChildProcess::Start(start);
   ASSERT_THAT(daemon, IsOk());
   EXPECT_TRUE(Eventually(kMended, [&] { return edge().Get("/readyz").ok(); }));
   EXPECT_TRUE(Write("second"));
