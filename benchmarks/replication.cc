@@ -92,7 +92,7 @@ double Replicate(size_t batch_bytes) {
   Metrics metrics("bench_replication");
   boost::asio::thread_pool threads(2);
   LinkServer::Options server_options;
-  server_options.trust_domain = kTrustDomain;
+  server_options.trust_domain = [] { return std::string(kTrustDomain); };
   server_options.session.receive_window = 8u << 20;
   LinkServer links(server_options, threads.get_executor(), SystemClock(),
                    [&](const Identity& peer, std::function<void()> wake) {

@@ -253,8 +253,7 @@ absl::StatusOr<v1::GetStatusResponse> CoreAdmin::Status(const v1::GetStatusReque
   return status;
 }
 
-NodeMetrics::Sources CoreAdmin::MetricSources(
-    std::function<std::optional<absl::Time>()> certificate_not_after) {
+NodeMetrics::Sources CoreAdmin::MetricSources(std::function<CertificateView()> certificate) {
   return {.flows = [this] { return fleet_.FlowStatuses(""); },
           .is_current =
               [this](const LogOrigin& origin) {
@@ -264,7 +263,7 @@ NodeMetrics::Sources CoreAdmin::MetricSources(
               },
           .links = [this] { return fleet_.Connected(); },
           .reported_alarms = [this] { return fleet_.ReportedAlarmCounts(); },
-          .certificate_not_after = std::move(certificate_not_after)};
+          .certificate = std::move(certificate)};
 }
 
 }  // namespace selvage

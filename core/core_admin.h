@@ -41,7 +41,7 @@ class CoreAdmin : public AdminBackend {
   absl::StatusOr<v1::GetStatusResponse> Status(const v1::GetStatusRequest& request) override;
 
   /// What the core gives to NodeMetrics. The admin must outlive the metrics.
-  NodeMetrics::Sources MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after);
+  NodeMetrics::Sources MetricSources(std::function<CertificateView()> certificate);
 
  private:
   absl::StatusOr<Log*> FindReplica(const v1::LogAddress& address, int32_t partitions, LogUse use);

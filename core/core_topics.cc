@@ -92,6 +92,12 @@ absl::StatusOr<Log*> CoreTopics::FindForReading(const std::string& topic, int32_
   const bool for_each_edge = meaning.definition.direction() == v1::DOWN && meaning.edge.empty();
   if (meaning.definition.direction() == v1::UP || for_each_edge)
     return FindReplica(meaning, topic, partition);
+  if (meaning.definition.direction() == v1::DOWN) {
+    // Empty until somebody writes to it or its edge links: reading makes nothing.
+    if (partition >= 0 && partition < PartitionsOf(meaning)) return FindDown(meaning, partition);
+    return WrongPartition(AddressOf(meaning.edge, topic, partition),
+                          fmt::format("partitions 0 to {}", PartitionsOf(meaning) - 1));
+  }
   return admin_.FindLog(AddressOf(meaning.edge, meaning.definition.name(), partition), LogUse::kRead);
 }
 
@@ -119,6 +125,19 @@ absl::Status CoreTopics::RefuseWrite(const Meaning& meaning, int32_t partition) 
 }
 
 absl::StatusOr<Log*> CoreTopics::FindForWriting(const std::string& topic, int32_t partition) {
+  SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
+  const bool of_edge = meaning.definition.direction() == v1::DOWN && !meaning.edge.empty();
+  // The first write to an edge's part of a stream makes it, and any error is given then.
+  if (of_edge && FindDown(meaning, partition) == nullptr) return nullptr;
+  return MakeForWriting(topic, partition);
+}
+
+Log* CoreTopics::FindDown(const Meaning& meaning, int32_t partition) {
+  return fleet_.node().logs().Find(
+      {meaning.edge, Slot(0), meaning.definition.name(), PartitionId(partition)});
+}
+
+absl::StatusOr<Log*> CoreTopics::MakeForWriting(const std::string& topic, int32_t partition) {
   SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
   const std::string& stream = meaning.definition.name();
   if (meaning.definition.direction() == v1::UP) return RefuseWrite(meaning, partition);

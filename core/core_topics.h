@@ -24,6 +24,7 @@ class CoreTopics : public kafka::Topics {
   absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) override;
   uint64_t changes() const override;
   absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<Log*> MakeForWriting(const std::string& topic, int32_t partition) override;
   absl::StatusOr<kafka::Topic> Create(v1::StreamDefinition definition, bool validate_only) override;
   absl::StatusOr<kafka::Topic> Set(const v1::SetStreamRequest& request) override;
   absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only) override;
@@ -39,6 +40,8 @@ class CoreTopics : public kafka::Topics {
   /// The name of a stream as a whole. Error: "origin_topic".
   absl::Status CheckWhole(const std::string& topic) const;
   int32_t PartitionsOf(const Meaning& meaning) const;
+  /// Null when nobody wrote to it yet.
+  Log* FindDown(const Meaning& meaning, int32_t partition);
   absl::StatusOr<Log*> FindReplica(const Meaning& meaning, const std::string& topic, int32_t partition);
   absl::Status RefuseWrite(const Meaning& meaning, int32_t partition) const;
 

@@ -50,9 +50,12 @@ class Fleet {
   /// "unsupported_protocol".
   absl::StatusOr<Admission> Admit(const v1::Hello& hello);
   /// The link that counts from here on; `close` ends it when another takes its place. Returns a number for
-  /// Unlinked.
-  uint64_t Linked(const std::string& edge, std::function<void()> close, std::function<void()> wake);
+  /// Unlinked; 0 when a link that was admitted later is there already: then this one must end.
+  uint64_t Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
+                  std::function<void()> wake);
   void Unlinked(const std::string& edge, uint64_t link);
+  /// Whether this link takes entries of a log of its edge now.
+  void SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open);
   bool IsLinked(const std::string& edge, uint64_t link) const;
   int links() const;
   /// Has every link look at what changed (specs, new down streams).
@@ -122,14 +125,17 @@ class Fleet {
     uint64_t number;
     std::function<void()> close;
     std::function<void()> wake;
+    SessionEpoch epoch;
     bool reported = false;  ///< its status, since it linked
+    std::set<LogNumber> open_flows{};
   };
   /// What an edge reported of its flows, and how the edge stands now.
   struct ReportedFlows {
     std::string edge;
     Slot slot;
     bool connected = false;
-    bool fresh = false;  ///< reported since it linked
+    bool fresh = false;                ///< reported since it linked
+    std::set<LogNumber> open_flows{};  ///< that this end takes
     std::vector<v1::FlowStatus> flows;
   };
   std::vector<ReportedFlows> FlowsReported(const std::string& only) const;

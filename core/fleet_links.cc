@@ -123,14 +123,18 @@ void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcom
                          "what the former disk held and never sent is lost with it", false, edge});
 }
 
-uint64_t Fleet::Linked(const std::string& edge, std::function<void()> close, std::function<void()> wake) {
+uint64_t Fleet::Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
+                       std::function<void()> wake) {
   std::function<void()> former;
   uint64_t number = 0;
   {
     absl::MutexLock lock(&mutex_);
-    if (auto it = links_.find(edge); it != links_.end()) former = it->second.close;
+    if (auto it = links_.find(edge); it != links_.end()) {
+      if (it->second.epoch > epoch) return 0;
+      former = it->second.close;
+    }
     number = next_link_++;
-    links_[edge] = Link{number, std::move(close), std::move(wake), false};
+    links_[edge] = Link{number, std::move(close), std::move(wake), epoch};
   }
   if (former) former();
   return number;
@@ -143,6 +147,17 @@ void Fleet::Unlinked(const std::string& edge, uint64_t link) {
   links_.erase(it);
   reports_[edge].set_last_seen_ms(node_.wall_ms());
   unstored_reports_.insert(edge);
+}
+
+void Fleet::SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open) {
+  absl::MutexLock lock(&mutex_);
+  auto it = links_.find(edge);
+  if (it == links_.end() || it->second.number != link) return;
+  if (open) {
+    it->second.open_flows.insert(log);
+  } else {
+    it->second.open_flows.erase(log);
+  }
 }
 
 bool Fleet::IsLinked(const std::string& edge, uint64_t link) const {

@@ -66,6 +66,7 @@ std::vector<Fleet::ReportedFlows> Fleet::FlowsReported(const std::string& only) 
                         .slot = Slot(edge->second.tenures(edge->second.tenures_size() - 1).slot()),
                         .connected = link != links_.end(),
                         .fresh = link != links_.end() && link->second.reported,
+                        .open_flows = link == links_.end() ? std::set<LogNumber>() : link->second.open_flows,
                         .flows = {report.status().flows().begin(), report.status().flows().end()}});
   }
   return reported;
@@ -83,6 +84,9 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
                   PartitionId(flow.partition())};
       if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
         LogState state = log->state();
+        // A report may be a minute old on a slow link: that this end takes the flow is known here.
+        const bool opening = flow.state() == "opening" || flow.state() == "offline";
+        if (up && opening && edge.open_flows.contains(log->number())) flow.set_state("streaming");
         // Each end knows its own end best.
         if (up) flow.set_replica_end(state.end.value());
         if (up && flow.source_end() < state.end.value()) flow.set_source_end(state.end.value());
@@ -104,6 +108,7 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
         if (flow.catch_up_seconds() > 0) flow.set_catch_up_seconds(flow.catch_up_seconds() * left);
       }
       if (!edge.connected) flow.set_state("offline");
+      if (edge.connected && up && flow.state() == "offline") flow.set_state("opening");
       // Until it reports, what the edge wrote while there was no link is not known here.
       if (edge.connected && !edge.fresh) flow.set_state("opening");
       flow.set_slot(edge.slot.value());

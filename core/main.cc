@@ -2,6 +2,7 @@
 #include "core/node.h"
 #include "fabric/base/error.h"
 #include "fabric/control/daemon_main.h"
+#include "fabric/control/node_certificate.h"
 
 /// For jemalloc, which reads it before main. A core has memory and threads enough for its usual number of
 /// arenas.
@@ -14,7 +15,10 @@ int main(int argc, char** argv) {
   selvage::DaemonProgram program;
   program.name = "selvage-core";
   program.sample_config = selvage::SampleCoreConfig;
-  program.check = [](const std::string& path) { return selvage::LoadCoreConfig(path).status(); };
+  program.check = [](const std::string& path) -> absl::Status {
+    SELVAGE_ASSIGN_OR_RETURN(selvage::CoreConfig config, selvage::LoadCoreConfig(path));
+    return selvage::CheckCertificate(config, selvage::Role::kCore);
+  };
   program.run = [&restored, &take_store_of](const std::string& path) -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(selvage::CoreConfig config, selvage::LoadCoreConfig(path));
     config.take_store_of = take_store_of;

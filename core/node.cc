@@ -1,12 +1,13 @@
 #include "core/node.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/core_admin.h"
@@ -16,6 +17,7 @@
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/base/error.h"
+#include "fabric/control/node_certificate.h"
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
@@ -26,13 +28,13 @@
 #include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
-#include "fabric/security/tls_files.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/health.h"
 #include "fabric/telemetry/http_endpoint.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/telemetry/metrics.h"
 #include "fabric/transport/grpc_server.h"
+#include "fabric/transport/library_log.h"
 #include "fabric/transport/link_server.h"
 
 namespace selvage {
@@ -42,6 +44,7 @@ constexpr absl::Duration kStopDeadline = absl::Seconds(3);
 /// That a daemon starts by and by, its own and those of the libraries, with some to spare.
 constexpr size_t kThreads = 40;
 constexpr absl::Duration kFlushEvery = absl::Seconds(10);
+constexpr size_t kErrandThreads = 4;
 
 DescriptorWants WantsOf(const CoreConfig& config) {
   return {.kafka = config.kafka.listen.empty() ? 0 : kafka::KafkaService::kConnectionsMax,
@@ -71,29 +74,17 @@ NodeStore::Options StoreOptions(const CoreConfig& config, const DescriptorShares
 }
 
 LinkServer::Options LinkOptions(const CoreConfig& config, const DescriptorShares& descriptors,
-                                const std::string& trust_domain) {
+                                NodeCertificate& certificate) {
   LinkServer::Options options;
-  options.trust_domain = trust_domain;
+  options.trust_domain = [&certificate] { return certificate.trust_domain(); };
+  options.out_of_date = [&certificate](const Identity& edge, const absl::Status& why) {
+    certificate.NoteRefusedEdge(edge.id, why);
+  };
   options.max_links = descriptors.links;
   options.session.heartbeat = config.link.heartbeat;
   options.session.timeout = config.link.timeout;
   options.session.receive_window = config.link.receive_window;
   return options;
-}
-
-std::optional<absl::Time> CertificateEnd(const TlsFiles& tls) {
-  auto end = CertificateNotAfter(tls.cert);
-  if (!end.ok()) return std::nullopt;
-  return *end;
-}
-
-absl::StatusOr<Identity> CheckIdentity(const CoreConfig& config, const TlsFiles& tls) {
-  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
-  if (identity.role == Role::kCore && identity.id == config.node_id) return identity;
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, "certificate_identity",
-      tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
-      "issue a certificate for this core: selvagectl pki issue --role core --id " + config.node_id);
 }
 
 /// Stores what links and statuses changed, now and then and at the end.
@@ -126,8 +117,8 @@ class FleetFlusher {
 absl::Status RunCore(const CoreConfig& config, bool restored) {
   Shutdown shutdown;
   ConfigureLog(config.log);
-  TlsFiles tls{config.tls.cert, config.tls.key, config.tls.ca};
-  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckIdentity(config, tls));
+  RouteLibraryLogs();
+  const TlsFiles tls = TlsFilesOf(config.tls);
 
   SELVAGE_RETURN_IF_ERROR(CheckThreads(kThreads));
   SELVAGE_ASSIGN_OR_RETURN(const DescriptorShares descriptors, TakeDescriptors(WantsOf(config)));
@@ -152,22 +143,33 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
+  NodeCertificate certificate({tls, Role::kCore, config.node_id}, store->state().alarms(), SystemClock());
+  certificate.Look();
+  store->SetChore([&certificate] { certificate.LookIfDue(); });
+  absl::Cleanup no_chore = [&store] { store->SetChore({}); };
+
   boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));
-  LinkServer links(LinkOptions(config, descriptors, identity.trust_domain), link_threads.get_executor(),
-                   SystemClock(), [&](const Identity& edge, std::function<void()> wake) {
-                     return std::make_shared<PeerLink>(fleet, metrics, edge.id, std::move(wake));
+  // Admissions and new logs wait for the disk, and no link may wait with them.
+  boost::asio::thread_pool errand_threads(kErrandThreads);
+  LinkServer links(LinkOptions(config, descriptors, certificate), link_threads.get_executor(), SystemClock(),
+                   [&](const Identity& edge, std::function<void()> wake) {
+                     return std::make_shared<PeerLink>(fleet, metrics, edge.id, std::move(wake),
+                                                       [&errand_threads](std::function<void()> work) {
+                                                         boost::asio::post(errand_threads, std::move(work));
+                                                       });
                    });
   CoreAdmin backend(fleet);
-  Authorizer authorizer(identity.trust_domain);
+  Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   CoreTopics topics(fleet, backend, config.slots_ahead);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   AdminService admin({backend, authorizer, metrics, group_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(
-      metrics, store->state(), backend.MetricSources([&tls] { return CertificateEnd(tls); }));
+  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
+    return CertificateView{certificate.not_after(), certificate.problem().ok()};
+  }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   GrpcServer::Options server_options;
   server_options.address = config.link.listen.ToString();
-  server_options.credentials = ServerCredentials(tls);
+  server_options.credentials = ServerCredentials(tls, kTlsReload, LogRefusedPeer);
   server_options.request_max = AdminRequestMax(config.batch_max_bytes);
   server_options.connections_max = descriptors.links + descriptors.admin;
   server_options.metrics = &metrics;
@@ -190,6 +192,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   links.Stop(kStopDeadline, absl::Seconds(1));
   server->Shutdown(kStopDeadline);
   link_threads.join();
+  errand_threads.join();
   flusher.reset();
   node_metrics.reset();
   group_metrics.reset();

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
 #include "fabric/telemetry/log.h"
@@ -16,23 +17,37 @@ using replication::Session;
 
 namespace {
 
-constexpr int64_t kSkewAlarmMs = 60'000;
 /// Ends the subject of an alarm about a flow from here.
 constexpr std::string_view kDown = " down";
 constexpr absl::Duration kRetryRefused = absl::Seconds(5);
 /// Where a retry alone does not help: until then somebody may have changed what is wrong.
 constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
 
+std::string FlowSubject(const std::string& edge, const std::string& stream, int32_t partition) {
+  return fmt::format("{}/{}/{}", edge, stream.substr(0, kMaxStreamName), partition);
+}
+
+absl::StatusOr<Fleet::Admission> Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello) {
+  if (hello.edge() == edge) return fleet.Admit(hello);
+  return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
+                   fmt::format("the certificate is of edge {}, the hello of {}", edge, hello.edge()),
+                   "node.id must be the id in the certificate");
+}
+
 }  // namespace
 
-PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake)
+PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake,
+                   Errands::Runner run)
     : fleet_(fleet),
       metrics_(metrics),
       edge_(std::move(edge)),
       wake_(std::move(wake)),
-      repair_(fleet.node(), [this](const LogOrigin& origin) { return IsOfThisEdge(origin); }) {}
+      errands_(std::make_shared<Errands>(std::move(run), wake_)),
+      repair_(fleet.node(), [this](const LogOrigin& origin) { return IsOfThisEdge(origin); }),
+      skew_(fleet.node().alarms(), "edge's", "the core's") {}
 
 PeerLink::~PeerLink() {
+  errands_->Drop();
   for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
 }
 
@@ -52,29 +67,33 @@ bool PeerLink::IsOfThisEdge(const LogOrigin& origin) const {
 }
 
 void PeerLink::Handle(Session& session, const Session::Event& event) {
-  if (repair_.Handle(session, event)) return;
+  if (!repair_.Handle(session, event)) OnEvent(event);
+  errands_->Apply(session);
+}
+
+void PeerLink::OnEvent(const Session::Event& event) {
   switch (event.kind) {
     case Session::Event::Kind::kHello:
-      OnHello(session, event.hello);
+      OnHello(event.hello);
       break;
     case Session::Event::Kind::kFlowOffered:
-      OnFlowOffered(session, event.flow, event.open);
+      OnFlowOffered(event.flow, event.open);
       break;
     case Session::Event::Kind::kFlowEnded:
-      if (!event.status.ok()) {
-        LogWarning("an edge's flow is held", {{"edge", edge_}, {"error", Describe(event.status)}});
-      }
-      sinks_.erase(event.flow);
+      OnFlowEnded(event.flow, event.status);
       break;
     case Session::Event::Kind::kStatus:
       fleet_.TakeStatus(edge_, event.edge_status);
       ClearRefused(event.edge_status);
       break;
+    case Session::Event::Kind::kTime:
+      skew_.Judge(edge_, event.wall_ms, fleet_.node().wall_ms());
+      break;
     case Session::Event::Kind::kFlowForked:
-      OnFlowForked(session, event);
+      OnFlowForked(event);
       break;
     case Session::Event::Kind::kFlowHeld:
-      OnFlowHeld(event);
+      OnFlowHeld(event.flow, event.status);
       break;
     default:
       break;
@@ -93,26 +112,40 @@ std::string PeerLink::DownSubject(LogFlowSource& source) const {
   return fmt::format("{}/{}/{}{}", edge_, origin.stream, origin.partition.value(), kDown);
 }
 
-void PeerLink::OnFlowForked(Session& session, const Session::Event& event) {
+void PeerLink::OnFlowForked(const Session::Event& event) {
   LogFlowSource* source = OfferedSource(event.flow);
   if (source == nullptr) return;
-  absl::Status branched = fleet_.BranchDownLog(static_cast<EmbeddedLog&>(source->log()), event.position);
-  if (!branched.ok()) session.Close(branched);
+  EmbeddedLog& log = static_cast<EmbeddedLog&>(source->log());
+  errands_->Add([&fleet = fleet_, &log, at = event.position]() -> Errands::Then {
+    absl::Status branched = fleet.BranchDownLog(log, at);
+    if (branched.ok()) return {};
+    return [branched](Session& session) { session.Close(branched); };
+  });
 }
 
-void PeerLink::OnFlowHeld(const Session::Event& event) {
-  LogFlowSource* source = OfferedSource(event.flow);
+void PeerLink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
+  if (!why.ok()) LogWarning("an edge's flow is held", {{"edge", edge_}, {"error", Describe(why)}});
+  unanswered_.erase(flow);
+  auto sink = sinks_.find(flow);
+  if (sink == sinks_.end()) return;
+  fleet_.SetFlowOpen(edge_, link_, sink->second->log().number(), false);
+  sinks_.erase(sink);
+}
+
+void PeerLink::OnFlowHeld(FlowNumber flow, const absl::Status& why) {
+  LogFlowSource* source = OfferedSource(flow);
   if (source == nullptr) return;
-  held_.insert(event.flow);
-  fleet_.node().alarms().Report({"flow_held", DownSubject(*source), std::string(event.status.message()),
-                                 ErrorHint(event.status), !IsRetryable(event.status), edge_});
+  const std::string subject = DownSubject(*source);
+  held_.insert(subject);
+  fleet_.node().alarms().Report(
+      {"flow_held", subject, std::string(why.message()), ErrorHint(why), !IsRetryable(why), edge_});
 }
 
 void PeerLink::ClearRefused(const v1::EdgeStatus& status) {
   if (fleet_.node().alarms().open_of_peer(edge_) == 0) return;
   std::set<std::string> offered;
   for (const v1::FlowStatus& flow : status.flows()) {
-    offered.insert(fmt::format("{}/{}/{}", edge_, flow.stream(), flow.partition()));
+    offered.insert(FlowSubject(edge_, flow.stream(), flow.partition()));
   }
   fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& subject) {
     return !subject.ends_with(kDown) && !offered.contains(subject);
@@ -120,27 +153,32 @@ void PeerLink::ClearRefused(const v1::EdgeStatus& status) {
 }
 
 void PeerLink::ClearHeld(const Session& session) {
-  for (auto& [number, offered] : offered_) {
+  if (held_.empty() || !down_offered_) return;
+  std::set<std::string> waiting;
+  for (const auto& [number, offered] : offered_) {
     const auto sender = session.senders().find(offered.flow);
-    if (sender == session.senders().end() ||
-        sender->second->state() != replication::Sender::State::kStreaming)
-      continue;
-    // Of an earlier link as well.
-    if (held_.erase(offered.flow) > 0 || !std::exchange(offered.streamed, true)) {
-      fleet_.node().alarms().Clear("flow_held", DownSubject(*offered.source));
-    }
+    const bool streams = sender != session.senders().end() &&
+                         sender->second->state() == replication::Sender::State::kStreaming;
+    if (!streams) waiting.insert(DownSubject(*offered.source));
   }
+  std::erase_if(held_, [&](const std::string& subject) {
+    if (waiting.contains(subject)) return false;
+    fleet_.node().alarms().Clear("flow_held", subject);
+    return true;
+  });
 }
 
-absl::StatusOr<Fleet::Admission> PeerLink::Admit(const v1::Hello& hello) {
-  if (hello.edge() == edge_) return fleet_.Admit(hello);
-  return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
-                   fmt::format("the certificate is of edge {}, the hello of {}", edge_, hello.edge()),
-                   "node.id must be the id in the certificate");
+void PeerLink::OnHello(const v1::Hello& hello) {
+  errands_->Add([this, &fleet = fleet_, edge = edge_, hello]() -> Errands::Then {
+    absl::StatusOr<Fleet::Admission> admission = Admit(fleet, edge, hello);
+    return [this, hello, admission = std::move(admission)](Session& session) {
+      OnAdmitted(session, hello, admission);
+    };
+  });
 }
 
-void PeerLink::OnHello(Session& session, const v1::Hello& hello) {
-  auto admission = Admit(hello);
+void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
+                          const absl::StatusOr<Fleet::Admission>& admission) {
   if (!admission.ok()) {
     metrics_.CountError(admission.status());
     LogWarning("an edge is refused", {{"edge", edge_}, {"error", Describe(admission.status())}});
@@ -150,20 +188,18 @@ void PeerLink::OnHello(Session& session, const v1::Hello& hello) {
   repair_.PeerIsCapableOf(hello.capabilities());
   fence_ = admission->fence;
   link_ = fleet_.Linked(
-      edge_,
+      edge_, fence_.epoch,
       [signal = signal_, wake = wake_] {
         signal->close = true;
         wake();
       },
       wake_);
-  int64_t skew_ms = hello.wall_ms() - fleet_.node().wall_ms();
-  if (std::abs(skew_ms) > kSkewAlarmMs) {
-    fleet_.node().alarms().Report(
-        {"clock_skew", edge_, fmt::format("the edge's clock is {} s away from the core's", skew_ms / 1000),
-         "set the clock that is wrong; streams are not affected", false});
-  } else {
-    fleet_.node().alarms().Clear("clock_skew", edge_);
-  }
+  if (link_ == 0) return CloseSuperseded(session);
+  skew_.Judge(edge_, hello.wall_ms(), fleet_.node().wall_ms());
+  session.SetWallTime(fleet_.node().wall_ms());
+  fleet_.node().alarms().Clear("edge_certificate", edge_);
+  // What an earlier link said of flows: this one may show that the causes are gone.
+  if (!Planted(Canary::kForgetFlowAlarms)) held_ = fleet_.node().alarms().OpenSubjects("flow_held", edge_);
   LogInfo("edge linked", {{"edge", edge_}, {"slot", slot_}, {"session_epoch", fence_.epoch}});
   session.SendWelcome(admission->welcome);
   FollowSpec(session);
@@ -176,18 +212,27 @@ void PeerLink::FollowSpec(Session& session) {
     down_offered_ = false;
     session.SendSpec(spec);
   }
-  if (!down_offered_) OfferDown(session);
+  if (!down_offered_) OfferDown();
 }
 
-void PeerLink::OfferDown(Session& session) {
-  auto down = fleet_.DownLogs(edge_);
-  if (!down.ok()) {
-    LogWarning("down streams cannot be offered", {{"edge", edge_}, {"error", Describe(down.status())}});
-    return;  // tried again with the next tick
-  }
-  down_offered_ = true;
+void PeerLink::OfferDown() {
+  if (std::exchange(down_looked_for_, true)) return;
+  errands_->Add([this, &fleet = fleet_, edge = edge_, as_of = spec_sent_]() -> Errands::Then {
+    return [this, as_of, down = fleet.DownLogs(edge)](Session& session) {
+      down_looked_for_ = false;
+      if (!down.ok()) {
+        LogWarning("down streams cannot be offered", {{"edge", edge_}, {"error", Describe(down.status())}});
+        return;  // tried again with the next tick
+      }
+      down_offered_ = as_of == spec_sent_;
+      OfferLogs(session, *down);
+    };
+  });
+}
+
+void PeerLink::OfferLogs(Session& session, const std::vector<Fleet::DownLog>& down) {
   std::set<LogNumber> current;
-  for (Fleet::DownLog& log : *down) {
+  for (const Fleet::DownLog& log : down) {
     if (log.definition.settings().detached()) continue;
     LogNumber number = log.log->number();
     current.insert(number);
@@ -209,17 +254,24 @@ void PeerLink::OfferDown(Session& session) {
     }
     it->second.source->log().Unwatch(it->second.watch);
     session.Withdraw(*it->second.source);
-    held_.erase(it->second.flow);
-    fleet_.node().alarms().Clear("flow_held", DownSubject(*it->second.source));
     it = offered_.erase(it);
   }
 }
 
-void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
-  const std::string subject =
-      fmt::format("{}/{}/{}", edge_, open.name().substr(0, kMaxStreamName), open.partition());
-  auto log = fleet_.LogForOffer(edge_, slot_, open);
+void PeerLink::OnFlowOffered(FlowNumber flow, const v1::FlowOpen& open) {
+  unanswered_.insert(flow);
+  errands_->Add([this, &fleet = fleet_, edge = edge_, slot = slot_, flow, open]() -> Errands::Then {
+    absl::StatusOr<Log*> log = fleet.LogForOffer(edge, slot, open);
+    const std::string subject = FlowSubject(edge, open.name(), open.partition());
+    return [this, flow, subject, log](Session& session) { OnLogFound(session, flow, subject, log); };
+  });
+}
+
+void PeerLink::OnLogFound(Session& session, FlowNumber flow, const std::string& subject,
+                          const absl::StatusOr<Log*>& log) {
+  if (!unanswered_.contains(flow)) return;  // the edge ended it meanwhile
   if (!log.ok()) {
+    unanswered_.erase(flow);
     metrics_.CountError(log.status());
     if (!IsRetryable(log.status())) {
       fleet_.node().alarms().Report({ErrorKind(log.status()), subject, std::string(log.status().message()),
@@ -230,13 +282,22 @@ void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOp
     return;
   }
   fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
-  if (!taken_.insert((*log)->number()).second) {
-    // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
-    absl::Status drained = fleet_.node().RaiseFence(fence_, [](WriteBatch&) { return absl::OkStatus(); });
-    if (!drained.ok()) return session.Close(drained);
-  }
-  auto sink = std::make_unique<LogFlowSink>(**log, fleet_.node().options().batch_max);
+  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, **log);
+  // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
+  errands_->Add([this, &fleet = fleet_, fence = fence_, flow, log = *log]() -> Errands::Then {
+    absl::Status drained = fleet.node().RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
+    return [this, drained, flow, log](Session& later) {
+      if (!drained.ok()) return later.Close(drained);
+      if (unanswered_.contains(flow)) AcceptFlow(later, flow, *log);
+    };
+  });
+}
+
+void PeerLink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
+  unanswered_.erase(flow);
+  auto sink = std::make_unique<LogFlowSink>(log, fleet_.node().options().batch_max);
   session.Accept(flow, *sink);
+  fleet_.SetFlowOpen(edge_, link_, log.number(), true);
   sinks_[flow] = std::move(sink);
 }
 
@@ -251,19 +312,24 @@ void PeerLink::Persist(Session::Persist persist,
 }
 
 void PeerLink::Tick(Session& session) {
-  if (signal_->close) {
-    return session.Close(MakeError(
-        absl::StatusCode::kAborted, "superseded",
-        fmt::format("another link of edge {} took this one's place, or an operator ended it", edge_), "",
-        Retry::kYes));
-  }
+  if (signal_->close) return CloseSuperseded(session);
   if (!session.established()) return;
+  session.SetWallTime(fleet_.node().wall_ms());
   FollowSpec(session);
   ClearHeld(session);
   repair_.Tick(session);
+  errands_->Apply(session);
+}
+
+void PeerLink::CloseSuperseded(Session& session) {
+  session.Close(
+      MakeError(absl::StatusCode::kAborted, "superseded",
+                fmt::format("another link of edge {} took this one's place, or an operator ended it", edge_),
+                "", Retry::kYes));
 }
 
 void PeerLink::Closed(const absl::Status& reason, absl::Duration) {
+  errands_->Drop();
   for (auto& [number, offered] : offered_) offered.source->log().Unwatch(offered.watch);
   offered_.clear();
   if (link_ == 0) return;

@@ -91,6 +91,12 @@ absl::Status Client::Explain(const grpc::Status& status, const grpc::ClientConte
                        fmt::format("no answer from {} within {}", options_.address,
                                    HumanSeconds(absl::ToDoubleSeconds(options_.timeout))),
                        LikelyCause(options_) + " A longer --timeout helps on a slow link.", Retry::kYes);
+    case absl::StatusCode::kResourceExhausted:
+      // gRPC's own refusal, before the node looked at the request; the node's come with trailers.
+      return MakeError(
+          absl::StatusCode::kInvalidArgument, "request_too_large",
+          fmt::format("the request is larger than {} takes: {}", options_.address, status.error_message()),
+          "send less at once");
     case absl::StatusCode::kUnimplemented:
       return MakeError(error.code(), "not_offered", fmt::format("{} does not offer this", options_.address),
                        "is it a Selvage node, and of this version?");

@@ -3,12 +3,31 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <cstdint>
 #include <utility>
 
+#include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/config/value.h"
 
 namespace selvage::ctl {
+
+std::pair<LineBatch, LineBatch> SplitInTwo(const LineBatch& batch, Codec codec) {
+  const absl::StatusOr<std::vector<Record>> records = DecodeRecords(batch.bytes, SIZE_MAX);
+  SELVAGE_CHECK(records.ok() && records->size() > 1 && records->size() == batch.value_hashes.size());
+  std::pair<LineBatch, LineBatch> halves;
+  BatchBuilder first(codec), second(codec);
+  for (size_t i = 0; i < records->size(); ++i) {
+    const bool in_first = i < records->size() / 2;
+    LineBatch& half = in_first ? halves.first : halves.second;
+    (in_first ? first : second).Add((*records)[i]);
+    half.value_hashes.push_back(batch.value_hashes[i]);
+    half.value_bytes += (*records)[i].value->size();
+  }
+  halves.first.bytes = first.Build();
+  halves.second.bytes = second.Build();
+  return halves;
+}
 
 absl::Status LineBatcher::Add(std::string_view line, absl::Time wall, absl::Duration now) {
   Record record;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +21,10 @@ struct LineBatch {
 
   int64_t records() const { return static_cast<int64_t>(value_hashes.size()); }
 };
+
+/// The same records in two batches, the first half first; for a batch of several records that a node finds
+/// too large.
+std::pair<LineBatch, LineBatch> SplitInTwo(const LineBatch& batch, Codec codec);
 
 /// Gathers lines into record batches: by count, by bytes and by time, whichever is first. Not thread-safe.
 class LineBatcher {

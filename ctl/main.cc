@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "ctl/session.h"
+#include "fabric/telemetry/standard_descriptors.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ void StopAtInterrupt() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  selvage::SecureStandardDescriptors();
   std::ios::sync_with_stdio(false);
   setenv("GRPC_VERBOSITY", "NONE", 0);  // our errors say what happened; its log lines only repeat it
   StopAtInterrupt();

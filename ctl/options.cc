@@ -1,5 +1,10 @@
 #include "ctl/options.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
 #include "fabric/base/error.h"
 
 namespace selvage::ctl {
@@ -9,7 +14,27 @@ absl::Status BadValue(const std::string& message) {
   return MakeError(absl::StatusCode::kInvalidArgument, "bad_value", message);
 }
 
+/// `good` of the number that the text is; a text that is none is left to CLI11, which says so.
+CLI::Validator NumberCheck(std::function<bool(double)> good, const std::string& bound) {
+  CLI::Validator check;
+  check.operation([good = std::move(good), bound](std::string& text) {
+    double number = 0;
+    if (!absl::SimpleAtod(text, &number) || good(number)) return std::string();
+    return text + " " + bound;
+  });
+  return check;
+}
+
 }  // namespace
+
+CLI::Validator AtLeast(int64_t least) {
+  return NumberCheck([least](double number) { return number >= static_cast<double>(least); },
+                     fmt::format("is less than {}, the least that is allowed", least));
+}
+
+CLI::Validator MoreThanZero() {
+  return NumberCheck([](double number) { return number > 0; }, "is not more than 0");
+}
 
 absl::StatusOr<absl::Duration> ParsePositiveDuration(std::string_view text) {
   SELVAGE_ASSIGN_OR_RETURN(absl::Duration duration, ParseDuration(text));

@@ -49,6 +49,11 @@ CLI::Option* AddChoice(CLI::App& app, const std::string& name, T& target,
       ->type_name(words);
 }
 
+/// Checks a number, and names the bound in words: CLI11's own checks without an upper bound print the largest
+/// double.
+CLI::Validator AtLeast(int64_t least);
+CLI::Validator MoreThanZero();
+
 absl::StatusOr<absl::Duration> ParsePositiveDuration(std::string_view text);
 
 /// A duration, a size, a rate, or "none" for no limit (0).

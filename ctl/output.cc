@@ -23,6 +23,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
+// A longer cell is printed whole, and pushes what follows it on its own line alone.
+constexpr size_t kWidestColumn = 64;
+
 // Characters, not bytes: good enough for alignment, as wide characters are rare in names.
 size_t Width(std::string_view text) {
   return static_cast<size_t>(std::count_if(
@@ -146,12 +149,15 @@ void Table::Print(std::ostream& out) const {
 
   std::vector<size_t> widths(columns_.size(), 0);
   for (const auto* line : lines) {
-    for (size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], Width((*line)[i]));
+    for (size_t i = 0; i < widths.size(); ++i) {
+      const size_t width = Width((*line)[i]);
+      if (width <= kWidestColumn) widths[i] = std::max(widths[i], width);
+    }
   }
   for (const auto* line : lines) {
     std::string text;
     for (size_t i = 0; i < widths.size(); ++i) {
-      std::string padding(widths[i] - Width((*line)[i]), ' ');
+      const std::string padding(widths[i] - std::min(widths[i], Width((*line)[i])), ' ');
       if (i > 0) text += "  ";
       text += columns_[i].align == Align::kRight ? padding + (*line)[i] : (*line)[i] + padding;
     }

@@ -192,7 +192,7 @@ void AddProduce(CLI::App& noun, Session& session) {
       noun.add_subcommand("produce", "Write lines of the standard input or a file, one record each");
   verb->add_option("name", *producer.address.mutable_stream())->required();
   verb->add_option("--partition", options->partition, "Partition, from 0")
-      ->check(CLI::NonNegativeNumber)
+      ->check(AtLeast(0))
       ->capture_default_str();
   verb->add_option("--edge", *producer.address.mutable_edge(),
                    "At the core: the edge a down stream's records are for");
@@ -202,9 +202,8 @@ void AddProduce(CLI::App& noun, Session& session) {
       ->excludes(key);
   verb->add_option("--skip-lines", producer.skip_lines,
                    "Leave out so many lines at the start: resumes an earlier run")
-      ->check(CLI::NonNegativeNumber);
-  verb->add_option("--rate", producer.lines_per_second, "Lines per second at most")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(0));
+  verb->add_option("--rate", producer.lines_per_second, "Lines per second at most")->check(MoreThanZero());
   verb->add_flag("--retry", producer.retry_in_doubt,
                  "Send a batch again when its answer is lost; its records may then be stored twice");
   AddParsed(*verb, "--retry-for", producer.retry_for, ParseDuration,

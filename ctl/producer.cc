@@ -117,7 +117,7 @@ absl::Status Producer::Run() {
     SELVAGE_RETURN_IF_ERROR(HandleAnswer());
     TakeLines();
     SELVAGE_RETURN_IF_ERROR(SendIfReady());
-    if (no_more_lines_ && !batch_ && batcher_.empty()) return input_error_;
+    if (no_more_lines_ && !batch_ && rest_.empty() && batcher_.empty()) return input_error_;
     SELVAGE_RETURN_IF_ERROR(Wait());
     ReportProgress();
   }
@@ -151,8 +151,13 @@ void Producer::TakeLines() {
 absl::Status Producer::SendIfReady() {
   if (!batch_) {
     bool ready = !batcher_.empty() && (batcher_.full() || no_more_lines_ || *batcher_.due() <= now_);
-    if (!ready) return absl::OkStatus();
-    batch_ = batcher_.Take();
+    if (rest_.empty() && !ready) return absl::OkStatus();
+    if (rest_.empty()) {
+      batch_ = batcher_.Take();
+    } else {
+      batch_ = std::move(rest_.front());
+      rest_.pop_front();
+    }
     first_try_ = send_at_ = now_;
     backoff_ = kFirstBackoff;
     in_doubt_ = noticed_ = false;
@@ -208,6 +213,8 @@ absl::Status Producer::Acknowledge(const v1::ProduceResponse& response) {
 
 absl::Status Producer::HandleFailure(const absl::Status& error) {
   if (RefusedForNow(error)) return TryAgain(error);
+  if (ErrorKind(error) == "batch_too_large" || ErrorKind(error) == "request_too_large")
+    return SendInParts(error);
   if (!RefusedForGood(error)) {
     in_doubt_ = true;
     if (options_.retry_in_doubt) {
@@ -218,6 +225,16 @@ absl::Status Producer::HandleFailure(const absl::Status& error) {
   }
   if (in_doubt_) outcome_.lines_in_doubt = batch_->records();
   return error;
+}
+
+// One line may be what makes a batch too large: the lines around it are written, and the error names it.
+absl::Status Producer::SendInParts(const absl::Status& why) {
+  if (batch_->records() == 1) return Annotate(why, fmt::format("line {}", outcome_.lines + 1));
+  std::pair<LineBatch, LineBatch> halves = SplitInTwo(*batch_, options_.batch.codec);
+  rest_.push_front(std::move(halves.second));
+  batch_ = std::move(halves.first);
+  first_try_ = send_at_ = now_;
+  return absl::OkStatus();
 }
 
 // Plans the next try of the batch, or gives the error back when it was tried for long enough.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -70,6 +71,7 @@ class Producer {
   absl::Status HandleAnswer();
   absl::Status Acknowledge(const v1::ProduceResponse& response);
   absl::Status HandleFailure(const absl::Status& error);
+  absl::Status SendInParts(const absl::Status& why);
   absl::Status TryAgain(const absl::Status& why);
   absl::Status Wait();
   int TimeoutMs(bool may_take, bool want_input) const;
@@ -86,6 +88,8 @@ class Producer {
   // The batch under way: waiting to be sent, or sent (call_ is set).
   std::optional<LineBatch> batch_;
   std::unique_ptr<Call> call_;
+  std::deque<LineBatch>
+      rest_;  // parts of one that was too large, to be sent after it and before what batcher_ holds
   absl::Duration first_try_;
   absl::Duration send_at_;
   absl::Duration backoff_;

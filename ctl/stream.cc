@@ -62,6 +62,8 @@ void PrintDefinition(Session& session, const v1::StreamDefinition& stream) {
                {"detached", settings.detached() ? "yes" : "no"}});
 }
 
+constexpr int kPartitionsMax = 1024;  // what a node takes
+
 struct CreateOptions {
   std::string name;
   v1::Direction direction = v1::UP;
@@ -97,7 +99,7 @@ void AddCreate(CLI::App& noun, Session& session) {
       "Where its records go: from each edge to the core, to one edge each, to all edges, or nowhere")
       ->required();
   verb->add_option("--partitions", options->partitions, "At one edge")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, kPartitionsMax))
       ->capture_default_str();
   options->settings.AddTo(*verb);
   verb->callback([&session, options] { session.Finish(Create(session, *options)); });
@@ -214,7 +216,7 @@ void AddSet(CLI::App& noun, Session& session) {
   verb->add_option("name", options->name)->required();
   verb->add_option("--if-generation", options->if_generation,
                    "Only if the stream still has this generation (see describe)")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
   options->settings.AddTo(*verb);
   verb->callback([&session, options] { session.Finish(Set(session, *options)); });
 }

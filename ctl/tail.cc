@@ -195,13 +195,11 @@ void AddTail(CLI::App& noun, Session& session) {
   auto options = std::make_shared<TailOptions>();
   CLI::App* verb = noun.add_subcommand("tail", "Print records, and follow");
   verb->add_option("name", options->stream)->required();
-  verb->add_option("--partition", options->partition, "Only this one (default all)")
-      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--partition", options->partition, "Only this one (default all)")->check(AtLeast(0));
   verb->add_option("--edge", options->edge, "At the core: only the logs of this edge");
   verb->add_option("--from", options->from,
                    "start, end, an offset, or @ and a time (default end; start with --no-follow)");
-  verb->add_option("--max-records", options->max_records, "Stop after so many")
-      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--max-records", options->max_records, "Stop after so many")->check(AtLeast(0));
   verb->add_flag("--follow,!--no-follow", options->follow,
                  "Wait for more (default), or stop at the present end");
   CLI::Option* format =

@@ -56,6 +56,7 @@ std::string HumanBitRate(double bytes_per_second) {
 std::string HumanSeconds(double seconds) {
   constexpr double kShownMax = 1e12;
   if (!(seconds >= 0) || seconds > kShownMax) return "-";
+  if (seconds > 0 && seconds < 0.0995) return fmt::format("{:.3g}ms", seconds * 1e3);
   if (seconds < 9.995) return fmt::format("{:.2f}s", seconds);
   int64_t whole = std::llround(seconds);
   if (whole < 60) return fmt::format("{}s", whole);

@@ -115,8 +115,7 @@ absl::StatusOr<v1::GetStatusResponse> EdgeAdmin::Status(const v1::GetStatusReque
   return status;
 }
 
-NodeMetrics::Sources EdgeAdmin::MetricSources(
-    std::function<std::optional<absl::Time>()> certificate_not_after) {
+NodeMetrics::Sources EdgeAdmin::MetricSources(std::function<CertificateView()> certificate) {
   return {.flows = [this] { return state_.FlowStatuses(); },
           .is_current = [](const LogOrigin&) { return true; },
           .links =
@@ -124,7 +123,7 @@ NodeMetrics::Sources EdgeAdmin::MetricSources(
                 return std::map<std::string, bool>{{node().node(), link_().up}};
               },
           .reported_alarms = [] { return std::map<std::string, int>(); },
-          .certificate_not_after = std::move(certificate_not_after)};
+          .certificate = std::move(certificate)};
 }
 
 }  // namespace selvage

@@ -47,7 +47,7 @@ class EdgeAdmin : public AdminBackend {
   absl::StatusOr<v1::GetStatusResponse> Status(const v1::GetStatusRequest& request) override;
 
   /// What the edge gives to NodeMetrics. The admin must outlive the metrics.
-  NodeMetrics::Sources MetricSources(std::function<std::optional<absl::Time>()> certificate_not_after);
+  NodeMetrics::Sources MetricSources(std::function<CertificateView()> certificate);
 
  private:
   EdgeState& state_;

@@ -184,18 +184,21 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
 
 absl::StatusOr<bool> EdgeState::MakeStreams(const v1::EdgeSpec& spec) {
   std::set<std::string> wanted;
-  bool whole = true;
+  std::set<std::string> in_the_way;
   for (const v1::StreamDefinition& definition : spec.streams()) {
     wanted.insert(definition.name());
     SELVAGE_ASSIGN_OR_RETURN(const bool made, MakeStream(definition));
-    whole = whole && made;
+    if (!made) in_the_way.insert(definition.name());
   }
   for (const v1::StreamDefinition& known : node_.catalog().All()) {
     bool the_cores = known.generation() > 0 && known.direction() != v1::LOCAL;
     if (!the_cores || wanted.contains(known.name())) continue;
     SELVAGE_RETURN_IF_ERROR(DropStream(known.name()));
   }
-  return whole;
+  // Also those of streams that the core does not want here any more.
+  node_.alarms().ClearExcept("definition_mismatch",
+                             [&](const std::string& stream) { return in_the_way.contains(stream); });
+  return in_the_way.empty();
 }
 
 absl::StatusOr<bool> EdgeState::MakeStream(const v1::StreamDefinition& definition) {
@@ -213,7 +216,6 @@ absl::StatusOr<bool> EdgeState::MakeStream(const v1::StreamDefinition& definitio
     if (known->SerializeAsString() == definition.SerializeAsString()) return true;
   }
   SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-  node_.alarms().Clear("definition_mismatch", definition.name());
   if (definition.direction() == v1::UP) SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
   ShowDefinition(definition);
   return true;
@@ -352,6 +354,19 @@ std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
 void EdgeState::SetFlowStates(std::map<LogNumber, FlowState> states) {
   absl::MutexLock lock(&mutex_);
   flow_states_ = std::move(states);
+  linked_ = true;
+}
+
+void EdgeState::LinkEnded() {
+  absl::MutexLock lock(&mutex_);
+  flow_states_.clear();
+  linked_ = false;
+}
+
+EdgeState::FlowState EdgeState::StateOf(LogNumber number) const {
+  auto known = flow_states_.find(number);
+  if (known != flow_states_.end()) return known->second;
+  return {linked_ ? "opening" : "offline", ""};
 }
 
 void EdgeState::MeasureRates() {
@@ -393,12 +408,12 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
     }
   }
   absl::MutexLock lock(&mutex_);
-  auto known = flow_states_.find(log.number());
-  flow.set_state(known == flow_states_.end() ? "offline" : known->second.state);
-  flow.set_detail(known == flow_states_.end() ? "" : known->second.detail);
+  const FlowState known = StateOf(log.number());
+  flow.set_state(known.state);
+  flow.set_detail(known.detail);
   if (flow.state() == "streaming" && acknowledged >= state.end) flow.set_state("caught_up");
   flow.set_rate_bytes(meters_[log.number()].rate);
-  bool estimable = flow.rate_bytes() > 0 && known != flow_states_.end();
+  bool estimable = flow.rate_bytes() > 0 && linked_;
   flow.set_catch_up_seconds(flow.lag_bytes() == 0 ? 0
                             : estimable           ? static_cast<double>(flow.lag_bytes()) / flow.rate_bytes()
                                                   : -1);
@@ -415,10 +430,11 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
   flow.set_direction(definition ? definition->direction() : v1::DOWN);
   flow.set_replica_end(state.end.value());
   absl::MutexLock lock(&mutex_);
-  auto known = flow_states_.find(log.number());
+  const FlowState known = StateOf(log.number());
   // What the source has beyond this is known at the core; here, everything that arrived is everything there
   // is.
-  flow.set_state(known == flow_states_.end() ? "offline" : "caught_up");
+  flow.set_state(known.state == "streaming" ? "caught_up" : known.state);
+  flow.set_detail(known.detail);
   flow.set_source_end(state.end.value());
   return flow;
 }
@@ -427,7 +443,10 @@ std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
   std::vector<v1::FlowStatus> statuses;
   for (LogFlowSource* source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
   for (EmbeddedLog* log : node_.logs().Logs()) {
-    if (log->origin().edge == kCoreOrigin && !log->superseded()) statuses.push_back(DownFlowStatus(*log));
+    if (log->origin().edge != kCoreOrigin || log->superseded()) continue;
+    const auto definition = node_.catalog().Find(log->origin().stream);
+    if (definition && definition->settings().detached()) continue;  // as with what flows up
+    statuses.push_back(DownFlowStatus(*log));
   }
   return statuses;
 }

@@ -70,12 +70,14 @@ class EdgeState {
   std::vector<LogFlowSource*> UpFlows();
   /// Grows whenever UpFlows may say something else.
   uint64_t flow_changes() const { return node_.logs().changes() + node_.catalog().changes(); }
-  /// For status: how each flow stands on the link. Cleared when the link ends.
+  /// For status: how each flow stands on the link; one that is not among them is about to be opened. After
+  /// LinkEnded all are offline.
   struct FlowState {
     std::string state;
     std::string detail;
   };
   void SetFlowStates(std::map<LogNumber, FlowState> states);
+  void LinkEnded();
   /// Measures rates; about once a second.
   void MeasureRates();
   std::vector<v1::FlowStatus> FlowStatuses();
@@ -107,6 +109,7 @@ class EdgeState {
   void ClearAlarms(const v1::StreamDefinition& gone);
   void ShowDefinition(const v1::StreamDefinition& definition);
   std::vector<LogFlowSource*> FindUpFlows();
+  FlowState StateOf(LogNumber number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
   v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
 
@@ -128,6 +131,7 @@ class EdgeState {
       ABSL_GUARDED_BY(mutex_);  // of logs that got another name
   std::map<LogNumber, Meter> meters_ ABSL_GUARDED_BY(mutex_);
   std::map<LogNumber, FlowState> flow_states_ ABSL_GUARDED_BY(mutex_);
+  bool linked_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace selvage

@@ -2,6 +2,7 @@
 #include "edge/node.h"
 #include "fabric/base/error.h"
 #include "fabric/control/daemon_main.h"
+#include "fabric/control/node_certificate.h"
 
 /// For jemalloc, which reads it before main: one arena, small caches for threads, and what was freed goes
 /// back to the system within half a second, so that resident memory follows what is in use
@@ -16,7 +17,10 @@ int main(int argc, char** argv) {
   selvage::DaemonProgram program;
   program.name = "selvage-edge";
   program.sample_config = selvage::SampleEdgeConfig;
-  program.check = [](const std::string& path) { return selvage::LoadEdgeConfig(path).status(); };
+  program.check = [](const std::string& path) -> absl::Status {
+    SELVAGE_ASSIGN_OR_RETURN(selvage::EdgeConfig config, selvage::LoadEdgeConfig(path));
+    return selvage::CheckCertificate(config, selvage::Role::kEdge);
+  };
   program.run = [&take_store_of](const std::string& path) -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(selvage::EdgeConfig config, selvage::LoadEdgeConfig(path));
     config.take_store_of = take_store_of;

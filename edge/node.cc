@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/time/time.h"
 #include "edge/edge_admin.h"
 #include "edge/edge_state.h"
@@ -17,6 +17,7 @@
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/base/error.h"
+#include "fabric/control/node_certificate.h"
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
@@ -27,13 +28,13 @@
 #include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
-#include "fabric/security/tls_files.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/health.h"
 #include "fabric/telemetry/http_endpoint.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/telemetry/metrics.h"
 #include "fabric/transport/grpc_server.h"
+#include "fabric/transport/library_log.h"
 #include "fabric/transport/link_client.h"
 
 namespace selvage {
@@ -70,12 +71,12 @@ NodeStore::Options StoreOptions(const EdgeConfig& config, const DescriptorShares
   return options;
 }
 
-LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls,
-                                const std::string& trust_domain) {
+LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls, NodeCertificate& certificate) {
   LinkClient::Options options;
   for (const Address& address : config.link.addresses) options.addresses.push_back(address.ToString());
   options.tls = tls;
-  options.core = ExpectedPeer{.trust_domain = trust_domain, .role = Role::kCore, .id = ""};
+  options.core = ExpectedPeer{.trust_domain = "", .role = Role::kCore, .id = ""};
+  options.trust_domain = [&certificate] { return certificate.TrustDomainToDial(); };
   options.http_proxy = config.link.proxy.ToString();
   options.backoff_min = config.link.backoff_min;
   options.backoff_max = config.link.backoff_max;
@@ -92,28 +93,13 @@ LinkView ViewOf(const LinkState& link) {
   return {false, "dialling " + link.address};
 }
 
-std::optional<absl::Time> CertificateEnd(const TlsFiles& tls) {
-  auto end = CertificateNotAfter(tls.cert);
-  if (!end.ok()) return std::nullopt;
-  return *end;
-}
-
-absl::StatusOr<Identity> CheckIdentity(const EdgeConfig& config, const TlsFiles& tls) {
-  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckTlsFiles(tls, SystemClock().Wall()));
-  if (identity.role == Role::kEdge && identity.id == config.node_id) return identity;
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, "certificate_identity",
-      tls.cert + " is of " + SpiffeUri(identity) + ", node.id is " + config.node_id,
-      "issue a certificate for this edge: selvagectl pki issue --role edge --id " + config.node_id);
-}
-
 }  // namespace
 
 absl::Status RunEdge(const EdgeConfig& config) {
   Shutdown shutdown;
   ConfigureLog(config.log);
-  TlsFiles tls{config.tls.cert, config.tls.key, config.tls.ca};
-  SELVAGE_ASSIGN_OR_RETURN(Identity identity, CheckIdentity(config, tls));
+  RouteLibraryLogs();
+  const TlsFiles tls = TlsFilesOf(config.tls);
 
   SELVAGE_RETURN_IF_ERROR(CheckThreads(kThreads));
   SELVAGE_ASSIGN_OR_RETURN(const DescriptorShares descriptors, TakeDescriptors(WantsOf(config)));
@@ -137,22 +123,28 @@ absl::Status RunEdge(const EdgeConfig& config) {
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
+  NodeCertificate certificate({tls, Role::kEdge, config.node_id}, store->state().alarms(), SystemClock());
+  certificate.Look();
+  store->SetChore([&certificate] { certificate.LookIfDue(); });
+  absl::Cleanup no_chore = [&store] { store->SetChore({}); };
+
   boost::asio::thread_pool link_threads(kLinkThreads);
-  LinkClient link(LinkOptions(config, tls, identity.trust_domain), link_threads.get_executor(), SystemClock(),
+  LinkClient link(LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(),
                   SystemRandom(), [&](std::function<void()> wake) {
                     return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake));
                   });
   EdgeAdmin backend(state, [&link] { return ViewOf(link.state()); });
-  Authorizer authorizer(identity.trust_domain);
+  Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   AdminService admin({backend, authorizer, metrics, group_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(
-      metrics, store->state(), backend.MetricSources([&tls] { return CertificateEnd(tls); }));
+  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
+    return CertificateView{certificate.not_after(), certificate.problem().ok()};
+  }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   GrpcServer::Options server_options;
   server_options.address = config.admin_listen.ToString();
-  server_options.credentials = ServerCredentials(tls);
+  server_options.credentials = ServerCredentials(tls, kTlsReload, LogRefusedPeer);
   server_options.request_max = AdminRequestMax(config.batch_max_bytes);
   server_options.connections_max = descriptors.admin;
   server_options.metrics = &metrics;

@@ -15,11 +15,13 @@ using replication::Session;
 namespace {
 
 constexpr absl::Duration kStatusEvery = absl::Seconds(2);
-constexpr int64_t kSkewAlarmMs = 60'000;
 constexpr absl::Duration kRetryRefused = absl::Seconds(5);
 /// Where a retry alone does not help: until then somebody may have changed what is wrong.
 constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
 constexpr absl::Duration kRetrySpec = absl::Seconds(10);
+/// What TakeWelcome may say, and what the core said when it closed the link: alarms that end with a link that
+/// comes up.
+constexpr std::string_view kRefusals[] = {"link_refused", "foreign_cluster", "not_empty", "protocol_error"};
 
 std::string_view StateName(Sender::State state) {
   switch (state) {
@@ -48,7 +50,8 @@ Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake)
                 return definition && definition->direction() != v1::LOCAL;
               }),
       max_rate_(max_rate),
-      wake_(std::move(wake)) {}
+      wake_(std::move(wake)),
+      skew_(node_.alarms(), "core's", "this node's") {}
 
 Uplink::~Uplink() {
   Unwatch();
@@ -81,6 +84,12 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
     case Session::Event::Kind::kFlowOffered:
       OnFlowOffered(session, event.flow, event.open);
       break;
+    case Session::Event::Kind::kFlowEnded:
+      OnFlowEnded(event.flow, event.status);
+      break;
+    case Session::Event::Kind::kTime:
+      skew_.Judge(core_, event.wall_ms, node_.wall_ms());
+      break;
     case Session::Event::Kind::kFlowForked:
       if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
         forks_[source->log().number()] = event.position;
@@ -92,13 +101,10 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
     case Session::Event::Kind::kFlowHeld:
       if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
         std::string subject = ToString(source->log().origin());
-        held_subjects_.insert(subject);
+        held_.insert(subject);
         node_.alarms().Report({"flow_held", subject, std::string(event.status.message()),
                                ErrorHint(event.status), !IsRetryable(event.status)});
       }
-      break;
-    case Session::Event::Kind::kFlowEnded:
-      sinks_.erase(event.flow);
       break;
     case Session::Event::Kind::kPeerClosed:
       LogWarning("the core closed the link", {{"reason", Describe(event.status)}});
@@ -119,21 +125,25 @@ void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
                            true, std::string(kCoreOrigin)});
     return session.Close(taken);
   }
-  for (const char* refused : {"foreign_cluster", "not_empty"}) node_.alarms().Clear(refused, welcome.core());
-  int64_t skew_ms = welcome.wall_ms() - node_.wall_ms();
-  if (std::abs(skew_ms) > kSkewAlarmMs) {
-    node_.alarms().Report({"clock_skew", welcome.core(),
-                           fmt::format("the core's clock is {} s away from this node's", skew_ms / 1000),
-                           "set the clock that is wrong; streams are not affected", false});
-  } else {
-    node_.alarms().Clear("clock_skew", welcome.core());
-  }
+  core_ = welcome.core();
+  EndRefusals(core_);
+  skew_.Judge(core_, welcome.wall_ms(), node_.wall_ms());
+  session.SetWallTime(node_.wall_ms());
   repair_.PeerIsCapableOf(welcome.capabilities());
   LogInfo("link up",
           {{"core", welcome.core()}, {"slot", welcome.slot()}, {"session_epoch", welcome.session_epoch()}});
   uint64_t spec_rate = state_.spec().max_rate();
   session.set_max_rate(spec_rate > 0 ? spec_rate : max_rate_);
   OfferNew(session);
+}
+
+/// The core took the link: what once kept it away is over. Alarms of earlier links are known from the book
+/// alone.
+void Uplink::EndRefusals(const std::string& core) {
+  for (std::string_view kind : kRefusals)
+    node_.alarms().ClearExcept(kind, [](const std::string&) { return false; });
+  node_.alarms().ClearExcept("clock_skew", [&](const std::string& subject) { return subject == core; });
+  if (!Planted(Canary::kForgetFlowAlarms)) held_ = node_.alarms().OpenSubjects("flow_held", "");
 }
 
 void Uplink::OfferNew(Session& session) {
@@ -186,6 +196,10 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   if (!log.ok()) {
     LogWarning("a flow from the core is refused",
                {{"stream", open.name()}, {"error", Describe(log.status())}});
+    LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
+    if (const EmbeddedLog* held = node_.logs().Find(origin); held != nullptr) {
+      down_states_[held->number()] = {"held", std::string(log.status().message())};
+    }
     session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
   }
@@ -196,7 +210,20 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   }
   auto sink = std::make_unique<LogFlowSink>(**log, node_.options().batch_max);
   session.Accept(flow, *sink);
+  down_states_[(*log)->number()] = {"streaming", ""};
   sinks_[flow] = std::move(sink);
+}
+
+void Uplink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
+  auto sink = sinks_.find(flow);
+  if (sink == sinks_.end()) return;
+  const LogNumber log = sink->second->log().number();
+  sinks_.erase(sink);
+  if (why.ok()) {
+    down_states_[log] = {"offline", "the core sends this stream no more"};
+  } else {
+    down_states_[log] = {"held", std::string(why.message())};
+  }
 }
 
 void Uplink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
@@ -242,7 +269,7 @@ void Uplink::RebirthIfForked(Session& session) {
 }
 
 void Uplink::PublishFlowStates(const Session& session) {
-  std::map<LogNumber, EdgeState::FlowState> states;
+  std::map<LogNumber, EdgeState::FlowState> states = down_states_;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = SourceOf(session, number);
     if (source == nullptr) continue;  // of a repair
@@ -250,15 +277,23 @@ void Uplink::PublishFlowStates(const Session& session) {
     bool held = sender->state() == Sender::State::kHeld;
     states[log.number()] = {std::string(StateName(sender->state())),
                             held ? std::string(sender->problem().message()) : std::string()};
-    if (sender->state() != Sender::State::kStreaming) continue;
-    const bool first = streamed_.insert(log.number()).second;
-    if (!first && held_subjects_.empty()) continue;
-    // Alarms of an earlier link as well.
-    const std::string subject = ToString(log.origin());
-    if (held_subjects_.erase(subject) > 0 || first) node_.alarms().Clear("flow_held", subject);
   }
-  for (const auto& [number, sink] : sinks_) states[sink->log().number()] = {"streaming", ""};
   state_.SetFlowStates(std::move(states));
+}
+
+void Uplink::ClearHeld(const Session& session) {
+  if (held_.empty()) return;
+  std::set<std::string> waiting;
+  for (const auto& [number, sender] : session.senders()) {
+    LogFlowSource* source = SourceOf(session, number);
+    if (source == nullptr || sender->state() == Sender::State::kStreaming) continue;
+    waiting.insert(ToString(source->log().origin()));
+  }
+  std::erase_if(held_, [&](const std::string& subject) {
+    if (waiting.contains(subject)) return false;
+    node_.alarms().Clear("flow_held", subject);
+    return true;
+  });
 }
 
 void Uplink::Tick(Session& session) {
@@ -268,11 +303,13 @@ void Uplink::Tick(Session& session) {
                                    "", Retry::kYes));
   }
   RebirthIfForked(session);
+  session.SetWallTime(node_.wall_ms());
   state_.MeasureRates();
-  PublishFlowStates(session);
   if (refused_spec_ && node_.clock().Monotonic() >= next_spec_try_)
     OnSpec(session, v1::EdgeSpec(*refused_spec_));
   FollowStreams(session);
+  PublishFlowStates(session);
+  ClearHeld(session);
   repair_.Tick(session);
   absl::Duration now = node_.clock().Monotonic();
   if (now < next_status_) return;
@@ -283,7 +320,7 @@ void Uplink::Tick(Session& session) {
 void Uplink::Closed(const absl::Status& reason, absl::Duration) {
   LogInfo("link down", {{"reason", Describe(reason)}});
   Unwatch();
-  state_.SetFlowStates({});
+  state_.LinkEnded();
 }
 
 }  // namespace selvage

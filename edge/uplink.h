@@ -8,6 +8,7 @@
 #include <string>
 
 #include "edge/edge_state.h"
+#include "fabric/control/clock_skew.h"
 #include "fabric/control/link_repair.h"
 #include "fabric/replication/link_handler.h"
 
@@ -36,10 +37,13 @@ class Uplink : public replication::LinkHandler {
   };
   void OnWelcome(replication::Session& session, const v1::Welcome& welcome);
   void OnSpec(replication::Session& session, const v1::EdgeSpec& spec);
+  void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
+  void EndRefusals(const std::string& core);
+  /// Ends the alarms about flows that the core takes now, or that are not offered any more.
+  void ClearHeld(const replication::Session& session);
   void FollowStreams(replication::Session& session);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OfferNew(replication::Session& session);
-  void NoteHeld(replication::FlowNumber flow, const absl::Status& why);
   void RebirthIfForked(replication::Session& session);
   void PublishFlowStates(const replication::Session& session);
   LogFlowSource* SourceOf(const replication::Session& session, replication::FlowNumber flow);
@@ -57,8 +61,10 @@ class Uplink : public replication::LinkHandler {
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;  // of flows that have not ended
   std::set<LogNumber> taken_;  // logs whose flows were accepted on this link
   std::map<LogNumber, LogPosition> forks_;
-  std::set<std::string> held_subjects_;
-  std::set<LogNumber> streamed_;              // on this link
+  std::map<LogNumber, EdgeState::FlowState> down_states_;  // of flows that the core offered on this link
+  std::set<std::string> held_;  // subjects of alarms "flow_held", also of earlier links
+  std::string core_;
+  ClockSkewAlarm skew_;
   std::optional<v1::EdgeSpec> refused_spec_;  // tried again
   absl::Duration next_spec_try_;
 };

@@ -147,10 +147,14 @@ std::vector<CollectedMetric> NodeMetrics::Collect() {
   AddAlarms(node_, node_.alarms().open_count(), sources_.reported_alarms(), all);
   all.push_back(Single("selvage_metric_rows_omitted",
                        "Logs and flows without series, since there are too many.", omitted));
-  if (const auto not_after = sources_.certificate_not_after()) {
+  const CertificateView certificate = sources_.certificate();
+  all.push_back(Single("selvage_certificate_usable",
+                       "1 while the node's certificate files would carry a connection, else 0.",
+                       certificate.usable ? 1 : 0));
+  if (certificate.not_after) {
     all.push_back(Single("selvage_certificate_not_after_seconds",
                          "When the node's certificate ends, in seconds since 1970.",
-                         absl::ToDoubleSeconds(*not_after - absl::UnixEpoch())));
+                         absl::ToDoubleSeconds(*certificate.not_after - absl::UnixEpoch())));
   }
   return all;
 }

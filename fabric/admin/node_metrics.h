@@ -14,6 +14,12 @@
 
 namespace selvage {
 
+/// What is shown of a node's certificate.
+struct CertificateView {
+  std::optional<absl::Time> not_after;  ///< nothing when the file cannot be read
+  bool usable = true;                   ///< it would carry a connection now
+};
+
 /// The metrics of streams, flows, links and the store of one node, taken when they are scraped
 /// (docs/metrics.md). The number of series is bounded by what operators defined, and by kMetricRowsMax for
 /// logs and for flows each.
@@ -30,8 +36,7 @@ class NodeMetrics {
     std::function<std::map<std::string, bool>()> links;
     /// Open alarms that edges reported, by edge; nothing at an edge.
     std::function<std::map<std::string, int>()> reported_alarms;
-    /// When the node's certificate ends; nothing when that cannot be read.
-    std::function<std::optional<absl::Time>()> certificate_not_after;
+    std::function<CertificateView()> certificate;
   };
 
   /// Registers the collector; it is withdrawn with this object. `node` and `metrics` must outlive it.

@@ -21,6 +21,7 @@ enum class Canary {
   kTrimUnacknowledged,     ///< retention takes what the replica does not hold
   kAcceptSupersededBoot,   ///< a process that was superseded may link again
   kSkipOpenCheck,          ///< a store that recovered less than it acknowledged is served
+  kForgetFlowAlarms,       ///< a link does not know of alarms that an earlier one raised about its flows
   kForgetProducers,        ///< what was known of idempotent producers is not read at a start
   kBeginAnywhere,          ///< an idempotent producer that is not known may begin with any sequence
   kServeForeignStore,      ///< a node opens the store of another one

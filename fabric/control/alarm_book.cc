@@ -208,6 +208,15 @@ void AlarmBook::Clear(std::string_view kind, const std::string& subject) {
   StoreSoon();
 }
 
+void AlarmBook::ClearExcept(std::string_view kind,
+                            const std::function<bool(const std::string& subject)>& stays) {
+  {
+    absl::MutexLock lock(&mutex_);
+    EndAll([&](const v1::AlarmDocument& alarm) { return alarm.kind() == kind && !stays(alarm.subject()); });
+  }
+  StoreSoon();
+}
+
 void AlarmBook::ClearOfPeer(const std::string& peer) {
   {
     absl::MutexLock lock(&mutex_);
@@ -232,6 +241,15 @@ void AlarmBook::ClearHeldOfPeer(const std::string& peer,
 bool AlarmBook::IsOpen(std::string_view kind, const std::string& subject) const {
   absl::MutexLock lock(&mutex_);
   return open_.contains(KeyOf(kind, subject));
+}
+
+std::set<std::string> AlarmBook::OpenSubjects(std::string_view kind, const std::string& peer) const {
+  absl::MutexLock lock(&mutex_);
+  std::set<std::string> subjects;
+  for (auto it = open_.lower_bound(KeyOf(kind, "")); it != open_.end() && it->first.first == kind; ++it) {
+    if (alarms_.at(it->second).peer() == peer) subjects.insert(it->first.second);
+  }
+  return subjects;
 }
 
 std::vector<v1::AlarmDocument> AlarmBook::All(bool also_resolved) const {

@@ -66,7 +66,11 @@ class AlarmBook {
   /// Ends what is held of a peer, of any kind, where `goes_on` says so of the subject.
   void ClearHeldOfPeer(const std::string& peer,
                        const std::function<bool(const std::string& subject)>& goes_on);
+  /// Ends the open alarms of this kind whose subject `stays` denies: their causes are gone.
+  void ClearExcept(std::string_view kind, const std::function<bool(const std::string& subject)>& stays);
   bool IsOpen(std::string_view kind, const std::string& subject) const;
+  /// What the open alarms of this kind are about that are a peer's doing; of an empty one: this node's own.
+  std::set<std::string> OpenSubjects(std::string_view kind, const std::string& peer) const;
 
   std::vector<v1::AlarmDocument> All(bool also_resolved) const;
   int open_count() const;

@@ -8,10 +8,12 @@
 #include "fabric/process/terminate.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/log.h"
+#include "fabric/telemetry/standard_descriptors.h"
 
 namespace selvage {
 
 int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
+  SecureStandardDescriptors();
   // Debian builds Abseil with its search for deadlocks, which keeps a graph of all mutexes under one lock.
   // Tests have it on.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
@@ -19,8 +21,9 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
   CLI::App app{VersionLine(program.name)};
   std::string config;
   bool check = false, print_reference = false, version = false;
-  app.add_option("-c,--config", config, "Configuration file (YAML)");
-  app.add_flag("--check-config", check, "Read the configuration, report every problem, and end");
+  app.add_option("-c,--config,config", config, "Configuration file (YAML)");
+  app.add_flag("--check-config", check,
+               "Read the configuration and the certificate files, report every problem, and end");
   app.add_flag("--print-config-reference", print_reference,
                "Print a complete, commented configuration file, and end");
   app.add_flag("--version", version, "Print the version, and end");
@@ -51,7 +54,9 @@ int RunDaemonMain(const DaemonProgram& program, int argc, char** argv) {
       std::printf("%s: ok\n", config.c_str());
       return 0;
     }
-    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    const std::string hint = ErrorHint(status);
+    std::fprintf(stderr, "%s%s%s\n", std::string(status.message()).c_str(), hint.empty() ? "" : "; ",
+                 hint.c_str());
     return 2;
   }
   ExplainTermination();

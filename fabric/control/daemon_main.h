@@ -10,10 +10,11 @@ namespace selvage {
 
 /// What differs between the daemons' command lines.
 struct DaemonProgram {
-  std::string name;                                            ///< "selvage-edge"
-  std::function<std::string()> sample_config;                  ///< for --print-config-reference
-  std::function<absl::Status(const std::string& path)> check;  ///< for --check-config
-  std::function<absl::Status(const std::string& path)> run;    ///< returns when the daemon ended
+  std::string name;                            ///< "selvage-edge"
+  std::function<std::string()> sample_config;  ///< for --print-config-reference
+  std::function<absl::Status(const std::string& path)>
+      check;  ///< for --check-config: the file and what it names
+  std::function<absl::Status(const std::string& path)> run;  ///< returns when the daemon ended
   /// Adds options of this daemon alone: long name, help, where it goes.
   struct Flag {
     std::string name;

@@ -65,11 +65,22 @@ void NodeStore::RunUpkeep() {
     }
     ReportTableDamage();
     WriteAckedEndsIfChanged();
+    RunChore();
   } while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery));
   // What the peer acknowledged last tells at the next start what it holds as well.
   if (absl::Status status = state_->logs().FlushAcknowledged(); !status.ok() && !failed_) {
     LogWarning("acknowledgements could not be stored", {{"error", Describe(status)}});
   }
+}
+
+void NodeStore::SetChore(std::function<void()> chore) {
+  absl::MutexLock lock(&chore_mutex_);
+  chore_ = std::move(chore);
+}
+
+void NodeStore::RunChore() {
+  absl::MutexLock lock(&chore_mutex_);
+  if (chore_) chore_();
 }
 
 void NodeStore::ReportTableDamage() {

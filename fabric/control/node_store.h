@@ -35,6 +35,9 @@ class NodeStore {
   ~NodeStore();
 
   NodeState& state() { return *state_; }
+  /// `chore` is called about once a second on the upkeep thread, in place of the one before it; an empty one
+  /// ends that, and no call is under way when this returns. May wait for the disk.
+  void SetChore(std::function<void()> chore) ABSL_LOCKS_EXCLUDED(chore_mutex_);
 
  private:
   explicit NodeStore(Options options) : options_(std::move(options)) {}
@@ -44,6 +47,7 @@ class NodeStore {
   void RunReclaim();
   void WriteAckedEndsIfChanged();
   void ReportTableDamage();
+  void RunChore() ABSL_LOCKS_EXCLUDED(chore_mutex_);
 
   const Options options_;
   std::unique_ptr<RocksDbStore> engine_;
@@ -52,6 +56,8 @@ class NodeStore {
   std::unique_ptr<SyncedEnds> ends_;  // the upkeep thread's, while there is one
   bool ends_unwritten_ = false;
   bool table_damage_reported_ = false;  // the upkeep thread's
+  absl::Mutex chore_mutex_;
+  std::function<void()> chore_ ABSL_GUARDED_BY(chore_mutex_);
   absl::Notification stopping_;
   std::atomic<bool> failed_{false};
   std::thread upkeep_;

@@ -25,6 +25,8 @@ class LinkHandler {
                        std::function<void(const absl::StatusOr<LogPosition>&)> done) = 0;
   /// About once a second.
   virtual void Tick(Session& session) = 0;
+  /// The handler called its wake, or something else did: what was done elsewhere may be back.
+  virtual void Woken(Session&) {}
   /// The link ended; no call follows. `retry_after`: what the peer asked for, or 0.
   virtual void Closed(const absl::Status& reason, absl::Duration retry_after) = 0;
 };

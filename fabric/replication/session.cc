@@ -25,7 +25,7 @@ constexpr size_t kStatusMax = 4 << 20;
 }  // namespace
 
 Session::Session(Options options, absl::Duration now)
-    : options_(options), last_sent_(now), last_heard_(now), pacer_(options.max_rate) {}
+    : options_(options), last_sent_(now), last_heard_(now), last_heartbeat_(now), pacer_(options.max_rate) {}
 
 void Session::SendHello(v1::Hello hello) {
   if (closing_) return;
@@ -107,8 +107,15 @@ void Session::Step(const Message& message, absl::Duration now) {
     case v1::Frame::kStatus:
       StepControl(frame);
       break;
+    case v1::Frame::kHeartbeat:
+      if (frame.heartbeat().wall_ms() != 0) {
+        Event event{Event::Kind::kTime};
+        event.wall_ms = frame.heartbeat().wall_ms();
+        events_.push_back(std::move(event));
+      }
+      break;
     default:
-      break;  // a heartbeat, or a frame of a newer version
+      break;  // a frame of a newer version
   }
 }
 
@@ -545,6 +552,16 @@ Session::DataEnd Session::SendFragments(absl::Duration now, size_t budget, Ready
   return DataEnd::kAllSent;
 }
 
+void Session::QueueHeartbeat(absl::Duration now) {
+  const bool silent = outbox_.empty() && now - last_sent_ >= options_.heartbeat;
+  const bool time_is_due = wall_ms_ != 0 && now - last_heartbeat_ >= options_.heartbeat;
+  if (!silent && !time_is_due) return;
+  last_heartbeat_ = now;
+  Message message;
+  message.frame.mutable_heartbeat()->set_wall_ms(wall_ms_);
+  Queue(std::move(message));
+}
+
 Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
   Ready ready;
   if (!closing_ && now - last_heard_ > options_.timeout) {
@@ -564,11 +581,7 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
     for (const Message& message : outbox_) pacer_.SentControl(message.frame.ByteSizeLong(), now);
     QueueStatus(now);
     QueueData(now, data_budget, ready);
-    if (outbox_.empty() && now - last_sent_ >= options_.heartbeat) {
-      Message message;
-      message.frame.mutable_heartbeat();
-      Queue(std::move(message));
-    }
+    QueueHeartbeat(now);
   }
   if (!outbox_.empty()) last_sent_ = now;
   ready.messages.swap(outbox_);

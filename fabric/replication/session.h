@@ -60,6 +60,7 @@ class Session {
       kSpec,
       kStatus,
       kPeerClosed,  ///< the peer said why; `status`, `retry_after`
+      kTime,        ///< the peer's wall clock shows `wall_ms`
     };
     Kind kind;
     FlowNumber flow{};
@@ -73,6 +74,7 @@ class Session {
     LogPosition position{};
     absl::Status status{};
     absl::Duration retry_after{};
+    int64_t wall_ms = 0;
   };
 
   /// To be obeyed in this order. What is to be persisted belongs to flows that were accepted before; an event
@@ -121,6 +123,9 @@ class Session {
   void SendSpec(const v1::EdgeSpec& spec);
   /// Sent as soon and as often as a small share of the link allows; a newer one takes its place.
   void SendStatus(const v1::EdgeStatus& status) { status_out_.Offer(status); }
+  /// This node's wall clock in milliseconds since 1970, for the peer; renew it about once a second. From the
+  /// first one on the peer hears of it with a heartbeat at least as often as a silent link has one.
+  void SetWallTime(int64_t wall_ms) { wall_ms_ = wall_ms; }
   void set_max_rate(uint64_t bytes_per_second);
   /// Sends no entries from here on, so that what is under way can be waited for.
   void StopSending() { sending_ = false; }
@@ -160,6 +165,7 @@ class Session {
   void QueueStatus(absl::Duration now);
   void NotePriority(const Sender& sender);
   void RefreshSettings(absl::Duration now);
+  void QueueHeartbeat(absl::Duration now);
   void QueueData(absl::Duration now, size_t budget, Ready& ready);
   enum class DataEnd { kAllSent, kLinkFull };
   DataEnd SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued);
@@ -177,6 +183,8 @@ class Session {
   absl::Status close_reason_;
   absl::Duration last_sent_;
   absl::Duration last_heard_;
+  absl::Duration last_heartbeat_;
+  int64_t wall_ms_ = 0;  // 0: not known
 
   std::vector<Message> outbox_;
   std::vector<Event> events_;

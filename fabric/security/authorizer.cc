@@ -59,10 +59,16 @@ std::string_view Hint(const Identity& who, Action action) {
 }  // namespace
 
 absl::Status Authorizer::Authorize(const Identity& who, Action action, std::string_view resource_edge) const {
-  if (who.trust_domain != trust_domain_) {
+  const std::string trust_domain = trust_domain_();
+  if (trust_domain.empty()) {
+    return MakeError(absl::StatusCode::kUnauthenticated, "unauthenticated",
+                     "this node has no certificate, and so knows no trust domain",
+                     "put its certificate in place; its alarms say what is wrong", Retry::kYes);
+  }
+  if (who.trust_domain != trust_domain) {
     return MakeError(
         absl::StatusCode::kUnauthenticated, "unauthenticated",
-        fmt::format("{} is of another trust domain than {}", SpiffeUri(who), trust_domain_),
+        fmt::format("{} is of another trust domain than {}", SpiffeUri(who), trust_domain),
         "use a certificate issued for this trust domain, or correct the configured trust domain");
   }
   if (Allowed(who, action, resource_edge)) return absl::OkStatus();

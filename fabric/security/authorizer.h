@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "fabric/security/identity.h"
@@ -16,22 +18,24 @@ enum class Action {
   kReadMetrics,  ///< scrape metrics: operators and the core
 };
 
-/// Decides what an authenticated identity may do. Denies whatever it does not allow by name. Immutable, and
-/// so safe to use from several threads.
+/// Decides what an authenticated identity may do. Denies whatever it does not allow by name. Safe to use from
+/// several threads.
 class Authorizer {
  public:
   /// `trust_domain`: the only one whose identities count.
-  explicit Authorizer(std::string trust_domain) : trust_domain_(std::move(trust_domain)) {}
+  explicit Authorizer(std::string trust_domain)
+      : trust_domain_([domain = std::move(trust_domain)] { return domain; }) {}
+  /// For a node that may learn its trust domain later: asked each time, from any thread; empty: not known,
+  /// and nobody is let in.
+  explicit Authorizer(std::function<std::string()> trust_domain) : trust_domain_(std::move(trust_domain)) {}
 
   /// OK, or "unauthenticated" for an identity of another trust domain, or "permission_denied".
   /// `resource_edge` is the edge whose link is opened; it is only named in the error for other actions, and
   /// may be empty there.
   absl::Status Authorize(const Identity& who, Action action, std::string_view resource_edge = {}) const;
 
-  const std::string& trust_domain() const { return trust_domain_; }
-
  private:
-  std::string trust_domain_;
+  std::function<std::string()> trust_domain_;
 };
 
 }  // namespace selvage

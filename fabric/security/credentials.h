@@ -4,6 +4,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,11 +29,18 @@ namespace selvage {
 /// Credentials may be made in any thread and shared by several channels or servers.
 inline constexpr absl::Duration kTlsReload = absl::Seconds(10);
 
-/// Credentials of a server that takes only clients with a certificate from the authorities in `files.ca`. Who
-/// the client is must still be asked in each call with PeerIdentity, and what it may do with an Authorizer:
-/// both give the client an error it can read, which a refused handshake does not.
+/// Hears of a peer that is not let in: whose certificate it shows, unverified ("" when it names nobody), and
+/// why. Called in gRPC's threads, several at a time.
+using PeerRefused = std::function<void(const std::string& claimed, const absl::Status& why)>;
+
+/// Credentials of a server that takes only clients with a certificate from the authorities in `files.ca`. The
+/// dates of a client's own certificate are not looked at in the handshake, which could only break off: who
+/// the client is, and whether its certificate is valid today, must be asked in each call with PeerIdentity,
+/// and what it may do with an Authorizer. Both give the client an error it can read, and name the client and
+/// its address to this end.
 std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const TlsFiles& files,
-                                                           absl::Duration reload = kTlsReload);
+                                                           absl::Duration reload = kTlsReload,
+                                                           PeerRefused refused = {});
 
 /// The server that a client will talk to.
 struct ExpectedPeer {
@@ -47,10 +55,22 @@ std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const TlsFiles& fil
                                                              const ExpectedPeer& server,
                                                              absl::Duration reload = kTlsReload);
 
-/// The identity in the peer's verified certificate. "unauthenticated" when there is no certificate, or not
-/// exactly one URI in it, or one that ParseSpiffeUri refuses, or when the certificate has expired at `now`.
-/// That last check is not idle: a client that resumes an earlier TLS session is let in without a look at the
-/// dates of its certificate. Call it again now and then for a connection that stays open.
+/// A peer as its certificate says, which an authority that is trusted here has signed.
+struct PeerCertificate {
+  Identity identity;
+  absl::Time from;   ///< valid from here
+  absl::Time until;  ///< to here
+};
+
+/// What the peer shows, whatever its dates. "unauthenticated" when there is no certificate, or not exactly
+/// one URI in it, or one that ParseSpiffeUri refuses.
+absl::StatusOr<PeerCertificate> ShownCertificate(const grpc::AuthContext& context);
+
+/// OK when the certificate is valid at `now`; else "certificate_expired" or "certificate_not_yet_valid".
+absl::Status CheckDates(const PeerCertificate& peer, absl::Time now);
+
+/// The identity of a peer that ShownCertificate and CheckDates accept, with their errors. Call it again now
+/// and then for a connection that stays open.
 absl::StatusOr<Identity> PeerIdentity(const grpc::AuthContext& context,
                                       absl::Time now = SystemClock().Wall());
 

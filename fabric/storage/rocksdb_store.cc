@@ -189,8 +189,22 @@ absl::Status CheckFamilies(const rocksdb::DBOptions& db, const std::filesystem::
   return absl::OkStatus();
 }
 
+bool IsAboutRights(const std::string& text) {
+  for (const std::errc error :
+       {std::errc::permission_denied, std::errc::operation_not_permitted, std::errc::read_only_file_system}) {
+    if (text.find(std::make_error_code(error).message()) != std::string::npos) return true;
+  }
+  return false;
+}
+
 absl::Status OpenError(const rocksdb::Status& status, const std::filesystem::path& path) {
   const std::string text = status.ToString();
+  if (status.IsIOError() && IsAboutRights(text)) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, "data_dir_unusable",
+        fmt::format("the store in {} may not be read and written by this user: {}", path.string(), text),
+        "give the files to the user that this process runs as, on a volume that can be written");
+  }
   if (status.IsIOError() && text.find("/LOCK") != std::string::npos) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "store_locked",

@@ -142,6 +142,11 @@ uint64_t DiskBudget::free_bytes() const {
   return free_bytes_;
 }
 
+bool DiskBudget::Fits(uint64_t bytes) const {
+  absl::MutexLock lock(&mutex_);
+  return Signed(bytes * kFilesPerByte) <= Headroom();
+}
+
 bool DiskBudget::has_room() const {
   absl::MutexLock lock(&mutex_);
   return Headroom() > 0 && Headroom() >= Signed(wanted_);

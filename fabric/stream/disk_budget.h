@@ -55,6 +55,8 @@ class DiskBudget {
   /// Takes `bytes` if they fit without touching the reserve; else kResourceExhausted "disk_full" (a retry
   /// helps).
   absl::StatusOr<DiskCharge> Admit(uint64_t bytes);
+  /// Whether Admit would take `bytes` now.
+  bool Fits(uint64_t bytes) const;
   /// Takes `bytes` if they fit when half of the reserve may be used: for what is small, or frees more than it
   /// takes.
   absl::StatusOr<DiskCharge> AdmitFromReserve(uint64_t bytes);

@@ -132,8 +132,16 @@ class HttpEndpoint::Server {
     const bool more = !error && request.is_done() && request.keep_alive();
     response.keep_alive(more);
     response.prepare_payload();
+    // What answers a HEAD says how long the body would be.
+    const bool header_only = request.is_header_done() && request.get().method() == http::verb::head;
+    const http::response<http::empty_body> header(response.base());
+    auto done = asio::redirect_error(asio::use_awaitable, error);
     stream.expires_after(absl::ToChronoNanoseconds(options_.timeout));
-    co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
+    if (header_only) {
+      co_await http::async_write(stream, header, done);
+    } else {
+      co_await http::async_write(stream, response, done);
+    }
     co_return more && !error;
   }
 
@@ -141,9 +149,9 @@ class HttpEndpoint::Server {
     const std::string target(request.target());
     const auto handler = options_.handlers.find(target.substr(0, target.find('?')));
     if (handler == options_.handlers.end()) return Plain(http::status::not_found);
-    if (request.method() != http::verb::get) {
+    if (request.method() != http::verb::get && request.method() != http::verb::head) {
       Response response = Plain(http::status::method_not_allowed);
-      response.set(http::field::allow, "GET");
+      response.set(http::field::allow, "GET, HEAD");
       return response;
     }
     try {

@@ -129,17 +129,20 @@ void ConfigureLog(const LogOptions& options) {
   TheLog().Configure(options);
 }
 
+void WriteLog(LogLevel level, std::string_view message, LogFields fields) noexcept {
+  TheLog().Write(level, message, fields);
+}
 void LogDebug(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kDebug, message, fields);
+  WriteLog(LogLevel::kDebug, message, fields);
 }
 void LogInfo(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kInfo, message, fields);
+  WriteLog(LogLevel::kInfo, message, fields);
 }
 void LogWarning(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kWarning, message, fields);
+  WriteLog(LogLevel::kWarning, message, fields);
 }
 void LogError(std::string_view message, LogFields fields) noexcept {
-  TheLog().Write(LogLevel::kError, message, fields);
+  WriteLog(LogLevel::kError, message, fields);
 }
 
 }  // namespace selvage

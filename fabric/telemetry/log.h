@@ -70,6 +70,7 @@ using LogFields = std::initializer_list<LogField>;
 /// Sets level and format from here on; before the first call they are those of LogOptions{}.
 void ConfigureLog(const LogOptions& options);
 
+void WriteLog(LogLevel level, std::string_view message, LogFields fields = {}) noexcept;
 void LogDebug(std::string_view message, LogFields fields = {}) noexcept;
 void LogInfo(std::string_view message, LogFields fields = {}) noexcept;
 void LogWarning(std::string_view message, LogFields fields = {}) noexcept;

@@ -55,8 +55,7 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
         factory_(std::move(factory)),
         executor_(executor),
         strand_(std::move(executor)),
-        timer_(strand_),
-        credentials_(ChannelCredentials(options_.tls, options_.core)) {
+        timer_(strand_) {
     options_.session.is_edge = true;
     state_.since = clock_.Wall();
   }
@@ -88,10 +87,12 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
 
  private:
   void Dial();
+  absl::Status MakeCredentials();
   void OnUp(const std::shared_ptr<ClientStream>& stream);
   void OnDialFailed(const absl::Status& status);
   void OnEstablished();
   void OnEnded(const LinkEnd& end);
+  absl::Status Explained(const LinkEnd& end) const;
   void OnTimer();
   void BeginStop();
   void Stopped();
@@ -109,7 +110,8 @@ class LinkClient::Impl : public std::enable_shared_from_this<Impl> {
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   boost::asio::steady_timer timer_;  // while dialling until when; otherwise when to dial again
   uint64_t timer_round_ = 0;
-  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  std::shared_ptr<grpc::ChannelCredentials>
+      credentials_;  // for a core of options_.core; made at the first dial
 
   bool stopping_ = false;
   LogLimit dial_log_;
@@ -140,6 +142,13 @@ void LinkClient::Impl::Dial() {
     ++state_.attempts;
     state_.address = dialled_;
   }
+  if (absl::Status ready = MakeCredentials(); !ready.ok()) {
+    Note(ready);
+    next_address_ = 0;
+    const absl::Duration wait = Jittered();
+    ++failed_rounds_;
+    return Arm(wait);
+  }
   gave_up_ = false;
   dialling_ = std::make_shared<ClientStream>(
       grpc::CreateCustomChannel("dns:///" + dialled_, credentials_, ChannelArgs(options_.http_proxy)));
@@ -154,6 +163,19 @@ void LinkClient::Impl::Dial() {
   };
   dialling_->Connect(std::move(up), std::move(failed));
   Arm(options_.connect_timeout);
+}
+
+/// A certificate that comes late, or is of another trust domain than the one before it, is dialled with like
+/// one that was there at the start.
+absl::Status LinkClient::Impl::MakeCredentials() {
+  std::string trust_domain = options_.core.trust_domain;
+  if (options_.trust_domain) {
+    SELVAGE_ASSIGN_OR_RETURN(trust_domain, options_.trust_domain());
+  }
+  if (credentials_ != nullptr && trust_domain == options_.core.trust_domain) return absl::OkStatus();
+  options_.core.trust_domain = std::move(trust_domain);
+  credentials_ = ChannelCredentials(options_.tls, options_.core);
+  return absl::OkStatus();
 }
 
 void LinkClient::Impl::OnUp(const std::shared_ptr<ClientStream>& stream) {
@@ -195,7 +217,7 @@ void LinkClient::Impl::OnEstablished() {
 
 void LinkClient::Impl::OnEnded(const LinkEnd& end) {
   driver_.reset();
-  Note(end.reason);
+  Note(Explained(end));
   if (stopping_) return Stopped();
   next_address_ = 0;
   // A network that breaks links deserves a fresh start, a core that closes them does not.
@@ -210,6 +232,14 @@ void LinkClient::Impl::OnEnded(const LinkEnd& end) {
     redirects_ = 0;
   }
   Arm(wait);
+}
+
+/// Of a certificate that the core refused: which file it is, if this end sees the fault as well.
+absl::Status LinkClient::Impl::Explained(const LinkEnd& end) const {
+  if (end.established || !ErrorKind(end.reason).starts_with("certificate_")) return end.reason;
+  const absl::Time now = clock_.Wall();
+  if (CheckTlsFiles(options_.tls, now).ok()) return end.reason;
+  return ExplainDialError(end.reason, {dialled_, options_.http_proxy, options_.tls}, now);
 }
 
 /// Remembers an error, and logs it unless it is the one before again: an edge may be without a link for

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/random.h"
@@ -36,6 +37,10 @@ class LinkClient {
     std::vector<std::string> addresses;  ///< host:port, at least one
     TlsFiles tls;
     ExpectedPeer core;
+    /// Asked before each dial, on a thread of the executor: the trust domain of the core, which takes the
+    /// place of the one in `core`. An error, such as a certificate that is missing, is why there is no link,
+    /// and is asked again later.
+    std::function<absl::StatusOr<std::string>()> trust_domain = {};
     /// host:port of a proxy that knows CONNECT; empty: none, whatever the environment says. The environment's
     /// no_proxy still exempts the hosts it names.
     std::string http_proxy;

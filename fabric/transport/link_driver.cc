@@ -154,6 +154,7 @@ void LinkDriver::OnWake() {
     for (const Durable& d : durable) session_->Persisted(d.flow, d.bytes, d.position);
     for (const absl::StatusOr<Message>& frame : inbox) Step(frame);
     if (write_failed) cut_at_ = std::min(cut_at_, clock_.Monotonic() + options_.close_timeout);
+    handler_->Woken(*session_);
     Pump();
   }
   if (reads_over) BeginClose(absl::OkStatus());

@@ -11,6 +11,7 @@
 #include "fabric/base/error.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
+#include "fabric/telemetry/log_limit.h"
 #include "fabric/transport/codec.h"
 #include "fabric/transport/link_driver.h"
 #include "fabric/transport/server_stream.h"
@@ -63,10 +64,8 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Connect(
       grpc::CallbackServerContext* context) override {
-    auto identity = PeerIdentity(*context->auth_context());
-    if (!identity.ok()) return new Refusal(identity.status(), absl::ZeroDuration());
-    absl::Status allowed = authorizer_.Authorize(*identity, Action::kOpenLink, identity->id);
-    if (!allowed.ok()) return new Refusal(allowed, absl::ZeroDuration());
+    auto identity = Authenticate(*context);
+    if (!identity.ok()) return Refuse(*context, identity.status());
 
     if (absl::Status room = Reserve(); !room.ok()) {
       return new Refusal(room, ErrorKind(room) == kTooManyLinks ? kRetryWhenFull : absl::ZeroDuration());
@@ -98,6 +97,22 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
   }
 
  private:
+  absl::StatusOr<Identity> Authenticate(const grpc::CallbackServerContext& context) const {
+    SELVAGE_ASSIGN_OR_RETURN(const PeerCertificate peer, ShownCertificate(*context.auth_context()));
+    SELVAGE_RETURN_IF_ERROR(authorizer_.Authorize(peer.identity, Action::kOpenLink, peer.identity.id));
+    absl::Status valid = CheckDates(peer, clock_.Wall());
+    if (!valid.ok() && options_.out_of_date) options_.out_of_date(peer.identity, valid);
+    SELVAGE_RETURN_IF_ERROR(valid);
+    return peer.identity;
+  }
+
+  Refusal* Refuse(const grpc::CallbackServerContext& context, const absl::Status& why) {
+    if (const auto unsaid = refused_log_.Admit(clock_.Monotonic())) {
+      LogWarning("a link is refused", {{"address", context.peer()}, {"error", why}, {"unsaid", *unsaid}});
+    }
+    return new Refusal(why, absl::ZeroDuration());
+  }
+
   /// Counts a link that is about to open, if there is room for one.
   absl::Status Reserve() {
     absl::MutexLock lock(&links_->mutex);
@@ -134,6 +149,7 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
   Clock& clock_;
   const HandlerFactory factory_;
   const Authorizer authorizer_;
+  LogLimit refused_log_;
   const std::shared_ptr<Links> links_ = std::make_shared<Links>();
 };
 

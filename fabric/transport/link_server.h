@@ -21,7 +21,11 @@ namespace selvage {
 class LinkServer {
  public:
   struct Options {
-    std::string trust_domain;               ///< the only one whose edges are let in
+    std::function<std::string()>
+        trust_domain;  ///< the only one whose edges are let in; as Authorizer asks for it
+    /// An edge whose certificate is not valid today was refused. Called on a thread of gRPC, so it must not
+    /// wait.
+    std::function<void(const Identity& edge, const absl::Status& why)> out_of_date = {};
     replication::Session::Options session;  ///< is_edge is cleared here
     size_t max_links = 10'000;
     absl::Duration close_timeout = absl::Seconds(3);

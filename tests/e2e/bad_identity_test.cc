@@ -42,22 +42,6 @@ class BadIdentityTest : public testing::Test {
 
   std::string expired() const { return cluster_.dir().File("expired"); }
 
-  /// The edge does not start with these files, and says why.
-  void ExpectEdgeRefusesToStart(const TlsFiles& files, const std::string& what, const std::string& file) {
-    Daemon& edge = cluster_.edge();
-    edge.Kill();
-    ASSERT_THAT(edge.Set("tls.cert", files.cert), IsOk());
-    ASSERT_THAT(edge.Set("tls.key", files.key), IsOk());
-    ASSERT_THAT(edge.Set("tls.ca", files.ca), IsOk());
-    const size_t before = ReadFile(edge.log_path()).size();
-    ASSERT_THAT(edge.Spawn(), IsOk());
-    auto exit = edge.AwaitExit(absl::Seconds(10));
-    ASSERT_TRUE(exit.has_value());
-    EXPECT_EQ(exit->code, 1);
-    const std::string log = ReadFile(edge.log_path()).substr(before);
-    EXPECT_THAT(log, AllOf(HasSubstr(file), HasSubstr(what)));
-  }
-
   /// selvagectl as somebody else: exit code 1 and this on standard error.
   void ExpectCtlFails(const TlsFiles& files, const std::string& what) {
     auto run =
@@ -72,28 +56,6 @@ class BadIdentityTest : public testing::Test {
   Cluster cluster_{{.edges = 2}};
   std::string foreign_;
 };
-
-TEST_F(BadIdentityTest, AnEdgeWithoutAGoodCertificateDoesNotStartAndLosesNothing) {
-  const TlsFiles good = FilesOf(cluster_.identities(), "edge-edge-0");
-  const TlsFiles old = FilesOf(expired(), "edge-edge-0");
-  const TlsFiles foreign = FilesOf(foreign_, "edge-edge-0");
-  const TlsFiles neighbour = FilesOf(cluster_.identities(), "edge-edge-1");
-  ExpectEdgeRefusesToStart({"/nowhere/edge.crt", good.key, good.ca}, "there is no file", "/nowhere/edge.crt");
-  ExpectEdgeRefusesToStart({good.cert, "/nowhere/edge.key", good.ca}, "there is no file",
-                           "/nowhere/edge.key");
-  ExpectEdgeRefusesToStart(old, "expired", old.cert);
-  ExpectEdgeRefusesToStart({foreign.cert, foreign.key, good.ca}, "do not vouch", foreign.cert);
-  ExpectEdgeRefusesToStart({good.cert, neighbour.key, good.ca}, "does not belong to", good.cert);
-  ExpectEdgeRefusesToStart(neighbour, "node.id is edge-0", neighbour.cert);
-
-  Daemon& edge = cluster_.edge();
-  ASSERT_THAT(edge.Set("tls.cert", good.cert), IsOk());
-  ASSERT_THAT(edge.Set("tls.key", good.key), IsOk());
-  ASSERT_THAT(edge.Set("tls.ca", good.ca), IsOk());
-  ASSERT_THAT(edge.Start(), IsOk());
-  EXPECT_THAT(AwaitReplicated(edge, "edge-0", cluster_.core(), "readings"), IsOk());
-  EXPECT_EQ(ReadLog(cluster_.core(), At("readings", 0, "edge-0"))->values().size(), 1u);
-}
 
 TEST_F(BadIdentityTest, AnEdgeOfAnotherAuthorityIsNotLinkedAndSaysWhy) {
   auto stranger = cluster_.MakeEdge("edge-0", cluster_.core().admin_port(), "stranger",

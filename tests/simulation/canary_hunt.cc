@@ -36,6 +36,7 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kTrimUnacknowledged, "trim what is not acknowledged"},
     {Canary::kAcceptSupersededBoot, "accept a superseded boot id"},
     {Canary::kSkipOpenCheck, "skip the check of acknowledged ends"},
+    {Canary::kForgetFlowAlarms, "forget the alarms of earlier links"},
     {Canary::kForgetProducers, "forget producers at a start"},
     {Canary::kBeginAnywhere, "let a producer begin with any sequence"},
     {Canary::kServeForeignStore, "open the store of another node"},

@@ -270,13 +270,26 @@ std::string World::HeldLog(SimNode& node) {
   return "";
 }
 
+/// An alarm about what is over by now.
+std::string World::StaleAlarm(SimNode& node) {
+  for (const v1::AlarmDocument& alarm : node.state().alarms().All(/*also_resolved=*/false)) {
+    for (const char* kind : {"clock_skew", "link_refused", "spec_refused", "flow_held"}) {
+      if (alarm.kind() == kind)
+        return fmt::format("{}: the alarm {} of {} stays", node.name(), kind, alarm.subject());
+    }
+  }
+  return "";
+}
+
 std::string World::Unsettled() {
   if (!core_.up()) return "the core is down";
+  if (std::string stale = StaleAlarm(core_); !stale.empty()) return stale;
   if (std::string held = HeldLog(core_); !held.empty()) return held;
   for (auto& edge : edges_) {
     if (retired_[edge.get()]) continue;
     if (!edge->up()) return edge->name() + " is down";
     if (std::string held = HeldLog(*edge); !held.empty()) return held;
+    if (std::string stale = StaleAlarm(*edge); !stale.empty()) return stale;
     if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge))
       return edge->name() + " has no link";
     const uint64_t wanted = core_.fleet().SpecFor(edge->name()).generation();

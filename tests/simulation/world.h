@@ -59,6 +59,7 @@ class World {
   /// What is not yet as it must be in the end; empty when all is.
   std::string Unsettled();
   static std::string HeldLog(SimNode& node);
+  static std::string StaleAlarm(SimNode& node);
   void CheckEnd();
 
   // What goes on.

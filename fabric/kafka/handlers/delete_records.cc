@@ -14,7 +14,7 @@ constexpr int64_t kHighWatermark = -1;
 
 absl::StatusOr<Offset> Delete(Context& context, const std::string& name, int32_t partition, int64_t offset) {
   SELVAGE_ASSIGN_OR_RETURN(const Topic topic, context.topics.Find(name));
-  SELVAGE_ASSIGN_OR_RETURN(Log * log, context.topics.FindForWriting(name, partition));
+  SELVAGE_ASSIGN_OR_RETURN(Log * log, context.topics.MakeForWriting(name, partition));
   const LogState state = log->state();
   const Offset to = offset == kHighWatermark ? state.end : Offset(offset);
   if (to < Offset(0) || to > state.end) {

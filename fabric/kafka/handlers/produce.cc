@@ -11,6 +11,7 @@
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/stream/log_store.h"
@@ -116,6 +117,10 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   Context& context = batch->context;
   batch->sequence = SequenceIn(in.records);
   auto log = context.topics.FindForWriting(batch->topic, in.index);
+  if (log.ok() && *log == nullptr) {
+    log =
+        co_await RunBlocking(context, [&] { return context.topics.MakeForWriting(batch->topic, in.index); });
+  }
   if (!log.ok()) co_return Refuse(*batch, log.status());
   batch->log = *log;
   auto header = Check(context, batch->topic, call.version(), in.records);
@@ -124,10 +129,19 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   while (true) {
     batch->outcome->under_way.fetch_add(1);
-    absl::Status queued = (*log)->Append(std::move(bytes), [batch](const absl::StatusOr<Appended>& appended) {
-      TellOutcome(*batch, appended);
-      batch->outcome->Finish();
-    });
+    auto append = [&] {
+      return (*log)->Append(std::move(bytes), [batch](const absl::StatusOr<Appended>& appended) {
+        TellOutcome(*batch, appended);
+        batch->outcome->Finish();
+      });
+    };
+    absl::Status queued;
+    if (context.node.budget().Fits(bytes.size())) {
+      queued = append();
+    } else {
+      // The oldest may be dropped to make room, which waits for the disk.
+      queued = co_await RunBlocking(context, append);
+    }
     if (queued.ok()) co_return;
     batch->outcome->Finish();
     const bool waits =

@@ -19,8 +19,8 @@ struct Topic {
 };
 
 /// What edge and core answer differently to Kafka clients: which topics there are and which log each
-/// partition is. Safe to use from several threads; calls may wait for the disk. Errors: "unknown_stream",
-/// "wrong_partition", those of the parts behind it.
+/// partition is. Safe to use from several threads; what changes or makes something may wait for the disk,
+/// finding does not. Errors: "unknown_stream", "wrong_partition", those of the parts behind it.
 class Topics {
  public:
   virtual ~Topics() = default;
@@ -36,8 +36,13 @@ class Topics {
   /// error may go away without that.
   virtual uint64_t changes() const = 0;
   /// The log that a partition is written to. Errors besides: "read_only_replica", which says where the stream
-  /// is written; "edge_needed" for the bare name of a stream that has a log for each edge.
+  /// is written; "edge_needed" for the bare name of a stream that has a log for each edge. Null when it is
+  /// not there yet and MakeForWriting makes it.
   virtual absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) = 0;
+  /// The same, never null; waits for the disk.
+  virtual absl::StatusOr<Log*> MakeForWriting(const std::string& topic, int32_t partition) {
+    return FindForWriting(topic, partition);
+  }
 
   /// A topic that a client makes; without a direction it gets that of the configuration. With `validate_only`
   /// it is not made. Errors: "stream_exists", "name_reserved", "wrong_node", those of CompleteDefinition.

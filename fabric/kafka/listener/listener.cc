@@ -85,7 +85,11 @@ class Listener::Server {
     if (!options_.tls) return absl::OkStatus();
     tls_files_ = ChangedAt(*options_.tls);
     tls_ = LoadTls(*options_.tls, error);
-    return tls_ ? absl::OkStatus() : ListenFailed(options_, "TLS files: " + error.message());
+    if (!tls_) {
+      LogWarning("Kafka clients cannot be served until the TLS files are good",
+                 {{"cert", options_.tls->cert}, {"error", error.message()}});
+    }
+    return absl::OkStatus();
   }
 
   uint16_t port() const { return acceptor_.local_endpoint().port(); }
@@ -142,19 +146,26 @@ class Listener::Server {
   void FollowTlsFiles() {
     if (!options_.tls) return;
     const FileTimes now = ChangedAt(*options_.tls);
-    if (std::exchange(tls_files_, now) == now) return;
+    const bool changed = std::exchange(tls_files_, now) != now;
+    // While there are none that carry a connection, a permission may be what changes.
+    if (!changed && tls_) return;
     boost::system::error_code error;
     auto renewed = LoadTls(*options_.tls, error);
     if (!renewed) {
       // Key and certificate come one after the other.
-      return LogWarning("the new TLS files are not taken",
-                        {{"cert", options_.tls->cert}, {"error", error.message()}});
+      if (changed) {
+        LogWarning("the new TLS files are not taken",
+                   {{"cert", options_.tls->cert}, {"error", error.message()}});
+      }
+      return;
     }
     tls_ = std::move(renewed);
     LogInfo("Kafka clients get a new certificate", {{"cert", options_.tls->cert}});
   }
 
   void Take(tcp::socket socket) {
+    if (options_.tls && !tls_)
+      return shared_->requests_refused.Add();  // never without the TLS that was asked for
     uint64_t number;
     {
       absl::MutexLock lock(&mutex_);

@@ -161,7 +161,7 @@ TEST_F(CoreAdminTest, ListsLossesOfAnEdge) {
 TEST_F(CoreAdminTest, TellsTheStatusOfTheFleet) {
   const Fleet::Admission edge = core_.Join("rig-7");
   const uint64_t link = core_.fleet().Linked(
-      "rig-7", [] {}, [] {});
+      "rig-7", SessionEpoch(1), [] {}, [] {});
   core_.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"a", "b"})});
   v1::EdgeStatus reported;
   v1::FlowStatus& flow = *reported.add_flows();

@@ -17,13 +17,13 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-std::optional<absl::Time> NotAfter() {
-  return absl::FromUnixSeconds(1'600'000'000);
+CertificateView Certificate() {
+  return {absl::FromUnixSeconds(1'600'000'000), true};
 }
 
 TEST(NodeMetricsTest, AnEdgeShowsItsLogsFlowsAndStore) {
   EdgeNode edge({.disk = {.budget = 1 << 20, .reserve = 0}});
-  const NodeMetrics metrics(edge.metrics(), edge.node(), edge.admin().MetricSources(NotAfter));
+  const NodeMetrics metrics(edge.metrics(), edge.node(), edge.admin().MetricSources(Certificate));
   ASSERT_TRUE(edge.state().CreateStream(Definition("temperature", v1::UP)).ok());
   edge.TakeFromCore(Definition("commands", v1::DOWN), {Batch({"open"})});
   // Nobody waits for an alarm to be stored; what is produced after it is stored after it.
@@ -57,8 +57,9 @@ TEST(NodeMetricsTest, AnEdgeShowsItsLogsFlowsAndStore) {
 
 TEST(NodeMetricsTest, TheCoreShowsEachEdgeOnce) {
   CoreNode core;
-  const NodeMetrics metrics(core.metrics(), core.node(),
-                            core.admin().MetricSources([] { return std::optional<absl::Time>(); }));
+  const NodeMetrics metrics(core.metrics(), core.node(), core.admin().MetricSources([] {
+    return CertificateView{std::nullopt, false};
+  }));
   const Fleet::Admission edge = core.Join("rig-7");
   core.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"a"})});
   core.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"b", "c"})});  // supersedes the first
@@ -81,7 +82,7 @@ TEST(NodeMetricsTest, TheCoreShowsEachEdgeOnce) {
 
 TEST(NodeMetricsTest, TheNumberOfRowsIsBounded) {
   EdgeNode edge;
-  NodeMetrics::Sources sources = edge.admin().MetricSources(NotAfter);
+  NodeMetrics::Sources sources = edge.admin().MetricSources(Certificate);
   sources.flows = [] {
     std::vector<v1::FlowStatus> flows(kMetricRowsMax + 5);
     for (size_t i = 0; i < flows.size(); ++i) flows[i].set_partition(static_cast<int32_t>(i));
@@ -95,7 +96,7 @@ TEST(NodeMetricsTest, TheNumberOfRowsIsBounded) {
 /// docs/metrics.md.
 std::string ReferenceTable() {
   EdgeNode edge;
-  const NodeMetrics metrics(edge.metrics(), edge.node(), edge.admin().MetricSources(NotAfter));
+  const NodeMetrics metrics(edge.metrics(), edge.node(), edge.admin().MetricSources(Certificate));
   EXPECT_TRUE(edge.state().CreateStream(Definition("temperature", v1::UP)).ok());
   EXPECT_FALSE(edge.Produce(Address("humidity"), "").ok());
   std::map<std::string, std::pair<std::string, std::string>> all;  // name: type, help

@@ -34,5 +34,38 @@ TEST_F(ClockSkewTest, BothEndsSayThatTheirClocksDisagreeUntilTheyAgree) {
   EXPECT_FALSE(core_.OpenAlarm("clock_skew"));
 }
 
+TEST_F(ClockSkewTest, AClockThatJumpsOrIsSetWhileLinkedIsSeenByBothEnds) {
+  Link();
+  CreateStream("up", v1::UP);
+  Pass(2);
+  for (MemoryNode* wrong : {&edge_, &core_}) {
+    wrong->clock.JumpTo(wrong->clock.Wall() + absl::Hours(2));
+    edge_.Append(Up(), 1);  // a busy link is no silent one
+    Pass(12);
+    EXPECT_TRUE(edge_.OpenAlarm("clock_skew"));
+    EXPECT_TRUE(core_.OpenAlarm("clock_skew"));
+    wrong->clock.JumpTo(wrong->clock.Wall() - absl::Hours(2));
+    Pass(12);
+    EXPECT_FALSE(edge_.OpenAlarm("clock_skew"));
+    EXPECT_FALSE(core_.OpenAlarm("clock_skew"));
+  }
+}
+
+TEST_F(ClockSkewTest, AClockAtTheLimitDoesNotOpenAndEndAlarmsAllTheTime) {
+  Link();
+  Pass(1);
+  edge_.clock.JumpTo(core_.clock.Wall() + absl::Seconds(64));
+  Pass(12);
+  ASSERT_TRUE(core_.OpenAlarm("clock_skew"));
+  const uint64_t id = core_.OpenAlarm("clock_skew")->id();
+  for (int i = 0; i < 3; ++i) {
+    edge_.clock.JumpTo(core_.clock.Wall() + absl::Seconds(i % 2 == 0 ? 56 : 64));
+    Pass(12);
+    ASSERT_TRUE(core_.OpenAlarm("clock_skew"));
+    EXPECT_EQ(core_.OpenAlarm("clock_skew")->id(), id);
+    EXPECT_EQ(core_.OpenAlarm("clock_skew")->count(), 1u);
+  }
+}
+
 }  // namespace
 }  // namespace selvage

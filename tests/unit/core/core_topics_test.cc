@@ -169,9 +169,17 @@ TEST_F(CoreTopicsTest, ADownStreamIsWrittenForOneEdge) {
   EXPECT_EQ(topics_->FindForReading("commands", 0).value(), nullptr)
       << "empty, for those who read every topic";
   EXPECT_FALSE(topics_->FindForReading("commands", 99).ok());
-  auto log = topics_->FindForWriting("rig-1.commands", 0);
+  // Neither looking nor reading makes a log, which would wait for the disk: the first write does.
+  EXPECT_EQ(topics_->FindForReading("rig-1.commands", 0).value(), nullptr);
+  EXPECT_FALSE(topics_->FindForReading("rig-1.commands", 1).ok());
+  EXPECT_EQ(topics_->FindForWriting("rig-1.commands", 0).value(), nullptr);
+  EXPECT_TRUE(node_->logs().Logs().empty());
+  const uint64_t changes = topics_->changes();
+  auto log = topics_->MakeForWriting("rig-1.commands", 0);
   ASSERT_TRUE(log.ok()) << Describe(log.status());
   EXPECT_EQ((*log)->origin().edge, "rig-1");
+  EXPECT_GT(topics_->changes(), changes) << "who reads looks again";
+  EXPECT_EQ(topics_->FindForWriting("rig-1.commands", 0).value(), *log);
   EXPECT_EQ(topics_->FindForReading("rig-1.commands", 0).value(), *log);
   EXPECT_EQ(Kind(topics_->FindForWriting("rig-2.commands", 0).status()), "unknown_stream");
 }

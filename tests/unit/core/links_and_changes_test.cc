@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -33,7 +36,9 @@ class LinksAndChangesTest : public ::testing::Test {
     core_link_ = std::make_unique<TestCore>(
         world_,
         [this](const Identity& edge, std::function<void()> wake) {
-          return std::make_shared<PeerLink>(*core_.fleet, metrics_, edge.id, std::move(wake));
+          return std::make_shared<PeerLink>(
+              *core_.fleet, metrics_, edge.id, std::move(wake),
+              [this](std::function<void()> work) { boost::asio::post(errand_threads_, std::move(work)); });
         },
         TestCore::DefaultOptions());
     for (int i = 0; i < kEdges; ++i) {
@@ -137,6 +142,7 @@ class LinksAndChangesTest : public ::testing::Test {
   ThreadedNode core_{"core", false};
   std::vector<std::unique_ptr<ThreadedNode>> edges_;
   LinkWorld world_;  // its threads use the nodes
+  boost::asio::thread_pool errand_threads_{2};
   std::unique_ptr<TestCore> core_link_;
   std::vector<std::unique_ptr<LinkClient>> links_;
 };

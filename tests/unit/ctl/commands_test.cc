@@ -9,8 +9,10 @@
 namespace selvage::ctl {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 class CommandsTest : public testing::Test {
  protected:
@@ -214,6 +216,16 @@ TEST_F(CommandsTest, WrongUsageIsToldFromErrors) {
   EXPECT_EQ(Ctl({}).code, kUsage);
   EXPECT_EQ(Ctl({"stream"}).code, kUsage);
   EXPECT_EQ(Ctl({"stream", "create", "x", "--direction", "sideways", "--partitions", "1"}).code, kUsage);
+  // No bound that nobody would write.
+  CtlRun none = Ctl({"stream", "create", "x", "--direction", "up", "--partitions", "0"});
+  EXPECT_EQ(none.code, kUsage);
+  EXPECT_THAT(none.err, AllOf(HasSubstr("--partitions"), HasSubstr("1024"), Not(HasSubstr("e+"))));
+  for (const auto& args : {std::vector<std::string>{"stream", "produce", "x", "--rate", "0"},
+                           std::vector<std::string>{"stream", "tail", "x", "--max-records", "-1"}}) {
+    none = Ctl(args);
+    EXPECT_EQ(none.code, kUsage);
+    EXPECT_THAT(none.err, AllOf(HasSubstr(args[3]), Not(HasSubstr("e+"))));
+  }
   CtlRun run = Ctl({"stream", "set", "x", "--priority", "10"});
   EXPECT_EQ(run.code, kUsage);
   EXPECT_EQ(run.out, "");

@@ -246,6 +246,7 @@ grpc::Status FakeAdmin::Produce(Context* context, const v1::ProduceRequest* requ
   }
   while (call == hanging_call && !context->IsCancelled()) absl::SleepFor(absl::Milliseconds(2));
   absl::Status error = before_store ? before_store(call) : absl::OkStatus();
+  if (error.ok() && refuse_batch) error = refuse_batch(request->batch());
   if (error.ok()) error = ValidateProducedBatch(request->batch(), 64 << 20).status();
   {
     absl::MutexLock lock(&mutex_);

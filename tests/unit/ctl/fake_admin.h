@@ -63,6 +63,8 @@ class FakeAdmin final : public v1::Admin::Service {
   /// carry no trailers, as when the connection breaks.
   std::function<absl::Status(int call)> before_store;
   std::function<absl::Status(int call)> after_store;
+  /// Of each batch that is produced, before it is stored.
+  std::function<absl::Status(const std::string& batch)> refuse_batch;
   /// This Produce call does not end before its connection does.
   int hanging_call = 0;
   /// Answers ReadDigests with this error.

@@ -99,6 +99,16 @@ TEST(OutputTest, ErrorsSayWhatHappenedWhatToDoAndWhetherARetryHelps) {
             "error: there is no stream x; a retry does not help\n");
 }
 
+TEST(OutputTest, ALongCellStaysOnItsOwnLineAndIsNotCut) {
+  Table table({{"group"}, {"lag", Table::Align::kRight}});
+  const std::string name(300, 'g');
+  table.Add({name, "1"});
+  table.Add({"short", "20"});
+  std::ostringstream out;
+  table.Print(out);
+  EXPECT_EQ(out.str(), "GROUP  LAG\n" + name + "    1\nshort   20\n");
+}
+
 TEST(OutputTest, FlowTableIsGolden) {
   v1::GetStatusResponse status;
   v1::FlowStatus& flow = *status.add_flows();

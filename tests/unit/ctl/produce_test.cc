@@ -160,6 +160,31 @@ TEST_F(CtlProduceTest, ARefusalThatStaysEndsTheRunWithoutDoubt) {
   EXPECT_EQ(summary.at("error").at("kind"), "permission_denied");
 }
 
+TEST_F(CtlProduceTest, ALineThatIsTooLargeIsNamedAndThoseBeforeItAreWritten) {
+  node_.refuse_batch = [](const std::string& batch) {
+    return batch.size() > 2000 ? MakeError(absl::StatusCode::kInvalidArgument, "batch_too_large",
+                                           "the batch is too large", "send less")
+                               : absl::OkStatus();
+  };
+  CtlRun run =
+      Produce({"--batch-records", "100"}, Lines(0, 7) + std::string(3000, 'x') + "\n" + Lines(8, 12));
+  EXPECT_EQ(run.code, kFailed);
+  EXPECT_EQ(node_.Values("sensors"), LineValues(0, 7));
+  EXPECT_THAT(run.err, HasSubstr("error: line 8: the batch is too large"));
+  EXPECT_THAT(run.err, HasSubstr("to resume: --skip-lines 7\n"));
+}
+
+TEST_F(CtlProduceTest, ABatchThatIsTooLargeAsAWholeGoesInParts) {
+  node_.refuse_batch = [](const std::string& batch) {
+    return batch.size() > 500
+               ? MakeError(absl::StatusCode::kInvalidArgument, "batch_too_large", "the batch is too large")
+               : absl::OkStatus();
+  };
+  CtlRun run = Produce({"--batch-records", "100", "--compression", "none"}, Lines(0, 250));
+  EXPECT_EQ(run.code, kDone) << run.err;
+  EXPECT_EQ(node_.Values("sensors"), LineValues(0, 250));
+}
+
 TEST_F(CtlProduceTest, ALostAnswerLeavesItsLinesInDoubt) {
   node_.after_store = [](int call) {
     return call == 2 ? BareError(absl::StatusCode::kUnavailable, "socket closed") : absl::OkStatus();

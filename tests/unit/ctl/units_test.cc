@@ -22,6 +22,9 @@ TEST(UnitsTest, BitRatesAreThoseOfLinks) {
 }
 
 TEST(UnitsTest, SecondsShowTheTwoLargestUnits) {
+  EXPECT_EQ(HumanSeconds(0), "0.00s");
+  EXPECT_EQ(HumanSeconds(0.001), "1ms");
+  EXPECT_EQ(HumanSeconds(0.0123), "12.3ms");
   EXPECT_EQ(HumanSeconds(0.254), "0.25s");
   EXPECT_EQ(HumanSeconds(9.996), "10s");
   EXPECT_EQ(HumanSeconds(60), "1m");

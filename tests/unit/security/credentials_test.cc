@@ -15,7 +15,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "fabric/base/clock.h"
@@ -192,7 +194,45 @@ TEST_F(CredentialsTest, RefusesAnExpiredClient) {
   TlsFiles old = IssueFrom(ca_, Role::kEdge, "rig-7", now_ - absl::Hours(48));
   ASSERT_EQ(ErrorKind(CheckTlsFiles(old, now_).status()), "certificate_expired");
   Server server(ServerCredentials(core_));
-  EXPECT_EQ(Call(server, Client(old)).status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  // In words that say whose it is, not by a handshake that breaks off.
+  Answer answer = Call(server, Client(old));
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(answer.status.error_message(),
+              HasSubstr("the certificate of spiffe://fleet/edge/rig-7 expired at"));
+  EXPECT_EQ(answer.identity, "");
+}
+
+TEST_F(CredentialsTest, RefusesAClientOfTheFuture) {
+  TlsFiles future = IssueFrom(ca_, Role::kEdge, "rig-7", now_ + absl::Hours(12));
+  Server server(ServerCredentials(core_));
+  Answer answer = Call(server, Client(future));
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(answer.status.error_message(), HasSubstr("is valid only from"));
+}
+
+TEST_F(CredentialsTest, WhoIsRefusedIsNamed) {
+  ASSERT_TRUE(InitAuthority(folder_ / "elsewhere", "fleet", absl::Hours(240), now_).ok());
+  TlsFiles foreign = IssueFrom(folder_ / "elsewhere", Role::kEdge, "rig-7");
+  foreign.ca = core_.ca;
+  absl::Mutex mutex;
+  std::vector<std::string> refused;
+  Server server(
+      ServerCredentials(core_, kTlsReload, [&](const std::string& claimed, const absl::Status& why) {
+        absl::MutexLock lock(&mutex);
+        refused.push_back(claimed + " " + ErrorKind(why));
+      }));
+  EXPECT_EQ(Call(server, Client(foreign)).status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(server.calls(), 0);
+  absl::MutexLock lock(&mutex);
+  EXPECT_THAT(refused, testing::Contains("spiffe://fleet/edge/rig-7 certificate_foreign"));
+}
+
+TEST_F(CredentialsTest, AServersCertificateIsNoClients) {
+  Server server(ServerCredentials(core_));
+  EXPECT_EQ(Call(server, Client(OddCertificate(ca_, edge_, folder_ / "odd.crt",
+                                               "URI:spiffe://fleet/edge/rig-7", now_, "serverAuth")))
+                .status.error_code(),
+            grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(server.calls(), 0);
 }
 

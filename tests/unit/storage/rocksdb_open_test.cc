@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
+#include <rocksdb/file_system.h>
 
 #include <filesystem>
 #include <fstream>
@@ -86,6 +87,26 @@ TEST_F(RocksDbOpenTest, ASecondOpenIsRefused) {
   EXPECT_EQ(ErrorKind(error), "store_locked");
   EXPECT_TRUE(IsRetryable(error));
   EXPECT_FALSE(ErrorHint(error).empty());
+}
+
+/// A file that may not be opened, as for another user.
+class ForbiddingFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  ForbiddingFileSystem() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "ForbiddingFileSystem"; }
+  rocksdb::IOStatus LockFile(const std::string& name, const rocksdb::IOOptions&, rocksdb::FileLock**,
+                             rocksdb::IODebugContext*) override {
+    return rocksdb::IOStatus::IOError("While open a file for lock: " + name, "Permission denied");
+  }
+};
+
+TEST_F(RocksDbOpenTest, MissingRightsAreNotAnotherProcess) {
+  Create();
+  const absl::Status error =
+      RocksDbStore::Open({.path = path_, .file_system = std::make_shared<ForbiddingFileSystem>()}).status();
+  EXPECT_EQ(ErrorKind(error), "data_dir_unusable") << error;
+  EXPECT_EQ(std::string(error.message()).find("another process"), std::string::npos);
+  EXPECT_FALSE(IsRetryable(error));
 }
 
 TEST_F(RocksDbOpenTest, ATableOfANewerVersionIsRefused) {

@@ -44,6 +44,16 @@ class Client {
     return response;
   }
 
+  /// The same for what answers a HEAD.
+  std::optional<http::response<http::empty_body>> ReceiveHead() {
+    http::response_parser<http::empty_body> parser;
+    parser.skip(true);
+    boost::system::error_code error;
+    http::read(socket_, buffer_, parser, error);
+    if (error) return std::nullopt;
+    return parser.release();
+  }
+
   std::optional<Response> Get(std::string_view path) {
     Send("GET " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
     return Receive();
@@ -141,8 +151,23 @@ TEST_F(HttpEndpointTest, OtherPathsAndMethodsAreRefused) {
   auto refused = client.Receive();
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->result_int(), 405u);
-  EXPECT_EQ((*refused)[http::field::allow], "GET");
+  EXPECT_EQ((*refused)[http::field::allow], "GET, HEAD");
   EXPECT_TRUE(client.SeesEnd()) << "the body was not read, so no other request can follow";
+}
+
+TEST_F(HttpEndpointTest, AHeadIsAnsweredLikeAGetWithoutItsBody) {
+  ServeOperators();
+  Client client(endpoint_->port());
+  auto got = client.Get("/healthz");
+  ASSERT_TRUE(got);
+  for (const char* path : {"/healthz", "/nowhere"}) {
+    client.Send("HEAD " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    auto head = client.ReceiveHead();
+    ASSERT_TRUE(head);
+    EXPECT_EQ(head->result_int(), path == std::string("/healthz") ? got->result_int() : 404u);
+    EXPECT_NE((*head)[http::field::content_length], "0");
+  }
+  EXPECT_TRUE(client.Get("/healthz")) << "the connection is in step";
 }
 
 TEST_F(HttpEndpointTest, MalformedAndOversizedRequestsGetAnAnswerAndTheEnd) {

@@ -147,7 +147,7 @@ std::unique_ptr<LinkClient> LinkWorld::Edge(Node& node, std::vector<std::string>
 
 LinkServer::Options TestCore::DefaultOptions() {
   LinkServer::Options options;
-  options.trust_domain = "fleet";
+  options.trust_domain = [] { return std::string("fleet"); };
   return options;
 }
 

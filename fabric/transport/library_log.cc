@@ -1,0 +1,71 @@
+#include "fabric/transport/library_log.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
+
+#include <cstring>
+#include <string>
+
+#include "fabric/base/clock.h"
+#include "fabric/telemetry/log.h"
+#include "fabric/telemetry/log_limit.h"
+
+namespace selvage {
+namespace {
+
+std::string Place(const char* file, int line) {
+  const char* slash = std::strrchr(file, '/');
+  return fmt::format("{}:{}", slash == nullptr ? file : slash + 1, line);
+}
+
+/// Each has its limit. None is ever destroyed: threads of the libraries may outlive static objects.
+LogLimit& GrpcLines() {
+  static LogLimit& limit = *new LogLimit;
+  return limit;
+}
+
+LogLimit& ProtobufLines() {
+  static LogLimit& limit = *new LogLimit;
+  return limit;
+}
+
+LogLimit& RefusedPeers() {
+  static LogLimit& limit = *new LogLimit;
+  return limit;
+}
+
+void OnGrpcLine(gpr_log_func_args* line) {
+  // What gRPC calls an error ends one connection or call, not this process.
+  const LogLevel level = line->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
+                         : line->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
+                                                                   : LogLevel::kDebug;
+  if (const auto unsaid = GrpcLines().Admit(SystemClock().Monotonic())) {
+    WriteLog(level, "gRPC says",
+             {{"text", line->message}, {"at", Place(line->file, line->line)}, {"unsaid", *unsaid}});
+  }
+}
+
+void OnProtobufLine(google::protobuf::LogLevel severity, const char* file, int line,
+                    const std::string& text) {
+  const LogLevel level = severity >= google::protobuf::LOGLEVEL_FATAL ? LogLevel::kError : LogLevel::kWarning;
+  if (const auto unsaid = ProtobufLines().Admit(SystemClock().Monotonic())) {
+    WriteLog(level, "protobuf says", {{"text", text}, {"at", Place(file, line)}, {"unsaid", *unsaid}});
+  }
+}
+
+}  // namespace
+
+void LogRefusedPeer(const std::string& claimed, const absl::Status& why) {
+  if (const auto unsaid = RefusedPeers().Admit(SystemClock().Monotonic())) {
+    LogWarning("a TLS connection is refused",
+               {{"claims_to_be", claimed.empty() ? "nobody" : claimed}, {"error", why}, {"unsaid", *unsaid}});
+  }
+}
+
+void RouteLibraryLogs() {
+  gpr_set_log_function(OnGrpcLine);
+  google::protobuf::SetLogHandler(OnProtobufLine);
+}
+
+}  // namespace selvage
