@@ -169,7 +169,9 @@ func flood(told context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	client, err := o.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond))
+	// Uncompressed, as the other clients' are: the first value must be as large to the broker as it is here.
+	client, err := o.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err
 	}
