@@ -32,7 +32,6 @@ enum class Canary {
   kForgetFormerStores,  ///< a store that was replaced before is taken for one never seen
   kCopySupersededLog,   ///< a superseded log that comes back is received again from its base
   kKeepOldGeneration,   ///< another core's spec is compared with the generation of the former one's
-  kRefuseWithoutRetry,  ///< what a held log refuses is never offered again
 };
 
 #ifdef SELVAGE_CANARIES

@@ -246,7 +246,7 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
     // Whoever comes again after the operator's word is served.
     problem = MakeError(problem.code(), ErrorKind(problem), std::string(problem.message()),
                         "look at the disk, then resolve the alarm: what is lost becomes a recorded gap",
-                        Planted(Canary::kRefuseWithoutRetry) ? Retry::kNo : Retry::kYes);
+                        Retry::kYes);
     log->Hold(problem);
     problems.push_back({number, log, problem, expected});
   }

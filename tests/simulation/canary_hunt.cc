@@ -45,7 +45,6 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},
     {Canary::kCopySupersededLog, "receive a superseded log again"},
     {Canary::kKeepOldGeneration, "keep the generation of a former core"},
-    {Canary::kRefuseWithoutRetry, "never offer again what a held log refused"},
 };
 
 constexpr int kFound = 0;
