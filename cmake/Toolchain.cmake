@@ -15,7 +15,7 @@ target_compile_options(selvage_warnings INTERFACE -Wall -Wextra -Werror -Wnon-vi
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 at -O2 sees uninitialised reads in std::optional and overlapping copies in std::string where there are none.
   target_compile_options(selvage_warnings INTERFACE -Wshadow=local -Wno-maybe-uninitialized -Wno-restrict)
-  if(CMAKE_UNITY_BUILD)
+  if(SELVAGE_UNITY_BATCH GREATER 1)
     # Names without linkage in a source file look to g++ like those of a header when another file includes the source.
     target_compile_options(selvage_warnings INTERFACE -Wno-subobject-linkage)
   endif()

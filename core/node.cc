@@ -135,6 +135,10 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
 
   SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config, descriptors.kafka));
 
+  // Before the store: its committer tells links what is synced, and may be the last that knows of one.
+  boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));
+  // Admissions and new logs wait for the disk, and no link may wait with them.
+  boost::asio::thread_pool errand_threads(kErrandThreads);
   absl::Duration opening = SystemClock().Monotonic();
   SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, descriptors, shutdown, health)));
   Fleet fleet(store->state(), std::string(Version()));
@@ -148,9 +152,6 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   store->SetChore([&certificate] { certificate.LookIfDue(); });
   absl::Cleanup no_chore = [&store] { store->SetChore({}); };
 
-  boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));
-  // Admissions and new logs wait for the disk, and no link may wait with them.
-  boost::asio::thread_pool errand_threads(kErrandThreads);
   LinkServer links(LinkOptions(config, descriptors, certificate), link_threads.get_executor(), SystemClock(),
                    [&](const Identity& edge, std::function<void()> wake) {
                      return std::make_shared<PeerLink>(fleet, metrics, edge.id, std::move(wake),

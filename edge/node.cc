@@ -116,6 +116,8 @@ absl::Status RunEdge(const EdgeConfig& config) {
 
   SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config, descriptors.kafka));
 
+  // Before the store: its committer tells links what is synced, and may be the last that knows of one.
+  boost::asio::thread_pool link_threads(kLinkThreads);
   absl::Duration opening = SystemClock().Monotonic();
   SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, descriptors, shutdown, health)));
   EdgeState state(store->state(), std::string(Version()));
@@ -128,7 +130,6 @@ absl::Status RunEdge(const EdgeConfig& config) {
   store->SetChore([&certificate] { certificate.LookIfDue(); });
   absl::Cleanup no_chore = [&store] { store->SetChore({}); };
 
-  boost::asio::thread_pool link_threads(kLinkThreads);
   LinkClient link(LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(),
                   SystemRandom(), [&](std::function<void()> wake) {
                     return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake));

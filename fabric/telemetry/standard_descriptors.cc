@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 
+#include "absl/base/config.h"
+
 namespace selvage {
 
 void SecureStandardDescriptors() {
@@ -21,12 +23,7 @@ void SecureStandardDescriptors() {
 // Constructors of libraries open descriptors as well, before main: with a closed standard input one of them
 // becomes descriptor 0. The loader calls what is listed here before them. Sanitizers cannot be entered so
 // early.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SELVAGE_SANITIZED
-#endif
-#endif
-#if !defined(SELVAGE_SANITIZED)
+#if !defined(ABSL_HAVE_ADDRESS_SANITIZER) && !defined(ABSL_HAVE_THREAD_SANITIZER)
 [[gnu::used,
   gnu::section(".preinit_array")]] static void (*secure_at_load)() = selvage::SecureStandardDescriptors;
 #endif

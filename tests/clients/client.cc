@@ -9,14 +9,21 @@
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "tests/support/eventually.h"
+#include "tests/support/paths.h"
 #include "tests/support/test_dir.h"
 
 namespace selvage::test {
 namespace {
 
-constexpr char kFetched[] = SELVAGE_SOURCE_DIR "/build/clients";
-constexpr char kSources[] = SELVAGE_SOURCE_DIR "/tests/clients";
 constexpr size_t kShownOutput = 4000;
+
+/// Where tests/clients/prepare puts what it fetches.
+std::string Fetched() {
+  return SourceDir() + "/build/clients";
+}
+std::string Sources() {
+  return SourceDir() + "/tests/clients";
+}
 
 std::string End(std::string text) {
   return text.size() > kShownOutput ? text.substr(text.size() - kShownOutput) : text;
@@ -24,18 +31,18 @@ std::string End(std::string text) {
 
 /// Empty when tests/clients/prepare has fetched this part.
 std::string MissingPart(const std::string& part) {
-  if (!ReadFile(fmt::format("{}/{}/ready", kFetched, part)).empty()) return "";
-  std::string why = ReadFile(fmt::format("{}/{}.missing", kFetched, part));
+  if (!ReadFile(fmt::format("{}/{}/ready", Fetched(), part)).empty()) return "";
+  std::string why = ReadFile(fmt::format("{}/{}.missing", Fetched(), part));
   absl::StripTrailingAsciiWhitespace(&why);
   return why.empty() ? "tests/clients/prepare has not fetched it" : why;
 }
 
 std::string PythonProgram(const std::string& name) {
-  return fmt::format("{}/python/{}_client.py", kSources, name);
+  return fmt::format("{}/python/{}_client.py", Sources(), name);
 }
 
 Client Librdkafka() {
-  return {.name = "librdkafka", .command = {SELVAGE_RDKAFKA_CLIENT}};
+  return {.name = "librdkafka", .command = {BuildDir() + "/tests/clients/rdkafka_client"}};
 }
 
 Client Kcat() {
@@ -50,7 +57,7 @@ Client Kcat() {
 }
 
 Client Java() {
-  const std::string fetched = std::string(kFetched) + "/java";
+  const std::string fetched = Fetched() + "/java";
   // Programs that live for a second or two: no time goes into optimising them.
   return {.name = "java",
           .command = {"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m",
@@ -61,7 +68,7 @@ Client Java() {
 
 Client Python(const std::string& name, const std::string& program) {
   return {.name = name,
-          .command = {std::string(kFetched) + "/python/venv/bin/python", PythonProgram(program)},
+          .command = {Fetched() + "/python/venv/bin/python", PythonProgram(program)},
           .missing = MissingPart("python")};
 }
 
@@ -74,8 +81,8 @@ Client KafkaPython() {
 
 Client Kafkajs() {
   return {.name = "kafkajs",
-          .command = {"node", std::string(kSources) + "/node/client.js"},
-          .environment = {{"SELVAGE_CLIENTS_NODE", std::string(kFetched) + "/node"}},
+          .command = {"node", Sources() + "/node/client.js"},
+          .environment = {{"SELVAGE_CLIENTS_NODE", Fetched() + "/node"}},
           .missing = MissingPart("node"),
           .static_members = false,
           .writes_null_headers = false,
@@ -83,8 +90,7 @@ Client Kafkajs() {
 }
 
 Client FranzGo() {
-  return {
-      .name = "franz_go", .command = {std::string(kFetched) + "/go/client"}, .missing = MissingPart("go")};
+  return {.name = "franz_go", .command = {Fetched() + "/go/client"}, .missing = MissingPart("go")};
 }
 
 SpawnOptions CommandLine(const Client& client, const std::string& command, const ClientOptions& options) {

@@ -44,9 +44,8 @@ class BadIdentityTest : public testing::Test {
 
   /// selvagectl as somebody else: exit code 1 and this on standard error.
   void ExpectCtlFails(const TlsFiles& files, const std::string& what) {
-    auto run =
-        RunProgram({.args = {SELVAGE_CTL_PROGRAM, "--address", cluster_.core().admin_address(), "--cert",
-                             files.cert, "--key", files.key, "--ca", files.ca, "stream", "list"}});
+    auto run = RunProgram({.args = {CtlProgram(), "--address", cluster_.core().admin_address(), "--cert",
+                                    files.cert, "--key", files.key, "--ca", files.ca, "stream", "list"}});
     ASSERT_THAT(run, IsOk());
     EXPECT_EQ(run->exit.code, 1);
     EXPECT_THAT(run->err, AllOf(HasSubstr("error:"), HasSubstr(what)));

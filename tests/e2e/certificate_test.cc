@@ -178,7 +178,7 @@ TEST_F(CertificateTest, ALogInJsonIsJsonWhoeverConnects) {
 
 TEST_F(CertificateTest, CheckConfigLooksAtTheCertificateFiles) {
   auto check = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> args = {SELVAGE_EDGE_PROGRAM, "--check-config"};
+    std::vector<std::string> args = {EdgeProgram(), "--check-config"};
     args.insert(args.end(), more.begin(), more.end());
     auto run = RunProgram({.args = args});
     EXPECT_THAT(run, IsOk());
@@ -200,8 +200,8 @@ TEST_F(CertificateTest, ClosedStandardDescriptorsAreAnErrorAndNobodyElsesFiles) 
   Put(OwnFilesIn(cluster_.identities(), "edge-edge-0"));
   ASSERT_THAT(edge().Start(), IsOk());
   ASSERT_THAT(AwaitLinked(core(), "edge-0"), IsOk());
-  const std::string ctl = std::string(SELVAGE_CTL_PROGRAM) + " --address " + edge().admin_address() +
-                          " --identity " + cluster_.operator_identity();
+  const std::string ctl =
+      CtlProgram() + " --address " + edge().admin_address() + " --identity " + cluster_.operator_identity();
   ASSERT_TRUE(Eventually(kMended, [&] { return Write("first"); }));
   auto run = RunProgram({.args = {"/bin/sh", "-c", ctl + " stream produce readings <&-"}});
   ASSERT_THAT(run, IsOk()) << "it waits for its own descriptor";
@@ -214,9 +214,8 @@ TEST_F(CertificateTest, ClosedStandardDescriptorsAreAnErrorAndNobodyElsesFiles) 
   ASSERT_THAT(edge().Stop(), IsOk());
   // A daemon without any: its log is lost, and no line of it is in the store.
   ChildProcess::Options start;
-  start.spawn.args = {
-      "/bin/sh", "-c",
-      std::string("exec ") + SELVAGE_EDGE_PROGRAM + " " + edge().config_path() + " <&- >&- 2>&-"};
+  start.spawn.args = {"/bin/sh", "-c",
+                      "exec " + EdgeProgram() + " " + edge().config_path() + " <&- >&- 2>&-"};
   start.output_path = cluster_.dir().File("no-output");
   auto daemon = ChildProcess::Start(start);
   ASSERT_THAT(daemon, IsOk());

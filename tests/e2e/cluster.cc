@@ -4,6 +4,7 @@
 
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
+#include "tests/support/paths.h"
 
 namespace selvage::test {
 namespace {
@@ -20,6 +21,16 @@ void Add(const Settings& from, Settings& to) {
 }
 
 }  // namespace
+
+std::string EdgeProgram() {
+  return BuildDir() + "/edge/selvage-edge";
+}
+std::string CoreProgram() {
+  return BuildDir() + "/core/selvage-core";
+}
+std::string CtlProgram() {
+  return BuildDir() + "/ctl/selvagectl";
+}
 
 std::string Cluster::EdgeName(int number) {
   return fmt::format("edge-{}", number);
@@ -42,7 +53,7 @@ absl::Status Cluster::MakeIdentities() {
 absl::Status Cluster::Prepare() {
   SELVAGE_RETURN_IF_ERROR(MakeIdentities());
   Daemon::Options core;
-  core.program = SELVAGE_CORE_PROGRAM;
+  core.program = CoreProgram();
   core.dir = dir_.File("core");
   core.admin_setting = "link.listen";
   core.operator_identity = operator_identity();
@@ -65,7 +76,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Cluster::MakeEdge(const std::string& nam
                                                           const std::string& dir_name,
                                                           const Settings& settings) {
   Daemon::Options edge;
-  edge.program = SELVAGE_EDGE_PROGRAM;
+  edge.program = EdgeProgram();
   edge.dir = dir_.File(dir_name);
   edge.admin_setting = "admin.listen";
   edge.operator_identity = operator_identity();
@@ -92,7 +103,7 @@ absl::Status Cluster::Start() {
 absl::StatusOr<RunResult> Cluster::Ctl(const Daemon& daemon, const std::vector<std::string>& args,
                                        std::string_view input, absl::Duration deadline) const {
   SpawnOptions run;
-  run.args = {SELVAGE_CTL_PROGRAM, "--address", daemon.admin_address(), "--identity", operator_identity()};
+  run.args = {CtlProgram(), "--address", daemon.admin_address(), "--identity", operator_identity()};
   run.args.insert(run.args.end(), args.begin(), args.end());
   return RunProgram(run, input, deadline);
 }

@@ -17,6 +17,11 @@
 
 namespace selvage::test {
 
+// The programs that the tests run, as they were built with them.
+std::string EdgeProgram();
+std::string CoreProgram();
+std::string CtlProgram();
+
 /// One core and some edges as real processes on this machine, with an authority of their own. Each edge
 /// reaches the core through a LinkProxy. Timeouts on the link are short. The edges are "edge-0", "edge-1" and
 /// so on.

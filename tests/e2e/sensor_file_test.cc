@@ -14,6 +14,7 @@
 #include "tests/e2e/cluster.h"
 #include "tests/e2e/status_matchers.h"
 #include "tests/support/eventually.h"
+#include "tests/support/paths.h"
 
 namespace selvage::test {
 namespace {
@@ -26,8 +27,7 @@ constexpr int kLinesPerSecond = 4000;
 std::string FindSensorFile(const std::string& made) {
   const char* named = std::getenv("SELVAGE_SENSOR_CSV");
   if (named != nullptr) return named;
-  const std::string beside =
-      std::string(SELVAGE_SOURCE_DIR) + "/../shared/data/machine_temperature_system_failure.csv";
+  const std::string beside = SourceDir() + "/../shared/data/machine_temperature_system_failure.csv";
   if (std::filesystem::exists(beside)) return beside;
   std::cout << "No sensor file is there: one of the same shape is made up.\n";
   std::ofstream file(made);

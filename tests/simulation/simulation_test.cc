@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "absl/base/config.h"
 #include "absl/time/clock.h"
 #include "fabric/telemetry/log.h"
 #include "tests/simulation/world.h"
@@ -12,7 +13,7 @@
 namespace selvage::sim {
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
 constexpr uint64_t kFixedSeeds = 40;  // each takes seven times as long
 #else
 constexpr uint64_t kFixedSeeds = 200;

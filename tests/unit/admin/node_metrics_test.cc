@@ -9,6 +9,7 @@
 #include <map>
 #include <sstream>
 
+#include "tests/support/paths.h"
 #include "tests/unit/admin/admin_harness.h"
 
 namespace selvage::test {
@@ -121,7 +122,7 @@ std::string ReferenceTable() {
 /// The table in docs/metrics.md is written by this test when SELVAGE_UPDATE_DOCS is set, and compared
 /// otherwise.
 TEST(NodeMetricsTest, TheReferenceListsEveryMetric) {
-  const std::string path = std::string(SELVAGE_SOURCE_DIR) + "/docs/metrics.md";
+  const std::string path = selvage::test::SourceDir() + "/docs/metrics.md";
   std::ifstream in(path);
   ASSERT_TRUE(in.good()) << path;
   const std::string text((std::istreambuf_iterator<char>(in)), {});

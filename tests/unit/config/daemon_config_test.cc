@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "edge/config.h"
 #include "fabric/base/error.h"
+#include "tests/support/paths.h"
 
 namespace selvage {
 namespace {
@@ -229,7 +230,7 @@ TEST(Samples, TheStreamExampleLoadsWhenUncommented) {
 
 /// docs/configuration.md is written by this test when SELVAGE_UPDATE_DOCS is set, and compared otherwise.
 TEST(Reference, PageInTheRepositoryIsWhatTheTablesSay) {
-  const std::string path = std::string(SELVAGE_SOURCE_DIR) + "/docs/configuration.md";
+  const std::string path = selvage::test::SourceDir() + "/docs/configuration.md";
   const std::string page = ReferenceIntroduction() + EdgeConfigReference() + CoreConfigReference();
   if (std::getenv("SELVAGE_UPDATE_DOCS") != nullptr) std::ofstream(path) << page;
   std::ostringstream stored;

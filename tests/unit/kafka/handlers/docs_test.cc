@@ -8,6 +8,7 @@
 #include "fabric/kafka/handlers/api_table.h"
 #include "fabric/kafka/handlers/topic_configs.h"
 #include "fabric/stream/stream_catalog.h"
+#include "tests/support/paths.h"
 
 /// docs/kafka.md holds two tables that are made of those of the code: compared here, and written when
 /// SELVAGE_UPDATE_DOCS is set.
@@ -59,7 +60,7 @@ std::string With(const std::string& text, const std::string& name, const std::st
 }
 
 TEST(KafkaDocs, TablesAreThoseOfTheCode) {
-  const std::string path = SELVAGE_SOURCE_DIR "/docs/kafka.md";
+  const std::string path = selvage::test::SourceDir() + "/docs/kafka.md";
   std::stringstream held;
   held << std::ifstream(path).rdbuf();
   const std::string wanted = With(With(held.str(), "apis", Apis()), "settings", Configs());

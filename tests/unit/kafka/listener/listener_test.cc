@@ -80,8 +80,8 @@ class ListenerTest : public testing::Test {
     EXPECT_EQ(client.ReceiveId(), 99);
   }
 
+  std::unique_ptr<Listener> listener_;  // goes after the world, whose committer calls it back
   HandlerWorld world_;
-  std::unique_ptr<Listener> listener_;
 };
 
 TEST_F(ListenerTest, ResponsesLeaveInTheOrderOfRequests) {

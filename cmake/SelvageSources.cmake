@@ -1,0 +1,43 @@
+# How many source files are one translation unit; 1: each is compiled by itself.
+set(SELVAGE_UNITY_BATCH 12 CACHE STRING "Source files in a translation unit")
+
+# selvage_sources(<target> <files ...>)
+# Gives a target its source files, several to a translation unit: most of a build's time would go into headers that each file reads
+# again. CMake's own unity build includes files by absolute path, which keeps ccache from sharing objects between two clones; here
+# the paths begin at the project's root. Files with compile definitions of their own, or for which
+# SKIP_UNITY_BUILD_INCLUSION was set before, are compiled by themselves.
+function(selvage_sources target)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  set(grouped "")
+  foreach(source ${ARGN})
+    get_source_file_property(alone ${source} SKIP_UNITY_BUILD_INCLUSION)
+    get_source_file_property(definitions ${source} COMPILE_DEFINITIONS)
+    if(alone OR definitions)
+      target_sources(${target} PRIVATE ${source})
+    else()
+      list(APPEND grouped ${source})
+    endif()
+  endforeach()
+  list(LENGTH grouped count)
+  if(SELVAGE_UNITY_BATCH EQUAL 1 OR count LESS 2)
+    target_sources(${target} PRIVATE ${grouped})
+    return()
+  endif()
+  # As even as can be, so that no unit is compiled long after the others.
+  math(EXPR units "(${count} + ${SELVAGE_UNITY_BATCH} - 1) / ${SELVAGE_UNITY_BATCH}")
+  set(at 0)
+  foreach(unit RANGE 1 ${units})
+    math(EXPR end "${count} * ${unit} / ${units}")
+    math(EXPR size "${end} - ${at}")
+    list(SUBLIST grouped ${at} ${size} part)
+    set(at ${end})
+    set(includes "")
+    foreach(source ${part})
+      file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+      string(APPEND includes "#include \"${path}\"\n")
+    endforeach()
+    set(file ${CMAKE_CURRENT_BINARY_DIR}/unity/${target}_${unit}.cc)
+    file(CONFIGURE OUTPUT ${file} CONTENT "${includes}" @ONLY)
+    target_sources(${target} PRIVATE ${file})
+  endforeach()
+endfunction()
