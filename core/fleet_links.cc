@@ -8,6 +8,7 @@
 #include "fabric/control/link_repair.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
+#include "fabric/stream/log_flow.h"
 
 /// The links of the fleet: what a decision on a hello does.
 namespace selvage {
@@ -115,7 +116,7 @@ void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcom
     v1::Adoption& adoption = *welcome.add_adoptions();
     adoption.set_stream(log->origin().stream);
     adoption.set_partition(log->origin().partition.value());
-    *adoption.mutable_position() = replication::ToProto(state.position());
+    *adoption.mutable_position() = ToProto(state.position());
     adoption.set_leader_epoch(state.leader_epoch().value() + 1);
   }
   node_.alarms().Report({"edge_replaced", edge,

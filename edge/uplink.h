@@ -25,8 +25,6 @@ class Uplink : public replication::LinkHandler {
 
   void Opened(replication::Session& session) override;
   void Handle(replication::Session& session, const replication::Session::Event& event) override;
-  void Persist(replication::Session::Persist persist,
-               std::function<void(const absl::StatusOr<LogPosition>&)> done) override;
   void Tick(replication::Session& session) override;
   void Closed(const absl::Status& reason, absl::Duration retry_after) override;
 
@@ -37,6 +35,9 @@ class Uplink : public replication::LinkHandler {
   };
   void OnWelcome(replication::Session& session, const v1::Welcome& welcome);
   void OnSpec(replication::Session& session, const v1::EdgeSpec& spec);
+  void OnFlowForked(replication::Session& session, const replication::Session::FlowForked& forked);
+  void OnFlowHeld(const replication::Session& session, const replication::Session::FlowHeld& held);
+  void OnClosed(const absl::Status& why);
   void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
   void EndRefusals(const std::string& core);
   /// Ends the alarms about flows that the core takes now, or that are not offered any more.

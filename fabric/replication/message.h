@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "fabric/base/bytes.h"
-#include "fabric/base/log_position.h"
+#include "fabric/replication/flow.h"
 #include "selvage/v1/link.pb.h"
 
 namespace selvage::replication {
@@ -16,12 +16,14 @@ struct Message {
   Bytes payload;
 };
 
-v1::LogPosition ToProto(const LogPosition& position);
-/// A missing or malformed log id reads as none.
-LogPosition FromProto(const v1::LogPosition& position);
+v1::FlowPosition ToProto(const FlowPosition& position);
+FlowPosition FromProto(const v1::FlowPosition& position);
 v1::Problem ToProblem(const absl::Status& status);
 absl::Status FromProblem(const v1::Problem& problem);
 /// What ends a session whose peer broke a rule of the protocol: kind `protocol_error`, worth another try.
 absl::Status ProtocolError(std::string_view what);
+/// What a flow or a request is refused with whose kind is not known here: `unknown_kind`. It concerns nobody:
+/// the peer is of another version.
+absl::Status UnknownKind(std::string_view what);
 
 }  // namespace selvage::replication

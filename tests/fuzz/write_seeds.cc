@@ -121,15 +121,15 @@ void WriteFrames() {
   v1::FlowOpen& open = *message.frame.mutable_flow_open();
   open.set_flow(1);
   open.set_kind(v1::STREAM);
-  open.set_name("sensors");
+  open.mutable_stream()->set_name("sensors");
   open.set_end(1000);
-  open.add_leader_epochs()->set_epoch(1);
+  open.mutable_stream()->add_leader_epochs()->set_epoch(1);
   WriteFrame("flow-open", '\377', message);
 
   v1::Data& data = *message.frame.mutable_data();
   data.set_flow(1);
   data.set_to(100);
-  data.set_kind(v1::BATCH);
+  data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
   data.set_entry_size(2000);
   data.set_wire_size(2000);
   message.payload = Bytes(std::string(20, 'p'));

@@ -65,10 +65,10 @@ class CoreTopicsTest : public testing::Test {
              int32_t partitions) {
     v1::FlowOpen open;
     open.set_kind(v1::STREAM);
-    open.set_name(stream);
-    open.set_partition(partition);
-    open.set_log_id(IdFor(edge, 'l'));
-    *open.mutable_definition() = Definition(stream, v1::UP, partitions);
+    open.mutable_stream()->set_name(stream);
+    open.mutable_stream()->set_partition(partition);
+    open.set_history(IdFor(edge, 'l'));
+    *open.mutable_stream()->mutable_definition() = Definition(stream, v1::UP, partitions);
     auto log = fleet_->LogForOffer(edge, slot, open);
     EXPECT_TRUE(log.ok()) << Describe(log.status());
     return log.ok() ? *log : nullptr;

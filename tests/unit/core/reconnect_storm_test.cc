@@ -165,10 +165,10 @@ class ReconnectStormTest : public testing::Test {
       v1::FlowOpen& open = *frame.mutable_flow_open();
       open.set_flow(static_cast<uint32_t>(partition) + 1);
       open.set_kind(v1::STREAM);
-      open.set_name("up");
-      open.set_partition(partition);
-      open.set_log_id(IdOf(edge * 10 + partition));
-      *open.mutable_definition() = definition_;
+      open.mutable_stream()->set_name("up");
+      open.mutable_stream()->set_partition(partition);
+      open.set_history(IdOf(edge * 10 + partition));
+      *open.mutable_stream()->mutable_definition() = definition_;
       stream.Send(frame);
     }
   }
