@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/id128.h"
 #include "fabric/kafka/group/subscription.h"
 
@@ -313,7 +314,8 @@ ErrorCode Group::CheckCommit(const CommitRequest& request, Instant now) {
   if (outsider) return ErrorCode::kUnknownMemberId;
   if (ErrorCode error = CheckMember(request.member_id, request.instance_id); error != ErrorCode::kNone)
     return error;
-  if (request.generation != generation_) return ErrorCode::kIllegalGeneration;
+  if (request.generation != generation_ && !Planted(Canary::kTakeFencedCommit))
+    return ErrorCode::kIllegalGeneration;
   if (state_ == State::kCompletingRebalance) return ErrorCode::kRebalanceInProgress;
   Member& member = *members_.Find(request.member_id);
   if (!member.is_new) member.session_end = now.monotonic + member.session_timeout;
