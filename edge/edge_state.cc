@@ -348,7 +348,8 @@ std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
     // Looked up under the lock: a change is shown to the sources after it is in the catalog.
     absl::MutexLock lock(&mutex_);
     auto definition = node_.catalog().Find(log->origin().stream);
-    if (!definition || definition->direction() != v1::UP || definition->settings().detached()) continue;
+    if (!definition || definition->direction() != v1::UP) continue;
+    if (definition->settings().detached() && !Planted(Canary::kCarryDetached)) continue;
     auto& source = sources_[log->number()];
     if (source == nullptr) {
       source = std::make_unique<LogFlowSource>(*log, *definition);

@@ -44,6 +44,7 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kDeleteBeforeSync, "delete records before the sync"},
     {Canary::kTakeFencedCommit, "take a commit of a generation that is over"},
     {Canary::kDropDetached, "drop what a detached stream holds"},
+    {Canary::kCarryDetached, "send what is detached"},
     {Canary::kForkWithoutDetached, "fork without what is detached"},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},

@@ -344,11 +344,15 @@ void Group::Leave(RequestId id, LeaveRequest request, Instant now, Effects& effe
   const size_t before = members_.size();
   for (const LeaveRequest::Member& leaving : request.members)
     answer.members.push_back(LeaveOne(leaving, effects));
-  effects.answers.push_back({id, std::move(answer)});
   if (members_.size() != before) {
     MaybeRebalance(now, effects);
   } else {
     MaybeComplete(now, effects);
+  }
+  if (change_) {
+    leaving_ = Answer{id, std::move(answer)};
+  } else {
+    effects.answers.push_back({id, std::move(answer)});
   }
 }
 
