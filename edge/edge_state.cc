@@ -271,8 +271,26 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
   return node_.logs().Create(create);
 }
 
+absl::Status EdgeState::BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branching>& branchings) {
+  std::set<const EmbeddedLog*> known;
+  for (const EmbeddedLogStore::Branching& branching : branchings) known.insert(branching.log);
+  for (EmbeddedLog* log : node_.logs().Logs()) {
+    const auto definition = node_.catalog().Find(log->origin().stream);
+    if (!log->origin().edge.empty() || log->superseded() || !definition ||
+        definition->direction() != v1::UP || known.contains(log))
+      continue;
+    SELVAGE_RETURN_IF_ERROR(log->held());
+    const Offset start = log->state().start;
+    SELVAGE_ASSIGN_OR_RETURN(const LogPosition from,
+                             log->BoundaryAtOrBefore(std::max(start, log->acknowledged().value_or(start))));
+    branchings.push_back({log, LogId::Mint(node_.random()), from});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks) {
   absl::MutexLock change(&change_mutex_);
+  if (!Planted(Canary::kForkWithoutDetached)) SELVAGE_RETURN_IF_ERROR(BranchAtAcknowledged(forks));
   v1::StoredMembership membership = this->membership();
   StoreId id = StoreId::Mint(node_.random());
   membership.set_forked_from(node_.store_id().bytes());
@@ -289,16 +307,7 @@ absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks) 
 
 absl::Status EdgeState::TakeStore() {
   std::vector<EmbeddedLogStore::Branching> logs;
-  for (EmbeddedLog* log : node_.logs().Logs()) {
-    const auto definition = node_.catalog().Find(log->origin().stream);
-    if (!log->origin().edge.empty() || log->superseded() || !definition || definition->direction() != v1::UP)
-      continue;
-    SELVAGE_RETURN_IF_ERROR(log->held());
-    const Offset start = log->state().start;
-    SELVAGE_ASSIGN_OR_RETURN(const LogPosition from,
-                             log->BoundaryAtOrBefore(std::max(start, log->acknowledged().value_or(start))));
-    logs.push_back({log, LogId::Mint(node_.random()), from});
-  }
+  SELVAGE_RETURN_IF_ERROR(BranchAtAcknowledged(logs));
   LogWarning("the store of another edge is this one's from here on",
              {{"former", node_.former_owner()}, {"edge", node_.node()}, {"logs", logs.size()}});
   v1::StoredMembership membership = this->membership();
@@ -339,7 +348,8 @@ std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
     // Looked up under the lock: a change is shown to the sources after it is in the catalog.
     absl::MutexLock lock(&mutex_);
     auto definition = node_.catalog().Find(log->origin().stream);
-    if (!definition || definition->direction() != v1::UP || definition->settings().detached()) continue;
+    if (!definition || definition->direction() != v1::UP) continue;
+    if (definition->settings().detached() && !Planted(Canary::kCarryDetached)) continue;
     auto& source = sources_[log->number()];
     if (source == nullptr) {
       source = std::make_unique<LogFlowSource>(*log, *definition);

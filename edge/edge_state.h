@@ -45,7 +45,8 @@ class EdgeState {
   /// "wrong_partition", "protocol_error".
   absl::StatusOr<Log*> LogForOffer(const v1::FlowOpen& open);
   /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and
-  /// the slot is given up, all in one batch.
+  /// the slot is given up, all in one batch. Up logs that are not among `forks`, as those of detached
+  /// streams, begin anew behind what was acknowledged of them.
   absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks);
 
   // Streams made here: provisional, as long as the core does not know them. Errors beside those that are
@@ -89,6 +90,8 @@ class EdgeState {
     absl::Duration at;
     double rate = 0;
   };
+  /// Adds the up logs that are not there yet, each with a new id behind what was acknowledged of it.
+  absl::Status BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branching>& branchings);
   /// The store was another edge's until now: it becomes this one's, as a store with a history of its own.
   /// What the core had acknowledged stays there under the former name; the logs begin anew behind it.
   absl::Status TakeStore();

@@ -27,11 +27,16 @@ enum class Canary {
   kServeForeignStore,      ///< a node opens the store of another one
   kReserveForNobody,  ///< a dotted name that an edge offers is refused though there is no edge of its first
                       ///< part
+  kDeleteBeforeSync,  ///< records are deleted in memory, and on the disk some time later
+  kTakeFencedCommit,  ///< a member commits offsets under a generation that is over
+  kDropDetached,      ///< retention takes what is not replicated yet of a detached stream
+  kCarryDetached,     ///< an edge offers what is detached
   // Found by the simulator, and planted again.
-  kForkWithoutWaiting,  ///< new logs begin while entries are under way in the old ones
-  kForgetFormerStores,  ///< a store that was replaced before is taken for one never seen
-  kCopySupersededLog,   ///< a superseded log that comes back is received again from its base
-  kKeepOldGeneration,   ///< another core's spec is compared with the generation of the former one's
+  kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
+  kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones
+  kForgetFormerStores,   ///< a store that was replaced before is taken for one never seen
+  kCopySupersededLog,    ///< a superseded log that comes back is received again from its base
+  kKeepOldGeneration,    ///< another core's spec is compared with the generation of the former one's
 };
 
 #ifdef SELVAGE_CANARIES

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 
@@ -137,6 +139,20 @@ absl::Status NodeState::RenameStream(const std::string& name, const v1::StreamDe
   catalog_.Show(definition);
   on_delete_(name);
   return absl::OkStatus();
+}
+
+absl::Status NodeState::DeleteRecords(Log& log, const v1::StreamDefinition& definition, Offset to) {
+  const LogState state = log.state();
+  if (to < Offset(0) || to > state.end) {
+    return MakeError(absl::StatusCode::kOutOfRange, "offset_out_of_range",
+                     fmt::format("offset {} of a log that ends at {}", to.value(), state.end.value()));
+  }
+  if (ReplicatedFromHere(log.origin(), definition) &&
+      to > std::max(state.log_start(), log.acknowledged().value_or(state.base))) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "unacknowledged",
+                     fmt::format("records before offset {} are not replicated yet", to.value()));
+  }
+  return log.DeleteRecords(to);
 }
 
 bool NodeState::ReplicatedFromHere(const LogOrigin& origin, const v1::StreamDefinition& definition) const {

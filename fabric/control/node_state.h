@@ -95,6 +95,10 @@ class NodeState {
   /// Gives a stream and its logs the name in `definition`, which nothing has yet. What referred to the old
   /// name goes as if the stream were deleted. Errors: those of EmbeddedLogStore::RenameStream.
   absl::Status RenameStream(const std::string& name, const v1::StreamDefinition& definition);
+  /// Hides the records of a log before `to` from readers, on a client's word; see Log::DeleteRecords. Errors
+  /// besides: "offset_out_of_range" outside [0, end]; "unacknowledged" for what another node still has to get
+  /// from here.
+  absl::Status DeleteRecords(Log& log, const v1::StreamDefinition& definition, Offset to);
   /// Is told of each stream that is deleted, right before it and again after it: what refers to the stream is
   /// to go in any case, also when the process ends in between. Set it before streams are deleted by other
   /// threads; it must not block.

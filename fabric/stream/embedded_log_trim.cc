@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "absl/time/time.h"
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/embedded_log.h"
@@ -95,6 +96,12 @@ absl::Status EmbeddedLog::Trim(Offset to, std::optional<Offset> unacknowledged_f
 }
 
 absl::Status EmbeddedLog::DeleteRecords(Offset to) {
+  if (Planted(Canary::kDeleteBeforeSync)) {
+    LogState hidden = state();
+    staged_.deleted_to = hidden.deleted_to = std::max(hidden.deleted_to, std::min(to, hidden.end));
+    Publish(hidden);
+    return absl::OkStatus();
+  }
   // First what readers see: entries that a crash leaves behind are hidden by then.
   SELVAGE_RETURN_IF_ERROR(ChangeState([&](LogState& state) {
     state.deleted_to = std::max(state.deleted_to, std::min(to, state.end));

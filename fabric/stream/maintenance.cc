@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/produce_check.h"
 
@@ -79,11 +80,12 @@ RetentionView Maintenance::ViewOf(const EmbeddedLog& log, const v1::StreamDefini
   // Read first: what is acknowledged only grows meanwhile, but for a replica that lost.
   const Offset acknowledged = log.acknowledged().value_or(Offset(0));
   const LogState state = log.state();
+  const bool forgotten = Planted(Canary::kDropDetached) && definition.settings().detached();
   return {.start = state.start,
           .end = state.end,
           .bytes_before_start = state.bytes_before_start,
           .log_bytes = state.log_bytes,
-          .replicated = replicated_from_here_(log.origin(), definition),
+          .replicated = replicated_from_here_(log.origin(), definition) && !forgotten,
           .acknowledged = acknowledged};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <fstream>
 
@@ -17,8 +18,8 @@ constexpr char kEnd[] = "end";
 
 std::unique_ptr<Broker> ClientTest::broker_;
 
-void ClientTest::SetUpTestSuite() {
-  auto broker = Broker::Start();
+void ClientTest::StartBroker(Broker::Node node) {
+  auto broker = Broker::Start(node);
   ASSERT_THAT(broker, IsOk());
   broker_ = *std::move(broker);
 }
@@ -51,7 +52,8 @@ void ClientScenario::SetUp() {
 }
 
 ClientOptions ClientScenario::With(ClientOptions options) const {
-  options["bootstrap"] = address();
+  std::string& bootstrap = options["bootstrap"];
+  if (bootstrap.empty()) bootstrap = address();
   return options;
 }
 
@@ -112,24 +114,53 @@ absl::Status ClientScenario::CreateTopic(const std::string& topic, int partition
 
 absl::StatusOr<std::vector<Event>> ClientScenario::Write(const Client& client, const std::string& topic,
                                                          int partition, const std::string& codec,
-                                                         const std::vector<ClientRecord>& records) const {
+                                                         const std::vector<ClientRecord>& records,
+                                                         const std::string& address) const {
   std::ofstream(File("records")) << RecordsFile(records);
   return Run(client, "produce",
-             {{"topic", topic},
+             {{"bootstrap", address},
+              {"topic", topic},
               {"partition", std::to_string(partition)},
               {"codec", codec},
               {"input", File("records")}});
 }
 
 absl::StatusOr<std::vector<ReadRecord>> ClientScenario::Read(const Client& client, const std::string& topic,
-                                                             int partition, int64_t offset,
-                                                             size_t count) const {
+                                                             int partition, int64_t offset, size_t count,
+                                                             const std::string& address) const {
   SELVAGE_ASSIGN_OR_RETURN(auto events, Run(client, "consume",
-                                            {{"topic", topic},
+                                            {{"bootstrap", address},
+                                             {"topic", topic},
                                              {"partition", std::to_string(partition)},
                                              {"offset", std::to_string(offset)},
                                              {"count", std::to_string(count)}}));
   return ParseRecords(events);
+}
+
+const std::string ClientScenario::kAdministered =
+    "create: true\n"
+    "create_again: true\n"
+    "listed: true\n"
+    "partitions: 3\n"
+    "retention: \"3600000\"\n"
+    "new_retention: \"7200000\"\n"
+    "grown: 5\n"
+    "low: 4\n"
+    "committed: 7\n"
+    "group_listed: true\n"
+    "group_state: \"Empty\"\n"
+    "group_left: false\n"
+    "topic_left: false\n";
+
+absl::StatusOr<std::string> ClientScenario::Administer() const {
+  SELVAGE_ASSIGN_OR_RETURN(
+      auto events, Run(client(), "admin", {{"topic", Named("administered")}, {"group", Named("group")}}));
+  std::string said;
+  for (const Event& event : Only("step", events)) {
+    said += fmt::format("{}: {}\n", std::string(event.at("step").as_string()),
+                        boost::json::serialize(event.at("result")));
+  }
+  return said;
 }
 
 std::vector<std::string> ClientNames(bool (*wanted)(const Client&)) {

@@ -34,7 +34,7 @@ class ClientScenario : public testing::TestWithParam<std::string> {
   std::string Named(const std::string& name) const { return client_.name + "-" + name; }
   std::string File(const std::string& name) const { return dir_.File(name); }
 
-  /// With the address of the broker.
+  /// With the address of the broker, unless there is one.
   ClientOptions With(ClientOptions options) const;
   absl::StatusOr<std::vector<Event>> Run(const Client& client, const std::string& command,
                                          const ClientOptions& options) const {
@@ -52,13 +52,18 @@ class ClientScenario : public testing::TestWithParam<std::string> {
   void ExpectExactly(const std::string& topic, const std::vector<Event>& flood, size_t first = 0);
 
   absl::Status CreateTopic(const std::string& topic, int partitions) const;
-  /// Writes records to a partition; the options name the rest.
+  /// Writes records to a partition; at another node when `address` names it.
   absl::StatusOr<std::vector<Event>> Write(const Client& client, const std::string& topic, int partition,
-                                           const std::string& codec,
-                                           const std::vector<ClientRecord>& records) const;
-  /// Reads `count` records of a partition from `offset`.
+                                           const std::string& codec, const std::vector<ClientRecord>& records,
+                                           const std::string& address = "") const;
+  /// The client's `admin`: what it said of each step, one on each line.
+  absl::StatusOr<std::string> Administer() const;
+  /// What all of them say.
+  static const std::string kAdministered;
+  /// Reads `count` records of a partition from `offset`; at another node when `address` names it.
   absl::StatusOr<std::vector<ReadRecord>> Read(const Client& client, const std::string& topic, int partition,
-                                               int64_t offset, size_t count) const;
+                                               int64_t offset, size_t count,
+                                               const std::string& address = "") const;
 
  private:
   void ExpectExactly(const std::string& topic, int partition, const Acked& acked, size_t first);
@@ -68,20 +73,27 @@ class ClientScenario : public testing::TestWithParam<std::string> {
   int outputs_ = 0;
 };
 
-/// A scenario for one client with a real edge. The tests of a program share it, so each has topics and groups
+/// A scenario for one client with a real edge. The tests of a suite share it, so each has topics and groups
 /// of its own.
 class ClientTest : public ClientScenario {
  public:
-  static void SetUpTestSuite();
+  static void SetUpTestSuite() { StartBroker(Broker::Node::kEdge); }
   static void TearDownTestSuite() { broker_.reset(); }
   void SetUp() override;
 
  protected:
   std::string address() const override { return broker().address(); }
-  Broker& broker() const { return *broker_; }
+  static Broker& broker() { return *broker_; }
+  static void StartBroker(Broker::Node node);
 
  private:
   static std::unique_ptr<Broker> broker_;
+};
+
+/// The same with a real core and an edge that is linked.
+class CoreClientTest : public ClientTest {
+ public:
+  static void SetUpTestSuite() { StartBroker(Broker::Node::kCore); }
 };
 
 /// The names of those clients for which `wanted` is true, as parameters of tests.

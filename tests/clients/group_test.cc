@@ -108,30 +108,6 @@ TEST_P(GroupTest, SharesPartitionsWhenAMemberIsKilledAndAnotherJoins) {
   for (size_t i = 1; i < members.size(); ++i) EXPECT_THAT(members[i]->Stop(), IsOk());
 }
 
-TEST_P(GroupTest, ResumesBehindWhatWasCommittedWhenTheDaemonWasKilled) {
-  constexpr int kRecords = 100;
-  constexpr int kFirst = 75;
-  const std::string topic = Named("resumed");
-  ASSERT_THAT(CreateTopic(topic, 2), IsOk());
-  ASSERT_THAT(Fill(topic, 2, kRecords), IsOk());
-  auto read = [&](int count) {
-    return Run(client(), "member",
-               {{"topic", topic},
-                {"group", topic},
-                {"session-timeout", kShortSessionMs},
-                {"count", std::to_string(count)}});
-  };
-  auto first = read(kFirst);
-  ASSERT_THAT(first, IsOk());
-  broker().Kill();
-  ASSERT_THAT(broker().Resume(), IsOk());
-  auto second = read(2 * kRecords - kFirst);
-  ASSERT_THAT(second, IsOk());
-  const auto counted = Counted({*first, *second});
-  EXPECT_EQ(counted.size(), 2u * kRecords);
-  for (const auto& [value, count] : counted) EXPECT_EQ(count, 1) << value;
-}
-
 INSTANTIATE_TEST_SUITE_P(Client, GroupTest,
                          testing::ValuesIn(ClientNames([](const Client&) { return true; })), ClientName);
 

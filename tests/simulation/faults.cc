@@ -21,6 +21,8 @@ const std::vector<World::Fault>& World::AllFaults() {
       {"bits flipped", &World::BitsFlipped},
       {"stream deleted", &World::StreamDeleted},
       {"settings changed", &World::SettingsChanged},
+      {"stream detached", &World::StreamDetached},
+      {"groups damaged", &World::GroupsDamaged},
       {"edge disk lost", &World::EdgeDiskLost},
       {"edge restored", &World::EdgeRestored},
       {"edge tail lost", &World::EdgeTailLost},
@@ -177,6 +179,23 @@ void World::SettingsChanged() {
       break;
   }
   core_.SetStream(request);
+}
+
+/// An operator detaches a stream, and attaches it again after a while.
+void World::StreamDetached() {
+  if (!core_.up() || streams_made_ == 0) return;
+  v1::SetStreamRequest request;
+  request.set_stream(fmt::format("stream-{}", random_.Below(static_cast<uint64_t>(streams_made_))));
+  request.add_fields("detached");
+  request.mutable_settings()->set_detached(true);
+  core_.SetStream(request);
+  request.mutable_settings()->set_detached(false);
+  time_.After(Soon(1'000, 1'200'000), [this, request] { core_.SetStream(request); });
+}
+
+/// What is stored of some consumer group cannot be read any more.
+void World::GroupsDamaged() {
+  AnyNode().DamageGroups();
 }
 
 // --- Disks that are not what they were

@@ -105,6 +105,39 @@ void Ledger::Acknowledged(const Shadow& disk, const std::string& edge, const Log
   time_.Trace("{}: batch {} acknowledged, {} up to {}", disk.node, number, ToString(origin), end.value());
 }
 
+// --- What clients and operators do
+// ------------------------------------------------------------------------------
+
+void Ledger::DeletionAsked(Shadow& shadow, const EmbeddedLog& log, Offset to) {
+  auto seen = shadow.seen.find(log.number());
+  if (seen != shadow.seen.end()) seen->second.deletion_asked = std::max(seen->second.deletion_asked, to);
+}
+
+void Ledger::RecordsDeleted(Shadow& shadow, const EmbeddedLog& log, const LogState& before, Offset to,
+                            std::optional<Offset> at_most) {
+  const LogState now = log.state();
+  if (at_most && to > *at_most) {
+    return time_.Violate(fmt::format("{}: {}: records before {} are deleted, and are replicated up to {}",
+                                     shadow.node, ToString(log.origin()), to.value(), at_most->value()));
+  }
+  if (now.log_start() < to || now.log_start() > std::max(to, before.log_start()) ||
+      now.start > std::max(to, before.start) || now.end < before.end) {
+    return time_.Violate(fmt::format(
+        "{}: {}: records before {} are deleted, and it now holds {} to {}, shown from {}", shadow.node,
+        ToString(log.origin()), to.value(), now.start.value(), now.end.value(), now.log_start().value()));
+  }
+  auto seen = shadow.seen.find(log.number());
+  if (seen != shadow.seen.end()) seen->second.deleted = std::max(seen->second.deleted, to);
+}
+
+void Ledger::StaysHere(const Shadow& disk, const std::string& stream, uint64_t payload) {
+  detached_[{disk.node, stream}].insert(payload);
+}
+
+void Ledger::MayLeave(const Shadow& disk, const std::string& stream) {
+  detached_.erase({disk.node, stream});
+}
+
 // --- Observations
 // ----------------------------------------------------------------------------------------------
 
@@ -129,12 +162,30 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
     }
     if (!added) {
       forked_[shadow.node] = mark();
+      const auto definition = state.catalog().Find(log.origin().stream);
+      if (definition && definition->settings().detached())
+        forked_detached_.emplace(shadow.node, log.origin().stream);
       if (copied_.contains(shadow.node)) may_repeat_.insert(shadow.node);
     }
+    // A branch begins where it shows what the log before it did; an adopted one holds nothing before its
+    // base.
+    if (!added && now.log_start() < std::min(now.base, seen.deleted)) {
+      time_.Violate(fmt::format("{}: {} shows deleted records again in its new log, from {}", shadow.node,
+                                ToString(log.origin()), now.log_start().value()));
+    }
     const LogPosition first = log.BoundaryAtOrBefore(std::max(now.base, now.start)).value_or(now.position());
-    seen = {log.origin(),  IsSource(state, log.origin()), now.id, now.base, 0, first.offset, first.hash,
-            LeaderEpoch(0)};
+    seen = {log.origin(),
+            IsSource(state, log.origin()),
+            now.id,
+            now.base,
+            0,
+            first.offset,
+            first.hash,
+            LeaderEpoch(0),
+            now.deleted_to,
+            now.deleted_to};
   }
+  CheckBounds(shadow, seen, log);
   if (!state.options().is_edge) {
     Offset& trimmed = trimmed_at_core_[{log.number(), now.id}];
     trimmed = std::max(trimmed, now.start);
@@ -182,12 +233,39 @@ void Ledger::Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log) {
                   Describe(entry), now.id.hex().substr(0, 6), log.number().value(),
                   log.origin().slot.value());
       CheckEntry(shadow, seen, entry);
+      if (!seen.source) CheckMayBeHere(shadow, log.origin(), entry);
       if (!state.options().is_edge && !seen.source) Delivered(state, log, entry);
       seen.end = entry.to;
       seen.hash = entry.hash_after;
       seen.epoch = LeaderEpochOf(entry);
     }
   }
+}
+
+void Ledger::CheckBounds(const Shadow& shadow, const Shadow::Seen& seen, const EmbeddedLog& log) {
+  const LogState now = log.state();
+  if (now.end < std::max({now.start, now.base, now.deleted_to})) {
+    time_.Violate(fmt::format("{}: {} ends at {}, begins at {}, has its base at {} and is deleted up to {}",
+                              shadow.node, ToString(log.origin()), now.end.value(), now.start.value(),
+                              now.base.value(), now.deleted_to.value()));
+  }
+  if (now.log_start() < seen.deleted) {
+    time_.Violate(fmt::format("{}: {}: records before {} were deleted, and it is shown from {}", shadow.node,
+                              ToString(log.origin()), seen.deleted.value(), now.log_start().value()));
+  }
+  if (now.deleted_to > seen.deletion_asked) {
+    time_.Violate(fmt::format("{}: {}: records are deleted up to {}, which nobody asked for", shadow.node,
+                              ToString(log.origin()), now.deleted_to.value()));
+  }
+}
+
+void Ledger::CheckMayBeHere(const Shadow& shadow, const LogOrigin& origin, const Entry& entry) {
+  if (entry.kind == EntryKind::kGap) return;
+  const std::string source = origin.edge == kCoreOrigin ? "core" : origin.edge;
+  const auto detached = detached_.find({source, origin.stream});
+  if (detached == detached_.end() || !detached->second.contains(PayloadOf(entry))) return;
+  time_.Violate(fmt::format("{}: {}: {} was written while the stream was detached, and it still is",
+                            shadow.node, ToString(origin), Describe(entry)));
 }
 
 void Ledger::CheckEntry(const Shadow& shadow, const Shadow::Seen& log, const Entry& entry) {
@@ -262,7 +340,10 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
     });
     const bool unknown = set_back_.contains(origin.edge) || lost_tails_.contains(origin.edge) ||
                          deleted_.contains(origin.stream);
-    if ((!held && unknown) || may_repeat_.contains(origin.edge)) {
+    // Nor what was not offered when the edge forked.
+    const bool detached =
+        set_back_.contains(origin.edge) && forked_detached_.contains({origin.edge, origin.stream});
+    if ((!held && unknown) || detached || may_repeat_.contains(origin.edge)) {
       repeated_.insert(number);
     } else if (!repeated_.contains(number)) {
       time_.Violate(fmt::format("batch {} is at the core twice: in log {} at {} and in log {} at {}", number,
@@ -282,8 +363,25 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   }
 }
 
-void Ledger::CheckOffsets(Shadow& shadow, const kafka::GroupService& groups) {
-  const std::string wrong = shadow.committed.Restored(groups);
+bool Ledger::MayBeForgotten(const std::string& topic) const {
+  // Also a topic of one edge, `<edge>.<stream>`.
+  const size_t dot = topic.find('.');
+  return deleted_.contains(topic) || (dot != std::string::npos && deleted_.contains(topic.substr(dot + 1)));
+}
+
+bool Ledger::HoldsOffsets(const Shadow& shadow, const std::string& group) const {
+  return shadow.committed.Holds(group, [this](const std::string& topic) { return MayBeForgotten(topic); });
+}
+
+void Ledger::CheckOffsets(const Shadow& shadow, const kafka::GroupService& groups) {
+  const std::string wrong =
+      shadow.committed.Compare(groups, [this](const std::string& topic) { return MayBeForgotten(topic); });
+  if (!wrong.empty()) time_.Violate(fmt::format("{}: {}", shadow.node, wrong));
+}
+
+void Ledger::CheckRestoredOffsets(Shadow& shadow, const kafka::GroupService& groups) {
+  const std::string wrong =
+      shadow.committed.Restored(groups, [this](const std::string& topic) { return MayBeForgotten(topic); });
   if (!wrong.empty()) time_.Violate(fmt::format("{}: {}", shadow.node, wrong));
 }
 
@@ -313,6 +411,11 @@ void Ledger::CheckReopened(Shadow& shadow, NodeState& state,
     EmbeddedLog& log = *found->second;
     const LogState now = log.state();
     const bool same = now.id == seen.id && log.held().ok();
+    if (same && now.log_start() < seen.deleted) {
+      time_.Violate(
+          fmt::format("{}: {}: records before {} were deleted, and it is shown from {} after opening",
+                      shadow.node, ToString(seen.origin), seen.deleted.value(), now.log_start().value()));
+    }
     if (same && now.end < seen.end) {
       time_.Violate(fmt::format("{}: {} was visible up to {}, and ends at {} after opening", shadow.node,
                                 ToString(seen.origin), seen.end.value(), now.end.value()));

@@ -10,6 +10,7 @@
 
 #include "fabric/control/node_state.h"
 #include "fabric/stream/embedded_log.h"
+#include "tests/simulation/generation_model.h"
 #include "tests/simulation/timeline.h"
 #include "tests/support/commit_model.h"
 
@@ -26,17 +27,21 @@ struct Shadow {
     Offset end;
     ChainHash hash;
     LeaderEpoch epoch;
+    Offset deletion_asked = Offset(0);  ///< the furthest that a client asked for
+    Offset deleted = Offset(0);         ///< and that was acknowledged
   };
   explicit Shadow(std::string node_name) : node(std::move(node_name)) {}
   /// The disk was replaced, or set back: nothing is expected of it.
   void Forget() {
     seen.clear();
     committed.Forget();
+    generations.Forget();
   }
 
   const std::string node;
   std::map<LogNumber, Seen> seen;
   test::CommitModel committed;  ///< offsets of consumers
+  GenerationModel generations;  ///< of their groups
   bool set_back = false;        ///< see Ledger::SetBack
   bool damaged = false;         ///< see Ledger::BitsFlipped
   bool lost_tail = false;       ///< the disk lost what it had synced: logs may be held, and have gaps for it
@@ -54,7 +59,10 @@ struct Shadow {
 /// what is sent
 ///   again rather than lost;
 /// - a gap has a reason that something in this run gave;
-/// - an offset that a consumer committed is there, or one that it committed later.
+/// - an offset that a consumer committed is there, or one that it committed later; who was a member of a
+///   group before its newest generation commits nothing;
+/// - records that a client deleted stay deleted, and no others are, nor those of a replica;
+/// - what was written while a stream was detached stays where it is until the stream is attached.
 class Ledger {
  public:
   explicit Ledger(Timeline& time) : time_(time) {}
@@ -91,12 +99,28 @@ class Ledger {
   /// A number that grows with each acknowledgement, for Excuse and HandOver.
   uint64_t mark() const { return acknowledged_; }
 
+  // What clients and operators do.
+  /// A client is about to delete the records of a log before `to`.
+  void DeletionAsked(Shadow& shadow, const EmbeddedLog& log, Offset to);
+  /// It was acknowledged. `before`: the log's state then; `at_most`: up to where it may be, if another node
+  /// gets the log from here.
+  void RecordsDeleted(Shadow& shadow, const EmbeddedLog& log, const LogState& before, Offset to,
+                      std::optional<Offset> at_most);
+  /// A batch was written while its stream was detached at the node that writes it...
+  void StaysHere(const Shadow& disk, const std::string& stream, uint64_t payload);
+  /// ...and now it is not any more.
+  void MayLeave(const Shadow& disk, const std::string& stream);
+
   // Observations.
   void Observe(Shadow& shadow, NodeState& state, EmbeddedLog& log);
   /// `acknowledged_ends`: of the file beside the store, as it was found.
   void CheckReopened(Shadow& shadow, NodeState& state, const std::map<LogNumber, Offset>& acknowledged_ends);
-  /// After opening: no committed offset is lost.
-  void CheckOffsets(Shadow& shadow, const kafka::GroupService& groups);
+  /// No committed offset is lost.
+  void CheckOffsets(const Shadow& shadow, const kafka::GroupService& groups);
+  /// The same, after opening.
+  void CheckRestoredOffsets(Shadow& shadow, const kafka::GroupService& groups);
+  /// True when something that was committed by this group must be there, so that the group is.
+  bool HoldsOffsets(const Shadow& shadow, const std::string& group) const;
   /// The end of a run: everything acknowledged is at the core, or accounted for.
   void CheckDelivered();
   /// Reads everything that a node holds.
@@ -130,6 +154,10 @@ class Ledger {
   };
   using Partition = std::pair<std::string, std::pair<std::string, PartitionId>>;  // edge, stream, partition
 
+  void CheckBounds(const Shadow& shadow, const Shadow::Seen& seen, const EmbeddedLog& log);
+  void CheckMayBeHere(const Shadow& shadow, const LogOrigin& origin, const Entry& entry);
+  /// The stream of this topic was deleted at some time, and so what was committed for it.
+  bool MayBeForgotten(const std::string& topic) const;
   void CheckEntry(const Shadow& shadow, const Shadow::Seen& log, const Entry& entry);
   void CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry& entry);
   void Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry);
@@ -144,10 +172,14 @@ class Ledger {
       trimmed_at_core_;  // the furthest start of the core's logs, of any time
   std::map<Partition, std::vector<std::pair<Offset, Offset>>>
       accounted_;  // gaps that stand for a loss, at the core or at the edge
+  std::map<std::pair<std::string, std::string>, std::set<uint64_t>>
+      detached_;  // node and stream: what was written while it was detached there
   std::set<std::string> drop_oldest_;
   std::set<std::string> deleted_;
   std::set<std::string> set_back_;
   std::set<std::string> copied_;
+  std::set<std::pair<std::string, std::string>>
+      forked_detached_;                     // edge and stream: its logs got new ids while it was detached
   std::map<std::string, uint64_t> forked_;  // edges, with the mark of when their logs last got new ids
   std::set<std::string> lost_tails_;        // edges that lost the end of a log
   std::set<LogNumber> held_at_core_;        // the core's logs whose end was ever damaged

@@ -70,17 +70,16 @@ void SimCore::Admitted(const std::string& edge, uint64_t link, const v1::Hello& 
 
 void SimCore::Produce() {
   if (!up() || disk().dead()) return;
-  std::vector<EmbeddedLog*> logs;
-  for (EmbeddedLog* log : state().logs().Logs()) {
-    auto definition = state().catalog().Find(log->origin().stream);
-    if (definition && definition->direction() != v1::UP && !log->superseded()) logs.push_back(log);
-  }
+  std::vector<EmbeddedLog*> logs = WrittenHere();
   if (logs.empty()) return;
   EmbeddedLog* log = world_.random.Pick(logs);
   const uint64_t payload = world_.ledger.NextPayload();
-  (void)log->Append(MakeBatch(world_, payload), [this, log](const absl::StatusOr<Appended>& appended) {
-    if (appended.ok()) world_.ledger.Observe(shadow(), state(), *log);
-  });
+  (void)log->Append(MakeBatch(world_, payload),
+                    [this, log, payload](const absl::StatusOr<Appended>& appended) {
+                      if (!appended.ok()) return;
+                      world_.ledger.Observe(shadow(), state(), *log);
+                      Wrote(*log, payload);
+                    });
 }
 
 void SimCore::CreateStream(const v1::StreamDefinition& definition) {
@@ -95,6 +94,7 @@ void SimCore::DeleteStream(const std::string& name) {
   world_.ledger.StreamDeleted(name);
   auto deleted = fleet_->DeleteStream(name);
   world_.time.Trace("core: deletes stream {}: {}", name, deleted.ok() ? "ok" : Describe(deleted.status()));
+  if (deleted.ok()) shadow().committed.Deleted([&](const auto& place) { return place.at.topic == name; });
 }
 
 void SimCore::SetStream(const v1::SetStreamRequest& request) {

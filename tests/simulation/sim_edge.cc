@@ -74,10 +74,7 @@ void SimEdge::DialAfter(absl::Duration wait) {
 
 void SimEdge::Produce() {
   if (!up() || disk().dead()) return;
-  std::vector<EmbeddedLog*> logs;
-  for (EmbeddedLog* log : state().logs().Logs()) {
-    if (log->origin().edge.empty() && !log->superseded()) logs.push_back(log);
-  }
+  std::vector<EmbeddedLog*> logs = WrittenHere();
   if (logs.empty()) return;
   EmbeddedLog& log = *world_.random.Pick(logs);
   if (world_.random.OneIn(2)) {
@@ -94,6 +91,7 @@ void SimEdge::ProduceOnce(EmbeddedLog& log) {
         if (!appended.ok()) return;
         world_.ledger.Observe(shadow(), state(), *log);
         world_.ledger.Acknowledged(shadow(), name(), log->origin(), payload, appended->end.offset);
+        Wrote(*log, payload);
       });
   if (!queued.ok()) world_.time.Trace("{}: batch {} refused: {}", name(), payload, Describe(queued));
 }
@@ -193,6 +191,7 @@ void SimEdge::Answered(EmbeddedLog& log, const ProducerKey& key, int64_t id, uin
   const Offset end = appended->base + ParseBatchHeader(sent->batch)->record_count;
   world_.ledger.Observe(shadow(), state(), log);
   world_.ledger.Acknowledged(shadow(), name(), log.origin(), payload, end);
+  if (!appended->duplicate) Wrote(log, payload);
 }
 
 void SimEdge::Refused(Producer& producer, Producer::Sent& sent, const absl::Status& why) {

@@ -1,11 +1,30 @@
 #include "tests/simulation/sim_node.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
 #include "fabric/base/error.h"
+#include "fabric/kafka/group/stored.h"
 
 namespace selvage::sim {
 
+namespace {
+
+/// What is under way when a stream is detached may still arrive.
+constexpr absl::Duration kDetachedWithin = absl::Minutes(1);
+constexpr const char* kGroups[] = {"team-0", "team-1", "group-0", "group-1", "group-2"};
+
+}  // namespace
+
 SimNode::SimNode(Surroundings world, std::string name, bool is_edge)
-    : world_(world), name_(std::move(name)), is_edge_(is_edge), clock_(world.time), shadow_(name_) {}
+    : world_(world), name_(std::move(name)), is_edge_(is_edge), clock_(world.time), shadow_(name_) {
+  for (int i = 0; i < 3; ++i)
+    consumers_.push_back(std::make_unique<SimConsumer>(world, *this, kGroups[0], ""));
+  for (const char* instance : {"first", "second"})
+    consumers_.push_back(std::make_unique<SimConsumer>(world, *this, kGroups[1], instance));
+}
 
 NodeState::Options SimNode::Options() {
   NodeState::Options options;
@@ -43,8 +62,13 @@ void SimNode::Start() {
   }
   world_.time.Trace("{} is up, boot {}, store {}", name_, state_->boot_id().hex(), state_->store_id().hex());
   world_.ledger.CheckReopened(shadow_, *state_, disk_->acked_ends);
-  world_.ledger.CheckOffsets(shadow_, *groups_);
-  groups_seen_ = UINT64_MAX;
+  for (const std::string& group : std::exchange(deleting_, {})) {
+    shadow_.committed.MayBeLost([&](const auto& place) { return place.group == group; });
+    shadow_.generations.Forget(group);
+  }
+  shadow_.generations.Restarted();
+  world_.ledger.CheckRestoredOffsets(shadow_, *groups_);
+  groups_seen_ = streams_seen_ = UINT64_MAX;
   Observe();
   ScheduleUpkeep();
 }
@@ -99,10 +123,12 @@ void SimNode::PutDisk(std::unique_ptr<SimDisk> disk) {
   disk_->Kill();
   ++former_disks_;
   shadow_.Forget();
+  deleting_.clear();
 }
 
 void SimNode::Observe() {
   if (!up()) return;
+  LookAtStreams();
   // Only a commit makes anything visible, or makes logs.
   const uint64_t groups = state_->committer().stats().groups;
   if (std::exchange(groups_seen_, groups) == groups) return;
@@ -150,18 +176,129 @@ void SimNode::Upkeep() {
   if (ends_->Update()) disk_->acked_ends = ends_->ends();
 }
 
-void SimNode::CommitOffset() {
+void SimNode::LookAtStreams() {
+  const uint64_t changes = state_->catalog().changes();
+  if (std::exchange(streams_seen_, changes) == changes) return;
+  std::map<std::string, absl::Duration> detached;
+  for (const v1::StreamDefinition& stream : state_->catalog().All()) {
+    if (stream.settings().detached()) detached[stream.name()] = world_.time.now();
+  }
+  for (const auto& [stream, since] : detached_) {
+    if (auto still = detached.find(stream); still != detached.end()) {
+      still->second = since;
+    } else {
+      world_.ledger.MayLeave(shadow_, stream);
+    }
+  }
+  detached_ = std::move(detached);
+}
+
+void SimNode::Wrote(const EmbeddedLog& log, uint64_t payload) {
+  const auto detached = detached_.find(log.origin().stream);
+  if (detached == detached_.end() || world_.time.now() - detached->second < kDetachedWithin) return;
+  world_.ledger.StaysHere(shadow_, log.origin().stream, payload);
+}
+
+std::vector<EmbeddedLog*> SimNode::WrittenHere() {
+  std::vector<EmbeddedLog*> logs;
+  for (EmbeddedLog* log : state_->logs().Logs()) {
+    const bool known = is_edge_ || state_->catalog().Find(log->origin().stream);
+    if (known && state_->IsSource(log->origin()) && !log->superseded()) logs.push_back(log);
+  }
+  return logs;
+}
+
+void SimNode::DeleteRecords() {
   if (!up() || disk_->dead()) return;
-  const test::CommitModel::Place place{fmt::format("group-{}", world_.random.Below(3)),
+  std::vector<EmbeddedLog*> logs = WrittenHere();
+  if (logs.empty()) return;
+  EmbeddedLog& log = *world_.random.Pick(logs);
+  const auto definition = state_->catalog().Find(log.origin().stream);
+  if (!definition || !log.held().ok()) return;
+  const LogState before = log.state();
+  Offset to = before.end;
+  if (!world_.random.OneIn(4)) {
+    const auto held = static_cast<uint64_t>(before.end - before.start);
+    to = before.start + static_cast<int64_t>(world_.random.Below(held + 2));  // also behind the end
+  }
+  // Nobody takes the last copy of what another node has yet to get.
+  std::optional<Offset> at_most;
+  if (state_->ReplicatedFromHere(log.origin(), *definition))
+    at_most = std::max(before.log_start(), log.acknowledged().value_or(before.base));
+  world_.ledger.DeletionAsked(shadow_, log, to);
+  const absl::Status deleted = state_->DeleteRecords(log, *definition, to);
+  world_.time.Trace("{}: {}: records before {} are deleted: {}", name_, ToString(log.origin()), to.value(),
+                    deleted.ok() ? "ok" : Describe(deleted));
+  if (deleted.ok()) world_.ledger.RecordsDeleted(shadow_, log, before, to, at_most);
+}
+
+void SimNode::UseGroups() {
+  if (!up() || disk_->dead()) return;
+  if (world_.random.OneIn(2)) return CommitOffset();
+  if (world_.random.OneIn(10)) return DeleteGroup(kGroups[world_.random.Below(std::size(kGroups))]);
+  const std::string& group = world_.random.Pick(consumers_)->group();
+  for (auto& consumer : consumers_) {
+    if (consumer->group() == group && !world_.random.OneIn(3)) consumer->Wake();
+  }
+}
+
+void SimNode::CheckOffsets() {
+  if (up()) world_.ledger.CheckOffsets(shadow_, *groups_);
+}
+
+void SimNode::Told(const std::string& group, int32_t generation) {
+  const std::string wrong =
+      shadow_.generations.Told(group, generation, /*may_be_new=*/!world_.ledger.HoldsOffsets(shadow_, group));
+  if (!wrong.empty()) world_.time.Violate(fmt::format("{}: {}", name_, wrong));
+}
+
+void SimNode::CommitOffset() {
+  const test::CommitModel::Place place{kGroups[world_.random.Below(std::size(kGroups))],
                                        {"topic", static_cast<int32_t>(world_.random.Below(4))}};
   const int64_t offset = shadow_.committed.Submit(place);
   groups_->Commit({place.group, "", std::nullopt, -1, {{place.at, offset, -1, "simulated"}}},
                   [this, place, offset](const kafka::group::CommitAnswer& answer) {
                     const bool done = answer.partitions[0] == kafka::ErrorCode::kNone;
-                    if (done) shadow_.committed.Acknowledged(place, offset);
                     world_.time.Trace("{}: offset {} of {} {}", name_, offset, place.group,
                                       done ? "acknowledged" : "refused");
+                    if (!done) return;
+                    if (world_.ledger.HoldsOffsets(shadow_, place.group)) {
+                      shadow_.generations.Emptied(place.group);
+                    } else {
+                      shadow_.generations.Forget(place.group);
+                    }
+                    shadow_.committed.Acknowledged(place, offset);
                   });
+}
+
+void SimNode::DeleteGroup(const std::string& group) {
+  if (!deleting_.insert(group).second) return;
+  groups_->DeleteGroups({group}, [this, group](const kafka::group::DeleteGroupsAnswer& answer) {
+    world_.time.Trace("{}: {} is deleted: {}", name_, group, static_cast<int>(answer.groups[0]));
+    // Not sure, where it is not available any more.
+    if (answer.groups[0] == kafka::ErrorCode::kCoordinatorNotAvailable) return;
+    deleting_.erase(group);
+    if (answer.groups[0] != kafka::ErrorCode::kNone) return;
+    shadow_.committed.Deleted([&](const auto& place) { return place.group == group; });
+    shadow_.generations.Forget(group);
+  });
+}
+
+void SimNode::DamageGroups() {
+  // Of two damaged documents all between them would be lost as well.
+  if (!up() || disk_->dead() || std::exchange(groups_damaged_, boots_) == boots_) return;
+  std::vector<std::string> keys;
+  auto cursor = disk_->Scan(Family::kGroup, "", std::string(5, '\xff'));
+  for (cursor->Seek(""); cursor->Valid(); cursor->Next()) keys.emplace_back(cursor->key());
+  if (keys.empty()) return;
+  const std::string& key = world_.random.Pick(keys);
+  const kafka::group::DocumentKey document = *kafka::group::ParseKey(key);
+  world_.time.Trace("{}: a document of {} is damaged: {}", name_, document.group,
+                    document.offset_of ? "an offset" : "its members");
+  disk_->Damage(Family::kGroup, key);
+  if (!document.offset_of) return shadow_.generations.Forget(document.group);
+  shadow_.committed.MayBeLost(
+      [&](const auto& place) { return place.group == document.group && place.at == *document.offset_of; });
 }
 
 void SimNode::Admitted(const std::string& edge, uint64_t link, const v1::Hello&) {

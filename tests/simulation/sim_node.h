@@ -11,27 +11,19 @@
 #include "fabric/stream/synced_ends.h"
 #include "selvage/v1/link.pb.h"
 #include "tests/simulation/ledger.h"
-#include "tests/simulation/limits.h"
 #include "tests/simulation/sim_clock.h"
+#include "tests/simulation/sim_consumer.h"
 #include "tests/simulation/sim_disk.h"
-#include "tests/simulation/timeline.h"
-#include "tests/support/seeded_random.h"
+#include "tests/simulation/surroundings.h"
 
 namespace selvage::sim {
-
-/// What all parts of one world share.
-struct Surroundings {
-  Timeline& time;
-  test::SeededRandom& random;
-  const Limits& limits;
-  Ledger& ledger;
-};
 
 /// A machine with a disk on which the production code of a node runs: everything of a daemon but its threads,
 /// sockets and files. Dies and comes back; the object lives as long as the world.
 class SimNode {
  public:
-  virtual ~SimNode() = default;
+  /// What waits for the groups is answered while all else is there.
+  virtual ~SimNode() { groups_.reset(); }
 
   const std::string& name() const { return name_; }
   bool is_edge() const { return is_edge_; }
@@ -40,6 +32,7 @@ class SimNode {
   int boots() const { return boots_; }
   /// Only while up.
   NodeState& state() { return *state_; }
+  kafka::GroupService& groups() { return *groups_; }
   SimDisk& disk() { return *disk_; }
   /// How many disks it had before this one.
   int former_disks() const { return former_disks_; }
@@ -63,8 +56,16 @@ class SimNode {
   /// Looks at everything that became visible since.
   void Observe();
 
-  /// A consumer that is no member of its group commits an offset.
-  void CommitOffset();
+  /// A client deletes the records of some log that is written here, up to some offset.
+  void DeleteRecords();
+  /// Consumers do something: members of groups, or somebody who commits without being one.
+  void UseGroups();
+  /// Some document of the consumer groups cannot be read any more.
+  void DamageGroups();
+  /// Compares the offsets that are there with those that were committed.
+  void CheckOffsets();
+  /// A member of a group was told its generation.
+  void Told(const std::string& group, int32_t generation);
 
   /// A link of an edge passed its fence at this node: no older one may write from here on.
   virtual void Admitted(const std::string& edge, uint64_t link, const v1::Hello& hello);
@@ -82,11 +83,20 @@ class SimNode {
   /// The machine is gone: its links hear nothing more of it.
   virtual void Vanished() = 0;
   virtual void Upkeep();
+  /// The logs that clients may write to at this node.
+  std::vector<EmbeddedLog*> WrittenHere();
+  /// A batch was written here for good: while its stream is detached it stays here.
+  void Wrote(const EmbeddedLog& log, uint64_t payload);
 
   Surroundings world_;
 
  private:
   NodeState::Options Options();
+  /// Follows which streams are detached.
+  void LookAtStreams();
+  /// Somebody who is no member of a group commits an offset.
+  void CommitOffset();
+  void DeleteGroup(const std::string& group);
   void Close();
   void ScheduleUpkeep();
 
@@ -101,6 +111,11 @@ class SimNode {
   Shadow shadow_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
   std::set<EmbeddedLog*> watched_;
+  std::vector<std::unique_ptr<SimConsumer>> consumers_;
+  std::map<std::string, absl::Duration> detached_;  // streams, since when
+  uint64_t streams_seen_ = 0;
+  std::set<std::string> deleting_;  // groups of which nobody heard whether they are deleted
+  int groups_damaged_ = 0;          // the boot in which a document was damaged last
   int boots_ = 0;
   int former_disks_ = 0;
   uint64_t groups_seen_ = 0;

@@ -125,11 +125,17 @@ void World::ProduceSomething(absl::Duration within) {
       time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [e = edge.get()] { e->Produce(); });
     }
     for (uint64_t n = random_.Below(3); n > 0; --n) {
-      time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [e = edge.get()] { e->CommitOffset(); });
+      time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [e = edge.get()] { e->UseGroups(); });
+    }
+    if (random_.OneIn(8)) {
+      time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [e = edge.get()] { e->DeleteRecords(); });
     }
   }
   for (uint64_t n = random_.Below(3); n > 0; --n) {
-    time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.CommitOffset(); });
+    time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.UseGroups(); });
+  }
+  if (random_.OneIn(3)) {
+    time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.DeleteRecords(); });
   }
   for (uint64_t n = random_.Below(6); n > 0; --n) {
     time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.Produce(); });
@@ -250,10 +256,34 @@ void World::Heal() {
   std::string missing = "nothing was looked at";
   while (!missing.empty() && time_.now() < bound && !time_.violated()) {
     Resolve(/*give_up_damaged=*/time_.now() > fetched);
+    AttachAll();
     RunUntil(time_.now() + kHealStep);
     missing = Unsettled();
   }
   if (!missing.empty()) time_.Violate("it does not come together: " + missing);
+}
+
+/// What was detached goes on where it was.
+void World::AttachAll() {
+  v1::SetStreamRequest attach;
+  attach.add_fields("detached");
+  if (core_.up()) {
+    for (const v1::StreamDefinition& stream : core_.state().catalog().All()) {
+      if (!stream.settings().detached()) continue;
+      attach.set_stream(stream.name());
+      core_.SetStream(attach);
+    }
+  }
+  // The core may have forgotten what it told its edges, and does not know these streams: they are theirs.
+  for (auto& edge : edges_) {
+    if (!edge->up()) continue;
+    for (const v1::StreamDefinition& stream : edge->state().catalog().All()) {
+      if (!stream.settings().detached()) continue;
+      attach.set_stream(stream.name());
+      (void)edge->edge().SetStream(attach);
+    }
+  }
+  Settle();
 }
 
 std::string World::HeldLog(SimNode& node) {
@@ -266,6 +296,13 @@ std::string World::HeldLog(SimNode& node) {
         return fmt::format("{}: {}: {}", node.name(), ToString(log->origin()), Describe(entries.status()));
       next = entries->back().to;
     }
+  }
+  return "";
+}
+
+std::string World::Detached(SimNode& node) {
+  for (const v1::StreamDefinition& stream : node.state().catalog().All()) {
+    if (stream.settings().detached()) return fmt::format("{}: {} is detached", node.name(), stream.name());
   }
   return "";
 }
@@ -283,11 +320,13 @@ std::string World::StaleAlarm(SimNode& node) {
 
 std::string World::Unsettled() {
   if (!core_.up()) return "the core is down";
+  if (std::string detached = Detached(core_); !detached.empty()) return detached;
   if (std::string stale = StaleAlarm(core_); !stale.empty()) return stale;
   if (std::string held = HeldLog(core_); !held.empty()) return held;
   for (auto& edge : edges_) {
     if (retired_[edge.get()]) continue;
     if (!edge->up()) return edge->name() + " is down";
+    if (std::string detached = Detached(*edge); !detached.empty()) return detached;
     if (std::string held = HeldLog(*edge); !held.empty()) return held;
     if (std::string stale = StaleAlarm(*edge); !stale.empty()) return stale;
     if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge))
@@ -323,9 +362,11 @@ std::string World::Unsettled() {
 void World::CheckEnd() {
   time_.Trace("=== everything is looked at");
   ledger_.CheckHeld(core_.shadow(), core_.state());
+  core_.CheckOffsets();
   for (auto& edge : edges_) {
     if (retired_[edge.get()]) continue;
     ledger_.CheckHeld(edge->shadow(), edge->state());
+    edge->CheckOffsets();
     const Slot slot = *core_.fleet().SlotOf(edge->name());
     for (LogFlowSource* flow : edge->edge().UpFlows()) {
       const LogOrigin& origin = flow->log().origin();

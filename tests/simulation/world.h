@@ -59,6 +59,7 @@ class World {
   /// What is not yet as it must be in the end; empty when all is.
   std::string Unsettled();
   static std::string HeldLog(SimNode& node);
+  static std::string Detached(SimNode& node);
   static std::string StaleAlarm(SimNode& node);
   void CheckEnd();
 
@@ -69,6 +70,7 @@ class World {
   void ShapeNetwork();
   void StartEverything();
   void Resolve(bool give_up_damaged = false);
+  void AttachAll();
 
   // Faults; each strikes somewhere at random.
   void EdgePowerCut();
@@ -85,6 +87,8 @@ class World {
   void BitsFlipped();
   void StreamDeleted();
   void SettingsChanged();
+  void StreamDetached();
+  void GroupsDamaged();
   void EdgeDiskLost();
   void EdgeRestored();
   void EdgeTailLost();

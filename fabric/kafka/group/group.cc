@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/id128.h"
 #include "fabric/kafka/group/subscription.h"
 
@@ -313,7 +314,8 @@ ErrorCode Group::CheckCommit(const CommitRequest& request, Instant now) {
   if (outsider) return ErrorCode::kUnknownMemberId;
   if (ErrorCode error = CheckMember(request.member_id, request.instance_id); error != ErrorCode::kNone)
     return error;
-  if (request.generation != generation_) return ErrorCode::kIllegalGeneration;
+  if (request.generation != generation_ && !Planted(Canary::kTakeFencedCommit))
+    return ErrorCode::kIllegalGeneration;
   if (state_ == State::kCompletingRebalance) return ErrorCode::kRebalanceInProgress;
   Member& member = *members_.Find(request.member_id);
   if (!member.is_new) member.session_end = now.monotonic + member.session_timeout;
@@ -342,11 +344,15 @@ void Group::Leave(RequestId id, LeaveRequest request, Instant now, Effects& effe
   const size_t before = members_.size();
   for (const LeaveRequest::Member& leaving : request.members)
     answer.members.push_back(LeaveOne(leaving, effects));
-  effects.answers.push_back({id, std::move(answer)});
   if (members_.size() != before) {
     MaybeRebalance(now, effects);
   } else {
     MaybeComplete(now, effects);
+  }
+  if (change_) {
+    leaving_ = Answer{id, std::move(answer)};
+  } else {
+    effects.answers.push_back({id, std::move(answer)});
   }
 }
 

@@ -162,6 +162,8 @@ class Group {
   absl::Duration sync_end_ = absl::InfiniteDuration();  // who has not synced by then is out
 
   std::optional<Change> change_;
+  /// The answer of who left and so began the change: whoever left last then finds the group empty.
+  std::optional<Answer> leaving_;
   std::deque<Deferred> deferred_;  // only while there is a change
   size_t deferred_bytes_ = 0;
 };

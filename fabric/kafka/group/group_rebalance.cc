@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "fabric/base/check.h"
 #include "fabric/kafka/group/group.h"
@@ -104,6 +105,10 @@ void Group::OnPersisted(bool durable, Instant now, Effects& effects) {
   SELVAGE_CHECK(change_.has_value());
   Change change = std::move(*change_);
   change_.reset();
+  if (std::optional<Answer> left = std::exchange(leaving_, std::nullopt)) {
+    if (!durable) left->body = LeaveAnswer{ErrorCode::kCoordinatorNotAvailable, {}};
+    effects.answers.push_back(*std::move(left));
+  }
   if (auto* generation = std::get_if<NewGeneration>(&change)) {
     if (durable) {
       StartGeneration(*generation, now, effects);

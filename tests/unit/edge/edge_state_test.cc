@@ -154,5 +154,31 @@ TEST(EdgeStateTest, ARestoredCoreCountsAnewOverACrash) {
   }
 }
 
+/// Those of a detached stream, say: their place at the core is another one from here on, too.
+TEST(EdgeStateTest, AForkTakesAlongWhatIsNotOfferedNow) {
+  Edge edge;
+  edge.CreateStream("sensors");
+  edge.CreateStream("detached");
+  edge.CreateStream("empty");
+  for (const char* stream : {"sensors", "detached"}) {
+    for (int i = 0; i < 3; ++i) edge.Append(stream);
+    edge.LogOf(stream).SetAcknowledged(Offset(2));
+  }
+  const LogId before = edge.LogOf("detached").state().id;
+  const LogId empty_before = edge.LogOf("empty").state().id;
+  EmbeddedLog& sensors = edge.LogOf("sensors");
+  ASSERT_TRUE(edge->Rebirth({{&sensors, IdOf('s'), *sensors.BoundaryAtOrBefore(Offset(1))}}).ok());
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_EQ(edge.LogOf("sensors").state().id, IdOf('s'));
+    EXPECT_EQ(edge.LogOf("sensors").state().base, Offset(1));
+    const LogState state = edge.LogOf("detached").state();
+    EXPECT_NE(state.id, before);
+    EXPECT_EQ(state.base, Offset(2)) << "what was acknowledged stays in the former place";
+    EXPECT_EQ(state.end, Offset(3));
+    EXPECT_NE(edge.LogOf("empty").state().id, empty_before);
+    edge.Restart();
+  }
+}
+
 }  // namespace
 }  // namespace selvage

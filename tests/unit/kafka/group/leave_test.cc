@@ -26,6 +26,30 @@ TEST(GroupLeave, CompletesARebalanceThatWaitedForTheMember) {
   EXPECT_EQ(node.TakeJoin(join).generation, 2);
 }
 
+/// A client that leaves and then deletes its group finds it empty.
+TEST(GroupLeave, OfTheLastIsAnsweredWhenTheGroupIsEmpty) {
+  TestNode node;
+  const auto ids = node.FormGroup(1);
+  node.hold_writes = true;
+  const RequestId leave = node.Leave({{ids[0], std::nullopt}});
+  EXPECT_FALSE(node.Answered(leave));
+  node.FinishWrite();
+  EXPECT_EQ(node.Take<LeaveAnswer>(leave).members, std::vector{ErrorCode::kNone});
+  EXPECT_EQ(node.StateOf(), "Empty");
+}
+
+TEST(GroupLeave, OfTheLastMayFailToBeStored) {
+  TestNode node;
+  const auto ids = node.FormGroup(1);
+  node.hold_writes = true;
+  const RequestId leave = node.Leave({{ids[0], std::nullopt}});
+  node.FinishWrite(/*ok=*/false);
+  EXPECT_EQ(node.Take<LeaveAnswer>(leave).error, ErrorCode::kCoordinatorNotAvailable);
+  node.hold_writes = false;
+  node.Pass(absl::Seconds(5));
+  EXPECT_EQ(node.StateOf(), "Empty");
+}
+
 TEST(GroupLeave, AnswersWhatTheMemberWaitedFor) {
   TestNode node;
   const auto ids = node.FormGroup(2);

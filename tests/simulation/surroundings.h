@@ -1,0 +1,18 @@
+#pragma once
+
+#include "tests/simulation/ledger.h"
+#include "tests/simulation/limits.h"
+#include "tests/simulation/timeline.h"
+#include "tests/support/seeded_random.h"
+
+namespace selvage::sim {
+
+/// What all parts of one world share.
+struct Surroundings {
+  Timeline& time;
+  test::SeededRandom& random;
+  const Limits& limits;
+  Ledger& ledger;
+};
+
+}  // namespace selvage::sim
