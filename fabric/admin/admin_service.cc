@@ -308,7 +308,9 @@ grpc::ServerUnaryReactor* AdminService::DescribeGroup(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* AdminService::ResetGroup(grpc::CallbackServerContext* context,
                                                    const v1::ResetGroupRequest* request,
                                                    v1::SetGroupOffsetsResponse* response) {
-  return Run(context, kResetGroup, [=, this] { return Put(groups_.Reset(*request), *response); });
+  return Run(context, kResetGroup, [=, this] {
+    return Put(groups_.Reset(*request, [=] { return context->IsCancelled(); }), *response);
+  });
 }
 
 grpc::ServerUnaryReactor* AdminService::ImportGroup(grpc::CallbackServerContext* context,

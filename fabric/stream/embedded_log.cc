@@ -23,7 +23,7 @@ std::string ToString(const LogOrigin& origin) {
 class AppendTask : public CommitTask {
  public:
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, ProduceDone done)
-      : log_(log), size_(SizeOf(body)), body_(std::move(body)), done_(std::move(done)) {
+      : log_(log), size_(SizeOf(body.size())), body_(std::move(body)), done_(std::move(done)) {
     entry_.kind = kind;
   }
   AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
@@ -45,7 +45,7 @@ class AppendTask : public CommitTask {
     reason_ = reason;
   }
 
-  static size_t SizeOf(const std::string& body) { return body.size() + kOverhead; }
+  static size_t SizeOf(size_t body_bytes) { return body_bytes + kOverhead; }
   size_t ByteSize() const override { return size_; }
 
   absl::Status Stage(WriteBatch& batch) override {
@@ -247,10 +247,14 @@ absl::StatusOr<DiskCharge> EmbeddedLog::AdmitBytes(size_t bytes) {
   return admitted;
 }
 
+size_t EmbeddedLog::QueueBytesOf(size_t batch_bytes) {
+  return AppendTask::SizeOf(batch_bytes);
+}
+
 absl::Status EmbeddedLog::Append(std::string&& batch, ProduceDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   // The queue first: nothing is charged, let alone dropped, for what it turns away.
-  SELVAGE_ASSIGN_OR_RETURN(Committer::Place place, env_.committer.Reserve(AppendTask::SizeOf(batch)));
+  SELVAGE_ASSIGN_OR_RETURN(Committer::Place place, env_.committer.Reserve(AppendTask::SizeOf(batch.size())));
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, AdmitBytes(batch.size()));
   auto task = std::make_unique<AppendTask>(*this, EntryKind::kBatch, std::move(batch), std::move(done));
   task->Charge(std::move(charge));

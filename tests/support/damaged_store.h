@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/memory_store.h"
 
@@ -23,8 +25,18 @@ class DamagedStore : public MemoryStore {
 
   /// Every write fails from here on.
   void FailWrites() { fails_ = true; }
+  /// A disk that takes its time: writes wait while this holds.
+  void HoldWrites(bool held) {
+    absl::MutexLock lock(&mutex_);
+    held_ = held;
+  }
 
   absl::Status Write(WriteBatch& batch, bool sync) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(
+          +[](bool* held) { return !*held; }, &held_));
+    }
     if (fails_) return MakeError(absl::StatusCode::kInternal, "io_error", "input/output error");
     return MemoryStore::Write(batch, sync);
   }
@@ -63,6 +75,8 @@ class DamagedStore : public MemoryStore {
   };
 
   std::atomic<bool> fails_{false};
+  absl::Mutex mutex_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace selvage
