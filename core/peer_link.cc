@@ -27,11 +27,11 @@ std::string FlowSubject(const std::string& edge, const std::string& stream, int3
   return fmt::format("{}/{}/{}", edge, stream.substr(0, kMaxStreamName), partition);
 }
 
-absl::StatusOr<Fleet::Admission> Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello) {
-  if (hello.edge() == edge) return fleet.Admit(hello);
-  return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
-                   fmt::format("the certificate is of edge {}, the hello of {}", edge, hello.edge()),
-                   "node.id must be the id in the certificate");
+void Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello, Fleet::AdmitDone done) {
+  if (hello.edge() == edge) return fleet.Admit(hello, std::move(done));
+  done(MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
+                 fmt::format("the certificate is of edge {}, the hello of {}", edge, hello.edge()),
+                 "node.id must be the id in the certificate"));
 }
 
 }  // namespace
@@ -43,7 +43,8 @@ PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::functi
       edge_(std::move(edge)),
       wake_(std::move(wake)),
       errands_(std::make_shared<Errands>(std::move(run), wake_)),
-      repair_(fleet.node(), [this](const LogOrigin& origin) { return IsOfThisEdge(origin); }),
+      appends_(fleet.node(), errands_),
+      repair_(fleet.node(), errands_, [this](const LogOrigin& origin) { return IsOfThisEdge(origin); }),
       skew_(fleet.node().alarms(), "edge's", "the core's") {}
 
 PeerLink::~PeerLink() {
@@ -169,11 +170,10 @@ void PeerLink::ClearHeld(const Session& session) {
 }
 
 void PeerLink::OnHello(const v1::Hello& hello) {
-  errands_->Add([this, &fleet = fleet_, edge = edge_, hello]() -> Errands::Then {
-    absl::StatusOr<Fleet::Admission> admission = Admit(fleet, edge, hello);
-    return [this, hello, admission = std::move(admission)](Session& session) {
-      OnAdmitted(session, hello, admission);
-    };
+  errands_->Begin([this, &fleet = fleet_, edge = edge_, hello](const Errands::Back& back) {
+    Admit(fleet, edge, hello, [this, hello, back](const absl::StatusOr<Fleet::Admission>& admission) {
+      back([this, hello, admission](Session& session) { OnAdmitted(session, hello, admission); });
+    });
   });
 }
 
@@ -307,8 +307,7 @@ void PeerLink::Persist(Session::Persist persist,
   auto sink = sinks_.find(persist.flow);
   if (sink == sinks_.end()) return done(absl::CancelledError("the flow has ended"));
   ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
-  absl::Status queued = sink->second->log().AppendReplica(std::move(entry), fence_, done);
-  if (!queued.ok()) done(queued);
+  appends_.Append(sink->second->log(), std::move(entry), fence_, std::move(done));
 }
 
 void PeerLink::Tick(Session& session) {

@@ -84,7 +84,7 @@ void LinkRepair::Ask(Session& session) {
     if (request.has_hash_after()) request.set_hash_after(wanted.damage.hash_after.value());
     request.set_max_bytes(std::min(kRepairPieceMax, session.receive_window() / kWindowShare));
     session.SendRepairRequest(request);
-    asked_ = Asked{request.request(), std::move(wanted)};
+    asked_ = Question{request.request(), std::move(wanted)};
     return;
   }
 }
@@ -97,8 +97,11 @@ void LinkRepair::AskLater(absl::Duration after) {
 
 void LinkRepair::OnRefused(const v1::RepairRefuse& refuse) {
   if (!asked_ || asked_->request != refuse.request() || fetching_) return;
-  node_.damage().Refused(*asked_->wanted.log, asked_->wanted.damage.from,
-                         replication::FromProblem(refuse.problem()));
+  errands_->Add([&damage = node_.damage(), log = asked_->wanted.log, from = asked_->wanted.damage.from,
+                 why = replication::FromProblem(refuse.problem())]() -> Errands::Then {
+    damage.Refused(*log, from, why);
+    return {};
+  });
   AskLater(kAfterRefusal);
 }
 
@@ -138,8 +141,8 @@ bool LinkRepair::Persist(Session::Persist& persist, const Fence& fence,
   return true;
 }
 
-absl::StatusOr<std::unique_ptr<RepairSource>> LinkRepair::Answer(const v1::RepairRequest& request) {
-  if (sources_.size() >= kSourcesMax) {
+absl::StatusOr<EmbeddedLog*> LinkRepair::LogOf(const v1::RepairRequest& request) {
+  if (sources_.size() + looked_for_ >= kSourcesMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too many repairs at the same time",
                      "", Retry::kYes);
   }
@@ -147,7 +150,7 @@ absl::StatusOr<std::unique_ptr<RepairSource>> LinkRepair::Answer(const v1::Repai
   for (EmbeddedLog* log : node_.logs().Logs()) {
     const LogOrigin& origin = log->origin();
     if (origin.stream != request.name() || origin.partition != PartitionId(request.partition())) continue;
-    if (id && log->state().id == *id && shared_(origin)) return RepairSource::Make(*log, request);
+    if (id && log->state().id == *id && shared_(origin)) return log;
   }
   return MakeError(
       absl::StatusCode::kNotFound, kRangeNotHeld,
@@ -155,8 +158,22 @@ absl::StatusOr<std::unique_ptr<RepairSource>> LinkRepair::Answer(const v1::Repai
 }
 
 void LinkRepair::OnRequest(Session& session, const v1::RepairRequest& request) {
-  auto source = Answer(request);
-  if (!source.ok()) return session.SendRepairRefuse(request.request(), source.status());
+  const auto log = LogOf(request);
+  if (!log.ok()) return session.SendRepairRefuse(request.request(), log.status());
+  ++looked_for_;
+  errands_->Add([this, log = *log, request]() -> Errands::Then {
+    auto source =
+        std::make_shared<absl::StatusOr<std::unique_ptr<RepairSource>>>(RepairSource::Make(*log, request));
+    return [this, number = request.request(), source](Session& later) {
+      Answer(later, number, std::move(*source));
+    };
+  });
+}
+
+void LinkRepair::Answer(Session& session, uint32_t request,
+                        absl::StatusOr<std::unique_ptr<RepairSource>> source) {
+  --looked_for_;
+  if (!source.ok()) return session.SendRepairRefuse(request, source.status());
   const FlowNumber flow = session.Offer(**source);
   sources_[flow] = *std::move(source);
 }

@@ -6,39 +6,27 @@
 #include <string>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "fabric/base/error.h"
-#include "fabric/storage/memory_store.h"
+#include "tests/support/held_store.h"
 
 namespace selvage {
 
 /// A store that cannot read chosen values, as RocksDB cannot read a damaged blob: a cursor that comes upon
 /// one stops there, and does not tell its key. Writing the key again makes it whole.
-class DamagedStore : public MemoryStore {
+class DamagedStore : public HeldStore {
  public:
   void Damage(Family family, const std::string& key) {
     auto batch = NewBatch();
     batch->Put(family, key, {kMark});
-    (void)MemoryStore::Write(*batch, false);
+    (void)HeldStore::Write(*batch, false);
   }
 
   /// Every write fails from here on.
   void FailWrites() { fails_ = true; }
-  /// A disk that takes its time: writes wait while this holds.
-  void HoldWrites(bool held) {
-    absl::MutexLock lock(&mutex_);
-    held_ = held;
-  }
 
   absl::Status Write(WriteBatch& batch, bool sync) override {
-    {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(
-          +[](bool* held) { return !*held; }, &held_));
-    }
     if (fails_) return MakeError(absl::StatusCode::kInternal, "io_error", "input/output error");
-    return MemoryStore::Write(batch, sync);
+    return HeldStore::Write(batch, sync);
   }
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) override {
     auto value = MemoryStore::Get(family, key);
@@ -75,8 +63,6 @@ class DamagedStore : public MemoryStore {
   };
 
   std::atomic<bool> fails_{false};
-  absl::Mutex mutex_;
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace selvage

@@ -76,7 +76,7 @@ class HandlerWorld {
   /// The disk takes nothing any more.
   void FailWrites() { store_.FailWrites(); }
   /// The disk takes its time: nothing is written while this holds.
-  void HoldWrites(bool held) { store_.HoldWrites(held); }
+  void HoldWrites(bool held) { store_.Hold(held); }
 
   /// The bytes without the size in front.
   static std::string Joined(const std::vector<Bytes>& frame);
