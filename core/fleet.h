@@ -58,6 +58,8 @@ class Fleet {
   uint64_t Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
                   std::function<void()> wake);
   void Unlinked(const std::string& edge, uint64_t link);
+  /// The edge at the other end of this link is alive.
+  void Heard(const std::string& edge, uint64_t link);
   /// Whether this link takes entries of a log of its edge now.
   void SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open);
   bool IsLinked(const std::string& edge, uint64_t link) const;

@@ -214,6 +214,12 @@ void Fleet::Unlinked(const std::string& edge, uint64_t link) {
   unstored_reports_.insert(edge);
 }
 
+void Fleet::Heard(const std::string& edge, uint64_t link) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = links_.find(edge);
+  if (it != links_.end() && it->second.number == link) reports_[edge].set_last_seen_ms(node_.wall_ms());
+}
+
 void Fleet::SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open) {
   absl::MutexLock lock(&mutex_);
   auto it = links_.find(edge);

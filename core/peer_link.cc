@@ -89,6 +89,7 @@ void PeerLink::OnEvent(const Session::Event& event) {
       break;
     case Session::Event::Kind::kTime:
       skew_.Judge(edge_, event.wall_ms, fleet_.node().wall_ms());
+      fleet_.Heard(edge_, link_);
       break;
     case Session::Event::Kind::kFlowForked:
       OnFlowForked(event);

@@ -15,6 +15,7 @@ using replication::Session;
 namespace {
 
 constexpr absl::Duration kStatusEvery = absl::Seconds(2);
+constexpr absl::Duration kTellAnyway = absl::Minutes(10);
 constexpr absl::Duration kRetryRefused = absl::Seconds(5);
 /// Where a retry alone does not help: until then somebody may have changed what is wrong.
 constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
@@ -213,11 +214,14 @@ void Uplink::OnSpecApplied(Session& session, const v1::EdgeSpec& spec, const abs
   session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
   FollowStreams(session);
   next_status_ = absl::ZeroDuration();
+  told_ = {};
 }
 
 /// Offers what there is, and nothing else.
 void Uplink::FollowStreams(Session& session) {
   if (forking_) return;
+  const uint64_t at = state_.flow_changes();
+  if (std::exchange(followed_at_, at) == at) return;
   std::set<LogNumber> current;
   for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
   for (auto it = offered_.begin(); it != offered_.end();) {
@@ -250,6 +254,7 @@ void Uplink::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOpen& o
     LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
     if (const EmbeddedLog* held = node_.logs().Find(origin); held != nullptr) {
       down_states_[held->number()] = {"held", std::string(log.status().message())};
+      down_states_moved_ = true;
     }
     session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
@@ -270,6 +275,7 @@ void Uplink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
   auto sink = std::make_unique<LogFlowSink>(log, node_.options().batch_max);
   session.Accept(flow, *sink);
   down_states_[log.number()] = {"streaming", ""};
+  down_states_moved_ = true;
   sinks_[flow] = std::move(sink);
 }
 
@@ -279,6 +285,7 @@ void Uplink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
   if (sink == sinks_.end()) return;
   const LogNumber log = sink->second->log().number();
   sinks_.erase(sink);
+  down_states_moved_ = true;
   if (why.ok()) {
     down_states_[log] = {"offline", "the core sends this stream no more"};
   } else {
@@ -322,7 +329,21 @@ void Uplink::RebirthIfForked(Session& session) {
   });
 }
 
+bool Uplink::FlowsMoved(const Session& session) {
+  bool moved = std::exchange(down_states_moved_, false) || senders_seen_.size() != session.senders().size();
+  senders_seen_.resize(session.senders().size());
+  auto seen = senders_seen_.begin();
+  for (const auto& [number, sender] : session.senders()) {
+    const std::pair now(number, sender->state());
+    // Why a flow is held may have changed.
+    moved |= now.second == Sender::State::kHeld || *seen != now;
+    *seen++ = now;
+  }
+  return moved;
+}
+
 void Uplink::PublishFlowStates(const Session& session) {
+  if (!FlowsMoved(session)) return;
   std::map<LogNumber, EdgeState::FlowState> states = down_states_;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = SourceOf(session, number);
@@ -365,10 +386,18 @@ void Uplink::Tick(Session& session) {
   ClearHeld(session);
   repair_.Tick(session);
   errands_->Apply(session);
-  absl::Duration now = node_.clock().Monotonic();
+  TellStatus(session);
+}
+
+void Uplink::TellStatus(Session& session) {
+  const absl::Duration now = node_.clock().Monotonic();
   if (now < next_status_) return;
   next_status_ = now + kStatusEvery;
-  session.SendStatus(state_.MakeStatus());
+  if (now >= tell_anyway_) told_ = {};
+  const auto status = state_.MakeStatusIfNews(told_);
+  if (!status) return;
+  tell_anyway_ = now + kTellAnyway;
+  session.SendStatus(*status);
 }
 
 void Uplink::Closed(const absl::Status& reason, absl::Duration) {

@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "edge/edge_state.h"
 #include "fabric/control/clock_skew.h"
@@ -58,6 +60,9 @@ class Uplink : public replication::LinkHandler {
   void OfferNew(replication::Session& session);
   void RebirthIfForked(replication::Session& session);
   void PublishFlowStates(const replication::Session& session);
+  /// Whether a flow may stand otherwise than when it was asked last.
+  bool FlowsMoved(const replication::Session& session);
+  void TellStatus(replication::Session& session);
   LogFlowSource* SourceOf(const replication::Session& session, replication::FlowNumber flow);
   void Unwatch();
 
@@ -72,13 +77,18 @@ class Uplink : public replication::LinkHandler {
   bool forking_ = false;   // the store is being made another one; the link ends then
   Fence fence_;
   absl::Duration next_status_;
+  absl::Duration tell_anyway_;  // at this time the status is told though there is no news
+  EdgeState::Told told_;
   std::map<LogNumber, Offered> offered_;
-  uint64_t offered_at_ = UINT64_MAX;  // EdgeState::flow_changes when the flows were offered
+  uint64_t offered_at_ = UINT64_MAX;   // EdgeState::flow_changes when the flows were offered
+  uint64_t followed_at_ = UINT64_MAX;  // the same, when it was seen to that no others are
   std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;  // of flows that have not ended
   std::set<replication::FlowNumber> unanswered_;  // offered by the core; their logs are looked for
   std::set<LogNumber> taken_;                     // logs whose flows were accepted on this link
   std::map<LogNumber, LogPosition> forks_;
   std::map<LogNumber, EdgeState::FlowState> down_states_;  // of flows that the core offered on this link
+  bool down_states_moved_ = true;
+  std::vector<std::pair<replication::FlowNumber, replication::Sender::State>> senders_seen_;  // by FlowsMoved
   std::set<std::string> held_;  // subjects of alarms "flow_held", also of earlier links
   std::string core_;
   ClockSkewAlarm skew_;

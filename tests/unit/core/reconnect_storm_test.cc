@@ -28,7 +28,8 @@ namespace selvage {
 namespace {
 
 constexpr int kEdges = 1000;
-constexpr int kFlows = 2;  // that each of them offers
+constexpr int kFlows = 2;      // that each of them offers
+constexpr int64_t kHeld = 40;  // entries of a log before the disk is full
 constexpr DiskBudget::Limits kDisk = {.budget = 64u << 20, .reserve = 1u << 20};
 
 class ReconnectStormTest : public testing::Test {
@@ -64,6 +65,7 @@ class ReconnectStormTest : public testing::Test {
     hello.set_store_id(IdOf(edge));
     hello.set_boot_id(IdOf(edge));
     hello.set_empty(true);
+    hello.set_wall_ms(absl::ToUnixMillis(SystemClock().Wall()));
     return hello;
   }
   std::shared_ptr<PlayedStream> Connect(int edge) {
@@ -122,6 +124,15 @@ class ReconnectStormTest : public testing::Test {
     EXPECT_TRUE(test::Eventually(absl::Seconds(20), [&] {
       return healthy.Written(v1::Frame::kHeartbeat) >= before + 5;
     })) << when;
+  }
+  /// Whether the logs of all first flows come to end there.
+  bool HaveAll(int64_t end) {
+    return test::Eventually(absl::Seconds(60), [&] {
+      for (EmbeddedLog* log : node_.logs().Logs()) {
+        if (log->origin().partition == PartitionId(0) && log->state().end != Offset(end)) return false;
+      }
+      return true;
+    });
   }
   bool AllHave(const std::vector<std::shared_ptr<PlayedStream>>& streams, v1::Frame::BodyCase kind,
                int count) {
@@ -184,25 +195,20 @@ TEST_F(ReconnectStormTest, LinksThatStandAreServedWhileOthersWaitForOldEntriesTo
     ASSERT_TRUE(AllHave({streams.back()}, v1::Frame::kWelcome, 1));
     Offer(*streams.back(), edge);
     ASSERT_TRUE(AllHave({streams.back()}, v1::Frame::kFlowAccept, kFlows));
-    SendBatch(*streams.back(), 0);
+    for (int64_t offset = 0; offset < kHeld; ++offset) SendBatch(*streams.back(), offset);
   }
-  ASSERT_TRUE(AllHave(streams, v1::Frame::kAck, 1));
+  ASSERT_TRUE(HaveAll(kHeld));
   ASSERT_TRUE(AllHave({healthy}, v1::Frame::kWelcome, 1));
   node_.budget().Measured(kDisk.budget - kDisk.reserve, UINT64_MAX / 4);
 
   store_.Hold(true);
   for (auto& stream : streams) {
-    SendBatch(*stream, 1);
-    SendBatch(*stream, 2);
+    SendBatch(*stream, kHeld);
+    SendBatch(*stream, kHeld + 1);
   }
   ExpectServed(*healthy, "while the others wait for room");
   store_.Hold(false);
-  EXPECT_TRUE(test::Eventually(absl::Seconds(60), [&] {
-    for (EmbeddedLog* log : node_.logs().Logs()) {
-      if (log->origin().partition == PartitionId(0) && log->state().end != Offset(3)) return false;
-    }
-    return true;
-  }));
+  EXPECT_TRUE(HaveAll(kHeld + 2));
   for (EmbeddedLog* log : node_.logs().Logs()) {
     if (log->origin().partition == PartitionId(0)) {
       EXPECT_GT(log->state().start, Offset(0));

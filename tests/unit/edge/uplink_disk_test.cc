@@ -94,8 +94,14 @@ class UplinkDiskTest : public testing::Test {
     return frame;
   }
 
+  static NodeState::Options Options() {
+    NodeState::Options options;
+    options.node = "rig";
+    return options;
+  }
+
   HeldStore store_;
-  NodeState node_{{.node = "rig"}, store_, SystemClock(), SystemRandom()};
+  NodeState node_{Options(), store_, SystemClock(), SystemRandom()};
   CommitterThread committer_thread_{node_.committer()};
   EdgeState edge_{node_, "test"};
   boost::asio::thread_pool threads_{2};  // as the daemon has

@@ -167,7 +167,7 @@ TEST_F(RecordsTest, ProduceRefusesWhatKafkaRefuses) {
 }
 
 // OUT_OF_ORDER_SEQUENCE_NUMBER would make kafka-python give up what follows, and librdkafka begin anew.
-TEST(ProduceTest, WhileTheQueueIsFullProducersAreInLine) {
+TEST(ProduceUnderLoad, WhileTheQueueIsFullProducersAreInLine) {
   constexpr size_t kProducers = 20;
   // One batch is being written, one waits.
   HandlerWorld world(HandlerWorld::DefaultSettings(), {.group_bytes_max = 2000, .queue_bytes_max = 2000});
