@@ -14,8 +14,6 @@ namespace {
 constexpr int kSupersededBootIdsMax = 64;
 constexpr int64_t kDayMs = 24 * 3600 * 1000LL;
 
-using Edges = std::map<std::string, v1::StoredEdge>;
-
 template <class Ids>
 bool Contains(const Ids& ids, const std::string& id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
@@ -46,15 +44,14 @@ absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) {
   return absl::OkStatus();
 }
 
-bool SlotTaken(const Edges& edges, uint32_t slot) {
-  return std::any_of(edges.begin(), edges.end(), [&](const auto& entry) {
-    const auto& tenures = entry.second.tenures();
-    return std::any_of(tenures.begin(), tenures.end(),
+bool SlotTaken(const KnownEdges& edges, uint32_t slot) {
+  return edges.FindIf([&](const v1::StoredEdge& edge) {
+    return std::any_of(edge.tenures().begin(), edge.tenures().end(),
                        [&](const auto& tenure) { return tenure.slot() == slot; });
-  });
+  }) != nullptr;
 }
 
-void AddTenure(const v1::Hello& hello, const Edges& edges, AdmissionDecision& decision) {
+void AddTenure(const v1::Hello& hello, const KnownEdges& edges, AdmissionDecision& decision) {
   uint32_t slot = decision.core.next_slot();
   // An edge that remembers a slot this core knows nothing of keeps it: the core was restored or replaced.
   if (hello.has_slot() && !SlotTaken(edges, hello.slot())) slot = hello.slot();
@@ -74,19 +71,19 @@ bool Had(const v1::StoredEdge& edge, const std::string& store_id) {
 
 /// Not OK when the store is one that another edge has or had: its records would come again under this edge's
 /// name.
-absl::Status CheckOwnStore(const v1::Hello& hello, const Edges& edges, v1::StoredEdge& edge) {
+absl::Status CheckOwnStore(const v1::Hello& hello, const KnownEdges& edges, v1::StoredEdge& edge) {
   if (Had(edge, hello.store_id()) || edge.allowed_store_id() == hello.store_id()) return absl::OkStatus();
-  const auto other = std::find_if(edges.begin(), edges.end(), [&](const auto& entry) {
-    return entry.first != hello.edge() && Had(entry.second, hello.store_id());
+  const v1::StoredEdge* other = edges.FindIf([&](const v1::StoredEdge& known) {
+    return known.edge() != hello.edge() && Had(known, hello.store_id());
   });
-  if (other == edges.end()) return absl::OkStatus();
+  if (other == nullptr) return absl::OkStatus();
   edge.set_held_store_id(hello.store_id());
   return MakeError(absl::StatusCode::kAborted, "clone",
-                   fmt::format("its store is that of edge {}", other->first));
+                   fmt::format("its store is that of edge {}", other->edge()));
 }
 
 /// Which of the stores that the edge had this one is. Not OK: an operator must decide.
-absl::Status TakeTenure(const v1::Hello& hello, const Edges& edges, int64_t wall_ms,
+absl::Status TakeTenure(const v1::Hello& hello, const KnownEdges& edges, int64_t wall_ms,
                         AdmissionDecision& decision) {
   v1::StoredEdge& edge = decision.edge;
   SELVAGE_RETURN_IF_ERROR(CheckOwnStore(hello, edges, edge));
@@ -132,11 +129,30 @@ void TakeBoot(const v1::Hello& hello, v1::StoredEdge& edge) {
 
 }  // namespace
 
+const v1::StoredEdge* KnownEdges::Find(const std::string& edge) const {
+  if (auto it = decided_.find(edge); it != decided_.end()) return &it->second;
+  auto it = stored_.find(edge);
+  return it == stored_.end() ? nullptr : &it->second;
+}
+
+const v1::StoredEdge* KnownEdges::FindIf(const std::function<bool(const v1::StoredEdge&)>& is) const {
+  const v1::StoredEdge* found = nullptr;
+  for (const Edges* edges : {&stored_, &decided_}) {
+    for (const auto& [name, edge] : *edges) {
+      const bool replaced = edges == &stored_ && decided_.contains(name);
+      if (replaced || !is(edge)) continue;
+      if (found == nullptr || name < found->edge()) found = &edge;
+      break;
+    }
+  }
+  return found;
+}
+
 absl::StatusOr<AdmissionDecision> DecideAdmission(const v1::Hello& hello, const v1::StoredCore& core,
-                                                  const Edges& edges, int64_t wall_ms) {
+                                                  const KnownEdges& edges, int64_t wall_ms) {
   AdmissionDecision decision;
   decision.core = core;
-  if (auto known = edges.find(hello.edge()); known != edges.end()) decision.edge = known->second;
+  if (const v1::StoredEdge* known = edges.Find(hello.edge()); known != nullptr) decision.edge = *known;
   v1::StoredEdge& edge = decision.edge;
   edge.set_edge(hello.edge());
   SELVAGE_RETURN_IF_ERROR(CheckHello(hello, edge));

@@ -231,6 +231,12 @@ std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
   return alarms;
 }
 
+int CoreAdmin::OpenAlarms() {
+  int open = node().alarms().open_count();
+  for (const auto& [edge, count] : fleet_.ReportedAlarmCounts()) open += count;
+  return open;
+}
+
 absl::StatusOr<v1::AlarmDocument> CoreAdmin::ResolveAlarm(uint64_t id, const std::string& action) {
   auto resolved = node().alarms().Resolve(id, action);
   if (resolved.ok() || ErrorKind(resolved.status()) != "unknown_alarm") return resolved;

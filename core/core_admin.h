@@ -35,6 +35,7 @@ class CoreAdmin : public AdminBackend {
   absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) override;
   /// The core's own, then those that edges reported last, each with its edge as origin.
   std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) override;
+  int OpenAlarms() override;
   /// Only the core's own: for an edge's, "wrong_node" says where.
   absl::StatusOr<v1::AlarmDocument> ResolveAlarm(uint64_t id, const std::string& action) override;
   bool IsOfEdge(const LogOrigin& origin, const std::string& edge) override { return origin.edge == edge; }

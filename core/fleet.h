@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "core/admission.h"
 #include "fabric/control/node_state.h"
 #include "selvage/v1/admin.pb.h"
 #include "selvage/v1/control.pb.h"
@@ -45,15 +47,19 @@ class Fleet {
     Fence fence;
     Slot slot;
   };
-  /// Decides on a hello (DESIGN section 6) and fences every earlier session of this edge; durable when it
-  /// returns. Errors: "edge_retired", "edge_held" (an operator must decide), "clone", "foreign_cluster",
-  /// "unsupported_protocol".
-  absl::StatusOr<Admission> Admit(const v1::Hello& hello);
+  using AdmitDone = std::function<void(const absl::StatusOr<Admission>&)>;
+  /// Decides on a hello (DESIGN section 6) and fences every earlier session of this edge. May wait for the
+  /// disk; what comes meanwhile is taken along, many with one sync. `done` is called once, when the decision
+  /// is durable, here or by who takes it along; it must not block. Errors: "edge_retired", "edge_held" (an
+  /// operator must decide), "clone", "foreign_cluster", "unsupported_protocol".
+  void Admit(v1::Hello hello, AdmitDone done);
   /// The link that counts from here on; `close` ends it when another takes its place. Returns a number for
   /// Unlinked; 0 when a link that was admitted later is there already: then this one must end.
   uint64_t Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
                   std::function<void()> wake);
   void Unlinked(const std::string& edge, uint64_t link);
+  /// The edge at the other end of this link is alive.
+  void Heard(const std::string& edge, uint64_t link);
   /// Whether this link takes entries of a log of its edge now.
   void SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open);
   bool IsLinked(const std::string& edge, uint64_t link) const;
@@ -139,9 +145,26 @@ class Fleet {
     std::vector<v1::FlowStatus> flows;
   };
   std::vector<ReportedFlows> FlowsReported(const std::string& only) const;
+  /// A hello that waits to be decided on, and what was.
+  struct Admitting {
+    v1::Hello hello;
+    AdmitDone done;
+    absl::StatusOr<Admission> outcome{};
+    std::optional<AdmissionDecision> decision{};  // unless it is refused
+  };
+  std::vector<Admitting> TakeAdmitting();
+  /// Gives all of them their outcome.
+  void AdmitTogether(std::vector<Admitting>& together);
+  /// The core and the edges as they are to be stored.
+  struct Decided {
+    v1::StoredCore core;
+    std::map<std::string, v1::StoredEdge> edges;
+  };
+  Decided DecideOn(std::vector<Admitting>& together);
+  absl::Status StoreDecided(const Decided& decided, const std::vector<Admitting>& together);
+  Admission WelcomeOf(const v1::Hello& hello, const v1::StoredCore& core, const AdmissionDecision& decision);
   void AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome);
-  absl::Status HoldEdge(const v1::StoredEdge& edge, const absl::Status& why);
-  absl::Status RefuseForeign(const v1::Hello& hello, const absl::Status& why);
+  void ReportForeign(const v1::Hello& hello, const absl::Status& why);
   /// Edges that belong to that cluster, in hexadecimal digits, belong to this one from here on.
   absl::Status TakeOverCluster(const std::string& cluster_hex);
   // Durable first, then visible.
@@ -172,7 +195,10 @@ class Fleet {
 
   NodeState& node_;
   const std::string version_;
-  absl::Mutex change_mutex_;  // one admission or control change at a time; taken before mutex_
+  absl::Mutex admitting_mutex_;  // taken alone
+  std::deque<Admitting> admitting_ ABSL_GUARDED_BY(admitting_mutex_);
+  bool someone_admits_ ABSL_GUARDED_BY(admitting_mutex_) = false;
+  absl::Mutex change_mutex_;  // one round of admissions or control change at a time; taken before mutex_
   mutable absl::Mutex mutex_;
   v1::StoredCore core_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::StoredEdge> edges_ ABSL_GUARDED_BY(mutex_);

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "core/admission.h"
 #include "core/fleet.h"
 #include "core/fleet_documents.h"
@@ -12,6 +14,17 @@
 
 /// The links of the fleet: what a decision on a hello does.
 namespace selvage {
+namespace {
+
+/// Edges that are admitted with one sync: all of them wait for the last of them, and so does who looks at the
+/// fleet while they are decided on.
+constexpr size_t kAdmittedTogetherMax = 256;
+
+Fence FenceOf(const v1::StoredEdge& edge) {
+  return {edge.edge(), SessionEpoch(edge.session_epoch())};
+}
+
+}  // namespace
 
 void Fleet::ReportHold(const v1::StoredEdge& edge) {
   node_.alarms().Report(
@@ -28,22 +41,11 @@ void Fleet::Relink(const std::string& edge) {
   if (close) close();
 }
 
-absl::Status Fleet::HoldEdge(const v1::StoredEdge& edge, const absl::Status& why) {
-  // The alarm first: an edge that is held without one could not be released after a crash in between.
-  ReportHold(edge);
-  SELVAGE_RETURN_IF_ERROR(StoreEdge(edge));
-  Relink(edge.edge());
-  return MakeError(absl::StatusCode::kFailedPrecondition, ErrorKind(why),
-                   fmt::format("edge {}: {}", edge.edge(), std::string(why.message())),
-                   "an operator must resolve the alarm at the core", Retry::kYes);
-}
-
-absl::Status Fleet::RefuseForeign(const v1::Hello& hello, const absl::Status& why) {
+void Fleet::ReportForeign(const v1::Hello& hello, const absl::Status& why) {
   auto cluster = ClusterId::FromBytes(hello.cluster_id());
-  if (!cluster) return why;
+  if (!cluster) return;
   node_.alarms().Report(
       {"foreign_cluster", cluster->hex(), std::string(why.message()), ErrorHint(why), true, hello.edge()});
-  return why;
 }
 
 absl::Status Fleet::TakeOverCluster(const std::string& cluster_hex) {
@@ -59,39 +61,102 @@ absl::Status Fleet::TakeOverCluster(const std::string& cluster_hex) {
   return StoreCore(core);
 }
 
-absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
-  absl::MutexLock change(&change_mutex_);
-  absl::StatusOr<AdmissionDecision> decision;
+void Fleet::Admit(v1::Hello hello, AdmitDone done) {
   {
-    absl::MutexLock lock(&mutex_);
-    decision = DecideAdmission(hello, core_, edges_, node_.wall_ms());
+    absl::MutexLock lock(&admitting_mutex_);
+    admitting_.push_back({std::move(hello), std::move(done)});
+    if (std::exchange(someone_admits_, true)) return;
   }
-  if (ErrorKind(decision.status()) == "foreign_cluster") return RefuseForeign(hello, decision.status());
-  if (ErrorKind(decision.status()) == "edge_held") {
-    // Whoever is held can be released, also when the alarm was resolved before the edge was held again.
-    absl::MutexLock lock(&mutex_);
-    ReportHold(edges_[hello.edge()]);
+  for (auto together = TakeAdmitting(); !together.empty(); together = TakeAdmitting()) {
+    AdmitTogether(together);
+    for (const Admitting& one : together) one.done(one.outcome);
   }
-  if (!decision.ok()) return decision.status();
-  const v1::StoredEdge& edge = decision->edge;
-  const v1::StoredCore& core = decision->core;
-  if (!decision->hold.ok()) return HoldEdge(edge, decision->hold);
+}
 
-  Admission admission;
-  admission.slot = Slot(edge.tenures(edge.tenures_size() - 1).slot());
-  admission.fence = Fence{hello.edge(), SessionEpoch(edge.session_epoch())};
-  SELVAGE_RETURN_IF_ERROR(node_.RaiseFence(admission.fence, [&](WriteBatch& batch) {
-    StageEdge(batch, edge);
-    StageCore(batch, core);
+std::vector<Fleet::Admitting> Fleet::TakeAdmitting() {
+  absl::MutexLock lock(&admitting_mutex_);
+  std::vector<Admitting> together;
+  while (!admitting_.empty() && together.size() < kAdmittedTogetherMax) {
+    together.push_back(std::move(admitting_.front()));
+    admitting_.pop_front();
+  }
+  someone_admits_ = !together.empty();
+  return together;
+}
+
+void Fleet::AdmitTogether(std::vector<Admitting>& together) {
+  absl::MutexLock change(&change_mutex_);
+  const Decided decided = DecideOn(together);
+  if (decided.edges.empty()) return;
+  const absl::Status stored = StoreDecided(decided, together);
+  for (Admitting& one : together) {
+    if (!one.decision) continue;
+    // Also what was decided behind it counts: of two machines that are one edge, neither is let in.
+    const v1::StoredEdge& edge = decided.edges.at(one.hello.edge());
+    if (!stored.ok()) {
+      one.outcome = stored;
+    } else if (!edge.held()) {
+      one.outcome = WelcomeOf(one.hello, decided.core, *one.decision);
+    } else {
+      Relink(edge.edge());
+      one.outcome = MakeError(absl::StatusCode::kFailedPrecondition, edge.held_kind(),
+                              fmt::format("edge {}: {}", edge.edge(), edge.held_why()),
+                              "an operator must resolve the alarm at the core", Retry::kYes);
+    }
+  }
+}
+
+Fleet::Decided Fleet::DecideOn(std::vector<Admitting>& together) {
+  absl::MutexLock lock(&mutex_);
+  v1::StoredCore core = core_;
+  KnownEdges edges(edges_);
+  for (Admitting& one : together) {
+    auto decision = DecideAdmission(one.hello, core, edges, node_.wall_ms());
+    if (!decision.ok()) {
+      one.outcome = decision.status();
+      if (ErrorKind(decision.status()) == "foreign_cluster") ReportForeign(one.hello, decision.status());
+      // Whoever is held can be released, also when the alarm was resolved before the edge was held again.
+      if (ErrorKind(decision.status()) == "edge_held") ReportHold(*edges.Find(one.hello.edge()));
+      continue;
+    }
+    edges.Decided(decision->edge);
+    if (decision->hold.ok()) {
+      core = decision->core;
+    } else {
+      // The alarm first: an edge that is held without one could not be released after a crash in between.
+      ReportHold(decision->edge);
+    }
+    one.decision = *std::move(decision);
+  }
+  return {std::move(core), edges.decided()};
+}
+
+absl::Status Fleet::StoreDecided(const Decided& decided, const std::vector<Admitting>& together) {
+  std::vector<Fence> fences;
+  for (const Admitting& one : together) {
+    if (one.decision && one.decision->hold.ok()) fences.push_back(FenceOf(one.decision->edge));
+  }
+  SELVAGE_RETURN_IF_ERROR(node_.RaiseFences(fences, [&](WriteBatch& batch) {
+    for (const auto& [name, edge] : decided.edges) StageEdge(batch, edge);
+    StageCore(batch, decided.core);
     return absl::OkStatus();
   }));
-  {
-    absl::MutexLock lock(&mutex_);
-    Show(edge);
-    core_ = core;
-    reports_[hello.edge()].set_last_seen_ms(node_.wall_ms());
-    unstored_reports_.insert(hello.edge());
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [name, edge] : decided.edges) Show(edge);
+  core_ = decided.core;
+  for (const Fence& fence : fences) {
+    reports_[fence.peer].set_last_seen_ms(node_.wall_ms());
+    unstored_reports_.insert(fence.peer);
   }
+  return absl::OkStatus();
+}
+
+Fleet::Admission Fleet::WelcomeOf(const v1::Hello& hello, const v1::StoredCore& core,
+                                  const AdmissionDecision& decision) {
+  const v1::StoredEdge& edge = decision.edge;
+  Admission admission;
+  admission.slot = Slot(edge.tenures(edge.tenures_size() - 1).slot());
+  admission.fence = FenceOf(edge);
   v1::Welcome& welcome = admission.welcome;
   welcome.set_protocol(1);
   // The edge keeps the name by which it knows this cluster.
@@ -103,7 +168,7 @@ absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
   welcome.set_version(version_);
   welcome.add_capabilities(std::string(kRepairCapability));
   welcome.set_core(node_.node());
-  if (decision->adopts) AddAdoptions(edge.edge(), admission.slot, welcome);
+  if (decision.adopts) AddAdoptions(edge.edge(), admission.slot, welcome);
   return admission;
 }
 
@@ -148,6 +213,12 @@ void Fleet::Unlinked(const std::string& edge, uint64_t link) {
   links_.erase(it);
   reports_[edge].set_last_seen_ms(node_.wall_ms());
   unstored_reports_.insert(edge);
+}
+
+void Fleet::Heard(const std::string& edge, uint64_t link) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = links_.find(edge);
+  if (it != links_.end() && it->second.number == link) reports_[edge].set_last_seen_ms(node_.wall_ms());
 }
 
 void Fleet::SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open) {

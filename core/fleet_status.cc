@@ -1,3 +1,5 @@
+#include <iterator>
+
 #include "core/fleet.h"
 
 /// What the core shows of its edges.
@@ -58,9 +60,12 @@ std::map<std::string, int> Fleet::ReportedAlarmCounts() const {
 std::vector<Fleet::ReportedFlows> Fleet::FlowsReported(const std::string& only) const {
   absl::MutexLock lock(&mutex_);
   std::vector<ReportedFlows> reported;
-  for (const auto& [name, report] : reports_) {
+  const auto begin = only.empty() ? reports_.begin() : reports_.find(only);
+  const auto end = only.empty() || begin == reports_.end() ? reports_.end() : std::next(begin);
+  for (auto it = begin; it != end; ++it) {
+    const auto& [name, report] = *it;
     const auto edge = edges_.find(name);
-    if ((!only.empty() && name != only) || edge == edges_.end() || edge->second.tenures().empty()) continue;
+    if (edge == edges_.end() || edge->second.tenures().empty()) continue;
     const auto link = links_.find(name);
     reported.push_back({.edge = name,
                         .slot = Slot(edge->second.tenures(edge->second.tenures_size() - 1).slot()),

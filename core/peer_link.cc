@@ -27,11 +27,11 @@ std::string FlowSubject(const std::string& edge, const std::string& stream, int3
   return fmt::format("{}/{}/{}", edge, stream.substr(0, kMaxStreamName), partition);
 }
 
-absl::StatusOr<Fleet::Admission> Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello) {
-  if (hello.edge() == edge) return fleet.Admit(hello);
-  return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
-                   fmt::format("the certificate is of edge {}, the hello of {}", edge, hello.edge()),
-                   "node.id must be the id in the certificate");
+void Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello, Fleet::AdmitDone done) {
+  if (hello.edge() == edge) return fleet.Admit(hello, std::move(done));
+  done(MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
+                 fmt::format("the certificate is of edge {}, the hello of {}", edge, hello.edge()),
+                 "node.id must be the id in the certificate"));
 }
 
 }  // namespace
@@ -43,7 +43,8 @@ PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::functi
       edge_(std::move(edge)),
       wake_(std::move(wake)),
       errands_(std::make_shared<Errands>(std::move(run), wake_)),
-      repair_(fleet.node(), [this](const LogOrigin& origin) { return IsOfThisEdge(origin); }),
+      appends_(fleet.node(), errands_),
+      repair_(fleet.node(), errands_, [this](const LogOrigin& origin) { return IsOfThisEdge(origin); }),
       skew_(fleet.node().alarms(), "edge's", "the core's") {}
 
 PeerLink::~PeerLink() {
@@ -83,6 +84,7 @@ void PeerLink::OnEvent(Session& session, const Session::Event& event) {
     ClearRefused(status->status);
   } else if (const auto* time = std::get_if<Session::PeerTime>(&event)) {
     skew_.Judge(edge_, time->wall_ms, fleet_.node().wall_ms());
+    fleet_.Heard(edge_, link_);
   } else if (const auto* forked = std::get_if<Session::FlowForked>(&event)) {
     OnFlowForked(*forked);
   } else if (const auto* held = std::get_if<Session::FlowHeld>(&event)) {
@@ -161,11 +163,10 @@ void PeerLink::ClearHeld(const Session& session) {
 }
 
 void PeerLink::OnHello(const v1::Hello& hello) {
-  errands_->Add([this, &fleet = fleet_, edge = edge_, hello]() -> Errands::Then {
-    absl::StatusOr<Fleet::Admission> admission = Admit(fleet, edge, hello);
-    return [this, hello, admission = std::move(admission)](Session& session) {
-      OnAdmitted(session, hello, admission);
-    };
+  errands_->Begin([this, &fleet = fleet_, edge = edge_, hello](const Errands::Back& back) {
+    Admit(fleet, edge, hello, [this, hello, back](const absl::StatusOr<Fleet::Admission>& admission) {
+      back([this, hello, admission](Session& session) { OnAdmitted(session, hello, admission); });
+    });
   });
 }
 
@@ -290,7 +291,11 @@ void PeerLink::OnLogFound(Session& session, FlowNumber flow, const std::string& 
 
 void PeerLink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
   unanswered_.erase(flow);
-  auto sink = std::make_unique<LogFlowSink>(log, fleet_.node().options().batch_max, fence_);
+  auto sink =
+      std::make_unique<LogFlowSink>(log, fleet_.node().options().batch_max, fence_,
+                                    [this](Log& to, FlowEntry entry, const Fence& fence, AppendDone done) {
+                                      appends_.Append(to, std::move(entry), fence, std::move(done));
+                                    });
   session.Accept(flow, *sink);
   fleet_.SetFlowOpen(edge_, link_, log.number(), true);
   sinks_[flow] = std::move(sink);

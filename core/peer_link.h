@@ -8,9 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/errands.h"
 #include "core/fleet.h"
 #include "fabric/control/clock_skew.h"
+#include "fabric/control/errands.h"
+#include "fabric/control/link_appends.h"
 #include "fabric/control/link_repair.h"
 #include "fabric/replication/link_handler.h"
 #include "fabric/stream/log_flow.h"
@@ -80,6 +81,7 @@ class PeerLink : public replication::LinkHandler {
   uint64_t link_ = 0;
   Slot slot_;
   Fence fence_;
+  LinkAppends appends_;
   LinkRepair repair_;
   uint64_t spec_sent_ = 0;
   bool down_offered_ = false;     // all that there is, as of spec_sent_

@@ -96,6 +96,10 @@ std::vector<v1::AlarmDocument> EdgeAdmin::ListAlarms(bool also_resolved) {
   return node().alarms().All(also_resolved);
 }
 
+int EdgeAdmin::OpenAlarms() {
+  return node().alarms().open_count();
+}
+
 absl::StatusOr<v1::AlarmDocument> EdgeAdmin::ResolveAlarm(uint64_t id, const std::string& action) {
   return node().alarms().Resolve(id, action);
 }

@@ -35,6 +35,17 @@ absl::StatusOr<EmbeddedLogStore::Adoption> AdoptionOf(const v1::Adoption& adopti
   return EmbeddedLogStore::Adoption{origin, position, LeaderEpoch(adoption.leader_epoch())};
 }
 
+/// A size that differs by so little from the one that was told is none.
+constexpr uint64_t kNewsShare = 64;
+
+bool IsNews(uint64_t told, uint64_t now) {
+  return std::max(told, now) - std::min(told, now) > std::max(told, now) / kNewsShare;
+}
+
+bool ChangesWithTime(const v1::FlowStatus& flow) {
+  return flow.replica_end() < flow.source_end() || flow.lag_bytes() > 0 || flow.rate_bytes() > 0;
+}
+
 }  // namespace
 
 absl::Status EdgeState::Open(const std::vector<v1::StreamDefinition>& configured) {
@@ -363,14 +374,18 @@ std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
 
 void EdgeState::SetFlowStates(std::map<LogNumber, FlowState> states) {
   absl::MutexLock lock(&mutex_);
+  if (linked_ && states == flow_states_) return;
   flow_states_ = std::move(states);
   linked_ = true;
+  ++flow_state_changes_;
 }
 
 void EdgeState::LinkEnded() {
   absl::MutexLock lock(&mutex_);
   flow_states_.clear();
   linked_ = false;
+  ++flow_state_changes_;
+  measured_at_ = absl::ZeroDuration();
 }
 
 EdgeState::FlowState EdgeState::StateOf(LogNumber number) const {
@@ -382,17 +397,32 @@ EdgeState::FlowState EdgeState::StateOf(LogNumber number) const {
 void EdgeState::MeasureRates() {
   absl::Duration now = node_.clock().Monotonic();
   absl::MutexLock lock(&mutex_);
-  for (const auto& [number, source] : sources_) {
+  std::set<LogNumber> moved = running_meters_;
+  for (const EmbeddedLog* log : node_.logs().ChangedSince(meters_seen_)) moved.insert(log->number());
+  for (LogNumber number : moved) {
+    const auto source = sources_.find(number);
+    if (source == sources_.end()) continue;
     Meter& meter = meters_[number];
-    uint64_t bytes = source->acknowledged_bytes();
-    double seconds = absl::ToDoubleSeconds(now - meter.at);
-    if (meter.at == absl::ZeroDuration() || bytes < meter.bytes) {
-      meter = {bytes, now, 0};
-    } else if (seconds >= 0.5) {
-      double rate = static_cast<double>(bytes - meter.bytes) / seconds;
-      meter = {bytes, now, meter.rate == 0 ? rate : meter.rate * 0.7 + rate * 0.3};
-      if (meter.rate < 1) meter.rate = 0;
+    // Nothing was acknowledged before: since then, or there was no link.
+    if (meter.rate == 0) meter.at = measured_at_;
+    MeasureRate(meter, source->second->acknowledged_bytes(), now);
+    if (meter.rate > 0) {
+      running_meters_.insert(number);
+    } else {
+      running_meters_.erase(number);
     }
+  }
+  measured_at_ = now;
+}
+
+void EdgeState::MeasureRate(Meter& meter, uint64_t bytes, absl::Duration now) {
+  const double seconds = absl::ToDoubleSeconds(now - meter.at);
+  if (meter.at == absl::ZeroDuration() || bytes < meter.bytes) {
+    meter = {bytes, now, 0};
+  } else if (seconds >= 0.5) {
+    const double rate = static_cast<double>(bytes - meter.bytes) / seconds;
+    meter = {bytes, now, meter.rate == 0 ? rate : meter.rate * 0.7 + rate * 0.3};
+    if (meter.rate < 1) meter.rate = 0;
   }
 }
 
@@ -473,6 +503,25 @@ v1::EdgeStatus EdgeState::MakeStatus() {
   for (v1::FlowStatus& flow : FlowStatuses()) *status.add_flows() = std::move(flow);
   for (v1::AlarmDocument& alarm : node_.alarms().All(false)) *status.add_alarms() = std::move(alarm);
   status.set_time_ms(node_.wall_ms());
+  return status;
+}
+
+std::optional<v1::EdgeStatus> EdgeState::MakeStatusIfNews(Told& told) {
+  Told now = told;
+  // Before the status is made: what changes meanwhile is told again.
+  const bool logs_changed = !node_.logs().ChangedSince(now.logs_seen).empty();
+  now.flow_changes = flow_changes();
+  now.alarm_changes = node_.alarms().changes();
+  if (IsNews(told.store_bytes, node_.budget().file_bytes())) now.store_bytes = node_.budget().file_bytes();
+  if (IsNews(told.volume_free, node_.budget().free_bytes())) now.volume_free = node_.budget().free_bytes();
+  {
+    absl::MutexLock lock(&mutex_);
+    now.flow_state_changes = flow_state_changes_;
+  }
+  if (!logs_changed && !told.changes_with_time && now == told) return std::nullopt;
+  v1::EdgeStatus status = MakeStatus();
+  now.changes_with_time = std::any_of(status.flows().begin(), status.flows().end(), ChangesWithTime);
+  told = now;
   return status;
 }
 

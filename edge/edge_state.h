@@ -4,6 +4,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,13 +78,30 @@ class EdgeState {
   struct FlowState {
     std::string state;
     std::string detail;
+
+    bool operator==(const FlowState&) const = default;
   };
   void SetFlowStates(std::map<LogNumber, FlowState> states);
   void LinkEnded();
-  /// Measures rates; about once a second.
+  /// Measures rates; about once a second while there is a link. Costs nothing where nothing is acknowledged.
   void MeasureRates();
   std::vector<v1::FlowStatus> FlowStatuses();
   v1::EdgeStatus MakeStatus();
+  /// What somebody was told with a status.
+  struct Told {
+    uint64_t logs_seen = 0;
+    uint64_t flow_changes = 0;
+    uint64_t flow_state_changes = 0;
+    uint64_t alarm_changes = 0;
+    uint64_t store_bytes = 0;
+    uint64_t volume_free = 0;
+    bool changes_with_time = true;  ///< it told of lags or rates
+
+    bool operator==(const Told&) const = default;
+  };
+  /// The status, if there is something new to tell; costs nothing while nothing happens. Sizes that differ
+  /// little are not news. For a `told` that is new there is always something.
+  std::optional<v1::EdgeStatus> MakeStatusIfNews(Told& told);
 
  private:
   struct Meter {
@@ -92,6 +111,7 @@ class EdgeState {
   };
   /// Adds the up logs that are not there yet, each with a new id behind what was acknowledged of it.
   absl::Status BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branching>& branchings);
+  void MeasureRate(Meter& meter, uint64_t bytes, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// The store was another edge's until now: it becomes this one's, as a store with a history of its own.
   /// What the core had acknowledged stays there under the former name; the logs begin anew behind it.
   absl::Status TakeStore();
@@ -133,7 +153,11 @@ class EdgeState {
   std::vector<std::unique_ptr<LogFlowSource>> former_sources_
       ABSL_GUARDED_BY(mutex_);  // of logs that got another name
   std::map<LogNumber, Meter> meters_ ABSL_GUARDED_BY(mutex_);
+  std::set<LogNumber> running_meters_ ABSL_GUARDED_BY(mutex_);  // that show a rate
+  uint64_t meters_seen_ ABSL_GUARDED_BY(mutex_) = 0;            // changes of logs, when rates were measured
+  absl::Duration measured_at_ ABSL_GUARDED_BY(mutex_);          // last on this link
   std::map<LogNumber, FlowState> flow_states_ ABSL_GUARDED_BY(mutex_);
+  uint64_t flow_state_changes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool linked_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

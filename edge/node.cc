@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <string>
@@ -130,9 +132,14 @@ absl::Status RunEdge(const EdgeConfig& config) {
   store->SetChore([&certificate] { certificate.LookIfDue(); });
   absl::Cleanup no_chore = [&store] { store->SetChore({}); };
 
+  // One of the link's two threads at most waits for the disk; the other serves the link meanwhile.
+  const auto errands = boost::asio::make_strand(link_threads);
   LinkClient link(LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(),
                   SystemRandom(), [&](std::function<void()> wake) {
-                    return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake));
+                    return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake),
+                                                    [errands](std::function<void()> work) {
+                                                      boost::asio::post(errands, std::move(work));
+                                                    });
                   });
   EdgeAdmin backend(state, [&link] { return ViewOf(link.state()); });
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });

@@ -15,6 +15,7 @@ using replication::Session;
 namespace {
 
 constexpr absl::Duration kStatusEvery = absl::Seconds(2);
+constexpr absl::Duration kTellAnyway = absl::Minutes(10);
 constexpr absl::Duration kRetryRefused = absl::Seconds(5);
 /// Where a retry alone does not help: until then somebody may have changed what is wrong.
 constexpr absl::Duration kRetryHopeless = absl::Minutes(1);
@@ -39,21 +40,38 @@ std::string_view StateName(Sender::State state) {
   return "unknown";
 }
 
+/// Makes the store another one. Why the link ends then: it comes back as that, or could not be made so.
+absl::Status Rebirth(EdgeState& state, std::vector<EmbeddedLogStore::Branching> branchings) {
+  SELVAGE_RETURN_IF_ERROR(state.Rebirth(std::move(branchings)));
+  NodeState& node = state.node();
+  // Here, since the link may have ended meanwhile.
+  node.alarms().Report(
+      {"fork", node.node(),
+       "this store's history is not what the core received from it before: it was restored from a backup or "
+       "copied",
+       "its data since the fork go into new partitions at the core; nothing there was overwritten", false});
+  return MakeError(absl::StatusCode::kAborted, "fork",
+                   "the edge's history forked; it comes back as a new store", "", Retry::kYes);
+}
+
 }  // namespace
 
-Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake)
+Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake, Errands::Runner run)
     : state_(state),
       node_(state.node()),
-      repair_(node_,
+      max_rate_(max_rate),
+      wake_(std::move(wake)),
+      errands_(std::make_shared<Errands>(std::move(run), wake_)),
+      appends_(node_, errands_),
+      repair_(node_, errands_,
               [this](const LogOrigin& origin) {
                 const auto definition = node_.catalog().Find(origin.stream);
                 return definition && definition->direction() != v1::LOCAL;
               }),
-      max_rate_(max_rate),
-      wake_(std::move(wake)),
       skew_(node_.alarms(), "core's", "this node's") {}
 
 Uplink::~Uplink() {
+  errands_->Drop();
   Unwatch();
 }
 
@@ -67,24 +85,33 @@ void Uplink::Opened(Session& session) {
   // Sessions of one process follow one another, so this process's own clock tells them apart.
   fence_ = Fence{std::string(kCoreOrigin),
                  SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(node_.clock().Monotonic())))};
-  absl::Status fenced = node_.RaiseFence(fence_, [](WriteBatch&) { return absl::OkStatus(); });
-  if (!fenced.ok()) return session.Close(fenced);
-  repair_.set_fence(fence_);
-  session.SendHello(state_.MakeHello());
+  errands_->Add([this, &node = node_, fence = fence_]() -> Errands::Then {
+    absl::Status fenced = node.RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
+    return [this, fenced](Session& later) {
+      if (!fenced.ok()) return later.Close(fenced);
+      repair_.set_fence(fence_);
+      later.SendHello(state_.MakeHello());
+    };
+  });
+  errands_->Apply(session);
 }
 
 void Uplink::Handle(Session& session, const Session::Event& event) {
-  if (repair_.Handle(session, event)) return;
+  if (!repair_.Handle(session, event)) OnEvent(session, event);
+  errands_->Apply(session);
+}
+
+void Uplink::OnEvent(Session& session, const Session::Event& event) {
   if (const auto* welcome = std::get_if<Session::PeerWelcome>(&event)) {
-    OnWelcome(session, welcome->welcome);
+    OnWelcome(welcome->welcome);
   } else if (const auto* spec = std::get_if<Session::SpecCame>(&event)) {
-    OnSpec(session, spec->spec);
+    OnSpec(spec->spec);
   } else if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
     OnFlowOffered(session, offered->flow, offered->open);
   } else if (const auto* ended = std::get_if<Session::FlowEnded>(&event)) {
     OnFlowEnded(ended->flow, ended->why);
   } else if (const auto* time = std::get_if<Session::PeerTime>(&event)) {
-    skew_.Judge(core_, time->wall_ms, node_.wall_ms());
+    if (welcomed_) skew_.Judge(core_, time->wall_ms, node_.wall_ms());
   } else if (const auto* forked = std::get_if<Session::FlowForked>(&event)) {
     OnFlowForked(session, *forked);
   } else if (const auto* held = std::get_if<Session::FlowHeld>(&event)) {
@@ -121,13 +148,20 @@ void Uplink::OnClosed(const absl::Status& why) {
                          std::string(kCoreOrigin)});
 }
 
-void Uplink::OnWelcome(Session& session, const v1::Welcome& welcome) {
-  absl::Status taken = state_.TakeWelcome(welcome);
+void Uplink::OnWelcome(const v1::Welcome& welcome) {
+  errands_->Add([this, &state = state_, welcome]() -> Errands::Then {
+    absl::Status taken = state.TakeWelcome(welcome);
+    return [this, welcome, taken](Session& session) { OnWelcomeTaken(session, welcome, taken); };
+  });
+}
+
+void Uplink::OnWelcomeTaken(Session& session, const v1::Welcome& welcome, const absl::Status& taken) {
   if (!taken.ok()) {
     node_.alarms().Report({ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken),
                            true, std::string(kCoreOrigin)});
     return session.Close(taken);
   }
+  welcomed_ = true;
   core_ = welcome.core();
   EndRefusals(core_);
   skew_.Judge(core_, welcome.wall_ms(), node_.wall_ms());
@@ -160,8 +194,15 @@ void Uplink::OfferNew(Session& session) {
   }
 }
 
-void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
-  auto applied = state_.ApplySpec(spec);
+void Uplink::OnSpec(const v1::EdgeSpec& spec) {
+  refused_spec_.reset();
+  errands_->Add([this, &state = state_, spec]() -> Errands::Then {
+    absl::StatusOr<bool> applied = state.ApplySpec(spec);
+    return [this, spec, applied](Session& session) { OnSpecApplied(session, spec, applied); };
+  });
+}
+
+void Uplink::OnSpecApplied(Session& session, const v1::EdgeSpec& spec, const absl::StatusOr<bool>& applied) {
   refused_spec_.reset();
   if (!applied.ok()) {
     node_.alarms().Report({"spec_refused", node_.node(), std::string(applied.status().message()),
@@ -176,10 +217,14 @@ void Uplink::OnSpec(Session& session, const v1::EdgeSpec& spec) {
   session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
   FollowStreams(session);
   next_status_ = absl::ZeroDuration();
+  told_ = {};
 }
 
 /// Offers what there is, and nothing else.
 void Uplink::FollowStreams(Session& session) {
+  if (forking_) return;
+  const uint64_t at = state_.flow_changes();
+  if (std::exchange(followed_at_, at) == at) return;
   std::set<LogNumber> current;
   for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
   for (auto it = offered_.begin(); it != offered_.end();) {
@@ -197,34 +242,60 @@ void Uplink::FollowStreams(Session& session) {
 void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
   if (open.kind() != v1::STREAM)
     return session.Refuse(flow, replication::UnknownKind("flow"), absl::InfiniteDuration());
-  auto log = state_.LogForOffer(open);
+  unanswered_.insert(flow);
+  errands_->Add([this, &state = state_, flow, open]() -> Errands::Then {
+    absl::StatusOr<Log*> log = state.LogForOffer(open);
+    return [this, flow, open, log](Session& later) { OnLogFound(later, flow, open, log); };
+  });
+}
+
+void Uplink::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOpen& open,
+                        const absl::StatusOr<Log*>& log) {
+  if (!unanswered_.contains(flow)) return;  // the core ended it meanwhile
   if (!log.ok()) {
+    unanswered_.erase(flow);
     LogWarning("a flow from the core is refused",
                {{"stream", open.stream().name()}, {"error", Describe(log.status())}});
     LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.stream().name(),
                      PartitionId(open.stream().partition())};
     if (const EmbeddedLog* held = node_.logs().Find(origin); held != nullptr) {
       down_states_[held->number()] = {"held", std::string(log.status().message())};
+      down_states_moved_ = true;
     }
     session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
   }
-  if (!taken_.insert((*log)->number()).second) {
-    // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
-    absl::Status drained = node_.RaiseFence(fence_, [](WriteBatch&) { return absl::OkStatus(); });
-    if (!drained.ok()) return session.Close(drained);
-  }
-  auto sink = std::make_unique<LogFlowSink>(**log, node_.options().batch_max, fence_);
+  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, **log);
+  // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
+  errands_->Add([this, &node = node_, fence = fence_, flow, log = *log]() -> Errands::Then {
+    absl::Status drained = node.RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
+    return [this, drained, flow, log](Session& later) {
+      if (!drained.ok()) return later.Close(drained);
+      if (unanswered_.contains(flow)) AcceptFlow(later, flow, *log);
+    };
+  });
+}
+
+void Uplink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
+  unanswered_.erase(flow);
+  auto sink =
+      std::make_unique<LogFlowSink>(log, node_.options().batch_max, fence_,
+                                    [this](Log& to, FlowEntry entry, const Fence& fence, AppendDone done) {
+                                      appends_.Append(to, std::move(entry), fence, std::move(done));
+                                    });
   session.Accept(flow, *sink);
-  down_states_[(*log)->number()] = {"streaming", ""};
+  down_states_[log.number()] = {"streaming", ""};
+  down_states_moved_ = true;
   sinks_[flow] = std::move(sink);
 }
 
 void Uplink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
+  unanswered_.erase(flow);
   auto sink = sinks_.find(flow);
   if (sink == sinks_.end()) return;
   const LogNumber log = sink->second->log().number();
   sinks_.erase(sink);
+  down_states_moved_ = true;
   if (why.ok()) {
     down_states_[log] = {"offline", "the core sends this stream no more"};
   } else {
@@ -240,7 +311,7 @@ LogFlowSource* Uplink::SourceOf(const Session& session, FlowNumber flow) {
 /// Once it is known of every flow where its history parts from the core's. Until then nothing is sent: an
 /// entry that the core takes now and acknowledges too late would be sent again in the new log.
 void Uplink::RebirthIfForked(Session& session) {
-  if (forks_.empty()) return;
+  if (forks_.empty() || forking_) return;
   session.StopSending();
   std::vector<EmbeddedLogStore::Branching> branchings;
   for (const auto& [number, sender] : session.senders()) {
@@ -253,19 +324,28 @@ void Uplink::RebirthIfForked(Session& session) {
     const auto& from = forked ? sender->fork() : sender->acknowledged();
     if (from) branchings.push_back({&log, LogId::Mint(node_.random()), ToLogPosition(*from)});
   }
-  absl::Status reborn = state_.Rebirth(std::move(branchings));
-  if (!reborn.ok()) return session.Close(reborn);
-  node_.alarms().Report(
-      {"fork", node_.node(),
-       "this store's history is not what the core received from it before: it was restored from a backup or "
-       "copied",
-       "its data since the fork go into new partitions at the core; nothing there was overwritten", false});
-  forks_.clear();
-  session.Close(MakeError(absl::StatusCode::kAborted, "fork",
-                          "the edge's history forked; it comes back as a new store", "", Retry::kYes));
+  forking_ = true;
+  errands_->Add([&state = state_, branchings = std::move(branchings)]() -> Errands::Then {
+    absl::Status why = Rebirth(state, branchings);
+    return [why](Session& later) { later.Close(why); };
+  });
+}
+
+bool Uplink::FlowsMoved(const Session& session) {
+  bool moved = std::exchange(down_states_moved_, false) || senders_seen_.size() != session.senders().size();
+  senders_seen_.resize(session.senders().size());
+  auto seen = senders_seen_.begin();
+  for (const auto& [number, sender] : session.senders()) {
+    const std::pair now(number, sender->state());
+    // Why a flow is held may have changed.
+    moved |= now.second == Sender::State::kHeld || *seen != now;
+    *seen++ = now;
+  }
+  return moved;
 }
 
 void Uplink::PublishFlowStates(const Session& session) {
+  if (!FlowsMoved(session)) return;
   std::map<LogNumber, EdgeState::FlowState> states = down_states_;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = SourceOf(session, number);
@@ -294,28 +374,37 @@ void Uplink::ClearHeld(const Session& session) {
 }
 
 void Uplink::Tick(Session& session) {
-  if (!session.established()) return;
+  if (!welcomed_ || forking_) return;
   if (state_.TakeRelink()) {
     return session.Close(MakeError(absl::StatusCode::kAborted, "relink", "an operator has the link made anew",
                                    "", Retry::kYes));
   }
-  RebirthIfForked(session);
   session.SetWallTime(node_.wall_ms());
   state_.MeasureRates();
-  if (refused_spec_ && node_.clock().Monotonic() >= next_spec_try_)
-    OnSpec(session, v1::EdgeSpec(*refused_spec_));
+  RebirthIfForked(session);
+  if (refused_spec_ && node_.clock().Monotonic() >= next_spec_try_) OnSpec(v1::EdgeSpec(*refused_spec_));
   FollowStreams(session);
   PublishFlowStates(session);
   ClearHeld(session);
   repair_.Tick(session);
-  absl::Duration now = node_.clock().Monotonic();
+  errands_->Apply(session);
+  TellStatus(session);
+}
+
+void Uplink::TellStatus(Session& session) {
+  const absl::Duration now = node_.clock().Monotonic();
   if (now < next_status_) return;
   next_status_ = now + kStatusEvery;
-  session.SendStatus(state_.MakeStatus());
+  if (now >= tell_anyway_) told_ = {};
+  const auto status = state_.MakeStatusIfNews(told_);
+  if (!status) return;
+  tell_anyway_ = now + kTellAnyway;
+  session.SendStatus(*status);
 }
 
 void Uplink::Closed(const absl::Status& reason, absl::Duration) {
   LogInfo("link down", {{"reason", Describe(reason)}});
+  errands_->Drop();
   Unwatch();
   state_.LinkEnded();
 }

@@ -48,6 +48,8 @@ class AdminBackend {
 
   // What operators look at.
   virtual std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) = 0;
+  /// How many ListAlarms would show that are open.
+  virtual int OpenAlarms() = 0;
   virtual absl::StatusOr<v1::AlarmDocument> ResolveAlarm(uint64_t id, const std::string& action) = 0;
   /// True when losses of logs of this origin edge (empty: this node's own) are wanted by a request for
   /// `edge`.

@@ -276,7 +276,7 @@ absl::Status AdminService::StatusTo(const v1::GetStatusRequest& request, v1::Get
   response.set_store_bytes(node_.budget().file_bytes());
   response.set_store_budget(node_.budget().budget());
   response.set_volume_free(node_.budget().free_bytes());
-  response.set_open_alarms(static_cast<int32_t>(backend_.ListAlarms(false).size()));
+  response.set_open_alarms(backend_.OpenAlarms());
   return absl::OkStatus();
 }
 
@@ -308,7 +308,9 @@ grpc::ServerUnaryReactor* AdminService::DescribeGroup(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* AdminService::ResetGroup(grpc::CallbackServerContext* context,
                                                    const v1::ResetGroupRequest* request,
                                                    v1::SetGroupOffsetsResponse* response) {
-  return Run(context, kResetGroup, [=, this] { return Put(groups_.Reset(*request), *response); });
+  return Run(context, kResetGroup, [=, this] {
+    return Put(groups_.Reset(*request, [=] { return context->IsCancelled(); }), *response);
+  });
 }
 
 grpc::ServerUnaryReactor* AdminService::ImportGroup(grpc::CallbackServerContext* context,

@@ -21,9 +21,9 @@ grpc::Status CallGate::Conclude(const absl::Status& outcome, const Call& call, c
   }
   metrics_.CountError(outcome);
   if (caller.empty()) {
-    if (const auto unsaid = refused_log_.Admit(clock_.Monotonic())) {
-      LogWarning("a call is refused",
-                 {{"call", call.name}, {"peer", context.peer()}, {"error", outcome}, {"unsaid", *unsaid}});
+    if (const auto line = refused_log_.Admit(clock_.Monotonic())) {
+      line->Write(LogLevel::kWarning, "a call is refused",
+                  {{"call", call.name}, {"peer", context.peer()}, {"error", outcome}});
     }
   } else if (call.logged) {
     LogWarning("a call failed",

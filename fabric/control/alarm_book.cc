@@ -79,6 +79,11 @@ absl::Status AlarmBook::StageChanged(WriteBatch& batch) {
   return absl::OkStatus();
 }
 
+void AlarmBook::NoteChange(uint64_t id) {
+  changed_.insert(id);
+  ++changes_;
+}
+
 void AlarmBook::StoreSoon() {
   {
     absl::MutexLock lock(&mutex_);
@@ -117,7 +122,7 @@ void AlarmBook::Take(const Raise& raise, const Key& key, int64_t now_ms) {
   alarm.set_count(alarm.count() + 1);
   if (stored_recently) return;
   alarm.set_last_ms(now_ms);
-  changed_.insert(alarm.id());
+  NoteChange(alarm.id());
 }
 
 void AlarmBook::Report(const Raise& raise) {
@@ -149,7 +154,7 @@ void AlarmBook::End(uint64_t id) {
   alarm.set_resolved(true);
   open_.erase({alarm.kind(), alarm.subject()});
   resolved_.insert(id);
-  changed_.insert(id);
+  NoteChange(id);
   if (auto of_peer = open_of_peer_.find(alarm.peer()); of_peer != open_of_peer_.end()) {
     if (--of_peer->second == 0) open_of_peer_.erase(of_peer);
     const auto left_out = open_.find(KeyOf(kLeftOut, alarm.peer()));
@@ -159,7 +164,7 @@ void AlarmBook::End(uint64_t id) {
     const uint64_t oldest = *resolved_.begin();
     resolved_.erase(resolved_.begin());
     alarms_.erase(oldest);
-    changed_.insert(oldest);
+    NoteChange(oldest);
   }
 }
 

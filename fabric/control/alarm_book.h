@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -74,6 +75,8 @@ class AlarmBook {
 
   std::vector<v1::AlarmDocument> All(bool also_resolved) const;
   int open_count() const;
+  /// Grows with every change of an alarm.
+  uint64_t changes() const { return changes_; }
   size_t open_of_peer(const std::string& peer) const;
   /// Alarms of peers that were left out since the start.
   uint64_t left_out() const;
@@ -88,6 +91,7 @@ class AlarmBook {
   void EndAll(const std::function<bool(const v1::AlarmDocument&)>& which)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteChange(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Has what changed written, unless that is on its way already.
   void StoreSoon();
   absl::Status StageChanged(WriteBatch& batch);
@@ -106,6 +110,7 @@ class AlarmBook {
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   uint64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
   std::set<uint64_t> changed_ ABSL_GUARDED_BY(mutex_);  // to be written; one that is gone is to be deleted
+  std::atomic<uint64_t> changes_{0};
   bool storing_ ABSL_GUARDED_BY(mutex_) = false;  // a task that writes them waits in the committer's queue
 };
 

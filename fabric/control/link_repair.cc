@@ -84,7 +84,7 @@ void LinkRepair::Ask(Session& session) {
     if (request.has_hash_after()) request.set_hash_after(wanted.damage.hash_after.value());
     request.set_max_bytes(std::min(kRepairPieceMax, session.receive_window() / kWindowShare));
     session.SendRequest(asking);
-    asked_ = Asked{asking.request(), std::move(wanted)};
+    asked_ = Question{asking.request(), std::move(wanted)};
     return;
   }
 }
@@ -97,7 +97,11 @@ void LinkRepair::AskLater(absl::Duration after) {
 
 void LinkRepair::OnRefused(const Session::RequestRefused& refused) {
   if (!asked_ || asked_->request != refused.request || fetching_) return;
-  node_.damage().Refused(*asked_->wanted.log, asked_->wanted.damage.from, refused.why);
+  errands_->Add([&damage = node_.damage(), log = asked_->wanted.log, from = asked_->wanted.damage.from,
+                 why = refused.why]() -> Errands::Then {
+    damage.Refused(*log, from, why);
+    return {};
+  });
   AskLater(kAfterRefusal);
 }
 
@@ -128,9 +132,8 @@ void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
   AskLater(absl::ZeroDuration());
 }
 
-absl::StatusOr<std::unique_ptr<RepairSource>> LinkRepair::Answer(uint32_t number,
-                                                                 const v1::RepairRequest& request) {
-  if (sources_.size() >= kSourcesMax) {
+absl::StatusOr<EmbeddedLog*> LinkRepair::LogOf(const v1::RepairRequest& request) {
+  if (sources_.size() + looked_for_ >= kSourcesMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too many repairs at the same time",
                      "", Retry::kYes);
   }
@@ -138,7 +141,7 @@ absl::StatusOr<std::unique_ptr<RepairSource>> LinkRepair::Answer(uint32_t number
   for (EmbeddedLog* log : node_.logs().Logs()) {
     const LogOrigin& origin = log->origin();
     if (origin.stream != request.name() || origin.partition != PartitionId(request.partition())) continue;
-    if (id && log->state().id == *id && shared_(origin)) return RepairSource::Make(*log, number, request);
+    if (id && log->state().id == *id && shared_(origin)) return log;
   }
   return MakeError(
       absl::StatusCode::kNotFound, kRangeNotHeld,
@@ -147,14 +150,28 @@ absl::StatusOr<std::unique_ptr<RepairSource>> LinkRepair::Answer(uint32_t number
 
 bool LinkRepair::OnRequest(Session& session, const v1::FlowRequest& request) {
   if (!request.has_repair()) return false;
-  auto source = Answer(request.request(), request.repair());
-  if (!source.ok()) {
-    session.SendRefusal(request.request(), source.status());
+  const auto log = LogOf(request.repair());
+  if (!log.ok()) {
+    session.SendRefusal(request.request(), log.status());
     return true;
   }
+  ++looked_for_;
+  errands_->Add([this, log = *log, request]() -> Errands::Then {
+    auto source = std::make_shared<absl::StatusOr<std::unique_ptr<RepairSource>>>(
+        RepairSource::Make(*log, request.request(), request.repair()));
+    return [this, number = request.request(), source](Session& later) {
+      Answer(later, number, std::move(*source));
+    };
+  });
+  return true;
+}
+
+void LinkRepair::Answer(Session& session, uint32_t request,
+                        absl::StatusOr<std::unique_ptr<RepairSource>> source) {
+  --looked_for_;
+  if (!source.ok()) return session.SendRefusal(request, source.status());
   const FlowNumber flow = session.Offer(**source);
   sources_[flow] = *std::move(source);
-  return true;
 }
 
 }  // namespace selvage

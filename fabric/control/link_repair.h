@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "fabric/control/errands.h"
 #include "fabric/control/node_state.h"
 #include "fabric/replication/session.h"
 #include "fabric/stream/repair_flow.h"
@@ -24,8 +25,9 @@ class LinkRepair {
  public:
   /// `shared`: whether a log is one that this end and the peer hold by right; nothing else is asked for or
   /// given.
-  LinkRepair(NodeState& node, std::function<bool(const LogOrigin&)> shared)
-      : node_(node), shared_(std::move(shared)) {}
+  /// What waits for the disk is an errand; `node` must outlive those.
+  LinkRepair(NodeState& node, std::shared_ptr<Errands> errands, std::function<bool(const LogOrigin&)> shared)
+      : node_(node), errands_(std::move(errands)), shared_(std::move(shared)) {}
 
   /// The capabilities in the peer's hello or welcome.
   template <class Capabilities>
@@ -41,7 +43,7 @@ class LinkRepair {
   void Tick(replication::Session& session);
 
  private:
-  struct Asked {
+  struct Question {
     uint32_t request;
     DamageControl::Wanted wanted;
   };
@@ -53,20 +55,25 @@ class LinkRepair {
   void OnOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnEnded(replication::FlowNumber flow, const absl::Status& status);
   bool DropSource(replication::Session& session, replication::FlowNumber flow);
-  absl::StatusOr<std::unique_ptr<RepairSource>> Answer(uint32_t number, const v1::RepairRequest& request);
+  /// The log that a piece is asked of.
+  absl::StatusOr<EmbeddedLog*> LogOf(const v1::RepairRequest& request);
+  void Answer(replication::Session& session, uint32_t request,
+              absl::StatusOr<std::unique_ptr<RepairSource>> source);
   void AskLater(absl::Duration after);
 
   NodeState& node_;
+  const std::shared_ptr<Errands> errands_;
   const std::function<bool(const LogOrigin&)> shared_;
   bool asks_ = false;
   Fence fence_;
 
   uint32_t next_request_ = 1;
-  std::optional<Asked> asked_;
+  std::optional<Question> asked_;
   std::optional<replication::FlowNumber> fetching_;  // the flow that answers what was asked
   std::map<Range, absl::Duration> not_before_;       // what was refused is asked for again then
   std::map<replication::FlowNumber, std::unique_ptr<RepairSink>> sinks_;
   std::map<replication::FlowNumber, std::unique_ptr<RepairSource>> sources_;
+  size_t looked_for_ = 0;  // sources that are made
 };
 
 }  // namespace selvage

@@ -69,9 +69,14 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
 }
 
 absl::Status NodeState::RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also) {
+  return RaiseFences({fence}, std::move(also));
+}
+
+absl::Status NodeState::RaiseFences(const std::vector<Fence>& fences,
+                                    std::function<absl::Status(WriteBatch&)> also) {
   return Commit(committer_, [&](WriteBatch& batch) {
     SELVAGE_RETURN_IF_ERROR(also(batch));
-    fences_.Raise(fence);
+    for (const Fence& fence : fences) fences_.Raise(fence);
     return absl::OkStatus();
   });
 }

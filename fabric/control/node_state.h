@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -84,6 +85,8 @@ class NodeState {
   int64_t wall_ms() { return absl::ToUnixMillis(clock_.Wall()); }
   /// Raises the peer's fence through the committer's queue; `also` is staged in the same batch.
   absl::Status RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also);
+  /// The same for several peers, in one batch.
+  absl::Status RaiseFences(const std::vector<Fence>& fences, std::function<absl::Status(WriteBatch&)> also);
   /// Creates the logs of a stream that this node is the source of and that do not exist yet.
   absl::Status CreateOwnLogs(const v1::StreamDefinition& definition);
   /// Gives a local stream more partitions. One change of a stream at a time is up to the caller. Errors:

@@ -10,8 +10,8 @@ namespace {
 constexpr double kShare = 0.05;
 constexpr double kShareOfParts = 0.25;  // from one part to the next
 constexpr double kSlowestLink = 8000;
-/// The core shows when it heard of an edge last.
-constexpr absl::Duration kRepeatUnchanged = absl::Seconds(10);
+/// What the core has stored of an edge says when that was.
+constexpr absl::Duration kRepeatUnchanged = absl::Minutes(10);
 /// Tag and length of an element.
 constexpr size_t kElementHeader = 4;
 

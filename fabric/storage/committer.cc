@@ -13,7 +13,10 @@
 namespace selvage {
 
 Committer::Committer(KvStore& store, Options options)
-    : store_(store), options_(std::move(options)), batch_(store.NewBatch()) {}
+    : store_(store),
+      options_(std::move(options)),
+      room_(std::make_shared<QueueRoom>(options_.queue_bytes_max)),
+      batch_(store.NewBatch()) {}
 
 Committer::~Committer() {
   const absl::Status stopping =
@@ -23,16 +26,13 @@ Committer::~Committer() {
 
 Committer::Place& Committer::Place::operator=(Place&& other) noexcept {
   GiveBack();
-  committer_ = std::exchange(other.committer_, nullptr);
+  room_ = std::exchange(other.room_, nullptr);
   bytes_ = other.bytes_;
   return *this;
 }
 
 void Committer::Place::GiveBack() {
-  if (committer_ == nullptr) return;
-  absl::MutexLock lock(&committer_->mutex_);
-  committer_->reserved_bytes_ -= bytes_;
-  committer_ = nullptr;
+  if (room_ != nullptr) std::exchange(room_, nullptr)->GiveBack(bytes_);
 }
 
 absl::Status Committer::Closed() const {
@@ -41,29 +41,26 @@ absl::Status Committer::Closed() const {
                    Retry::kYes);
 }
 
-absl::Status Committer::CheckRoom(size_t bytes) const {
-  const size_t taken = queued_bytes_ + reserved_bytes_;
-  if (taken == 0 || taken + bytes <= options_.queue_bytes_max) return absl::OkStatus();
+absl::Status Committer::TakeRoom(size_t bytes) {
+  if (room_->TryTake(bytes)) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kResourceExhausted, "overloaded",
-      fmt::format("{} bytes wait to be written; the limit is {}", taken, options_.queue_bytes_max),
+      fmt::format("{} bytes wait to be written; the limit is {}", room_->taken(), room_->bytes_max()),
       "the disk is slower than the writers: write less or wait", Retry::kYes);
 }
 
 absl::StatusOr<Committer::Place> Committer::Reserve(size_t bytes) {
   absl::MutexLock lock(&mutex_);
   SELVAGE_RETURN_IF_ERROR(Closed());
-  SELVAGE_RETURN_IF_ERROR(CheckRoom(bytes));
-  reserved_bytes_ += bytes;
-  return Place(*this, bytes);
+  SELVAGE_RETURN_IF_ERROR(TakeRoom(bytes));
+  return Place(room_, bytes);
 }
 
 absl::Status Committer::Submit(std::unique_ptr<CommitTask> task, Place place) {
-  SELVAGE_CHECK(place.committer_ == this && place.bytes_ == task->ByteSize());
+  SELVAGE_CHECK(place.room_ == room_ && place.bytes_ == task->ByteSize());
   absl::MutexLock lock(&mutex_);
-  place.committer_ = nullptr;
-  reserved_bytes_ -= place.bytes_;
   SELVAGE_RETURN_IF_ERROR(Closed());
+  place.room_.reset();  // the task's from here on
   queued_bytes_ += place.bytes_;
   queue_.push_back(std::move(task));
   return absl::OkStatus();
@@ -73,7 +70,11 @@ absl::Status Committer::Submit(std::unique_ptr<CommitTask> task, Limit limit) {
   const size_t bytes = task->ByteSize();
   absl::MutexLock lock(&mutex_);
   SELVAGE_RETURN_IF_ERROR(Closed());
-  if (limit == Limit::kQueue) SELVAGE_RETURN_IF_ERROR(CheckRoom(bytes));
+  if (limit == Limit::kQueue) {
+    SELVAGE_RETURN_IF_ERROR(TakeRoom(bytes));
+  } else {
+    room_->Take(bytes);
+  }
   queued_bytes_ += bytes;
   queue_.push_back(std::move(task));
   return absl::OkStatus();
@@ -99,18 +100,21 @@ bool Committer::CommitOnce() {
 }
 
 Committer::Tasks Committer::TakeGroup() {
-  absl::MutexLock lock(&mutex_);
   Tasks group;
   size_t group_bytes = 0;
-  while (!queue_.empty()) {
-    const size_t bytes = queue_.front()->ByteSize();
-    if (!group.empty() && group_bytes + bytes > options_.group_bytes_max) break;
-    SELVAGE_CHECK(bytes <= queued_bytes_);
-    queued_bytes_ -= bytes;
-    group_bytes += bytes;
-    group.push_back(std::move(queue_.front()));
-    queue_.pop_front();
+  {
+    absl::MutexLock lock(&mutex_);
+    while (!queue_.empty()) {
+      const size_t bytes = queue_.front()->ByteSize();
+      if (!group.empty() && group_bytes + bytes > options_.group_bytes_max) break;
+      SELVAGE_CHECK(bytes <= queued_bytes_);
+      queued_bytes_ -= bytes;
+      group_bytes += bytes;
+      group.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
   }
+  room_->GiveBack(group_bytes);
   return group;
 }
 
@@ -144,11 +148,17 @@ absl::Status Committer::WriteGroup(size_t tasks) {
 }
 
 Committer::Tasks Committer::CloseWith(const absl::Status& error) {
-  absl::MutexLock lock(&mutex_);
-  failure_ = error;
-  Tasks waiting(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
-  queue_.clear();
-  queued_bytes_ = 0;
+  Tasks waiting;
+  size_t bytes;
+  {
+    absl::MutexLock lock(&mutex_);
+    failure_ = error;
+    waiting.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+    queue_.clear();
+    bytes = std::exchange(queued_bytes_, 0);
+  }
+  room_->GiveBack(bytes);
+  room_->Close();
   return waiting;
 }
 
@@ -159,8 +169,11 @@ bool Committer::WaitForWork() {
 }
 
 void Committer::Close() {
-  absl::MutexLock lock(&mutex_);
-  closed_ = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_ = true;
+  }
+  room_->Close();
 }
 
 size_t Committer::QueuedBytes() const {

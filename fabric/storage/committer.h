@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fabric/base/clock.h"
 #include "fabric/storage/kv_store.h"
+#include "fabric/storage/queue_room.h"
 
 namespace selvage {
 
@@ -67,8 +69,8 @@ class Committer {
              ///< queue
     kNone,   ///< what is bounded elsewhere: by the link's credit, or by there being one caller who waits
   };
-  /// Room in the queue, held for a task that is about to come. Given back when it goes unused; it must not
-  /// outlive the committer. For one thread.
+  /// Room in the queue, held for a task that is about to come. Given back when it goes unused. For one
+  /// thread.
   class Place {
    public:
     Place() = default;
@@ -78,10 +80,10 @@ class Committer {
 
    private:
     friend class Committer;
-    Place(Committer& committer, size_t bytes) : committer_(&committer), bytes_(bytes) {}
+    Place(std::shared_ptr<QueueRoom> room, size_t bytes) : room_(std::move(room)), bytes_(bytes) {}
     void GiveBack();
 
-    Committer* committer_ = nullptr;
+    std::shared_ptr<QueueRoom> room_;
     size_t bytes_ = 0;
   };
 
@@ -89,6 +91,16 @@ class Committer {
   /// up for a write and must know before that it is not turned away. Errors: those of Submit. A task larger
   /// than the queue fits alone.
   absl::StatusOr<Place> Reserve(size_t bytes);
+  /// Gets in line for room for a task of so many bytes (QueueRoom::GetInLine), for who was refused with
+  /// "overloaded": once the turn has come, the same is tried again, and the turn is given up after that. Also
+  /// comes when nothing is taken any more. Nothing when too many wait already.
+  std::optional<QueueRoom::Turn> AwaitRoom(size_t bytes, std::function<void()> wake) {
+    return room_->GetInLine(bytes, std::move(wake));
+  }
+  /// Whether somebody is in line for room: who would be fair gets in line as well.
+  bool has_line() const { return room_->has_line(); }
+  /// So many wait in line.
+  size_t waiting_for_room() const { return room_->waiting(); }
   /// Queues the task in the room taken for it. Refused only after a failure or Close.
   absl::Status Submit(std::unique_ptr<CommitTask> task, Place place);
   /// Queues the task. When it is refused, also after a failure or Close, neither Stage nor Finish is called.
@@ -130,13 +142,14 @@ class Committer {
   Tasks CloseWith(const absl::Status& error);
   /// Why nothing is taken any more; OK while tasks are.
   absl::Status Closed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  /// "overloaded" where so many more bytes are too many.
-  absl::Status CheckRoom(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Takes room for so many more bytes; "overloaded" where they are too many.
+  absl::Status TakeRoom(size_t bytes);
 
   bool WorkWaiting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty() || closed_; }
 
   KvStore& store_;
   const Options options_;
+  const std::shared_ptr<QueueRoom> room_;  // taken by what waits and by places; its lock comes after mutex_
   std::unique_ptr<WriteBatch> batch_;
   std::atomic<bool> driven_by_thread_{false};
   std::atomic<bool> failed_{false};
@@ -144,7 +157,6 @@ class Committer {
   mutable absl::Mutex mutex_;
   std::deque<std::unique_ptr<CommitTask>> queue_ ABSL_GUARDED_BY(mutex_);
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t reserved_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of all places that are held
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   Stats stats_ ABSL_GUARDED_BY(mutex_);

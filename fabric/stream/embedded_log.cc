@@ -24,7 +24,7 @@ class AppendTask : public CommitTask {
  public:
   /// As the source, a batch that gets its offset when it is staged.
   AppendTask(EmbeddedLog& log, std::string batch, ProduceDone done)
-      : log_(log), size_(batch.size() + kOverhead), produced_(std::move(batch)), done_(std::move(done)) {}
+      : log_(log), size_(SizeOf(batch.size())), produced_(std::move(batch)), done_(std::move(done)) {}
   /// As the source, a gap from wherever the end is when it is staged.
   AppendTask(EmbeddedLog& log, Offset gap_to, GapReason reason, AppendDone done)
       : log_(log), size_(kOverhead), done_(TellEnd(std::move(done))), tail_gap_to_(gap_to), reason_(reason) {
@@ -33,7 +33,7 @@ class AppendTask : public CommitTask {
   /// As a replica, an entry as it is.
   AppendTask(EmbeddedLog& log, FlowEntry entry, Fence fence, AppendDone done)
       : log_(log),
-        size_(entry.body.size() + kOverhead),
+        size_(SizeOf(entry.body.size())),
         done_(TellEnd(std::move(done))),
         fence_(std::move(fence)) {
     entry_.kind = entry.kind;
@@ -45,7 +45,7 @@ class AppendTask : public CommitTask {
   /// What the body was admitted to the disk by.
   void Charge(DiskCharge charge) { charge_ = std::move(charge); }
 
-  static size_t SizeOf(const std::string& body) { return body.size() + kOverhead; }
+  static size_t SizeOf(size_t body_bytes) { return body_bytes + kOverhead; }
   size_t ByteSize() const override { return size_; }
 
   absl::Status Stage(WriteBatch& batch) override {
@@ -258,10 +258,14 @@ absl::StatusOr<DiskCharge> EmbeddedLog::AdmitBytes(size_t bytes) {
   return admitted;
 }
 
+size_t EmbeddedLog::QueueBytesOf(size_t batch_bytes) {
+  return AppendTask::SizeOf(batch_bytes);
+}
+
 absl::Status EmbeddedLog::Append(std::string&& batch, ProduceDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   // The queue first: nothing is charged, let alone dropped, for what it turns away.
-  SELVAGE_ASSIGN_OR_RETURN(Committer::Place place, env_.committer.Reserve(AppendTask::SizeOf(batch)));
+  SELVAGE_ASSIGN_OR_RETURN(Committer::Place place, env_.committer.Reserve(AppendTask::SizeOf(batch.size())));
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, AdmitBytes(batch.size()));
   auto task = std::make_unique<AppendTask>(*this, std::move(batch), std::move(done));
   task->Charge(std::move(charge));

@@ -66,6 +66,8 @@ class EmbeddedLog : public Log {
   Offset end() const override;
   bool superseded() const override;
   absl::Status Append(std::string&& batch, ProduceDone done) override;
+  /// Room in the commit queue that Append takes for a batch of this size.
+  static size_t QueueBytesOf(size_t batch_bytes);
   absl::Status AppendReplica(FlowEntry entry, Fence fence, AppendDone done) override;
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
   absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;

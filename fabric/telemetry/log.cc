@@ -49,7 +49,7 @@ class Log {
     logger_.set_level(SpdlogLevel(options.level));
   }
 
-  void Write(LogLevel level, std::string_view message, LogFields fields) noexcept {
+  void Write(LogLevel level, std::string_view message, std::span<const LogField> fields) noexcept {
     const auto spdlog_level = SpdlogLevel(level);
     if (!logger_.should_log(spdlog_level)) return;
     try {
@@ -61,7 +61,7 @@ class Log {
   }
 
  private:
-  static std::string TextLine(std::string_view message, LogFields fields) {
+  static std::string TextLine(std::string_view message, std::span<const LogField> fields) {
     std::string line;
     internal::AppendTextEscaped(line, message, false);
     for (const LogField& field : fields) {
@@ -77,7 +77,7 @@ class Log {
   }
 
   /// Everything after the level, without the closing brace.
-  static std::string JsonLine(std::string_view message, LogFields fields) {
+  static std::string JsonLine(std::string_view message, std::span<const LogField> fields) {
     std::string line = "\"message\":\"";
     internal::AppendJsonEscaped(line, message);
     line += '"';
@@ -130,6 +130,9 @@ void ConfigureLog(const LogOptions& options) {
 }
 
 void WriteLog(LogLevel level, std::string_view message, LogFields fields) noexcept {
+  WriteLogFields(level, message, {fields.begin(), fields.size()});
+}
+void WriteLogFields(LogLevel level, std::string_view message, std::span<const LogField> fields) noexcept {
   TheLog().Write(level, message, fields);
 }
 void LogDebug(std::string_view message, LogFields fields) noexcept {

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -71,6 +72,8 @@ using LogFields = std::initializer_list<LogField>;
 void ConfigureLog(const LogOptions& options);
 
 void WriteLog(LogLevel level, std::string_view message, LogFields fields = {}) noexcept;
+/// The same for fields that are put together when the event happens.
+void WriteLogFields(LogLevel level, std::string_view message, std::span<const LogField> fields) noexcept;
 void LogDebug(std::string_view message, LogFields fields = {}) noexcept;
 void LogInfo(std::string_view message, LogFields fields = {}) noexcept;
 void LogWarning(std::string_view message, LogFields fields = {}) noexcept;

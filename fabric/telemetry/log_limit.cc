@@ -1,6 +1,7 @@
 #include "fabric/telemetry/log_limit.h"
 
 #include <utility>
+#include <vector>
 
 namespace selvage {
 namespace {
@@ -10,7 +11,13 @@ constexpr int kSaid = 5;
 
 }  // namespace
 
-std::optional<uint64_t> LogLimit::Admit(absl::Duration now) {
+void LogLimit::Line::Write(LogLevel level, std::string_view message, LogFields fields) const {
+  std::vector<LogField> all(fields);
+  if (unsaid_ > 0) all.emplace_back("unsaid", unsaid_);
+  WriteLogFields(level, message, all);
+}
+
+std::optional<LogLimit::Line> LogLimit::Admit(absl::Duration now) {
   absl::MutexLock lock(&mutex_);
   if (now - began_ >= kWhile) {
     began_ = now;
@@ -21,7 +28,7 @@ std::optional<uint64_t> LogLimit::Admit(absl::Duration now) {
     return std::nullopt;
   }
   ++said_;
-  return std::exchange(unsaid_, 0);
+  return Line(std::exchange(unsaid_, 0));
 }
 
 }  // namespace selvage

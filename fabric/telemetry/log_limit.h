@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "fabric/telemetry/log.h"
 
 namespace selvage {
 
@@ -13,9 +15,23 @@ namespace selvage {
 /// counted. One for each kind of event. Safe to use from several threads.
 class LogLimit {
  public:
-  /// Whether to say the event that happens at `now` (monotonic), and how many were left unsaid since the last
-  /// that was.
-  std::optional<uint64_t> Admit(absl::Duration now);
+  /// A line that may be written.
+  class Line {
+   public:
+    /// As WriteLog does. Where events were left unsaid before this one, the last field says how many.
+    void Write(LogLevel level, std::string_view message, LogFields fields) const;
+    /// Events that were left unsaid since the last line.
+    uint64_t unsaid() const { return unsaid_; }
+
+   private:
+    friend class LogLimit;
+    explicit Line(uint64_t unsaid) : unsaid_(unsaid) {}
+
+    uint64_t unsaid_;
+  };
+
+  /// The line for an event that happens at `now` (monotonic); nothing when it is to be left unsaid.
+  std::optional<Line> Admit(absl::Duration now);
 
  private:
   absl::Mutex mutex_;

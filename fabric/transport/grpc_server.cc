@@ -138,11 +138,11 @@ class GrpcServer::Acceptor : public std::enable_shared_from_this<Acceptor> {
   void Take(tcp::socket socket) {
     if (!gate_.Admit(socket.native_handle())) {
       if (refused_) refused_->Add();
-      if (const auto unsaid = log_.Admit(SystemClock().Monotonic())) {
-        LogWarning(
+      if (const auto line = log_.Admit(SystemClock().Monotonic())) {
+        line->Write(
+            LogLevel::kWarning,
             "a link or an operator is turned away: there are as many connections as this process can serve",
             {{"connections_max", max_},
-             {"unsaid", *unsaid},
              {"hint", "end what connects without need, or raise the limit of open files"}});
       }
       return;

@@ -35,31 +35,30 @@ LogLimit& RefusedPeers() {
   return limit;
 }
 
-void OnGrpcLine(gpr_log_func_args* line) {
+void OnGrpcLine(gpr_log_func_args* said) {
   // What gRPC calls an error ends one connection or call, not this process.
-  const LogLevel level = line->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
-                         : line->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
+  const LogLevel level = said->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
+                         : said->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
                                                                    : LogLevel::kDebug;
-  if (const auto unsaid = GrpcLines().Admit(SystemClock().Monotonic())) {
-    WriteLog(level, "gRPC says",
-             {{"text", line->message}, {"at", Place(line->file, line->line)}, {"unsaid", *unsaid}});
+  if (const auto line = GrpcLines().Admit(SystemClock().Monotonic())) {
+    line->Write(level, "gRPC says", {{"text", said->message}, {"at", Place(said->file, said->line)}});
   }
 }
 
-void OnProtobufLine(google::protobuf::LogLevel severity, const char* file, int line,
+void OnProtobufLine(google::protobuf::LogLevel severity, const char* file, int line_number,
                     const std::string& text) {
   const LogLevel level = severity >= google::protobuf::LOGLEVEL_FATAL ? LogLevel::kError : LogLevel::kWarning;
-  if (const auto unsaid = ProtobufLines().Admit(SystemClock().Monotonic())) {
-    WriteLog(level, "protobuf says", {{"text", text}, {"at", Place(file, line)}, {"unsaid", *unsaid}});
+  if (const auto line = ProtobufLines().Admit(SystemClock().Monotonic())) {
+    line->Write(level, "protobuf says", {{"text", text}, {"at", Place(file, line_number)}});
   }
 }
 
 }  // namespace
 
 void LogRefusedPeer(const std::string& claimed, const absl::Status& why) {
-  if (const auto unsaid = RefusedPeers().Admit(SystemClock().Monotonic())) {
-    LogWarning("a TLS connection is refused",
-               {{"claims_to_be", claimed.empty() ? "nobody" : claimed}, {"error", why}, {"unsaid", *unsaid}});
+  if (const auto line = RefusedPeers().Admit(SystemClock().Monotonic())) {
+    line->Write(LogLevel::kWarning, "a TLS connection is refused",
+                {{"claims_to_be", claimed.empty() ? "nobody" : claimed}, {"error", why}});
   }
 }
 

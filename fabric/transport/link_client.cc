@@ -255,8 +255,8 @@ void LinkClient::Impl::Note(const absl::Status& error) {
   }
   if (!news || stopping_) return;
   // Two addresses that fail in different ways are news each time.
-  if (const auto unsaid = dial_log_.Admit(clock_.Monotonic())) {
-    LogWarning("no link", {{"address", dialled_}, {"error", error}, {"unsaid", *unsaid}});
+  if (const auto line = dial_log_.Admit(clock_.Monotonic())) {
+    line->Write(LogLevel::kWarning, "no link", {{"address", dialled_}, {"error", error}});
   }
 }
 

@@ -33,6 +33,12 @@ constexpr char kLinkTimeout[] = "link_timeout";  // what Session says of a silen
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr absl::Duration kTimerStep = absl::Milliseconds(1);
 
+/// At the same instant for all links, so that a thousand idle ones wake a thread once a second and not a
+/// thousand times.
+absl::Duration NextTick(absl::Duration now) {
+  return absl::Floor(now, kTick) + kTick;
+}
+
 absl::Status Lost(const absl::Status& transport) {
   if (transport.ok()) {
     return MakeError(absl::StatusCode::kUnavailable, "link_lost",
@@ -58,7 +64,7 @@ void LinkDriver::Start(std::shared_ptr<FrameStream> stream, std::shared_ptr<repl
     self->handler_ = std::move(handler);
     self->callbacks_ = std::move(callbacks);
     self->session_.emplace(self->options_.session, now);
-    self->tick_at_ = now + kTick;
+    self->tick_at_ = NextTick(now);
     self->handler_->Opened(*self->session_);
     self->stream_->StartRead(&self->read_buffer_);
     self->Pump();
@@ -178,7 +184,7 @@ void LinkDriver::OnTimer() {
     if (stream_ != nullptr) stream_->Cancel();
   }
   if (phase_ == Phase::kOpen && now >= tick_at_) {
-    tick_at_ = now + kTick;
+    tick_at_ = NextTick(now);
     handler_->Tick(*session_);
   }
   Pump();

@@ -107,8 +107,8 @@ class LinkServer::Impl final : public v1::Link::WithRawCallbackMethod_Connect<v1
   }
 
   Refusal* Refuse(const grpc::CallbackServerContext& context, const absl::Status& why) {
-    if (const auto unsaid = refused_log_.Admit(clock_.Monotonic())) {
-      LogWarning("a link is refused", {{"address", context.peer()}, {"error", why}, {"unsaid", *unsaid}});
+    if (const auto line = refused_log_.Admit(clock_.Monotonic())) {
+      line->Write(LogLevel::kWarning, "a link is refused", {{"address", context.peer()}, {"error", why}});
     }
     return new Refusal(why, absl::ZeroDuration());
   }

@@ -7,18 +7,18 @@
 #include <utility>
 
 #include "fabric/base/error.h"
-#include "fabric/storage/memory_store.h"
+#include "tests/support/held_store.h"
 
 namespace selvage {
 
 /// A store that cannot read chosen values, as RocksDB cannot read a damaged blob: a cursor that comes upon
 /// one stops there, and does not tell its key. Writing the key again makes it whole.
-class DamagedStore : public MemoryStore {
+class DamagedStore : public HeldStore {
  public:
   void Damage(Family family, const std::string& key) {
     auto batch = NewBatch();
     batch->Put(family, key, {kMark});
-    (void)MemoryStore::Write(*batch, false);
+    (void)HeldStore::Write(*batch, false);
   }
 
   /// Every write fails from here on.
@@ -26,7 +26,7 @@ class DamagedStore : public MemoryStore {
 
   absl::Status Write(WriteBatch& batch, bool sync) override {
     if (fails_) return MakeError(absl::StatusCode::kInternal, "io_error", "input/output error");
-    return MemoryStore::Write(batch, sync);
+    return HeldStore::Write(batch, sync);
   }
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) override {
     auto value = MemoryStore::Get(family, key);

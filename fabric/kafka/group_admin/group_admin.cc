@@ -122,7 +122,8 @@ absl::StatusOr<std::vector<group::TopicPartition>> GroupAdmin::Wanted(
 }
 
 absl::StatusOr<int64_t> GroupAdmin::Target(const v1::ResetGroupRequest& request,
-                                           const group::TopicPartition& at, int64_t committed) const {
+                                           const group::TopicPartition& at, int64_t committed,
+                                           const Cancelled& cancelled) const {
   SELVAGE_ASSIGN_OR_RETURN(Log * log, topics_.FindForReading(at.topic, at.partition));
   const PartitionEnds ends = EndsOf(topics_, at);
   switch (request.to()) {
@@ -139,7 +140,7 @@ absl::StatusOr<int64_t> GroupAdmin::Target(const v1::ResetGroupRequest& request,
     case v1::RESET_TIME: {
       if (log == nullptr) return 0;
       SELVAGE_ASSIGN_OR_RETURN(const std::optional<RecordTime> first,
-                               log->FirstRecordAtOrAfter(request.value()));
+                               log->FirstRecordAtOrAfter(request.value(), cancelled));
       return first ? first->offset.value() : ends.end;
     }
     default:
@@ -147,7 +148,8 @@ absl::StatusOr<int64_t> GroupAdmin::Target(const v1::ResetGroupRequest& request,
   }
 }
 
-absl::StatusOr<v1::SetGroupOffsetsResponse> GroupAdmin::Reset(const v1::ResetGroupRequest& request) {
+absl::StatusOr<v1::SetGroupOffsetsResponse> GroupAdmin::Reset(const v1::ResetGroupRequest& request,
+                                                              const Cancelled& cancelled) {
   const std::string state = groups_.Describe(request.group()).state;
   if (state == kDead && request.topic().empty()) return UnknownGroup(request.group());
   if (state != kDead && state != kEmpty) return NotEmpty(request.group(), state);
@@ -155,9 +157,12 @@ absl::StatusOr<v1::SetGroupOffsetsResponse> GroupAdmin::Reset(const v1::ResetGro
   const std::vector<group::CommittedOffset> committed = groups_.Fetch(request.group(), wanted);
   Partitions partitions;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    SELVAGE_ASSIGN_OR_RETURN(const int64_t target, Target(request, wanted[i], committed[i].offset));
+    SELVAGE_ASSIGN_OR_RETURN(const int64_t target,
+                             Target(request, wanted[i], committed[i].offset, cancelled));
     partitions.push_back({wanted[i], target, -1, ""});
   }
+  // Whoever gave up believes that nothing was changed.
+  if (cancelled()) return absl::CancelledError("nobody waits for the reset any more");
   return Set(request.group(), std::move(partitions), request.dry_run());
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,15 +22,18 @@ class GroupAdmin {
 
   v1::ListGroupsResponse List() const;
   absl::StatusOr<v1::DescribeGroupResponse> Describe(const std::string& group) const;
-  /// Commits other offsets for an empty group; what they are.
-  absl::StatusOr<v1::SetGroupOffsetsResponse> Reset(const v1::ResetGroupRequest& request);
+  using Cancelled = std::function<bool()>;
+  /// Commits other offsets for an empty group; what they are. By time it may read a good part of the logs:
+  /// `cancelled` is asked now and then, and once before the commit. Error: kCancelled, with nothing changed.
+  absl::StatusOr<v1::SetGroupOffsetsResponse> Reset(const v1::ResetGroupRequest& request,
+                                                    const Cancelled& cancelled);
   absl::StatusOr<v1::SetGroupOffsetsResponse> Import(const v1::ImportGroupRequest& request);
 
  private:
   using Partitions = std::vector<group::CommitRequest::Partition>;
   absl::StatusOr<std::vector<group::TopicPartition>> Wanted(const v1::ResetGroupRequest& request) const;
   absl::StatusOr<int64_t> Target(const v1::ResetGroupRequest& request, const group::TopicPartition& at,
-                                 int64_t committed) const;
+                                 int64_t committed, const Cancelled& cancelled) const;
   absl::StatusOr<v1::SetGroupOffsetsResponse> Set(const std::string& group, Partitions partitions,
                                                   bool dry_run);
   absl::Status Commit(const std::string& group, Partitions partitions);

@@ -14,6 +14,8 @@
 #include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/kafka/handlers/refused_batches.h"
+#include "fabric/storage/committer.h"
+#include "fabric/stream/embedded_log.h"
 #include "fabric/stream/log_store.h"
 #include "fabric/stream/produce_check.h"
 #include "fabric/stream/producer_window.h"
@@ -22,9 +24,7 @@
 namespace selvage::kafka {
 namespace {
 
-/// Between tries while the commit queue is full. The connection is not read meanwhile, so the producer is
-/// held back.
-constexpr absl::Duration kQueueFullPause = absl::Milliseconds(2);
+/// For room in the commit queue. The connection is not read meanwhile, so the producer is held back.
 constexpr absl::Duration kQueueFullMax = absl::Seconds(30);
 
 /// What the appends of one request come to. Their callbacks may outlive the connection.
@@ -111,6 +111,20 @@ ProducerSequence SequenceIn(const std::optional<Bytes>& records) {
   return header.ok() ? SequenceOf(*header) : ProducerSequence();
 }
 
+/// Waits until there is room in the commit queue for so many bytes, which is kept while the turn exists.
+/// Nothing when there is none in time, or nobody waits for it any more.
+Awaitable<std::optional<QueueRoom::Turn>> AwaitRoom(Call& call, Committer& committer, size_t bytes,
+                                                    absl::Duration until) {
+  auto turn = committer.AwaitRoom(bytes, [closed = call.closed()] { closed->Raise(); });
+  while (turn && !turn->come() && !call.is_closed()) {
+    const absl::Duration left = until - SystemClock().Monotonic();
+    if (left <= absl::ZeroDuration()) break;
+    co_await call.closed()->Wait(left);
+  }
+  if (turn && !turn->come()) turn.reset();
+  co_return turn;
+}
+
 /// Queues one batch; waits while the queue is full.
 Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
                        std::shared_ptr<BatchUnderWay> batch) {
@@ -126,7 +140,12 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   auto header = Check(context, batch->topic, call.version(), in.records);
   if (!header.ok()) co_return Refuse(*batch, header.status());
   std::string bytes(in.records->view());
+  Committer& committer = context.node.committer();
+  const size_t room = EmbeddedLog::QueueBytesOf(bytes.size());
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
+  std::optional<QueueRoom::Turn> turn;
+  // Nobody goes ahead of those who wait already.
+  if (committer.has_line()) turn = co_await AwaitRoom(call, committer, room, until);
   while (true) {
     batch->outcome->under_way.fetch_add(1);
     auto append = [&] {
@@ -144,10 +163,10 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
     }
     if (queued.ok()) co_return;
     batch->outcome->Finish();
-    const bool waits =
-        ErrorKind(queued) == "overloaded" && SystemClock().Monotonic() < until && !call.is_closed();
-    if (!waits) co_return Refuse(*batch, queued);
-    co_await call.closed()->Wait(kQueueFullPause);
+    if (ErrorKind(queued) != "overloaded") co_return Refuse(*batch, queued);
+    turn.reset();
+    turn = co_await AwaitRoom(call, committer, room, until);
+    if (!turn) co_return Refuse(*batch, queued);
   }
 }
 

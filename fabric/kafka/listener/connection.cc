@@ -112,9 +112,9 @@ void Connection::CloseNow() {
 
 void Connection::Refuse(std::string_view why, LogLimit& limit) {
   shared_.requests_refused.Add();
-  if (const auto unsaid = limit.Admit(SystemClock().Monotonic())) {
-    LogWarning("a Kafka client's connection is closed",
-               {{"client", host_}, {"reason", why}, {"unsaid", *unsaid}});
+  if (const auto line = limit.Admit(SystemClock().Monotonic())) {
+    line->Write(LogLevel::kWarning, "a Kafka client's connection is closed",
+                {{"client", host_}, {"reason", why}});
   }
   CloseNow();
 }

@@ -191,12 +191,12 @@ class Listener::Server {
 
   /// The socket closes behind it.
   void SayFull() {
-    const auto unsaid = full_log_.Admit(SystemClock().Monotonic());
-    if (!unsaid) return;
-    LogWarning("a Kafka client is turned away: there are as many connections as this process can serve",
-               {{"connections_max", options_.connections_max},
-                {"unsaid", *unsaid},
-                {"hint", "end what connects without need, or raise the limit of open files"}});
+    const auto line = full_log_.Admit(SystemClock().Monotonic());
+    if (!line) return;
+    line->Write(LogLevel::kWarning,
+                "a Kafka client is turned away: there are as many connections as this process can serve",
+                {{"connections_max", options_.connections_max},
+                 {"hint", "end what connects without need, or raise the limit of open files"}});
   }
 
   Awaitable<void> Accept() {

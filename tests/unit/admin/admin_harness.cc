@@ -9,6 +9,7 @@
 #include "fabric/replication/message.h"
 #include "fabric/security/credentials.h"
 #include "fabric/security/pki.h"
+#include "tests/support/admit.h"
 #include "tests/unit/security/scratch_folder.h"
 
 namespace selvage::test {
@@ -201,7 +202,7 @@ Fleet::Admission CoreNode::Join(const std::string& edge) {
   hello.set_store_id(StoreId::Mint(SystemRandom()).bytes());
   hello.set_boot_id(BootId::Mint(SystemRandom()).bytes());
   hello.set_empty(true);
-  auto admission = fleet_.Admit(hello);
+  auto admission = Admit(fleet_, hello);
   EXPECT_TRUE(admission.ok()) << admission.status();
   return admission.ok() ? *admission : Fleet::Admission{};
 }

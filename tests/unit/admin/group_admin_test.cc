@@ -1,9 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "absl/synchronization/notification.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/group_admin/group_metrics.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/admin/admin_harness.h"
 
 namespace selvage::test {
@@ -161,6 +164,68 @@ TEST_F(GroupAdminTest, ImportsWhatIsThereAndNotWhatIsNotThereYet) {
   EXPECT_EQ(committed.offset, 3);
   EXPECT_EQ(committed.leader_epoch, 3);
   EXPECT_EQ(committed.metadata, "moved");
+}
+
+TEST_F(GroupAdminTest, AResetByTimeEndsWhenNobodyWaitsForItAndChangesNothing) {
+  Commit(edge_, "t", 0, 2);
+  Commit(edge_, "t", 1, 1);
+  kafka::GroupAdmin groups(edge_.groups(), edge_.topics());
+  v1::ResetGroupRequest request;
+  request.set_group("g");
+  request.set_to(v1::RESET_TIME);
+  request.set_value(1000);
+  // In the first log, in the second, and between the last of them and the commit.
+  for (int given_up = 1; given_up <= 3; ++given_up) {
+    int asked = 0;
+    EXPECT_TRUE(absl::IsCancelled(groups.Reset(request, [&] { return ++asked == given_up; }).status()));
+    EXPECT_EQ(asked, given_up);
+    EXPECT_THAT(Committed(), ElementsAre(2, 1));
+  }
+  EXPECT_TRUE(groups.Reset(request, [] { return false; }).ok());
+  EXPECT_THAT(Committed(), ElementsAre(0, 0));
+}
+
+TEST(GroupReset, IsGivenUpWhenItsCallerIs) {
+  EdgeNode edge({.disk = {}, .pool = {.threads = 1, .calls_max = 2}});
+  v1::CreateStreamRequest create;
+  *create.mutable_definition() = Definition("t", v1::UP, 1);
+  ASSERT_TRUE(edge.Ask(&Stub::CreateStream, create).ok());
+  ASSERT_TRUE(edge.Produce(Address("t"), Batch({"a"})).ok());
+  const auto listing = [&] { return KindOf(edge.Ask(&Stub::ListStreams, v1::ListStreamsRequest())); };
+  const auto is_given_up = [&] {
+    Commit(edge, "t", 0, 1);
+    // Keeps the only thread for calls.
+    absl::Notification kept, release;
+    edge.node().alarms().OnResolve("keeps", [&](const v1::AlarmDocument&, const std::string&) {
+      kept.Notify();
+      release.WaitForNotification();
+      return absl::OkStatus();
+    });
+    edge.node().alarms().Report({"keeps", "the thread", "", "", false});
+    v1::ResolveAlarmRequest resolve;
+    resolve.set_id(edge.node().alarms().All(false).back().id());
+    std::thread keeper([&] { EXPECT_TRUE(edge.Ask(&Stub::ResolveAlarm, resolve).ok()); });
+    kept.WaitForNotification();
+
+    grpc::ClientContext context;
+    v1::ResetGroupRequest reset;
+    reset.set_group("g");
+    reset.set_to(v1::RESET_EARLIEST);
+    v1::SetGroupOffsetsResponse response;
+    absl::Notification ended;
+    edge.stub().async()->ResetGroup(&context, &reset, &response,
+                                    [&](const grpc::Status&) { ended.Notify(); });
+    EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return listing() == "overloaded"; })) << "it waits";
+    context.TryCancel();
+    ended.WaitForNotification();
+    EXPECT_EQ(listing(), "overloaded") << "on the same connection, so behind the cancellation";
+    release.Notify();
+    keeper.join();
+    EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return listing().empty(); })) << "behind the reset";
+    return edge.groups().Fetch("g", {{"t", 0}})[0].offset == 1;
+  };
+  // gRPC may tell the call of its cancellation a moment later.
+  EXPECT_TRUE(Eventually(absl::Seconds(20), is_given_up));
 }
 
 TEST_F(GroupAdminTest, TheLagIsAMetric) {

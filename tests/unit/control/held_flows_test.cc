@@ -1,6 +1,7 @@
 #include <malloc.h>
 
 #include "fabric/telemetry/log.h"
+#include "tests/support/admit.h"
 #include "tests/unit/control/linked_nodes.h"
 
 /// Every hold has a way out that keeps the data (docs/reliability.md): each is walked through here, but for
@@ -46,7 +47,7 @@ class HeldFlowsTest : public LinkedNodes {
     hello.set_store_id(std::string(16, 's'));
     hello.set_boot_id(std::string(16, 'b'));
     hello.set_empty(true);
-    ASSERT_TRUE(core_.fleet->Admit(hello).ok());
+    ASSERT_TRUE(test::Admit(*core_.fleet, hello).ok());
   }
   void Relink() {
     Unlink();
@@ -184,7 +185,7 @@ TEST_F(HeldFlowsTest, ARetiredEdgesStoreGoesOnUnderAnotherId) {
   ASSERT_TRUE(edge_.state->logs().FlushAcknowledged().ok());
   ASSERT_TRUE(core_.fleet->Retire("rig").ok());
   v1::Hello hello = edge_.edge->MakeHello();
-  EXPECT_EQ(ErrorKind(core_.fleet->Admit(hello).status()), "edge_retired");
+  EXPECT_EQ(ErrorKind(test::Admit(*core_.fleet, hello).status()), "edge_retired");
 
   edge_.TakeOver("rig-2");
   hello = edge_.edge->MakeHello();

@@ -157,6 +157,32 @@ TEST_F(LinkRepairTest, WhatTheOtherEndHoldsNoMoreBecomesAGap) {
   EXPECT_EQ(core_.state->logs().Losses()->size(), 1u);
 }
 
+TEST_F(LinkRepairTest, WhatWaitsForTheDiskIsNotDoneByTheLink) {
+  std::vector<std::function<void()>> errands;
+  bool elsewhere = false;
+  run_ = [&](std::function<void()> work) {
+    if (!elsewhere) return work();
+    errands.push_back(std::move(work));
+  };
+  const auto run_errands = [&] {
+    for (const auto& work : std::exchange(errands, {})) work();
+  };
+  Begin();
+  ASSERT_TRUE(Up().Trim(Offset(5), std::nullopt, GapReason::kExpired).ok());
+  core_.Damage(UpReplica(), {3});
+  (void)core_.ReadAll(UpReplica());
+  elsewhere = true;
+  Pass(3);
+  EXPECT_EQ(Sent(kCore, v1::Frame::kRepairRequest), 1);
+  EXPECT_EQ(Sent(kEdge, v1::Frame::kRequestRefuse), 0) << "the edge looks for it elsewhere";
+  run_errands();
+  Pass(1);
+  EXPECT_EQ(Sent(kEdge, v1::Frame::kRequestRefuse), 1);
+  EXPECT_EQ(core_.ReadAll(UpReplica()), "[0,3)batch [3,5)damaged [5,9)batch");
+  run_errands();
+  EXPECT_EQ(core_.ReadAll(UpReplica()), "[0,3)batch [3,5)gap:corrupt [5,9)batch");
+}
+
 TEST_F(LinkRepairTest, DamageAtBothEndsIsForTheSourceToDecide) {
   Begin();
   edge_.Damage(Up(), {3});

@@ -121,8 +121,10 @@ class LinkedNodes : public ::testing::Test {
       options.is_edge = side == 0;
       ends_[side].session = std::make_unique<Session>(options, ends_[side].node->clock.Monotonic());
     }
-    ends_[0].handler = std::make_shared<Uplink>(*edge_.edge, 0, [] {});
-    ends_[1].handler = std::make_shared<PeerLink>(*core_.fleet, metrics_, name_, [] {});
+    ends_[0].handler = std::make_shared<Uplink>(
+        *edge_.edge, 0, [] {}, run_);
+    ends_[1].handler = std::make_shared<PeerLink>(
+        *core_.fleet, metrics_, name_, [] {}, run_);
     for (End& end : ends_) end.handler->Opened(*end.session);
     Settle();
   }
@@ -190,6 +192,7 @@ class LinkedNodes : public ::testing::Test {
   Metrics metrics_{"test"};
   std::string name_ = "rig";  // as the edge's certificate says
   uint64_t window_ = 4 << 20;
+  Errands::Runner run_ = Errands::AtOnce();
   bool old_core_ = false;  // one that knows nothing of repairs
   End ends_[2];
 

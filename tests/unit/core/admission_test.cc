@@ -74,6 +74,26 @@ TEST_F(AdmissionTest, AStoreOfAnotherEdgeIsAClone) {
   EXPECT_TRUE(Admit(HelloOf('a', false)).hold.ok());
 }
 
+TEST_F(AdmissionTest, WhatWasDecidedAMomentAgoCountsBeforeItIsStored) {
+  (void)Admit(HelloOf('a', false));
+  KnownEdges edges(edges_);
+  const auto decide = [&](const std::string& name, char store) {
+    v1::Hello hello = HelloOf(store, false);
+    hello.set_edge(name);
+    auto decision = DecideAdmission(hello, core_, edges, /*wall_ms=*/1'000'000);
+    EXPECT_TRUE(decision.ok()) << decision.status();
+    edges.Decided(decision->edge);
+    if (decision->hold.ok()) core_ = decision->core;
+    return *decision;
+  };
+  EXPECT_EQ(decide("rig-2", 'b').edge.tenures(0).slot(), 1u);
+  EXPECT_EQ(decide("rig-3", 'c').edge.tenures(0).slot(), 2u);
+  EXPECT_EQ(decide("rig-2", 'b').edge.session_epoch(), 2u);
+  EXPECT_EQ(ErrorKind(decide("rig-4", 'b').hold), "clone");
+  EXPECT_EQ(decide("rig", 'a').edge.session_epoch(), 2u);
+  EXPECT_EQ(edges_.size(), 1u) << "and is not stored by it";
+}
+
 TEST_F(AdmissionTest, AFormerStoreOfAnotherEdgeIsACloneToo) {
   (void)Admit(HelloOf('a', false));
   (void)Admit(HelloOf('b', true));

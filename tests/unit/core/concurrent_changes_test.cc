@@ -10,6 +10,7 @@
 #include "fabric/base/error.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/telemetry/log.h"
+#include "tests/support/admit.h"
 #include "tests/unit/core/threaded_node.h"
 
 /// What operators, Kafka clients, links and the upkeep change at the same time.
@@ -68,13 +69,13 @@ TEST_F(ConcurrentChangesTest, ASpecIsNeverOlderThanItsGeneration) {
 
 TEST_F(ConcurrentChangesTest, AFlushTakesNoAdmissionBack) {
   ThreadedNode core("core", false);
-  ASSERT_TRUE(core.fleet->Admit(HelloOf("rig")).ok());
+  ASSERT_TRUE(test::Admit(*core.fleet, HelloOf("rig")).ok());
   v1::EdgeStatus status;
   status.set_version(std::string(20'000, 'v'));
   for (int i = 0; i < 300; ++i) {
     uint64_t admitted = 0;
     Together({[&] {
-                auto admission = core.fleet->Admit(HelloOf("rig"));
+                auto admission = test::Admit(*core.fleet, HelloOf("rig"));
                 ASSERT_TRUE(admission.ok());
                 admitted = admission->fence.epoch.value();
               },

@@ -10,6 +10,7 @@
 #include "fabric/base/error.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/telemetry/log.h"
+#include "tests/support/admit.h"
 #include "tests/support/seeded_random.h"
 
 namespace selvage {
@@ -56,7 +57,7 @@ class CoreTopicsTest : public testing::Test {
     hello.set_store_id(IdFor(edge, 's'));
     hello.set_boot_id(IdFor(edge, 'b'));
     hello.set_empty(true);
-    auto admission = fleet_->Admit(hello);
+    auto admission = test::Admit(*fleet_, hello);
     EXPECT_TRUE(admission.ok()) << Describe(admission.status());
     return admission->slot;
   }

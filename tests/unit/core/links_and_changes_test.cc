@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <map>
@@ -46,11 +47,14 @@ class LinksAndChangesTest : public ::testing::Test {
       edges_.push_back(std::make_unique<ThreadedNode>(name, true));
       LinkClient::Options options = world_.EdgeOptions({core_link_->address()});
       options.tls = world_.Certificate(Role::kEdge, name);
-      links_.push_back(std::make_unique<LinkClient>(options, world_.executor(), SystemClock(), SystemRandom(),
-                                                    [edge = edges_.back().get()](std::function<void()> wake) {
-                                                      return std::make_shared<Uplink>(*edge->edge, 0,
-                                                                                      std::move(wake));
-                                                    }));
+      const auto errands = boost::asio::make_strand(errand_threads_);
+      links_.push_back(std::make_unique<LinkClient>(
+          options, world_.executor(), SystemClock(), SystemRandom(),
+          [edge = edges_.back().get(), errands](std::function<void()> wake) {
+            return std::make_shared<Uplink>(
+                *edge->edge, 0, std::move(wake),
+                [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); });
+          }));
       links_.back()->Start();
     }
   }
@@ -142,7 +146,7 @@ class LinksAndChangesTest : public ::testing::Test {
   ThreadedNode core_{"core", false};
   std::vector<std::unique_ptr<ThreadedNode>> edges_;
   LinkWorld world_;  // its threads use the nodes
-  boost::asio::thread_pool errand_threads_{2};
+  boost::asio::thread_pool errand_threads_{4};
   std::unique_ptr<TestCore> core_link_;
   std::vector<std::unique_ptr<LinkClient>> links_;
 };

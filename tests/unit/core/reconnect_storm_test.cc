@@ -1,115 +1,36 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <deque>
-#include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "core/peer_link.h"
 #include "fabric/base/check.h"
+#include "fabric/base/error.h"
 #include "fabric/storage/committer.h"
-#include "fabric/storage/memory_store.h"
+#include "fabric/stream/record_batch.h"
 #include "fabric/telemetry/log.h"
-#include "fabric/transport/codec.h"
 #include "fabric/transport/link_driver.h"
+#include "tests/contract/log/log_node.h"
 #include "tests/support/eventually.h"
+#include "tests/support/held_store.h"
+#include "tests/unit/transport/played_stream.h"
 
-/// A thousand edges come back at once while the disk takes its time: the links that stand go on.
+/// A thousand edges come back at once, or disks are full, while the disk takes its time: the links that stand
+/// go on.
 namespace selvage {
 namespace {
 
 constexpr int kEdges = 1000;
-constexpr int kFlows = 2;  // that each of them offers
-
-/// A disk that writes nothing while it is held.
-class HeldStore : public MemoryStore {
- public:
-  void Hold(bool held) {
-    absl::MutexLock lock(&mutex_);
-    held_ = held;
-  }
-  absl::Status Write(WriteBatch& batch, bool sync) override {
-    {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(
-          +[](bool* held) { return !*held; }, &held_));
-    }
-    return MemoryStore::Write(batch, sync);
-  }
-
- private:
-  absl::Mutex mutex_;
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
-/// The stream of an edge that the test plays: every write completes, and what it wants is read.
-class PlayedStream final : public FrameStream {
- public:
-  PlayedStream(std::shared_ptr<LinkDriver> driver, boost::asio::any_io_executor executor)
-      : driver_(std::move(driver)), strand_(std::move(executor)) {}
-
-  void StartRead(grpc::ByteBuffer* into) override {
-    absl::MutexLock lock(&mutex_);
-    read_into_ = into;
-    Deliver();
-  }
-  void StartWrite(const grpc::ByteBuffer* frame, bool) override {
-    absl::MutexLock lock(&mutex_);
-    ++written_[DecodeFrame(*frame).value().frame.body_case()];
-    Post([](LinkDriver& driver) { driver.WriteDone(true); });
-  }
-  void Finish(const absl::Status&) override { End(); }
-  void Cancel() override { End(); }
-
-  void Send(v1::Frame frame) {
-    absl::MutexLock lock(&mutex_);
-    replication::Message message;
-    message.frame = std::move(frame);
-    incoming_.push_back(EncodeFrame(message));
-    Deliver();
-  }
-  int Written(v1::Frame::BodyCase kind) {
-    absl::MutexLock lock(&mutex_);
-    return written_[kind];
-  }
-  bool over() {
-    absl::MutexLock lock(&mutex_);
-    return over_;
-  }
-
- private:
-  void Deliver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (read_into_ == nullptr || incoming_.empty()) return;
-    *std::exchange(read_into_, nullptr) = incoming_.front();
-    incoming_.pop_front();
-    Post([](LinkDriver& driver) { driver.ReadDone(true); });
-  }
-  template <class F>
-  void Post(F report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (driver_ != nullptr) boost::asio::post(strand_, [driver = driver_, report] { report(*driver); });
-  }
-  void End() {
-    absl::MutexLock lock(&mutex_);
-    over_ = true;
-    if (driver_ == nullptr) return;
-    boost::asio::post(strand_, [driver = std::exchange(driver_, nullptr)] {
-      LinkDriver::Ended(driver, absl::CancelledError("over"));
-    });
-  }
-
-  absl::Mutex mutex_;
-  std::shared_ptr<LinkDriver> driver_ ABSL_GUARDED_BY(mutex_);
-  boost::asio::strand<boost::asio::any_io_executor> strand_;
-  grpc::ByteBuffer* read_into_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::deque<grpc::ByteBuffer> incoming_ ABSL_GUARDED_BY(mutex_);
-  std::map<v1::Frame::BodyCase, int> written_ ABSL_GUARDED_BY(mutex_);
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;
-};
+constexpr int kFlows = 2;      // that each of them offers
+constexpr int64_t kHeld = 40;  // entries of a log before the disk is full
+constexpr DiskBudget::Limits kDisk = {.budget = 64u << 20, .reserve = 1u << 20};
 
 class ReconnectStormTest : public testing::Test {
  protected:
@@ -121,6 +42,7 @@ class ReconnectStormTest : public testing::Test {
     definition.set_name("up");
     definition.set_direction(v1::UP);
     definition.set_partitions(kFlows);
+    definition.mutable_settings()->set_on_full(v1::DROP_OLDEST);
     definition_ = *fleet_.CreateStream(definition);
   }
   ~ReconnectStormTest() override {
@@ -136,6 +58,16 @@ class ReconnectStormTest : public testing::Test {
     std::string id = std::to_string(edge);
     return std::string(16 - id.size(), 'i') + id;
   }
+  static v1::Hello HelloOf(int edge) {
+    v1::Hello hello;
+    hello.set_protocol(1);
+    hello.set_edge("edge-" + std::to_string(edge));
+    hello.set_store_id(IdOf(edge));
+    hello.set_boot_id(IdOf(edge));
+    hello.set_empty(true);
+    hello.set_wall_ms(absl::ToUnixMillis(SystemClock().Wall()));
+    return hello;
+  }
   std::shared_ptr<PlayedStream> Connect(int edge) {
     LinkDriver::Options options;
     options.session.is_edge = false;
@@ -143,19 +75,19 @@ class ReconnectStormTest : public testing::Test {
     options.session.timeout = absl::Minutes(10);
     auto driver = std::make_shared<LinkDriver>(options, link_threads_.get_executor(), SystemClock());
     auto stream = std::make_shared<PlayedStream>(driver, link_threads_.get_executor());
-    auto link = std::make_shared<PeerLink>(
-        fleet_, metrics_, "edge-" + std::to_string(edge), driver->Waker(),
-        [this](std::function<void()> work) { boost::asio::post(errand_threads_, std::move(work)); });
+    auto link =
+        std::make_shared<PeerLink>(fleet_, metrics_, "edge-" + std::to_string(edge), driver->Waker(),
+                                   [this](std::function<void()> work) {
+                                     boost::asio::post(errand_threads_, [this, work = std::move(work)] {
+                                       work();
+                                       ++errands_run_;
+                                     });
+                                   });
     driver->Start(stream, link, {.ended = [](const LinkEnd&) {}});
     drivers_.push_back(driver);
 
     v1::Frame frame;
-    v1::Hello& hello = *frame.mutable_hello();
-    hello.set_protocol(1);
-    hello.set_edge("edge-" + std::to_string(edge));
-    hello.set_store_id(IdOf(edge));
-    hello.set_boot_id(IdOf(edge));
-    hello.set_empty(true);
+    *frame.mutable_hello() = HelloOf(edge);
     stream->Send(frame);
     return stream;
   }
@@ -172,12 +104,35 @@ class ReconnectStormTest : public testing::Test {
       stream.Send(frame);
     }
   }
+  /// Sends a batch of one record for the first flow.
+  static void SendBatch(PlayedStream& stream, int64_t offset) {
+    std::string batch = ProducedBatch();
+    StampBatch(batch.data(), Offset(offset), LeaderEpoch(0));
+    v1::Frame frame;
+    v1::Data& data = *frame.mutable_data();
+    data.set_flow(1);
+    data.set_from(offset);
+    data.set_to(offset + 1);
+    data.set_kind(v1::BATCH);
+    data.set_entry_size(static_cast<uint32_t>(batch.size()));
+    data.set_wire_size(static_cast<uint32_t>(batch.size()));
+    stream.Send(frame, std::move(batch));
+  }
   /// Serves the healthy link for as long as the disk is held.
   void ExpectServed(PlayedStream& healthy, const std::string& when) {
     const int before = healthy.Written(v1::Frame::kHeartbeat);
     EXPECT_TRUE(test::Eventually(absl::Seconds(20), [&] {
       return healthy.Written(v1::Frame::kHeartbeat) >= before + 5;
     })) << when;
+  }
+  /// Whether the logs of all first flows come to end there.
+  bool HaveAll(int64_t end) {
+    return test::Eventually(absl::Seconds(60), [&] {
+      for (EmbeddedLog* log : node_.logs().Logs()) {
+        if (log->origin().partition == PartitionId(0) && log->state().end != Offset(end)) return false;
+      }
+      return true;
+    });
   }
   bool AllHave(const std::vector<std::shared_ptr<PlayedStream>>& streams, v1::Frame::BodyCase kind,
                int count) {
@@ -193,6 +148,7 @@ class ReconnectStormTest : public testing::Test {
     NodeState::Options options;
     options.node = "core";
     options.is_edge = false;
+    options.disk = kDisk;
     return options;
   }
 
@@ -203,6 +159,7 @@ class ReconnectStormTest : public testing::Test {
   Metrics metrics_{"test"};
   boost::asio::thread_pool link_threads_{2};
   boost::asio::thread_pool errand_threads_{4};
+  std::atomic<int> errands_run_{0};
   std::vector<std::shared_ptr<LinkDriver>> drivers_;
   v1::StreamDefinition definition_;
 };
@@ -212,11 +169,15 @@ TEST_F(ReconnectStormTest, LinksThatStandAreServedWhileAdmissionsAndNewLogsWaitF
   ASSERT_TRUE(AllHave({healthy}, v1::Frame::kWelcome, 1));
 
   store_.Hold(true);
+  const int syncs = store_.syncs(), errands = errands_run_;
   std::vector<std::shared_ptr<PlayedStream>> streams;
   for (int edge = 1; edge <= kEdges; ++edge) streams.push_back(Connect(edge));
+  // One thread waits for the disk with the first of them, and will take the others along.
+  EXPECT_TRUE(test::Eventually(absl::Seconds(60), [&] { return errands_run_ == errands + kEdges - 1; }));
   ExpectServed(*healthy, "while a thousand edges wait to be admitted");
   store_.Hold(false);
   ASSERT_TRUE(AllHave(streams, v1::Frame::kWelcome, 1));
+  EXPECT_LE(store_.syncs() - syncs, 1 + (kEdges + 255) / 256) << "they share the syncs";
 
   store_.Hold(true);
   for (int edge = 1; edge <= kEdges; ++edge) Offer(*streams[static_cast<size_t>(edge) - 1], edge);
@@ -224,6 +185,55 @@ TEST_F(ReconnectStormTest, LinksThatStandAreServedWhileAdmissionsAndNewLogsWaitF
   store_.Hold(false);
   EXPECT_TRUE(AllHave(streams, v1::Frame::kFlowAccept, kFlows));
   EXPECT_FALSE(healthy->over());
+}
+
+TEST_F(ReconnectStormTest, LinksThatStandAreServedWhileOthersWaitForOldEntriesToMakeRoom) {
+  auto healthy = Connect(0);
+  std::vector<std::shared_ptr<PlayedStream>> streams;
+  for (int edge = 1; edge <= 8; ++edge) {
+    streams.push_back(Connect(edge));
+    ASSERT_TRUE(AllHave({streams.back()}, v1::Frame::kWelcome, 1));
+    Offer(*streams.back(), edge);
+    ASSERT_TRUE(AllHave({streams.back()}, v1::Frame::kFlowAccept, kFlows));
+    for (int64_t offset = 0; offset < kHeld; ++offset) SendBatch(*streams.back(), offset);
+  }
+  ASSERT_TRUE(HaveAll(kHeld));
+  ASSERT_TRUE(AllHave({healthy}, v1::Frame::kWelcome, 1));
+  node_.budget().Measured(kDisk.budget - kDisk.reserve, UINT64_MAX / 4);
+
+  store_.Hold(true);
+  for (auto& stream : streams) {
+    SendBatch(*stream, kHeld);
+    SendBatch(*stream, kHeld + 1);
+  }
+  ExpectServed(*healthy, "while the others wait for room");
+  store_.Hold(false);
+  EXPECT_TRUE(HaveAll(kHeld + 2));
+  for (EmbeddedLog* log : node_.logs().Logs()) {
+    if (log->origin().partition == PartitionId(0)) {
+      EXPECT_GT(log->state().start, Offset(0));
+    }
+  }
+}
+
+TEST_F(ReconnectStormTest, OfMachinesThatAreOneEdgeNoneIsLetInWhenTheyComeTogether) {
+  store_.Hold(true);
+  std::thread first([&] { fleet_.Admit(HelloOf(0), [](const auto&) {}); });
+  EXPECT_TRUE(test::Eventually(absl::Seconds(20), [&] { return store_.waited_for(); }));
+  // Taken along by it: the third new store of an edge within a day is one too many.
+  std::vector<std::string> outcomes;
+  for (int store = 1; store <= 3; ++store) {
+    v1::Hello hello = HelloOf(1);
+    hello.set_store_id(IdOf(store));
+    hello.set_boot_id(IdOf(store));
+    hello.set_empty(false);
+    fleet_.Admit(hello, [&](const auto& admission) { outcomes.push_back(ErrorKind(admission.status())); });
+  }
+  store_.Hold(false);
+  first.join();
+  EXPECT_THAT(outcomes, testing::ElementsAre("second_new_store", "second_new_store", "second_new_store"));
+  EXPECT_TRUE(node_.alarms().IsOpen("second_new_store", "edge-1"));
+  EXPECT_TRUE(fleet_.Summary("edge-1")->held());
 }
 
 TEST_F(ReconnectStormTest, WhatALinkWaitedForIsDroppedWithIt) {

@@ -11,9 +11,9 @@ TEST(LogLimit, SaysAFewAndCountsTheOthers) {
   int said = 0;
   for (int i = 0; i < 1000; ++i) said += limit.Admit(start).has_value() ? 1 : 0;
   EXPECT_EQ(said, 5);
-  EXPECT_EQ(limit.Admit(start + absl::Seconds(9)), std::nullopt);
-  EXPECT_EQ(limit.Admit(start + absl::Seconds(10)), std::optional<uint64_t>(996));
-  EXPECT_EQ(limit.Admit(start + absl::Seconds(10)), std::optional<uint64_t>(0));
+  EXPECT_FALSE(limit.Admit(start + absl::Seconds(9)).has_value());
+  EXPECT_EQ(limit.Admit(start + absl::Seconds(10)).value().unsaid(), 996u);
+  EXPECT_EQ(limit.Admit(start + absl::Seconds(10)).value().unsaid(), 0u);
 }
 
 }  // namespace

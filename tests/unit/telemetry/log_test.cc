@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "fabric/base/error.h"
+#include "fabric/telemetry/log_limit.h"
 
 namespace selvage {
 namespace {
@@ -130,6 +131,18 @@ TEST_F(LogTest, LinesOfManyThreadsStayWhole) {
     ++seen[static_cast<size_t>(value.at("thread").as_int64())];
   }
   EXPECT_THAT(seen, ::testing::Each(kLines));
+}
+
+TEST_F(LogTest, ALimitedLineSaysHowManyWereLeftUnsaidWhereAnyWere) {
+  LogLimit limit;
+  for (int i = 0; i < 7; ++i) {
+    if (const auto line = limit.Admit(absl::Hours(1))) line->Write(LogLevel::kWarning, "no", {{"event", i}});
+  }
+  limit.Admit(absl::Hours(2)).value().Write(LogLevel::kWarning, "no", {{"event", 7}});
+  const auto lines = Lines();
+  ASSERT_EQ(lines.size(), 6u);
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(lines[i], ::testing::EndsWith("no event=" + std::to_string(i)));
+  EXPECT_THAT(lines[5], ::testing::EndsWith("no event=7 unsaid=2"));
 }
 
 TEST(LogWords, ParseOnlyTheDocumentedWords) {

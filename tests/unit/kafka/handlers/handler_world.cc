@@ -29,7 +29,8 @@ Settings HandlerWorld::DefaultSettings() {
   return settings;
 }
 
-HandlerWorld::HandlerWorld(Settings settings) : settings_(std::move(settings)) {
+HandlerWorld::HandlerWorld(Settings settings, Committer::Options commit)
+    : settings_(std::move(settings)), commit_(std::move(commit)) {
   ConfigureLog({.level = LogLevel::kError});
   Start();
 }
@@ -41,6 +42,7 @@ HandlerWorld::~HandlerWorld() {
 void HandlerWorld::Start() {
   NodeState::Options options;
   options.node = "rig";
+  options.commit = commit_;
   node_ = std::make_unique<NodeState>(options, store_, SystemClock(), random_);
   committing_ = std::make_unique<CommitterThread>(node_->committer());
   SELVAGE_CHECK(node_->Open({}).ok());

@@ -25,7 +25,7 @@ namespace selvage::kafka::test {
 /// An edge in memory that answers encoded requests through the served APIs, as the listener would.
 class HandlerWorld {
  public:
-  explicit HandlerWorld(Settings settings = DefaultSettings());
+  explicit HandlerWorld(Settings settings = DefaultSettings(), Committer::Options commit = {});
   ~HandlerWorld();
 
   static Settings DefaultSettings();
@@ -75,6 +75,8 @@ class HandlerWorld {
 
   /// The disk takes nothing any more.
   void FailWrites() { store_.FailWrites(); }
+  /// The disk takes its time: nothing is written while this holds.
+  void HoldWrites(bool held) { store_.Hold(held); }
 
   /// The bytes without the size in front.
   static std::string Joined(const std::vector<Bytes>& frame);
@@ -84,6 +86,7 @@ class HandlerWorld {
   void End();
 
   const Settings settings_;
+  const Committer::Options commit_;
   Metrics metrics_{"test"};
   DamagedStore store_;
   selvage::test::SeededRandom random_{1};

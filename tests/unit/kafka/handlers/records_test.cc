@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <future>
 
 #include "fabric/base/crc32c.h"
@@ -11,6 +12,7 @@
 #include "fabric/kafka/protocol/produce.h"
 #include "fabric/stream/embedded_log.h"
 #include "fabric/stream/record_format.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/kafka/handlers/handler_world.h"
 
 namespace selvage::kafka::test {
@@ -165,6 +167,27 @@ TEST_F(RecordsTest, ProduceRefusesWhatKafkaRefuses) {
 }
 
 // OUT_OF_ORDER_SEQUENCE_NUMBER would make kafka-python give up what follows, and librdkafka begin anew.
+TEST(ProduceUnderLoad, WhileTheQueueIsFullProducersAreInLine) {
+  constexpr size_t kProducers = 20;
+  // One batch is being written, one waits.
+  HandlerWorld world(HandlerWorld::DefaultSettings(), {.group_bytes_max = 2000, .queue_bytes_max = 2000});
+  world.MakeTopic("t");
+  world.HoldWrites(true);
+  std::vector<std::future<int64_t>> offsets;
+  for (size_t i = 0; i < kProducers; ++i) {
+    offsets.push_back(
+        std::async(std::launch::async, [&] { return world.Write("t", {std::string(1000, 'x')}); }));
+  }
+  EXPECT_TRUE(selvage::test::Eventually(
+      absl::Seconds(20), [&] { return world.node().committer().waiting_for_room() == kProducers - 2; }));
+  world.HoldWrites(false);
+  std::vector<int64_t> written;
+  for (auto& offset : offsets) written.push_back(offset.get());
+  std::sort(written.begin(), written.end());
+  for (size_t i = 0; i < kProducers; ++i) EXPECT_EQ(written[i], static_cast<int64_t>(i));
+  EXPECT_FALSE(world.node().committer().has_line());
+}
+
 TEST_F(RecordsTest, WhatFollowsARefusedBatchIsToComeAgainAsThatIs) {
   world_.node().budget().Measured(0, 10);
   const auto full = Produce(ToProduce("t", 0, Numbered(0)));

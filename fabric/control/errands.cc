@@ -1,4 +1,4 @@
-#include "core/errands.h"
+#include "fabric/control/errands.h"
 
 #include <utility>
 
@@ -9,10 +9,14 @@ Errands::Runner Errands::AtOnce() {
 }
 
 void Errands::Add(Errand errand) {
+  Begin([errand = std::move(errand)](const Back& back) { back(errand()); });
+}
+
+void Errands::Begin(std::function<void(Back)> begin) {
   {
     absl::MutexLock lock(&mutex_);
     if (dropped_) return;
-    waiting_.push_back(std::move(errand));
+    waiting_.push_back(std::move(begin));
     if (std::exchange(running_, true)) return;
   }
   run_([self = shared_from_this()] { self->RunOne(); });
@@ -20,17 +24,20 @@ void Errands::Add(Errand errand) {
 
 /// One at a time, so that a link with a thousand errands does not keep the others waiting.
 void Errands::RunOne() {
-  Errand errand;
+  std::function<void(Back)> begin;
   {
     absl::MutexLock lock(&mutex_);
     if (waiting_.empty()) {
       running_ = false;
       return;
     }
-    errand = std::move(waiting_.front());
+    begin = std::move(waiting_.front());
     waiting_.pop_front();
   }
-  Then then = errand();
+  begin([self = shared_from_this()](Then then) { self->TakeBack(std::move(then)); });
+}
+
+void Errands::TakeBack(Then then) {
   {
     absl::MutexLock lock(&mutex_);
     if (then && !dropped_) back_.push_back(std::move(then));

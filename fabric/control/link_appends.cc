@@ -1,0 +1,25 @@
+#include "fabric/control/link_appends.h"
+
+namespace selvage {
+namespace {
+
+void AppendNow(Log& log, FlowEntry entry, const Fence& fence, const AppendDone& done) {
+  absl::Status queued = log.AppendReplica(std::move(entry), fence, done);
+  if (!queued.ok()) done(queued);
+}
+
+}  // namespace
+
+void LinkAppends::Append(Log& log, FlowEntry entry, const Fence& fence, AppendDone done) {
+  const bool fits = entry.kind != EntryKind::kBatch || node_.budget().Fits(entry.body.size());
+  if (fits && *waiting_ == 0) return AppendNow(log, std::move(entry), fence, done);
+  ++*waiting_;
+  errands_->Add([&log, entry = std::make_shared<FlowEntry>(std::move(entry)), fence, done = std::move(done),
+                 waiting = waiting_]() -> Errands::Then {
+    AppendNow(log, std::move(*entry), fence, done);
+    --*waiting;
+    return {};
+  });
+}
+
+}  // namespace selvage

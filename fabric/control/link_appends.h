@@ -1,0 +1,33 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "fabric/control/errands.h"
+#include "fabric/control/node_state.h"
+#include "fabric/stream/log_store.h"
+
+namespace selvage {
+
+/// Appends what comes over one link. Where old entries have to be dropped to make room, which waits for the
+/// disk, it is an errand, and so is what comes behind it. A part of either end's link handler, called as that
+/// is.
+class LinkAppends {
+ public:
+  /// `node` must outlive the errands.
+  LinkAppends(NodeState& node, std::shared_ptr<Errands> errands)
+      : node_(node), errands_(std::move(errands)) {}
+
+  /// As Log::AppendReplica, whose errors come through `done` as well. `log` must outlive the errands. In the
+  /// order of the calls.
+  void Append(Log& log, FlowEntry entry, const Fence& fence, AppendDone done);
+
+ private:
+  NodeState& node_;
+  const std::shared_ptr<Errands> errands_;
+  /// Appends among the errands that are not in the committer's queue yet.
+  const std::shared_ptr<std::atomic<int>> waiting_ = std::make_shared<std::atomic<int>>(0);
+};
+
+}  // namespace selvage
