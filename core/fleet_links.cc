@@ -93,7 +93,7 @@ absl::StatusOr<Fleet::Admission> Fleet::Admit(const v1::Hello& hello) {
     unstored_reports_.insert(hello.edge());
   }
   v1::Welcome& welcome = admission.welcome;
-  welcome.set_protocol(1);
+  welcome.set_protocol(replication::kLinkProtocol);
   // The edge keeps the name by which it knows this cluster.
   welcome.set_cluster_id(hello.cluster_id().empty() ? core.cluster_id() : hello.cluster_id());
   welcome.set_lineage_id(core.lineage_id());

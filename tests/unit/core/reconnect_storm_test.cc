@@ -12,6 +12,7 @@
 
 #include "core/peer_link.h"
 #include "fabric/base/check.h"
+#include "fabric/replication/message.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/telemetry/log.h"
@@ -151,7 +152,7 @@ class ReconnectStormTest : public testing::Test {
 
     v1::Frame frame;
     v1::Hello& hello = *frame.mutable_hello();
-    hello.set_protocol(1);
+    hello.set_protocol(replication::kLinkProtocol);
     hello.set_edge("edge-" + std::to_string(edge));
     hello.set_store_id(IdOf(edge));
     hello.set_boot_id(IdOf(edge));
