@@ -158,7 +158,7 @@ Fleet::Admission Fleet::WelcomeOf(const v1::Hello& hello, const v1::StoredCore& 
   admission.slot = Slot(edge.tenures(edge.tenures_size() - 1).slot());
   admission.fence = FenceOf(edge);
   v1::Welcome& welcome = admission.welcome;
-  welcome.set_protocol(1);
+  welcome.set_protocol(replication::kLinkProtocol);
   // The edge keeps the name by which it knows this cluster.
   welcome.set_cluster_id(hello.cluster_id().empty() ? core.cluster_id() : hello.cluster_id());
   welcome.set_lineage_id(core.lineage_id());

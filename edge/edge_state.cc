@@ -93,7 +93,7 @@ v1::EdgeSpec EdgeState::spec() const {
 v1::Hello EdgeState::MakeHello() {
   v1::StoredMembership membership = this->membership();
   v1::Hello hello;
-  hello.set_protocol(1);
+  hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge(node_.node());
   hello.set_store_id(node_.store_id().bytes());
   hello.set_boot_id(node_.boot_id().bytes());

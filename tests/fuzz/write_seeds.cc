@@ -9,6 +9,7 @@
 
 #include "fabric/base/endian.h"
 #include "fabric/kafka/protocol/message.h"
+#include "fabric/replication/message.h"
 #include "fabric/stream/log_format.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/transport/codec.h"
@@ -102,7 +103,7 @@ void WriteFrame(const std::string& name, char slice_max, const replication::Mess
 void WriteFrames() {
   replication::Message message;
   v1::Hello& hello = *message.frame.mutable_hello();
-  hello.set_protocol(1);
+  hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge("rig-7");
   hello.set_store_id(std::string(16, 's'));
   hello.set_receive_window(4 << 20);
@@ -110,7 +111,7 @@ void WriteFrames() {
   WriteFrame("hello", '\7', message);
 
   v1::Welcome& welcome = *message.frame.mutable_welcome();
-  welcome.set_protocol(1);
+  welcome.set_protocol(replication::kLinkProtocol);
   welcome.set_session_epoch(8);
   v1::Adoption& adoption = *welcome.add_adoptions();
   adoption.set_stream("sensors");

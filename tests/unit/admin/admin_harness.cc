@@ -197,7 +197,7 @@ CoreNode::CoreNode()
 
 Fleet::Admission CoreNode::Join(const std::string& edge) {
   v1::Hello hello;
-  hello.set_protocol(1);
+  hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge(edge);
   hello.set_store_id(StoreId::Mint(SystemRandom()).bytes());
   hello.set_boot_id(BootId::Mint(SystemRandom()).bytes());

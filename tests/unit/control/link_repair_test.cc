@@ -173,7 +173,7 @@ TEST_F(LinkRepairTest, WhatWaitsForTheDiskIsNotDoneByTheLink) {
   (void)core_.ReadAll(UpReplica());
   elsewhere = true;
   Pass(3);
-  EXPECT_EQ(Sent(kCore, v1::Frame::kRepairRequest), 1);
+  EXPECT_EQ(Sent(kCore, v1::Frame::kFlowRequest), 1);
   EXPECT_EQ(Sent(kEdge, v1::Frame::kRequestRefuse), 0) << "the edge looks for it elsewhere";
   run_errands();
   Pass(1);

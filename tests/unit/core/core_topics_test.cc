@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "fabric/base/error.h"
+#include "fabric/replication/message.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/telemetry/log.h"
 #include "tests/support/admit.h"
@@ -52,7 +53,7 @@ class CoreTopicsTest : public testing::Test {
   }
   Slot Join(const std::string& edge) {
     v1::Hello hello;
-    hello.set_protocol(1);
+    hello.set_protocol(replication::kLinkProtocol);
     hello.set_edge(edge);
     hello.set_store_id(IdFor(edge, 's'));
     hello.set_boot_id(IdFor(edge, 'b'));

@@ -13,6 +13,7 @@
 #include "core/peer_link.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/replication/message.h"
 #include "fabric/storage/committer.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/telemetry/log.h"
@@ -60,7 +61,7 @@ class ReconnectStormTest : public testing::Test {
   }
   static v1::Hello HelloOf(int edge) {
     v1::Hello hello;
-    hello.set_protocol(1);
+    hello.set_protocol(replication::kLinkProtocol);
     hello.set_edge("edge-" + std::to_string(edge));
     hello.set_store_id(IdOf(edge));
     hello.set_boot_id(IdOf(edge));

@@ -9,6 +9,7 @@
 
 #include "edge/uplink.h"
 #include "fabric/base/check.h"
+#include "fabric/replication/message.h"
 #include "fabric/storage/committer.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/transport/link_driver.h"
@@ -68,7 +69,7 @@ class UplinkDiskTest : public testing::Test {
   static v1::Frame Welcome() {
     v1::Frame frame;
     v1::Welcome& welcome = *frame.mutable_welcome();
-    welcome.set_protocol(1);
+    welcome.set_protocol(replication::kLinkProtocol);
     welcome.set_cluster_id(std::string(16, 'c'));
     welcome.set_lineage_id(std::string(16, 'l'));
     welcome.set_session_epoch(1);
