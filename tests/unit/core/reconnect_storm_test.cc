@@ -114,7 +114,7 @@ class ReconnectStormTest : public testing::Test {
     data.set_flow(1);
     data.set_from(offset);
     data.set_to(offset + 1);
-    data.set_kind(v1::BATCH);
+    data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
     data.set_entry_size(static_cast<uint32_t>(batch.size()));
     data.set_wire_size(static_cast<uint32_t>(batch.size()));
     stream.Send(frame, std::move(batch));
