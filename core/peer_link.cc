@@ -163,6 +163,7 @@ void PeerLink::ClearHeld(const Session& session) {
 }
 
 void PeerLink::OnHello(const v1::Hello& hello) {
+  hello_at_ms_ = fleet_.node().wall_ms();
   errands_->Begin([this, &fleet = fleet_, edge = edge_, hello](const Errands::Back& back) {
     Admit(fleet, edge, hello, [this, hello, back](const absl::StatusOr<Fleet::Admission>& admission) {
       back([this, hello, admission](Session& session) { OnAdmitted(session, hello, admission); });
@@ -189,7 +190,7 @@ void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
       },
       wake_);
   if (link_ == 0) return CloseSuperseded(session);
-  skew_.Judge(edge_, hello.wall_ms(), fleet_.node().wall_ms());
+  skew_.Judge(edge_, hello.wall_ms(), hello_at_ms_);
   session.SetWallTime(fleet_.node().wall_ms());
   fleet_.node().alarms().Clear("edge_certificate", edge_);
   // What an earlier link said of flows: this one may show that the causes are gone.

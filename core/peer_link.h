@@ -78,6 +78,7 @@ class PeerLink : public replication::LinkHandler {
   const std::function<void()> wake_;
   const std::shared_ptr<Errands> errands_;
   std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
+  int64_t hello_at_ms_ = 0;  // when it came, by the wall clock
   uint64_t link_ = 0;
   Slot slot_;
   Fence fence_;

@@ -149,6 +149,7 @@ void Uplink::OnClosed(const absl::Status& why) {
 }
 
 void Uplink::OnWelcome(const v1::Welcome& welcome) {
+  welcome_at_ms_ = node_.wall_ms();
   errands_->Add([this, &state = state_, welcome]() -> Errands::Then {
     absl::Status taken = state.TakeWelcome(welcome);
     return [this, welcome, taken](Session& session) { OnWelcomeTaken(session, welcome, taken); };
@@ -164,7 +165,7 @@ void Uplink::OnWelcomeTaken(Session& session, const v1::Welcome& welcome, const 
   welcomed_ = true;
   core_ = welcome.core();
   EndRefusals(core_);
-  skew_.Judge(core_, welcome.wall_ms(), node_.wall_ms());
+  skew_.Judge(core_, welcome.wall_ms(), welcome_at_ms_);
   session.SetWallTime(node_.wall_ms());
   repair_.PeerIsCapableOf(welcome.capabilities());
   LogInfo("link up",
@@ -332,6 +333,8 @@ void Uplink::RebirthIfForked(Session& session) {
 }
 
 bool Uplink::FlowsMoved(const Session& session) {
+  const bool active = std::exchange(activity_seen_, session.activity()) != session.activity();
+  if (!active && !down_states_moved_) return false;
   bool moved = std::exchange(down_states_moved_, false) || senders_seen_.size() != session.senders().size();
   senders_seen_.resize(session.senders().size());
   auto seen = senders_seen_.begin();

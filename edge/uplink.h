@@ -74,8 +74,9 @@ class Uplink : public replication::LinkHandler {
   const std::shared_ptr<Errands> errands_;
   LinkAppends appends_;
   LinkRepair repair_;
-  bool welcomed_ = false;  // what the welcome says is stored
-  bool forking_ = false;   // the store is being made another one; the link ends then
+  int64_t welcome_at_ms_ = 0;  // when it came, by the wall clock
+  bool welcomed_ = false;      // what the welcome says is stored
+  bool forking_ = false;       // the store is being made another one; the link ends then
   Fence fence_;
   absl::Duration next_status_;
   absl::Duration tell_anyway_;  // at this time the status is told though there is no news
@@ -89,6 +90,7 @@ class Uplink : public replication::LinkHandler {
   std::map<LogNumber, LogPosition> forks_;
   std::map<LogNumber, EdgeState::FlowState> down_states_;  // of flows that the core offered on this link
   bool down_states_moved_ = true;
+  uint64_t activity_seen_ = 0;  // of the session, by FlowsMoved
   std::vector<std::pair<replication::FlowNumber, replication::Sender::State>> senders_seen_;  // by FlowsMoved
   std::set<std::string> held_;  // subjects of alarms "flow_held", also of earlier links
   std::string core_;

@@ -70,6 +70,7 @@ void Session::Close(const absl::Status& why, absl::Duration retry_after) {
 
 void Session::Step(const Message& message, absl::Duration now) {
   if (closing_) return;
+  NoteActivity();
   last_heard_ = now;
   const v1::Frame& frame = message.frame;
   if (frame.has_close()) {
@@ -320,7 +321,13 @@ FlowNumber Session::Offer(FlowSource& source) {
   return flow;
 }
 
+void Session::NoteActivity() {
+  nothing_to_send_ = false;
+  ++activity_;
+}
+
 void Session::OfferOnLink(FlowNumber flow, Sender& sender) {
+  NoteActivity();
   FlowNumber number(next_flow_++);
   on_link_.emplace(number, flow);
   Queue(sender.Offer(number));
@@ -329,6 +336,7 @@ void Session::OfferOnLink(FlowNumber flow, Sender& sender) {
 void Session::Withdraw(FlowNumber flow) {
   auto it = senders_.find(flow);
   if (it == senders_.end()) return;
+  NoteActivity();
   EndOnLink(flow, *it->second);
   scheduler_.Forget(flow);
   senders_.erase(it);
@@ -425,7 +433,7 @@ void Session::NotePriority(const Sender& sender) {
 }
 
 void Session::RefreshSettings(absl::Duration now) {
-  if (now < settings_at_ + kSettingsInterval) return;
+  if (nothing_to_send_ || now < settings_at_ + kSettingsInterval) return;
   settings_at_ = now;
   highest_priority_ = 0;
   lowest_priority_ = Scheduler::kPriorities;
@@ -524,7 +532,8 @@ void Session::QueueData(absl::Duration now, size_t budget, Ready& ready) {
 
 Session::DataEnd Session::SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued) {
   if (!pacer_.window_open(highest_priority_ > lowest_priority_)) return DataEnd::kLinkFull;
-  CollectCandidates();
+  if (!nothing_to_send_) CollectCandidates();
+  nothing_to_send_ = candidates_.empty();
   while (auto turn = scheduler_.Pick(candidates_)) {
     if (queued >= budget) {
       ready.more = true;
@@ -548,6 +557,7 @@ void Session::QueueHeartbeat(absl::Duration now) {
 
 Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
   Ready ready;
+  if (!std::exchange(only_time_passed_, false)) NoteActivity();
   if (!closing_ && now - last_heard_ > options_.timeout) {
     Fail(MakeError(absl::StatusCode::kUnavailable, "link_timeout",
                    fmt::format("nothing was heard for {} s", absl::ToInt64Seconds(now - last_heard_)), "",

@@ -161,6 +161,11 @@ class Session {
 
   /// Everything that is due, with at most about `data_budget` bytes of entries.
   Ready TakeReady(absl::Duration now, size_t data_budget);
+  /// Says of the next TakeReady that nothing but time has passed since the last one: no source has more, so
+  /// that flows are not looked through for it.
+  void OnlyTimePassed() { only_time_passed_ = true; }
+  /// Grows whenever a flow may stand otherwise than before.
+  uint64_t activity() const { return activity_; }
 
   bool established() const { return established_; }
   uint64_t receive_window() const { return options_.receive_window; }
@@ -194,6 +199,7 @@ class Session {
   void RefreshSettings(absl::Duration now);
   void QueueHeartbeat(absl::Duration now);
   void QueueData(absl::Duration now, size_t budget, Ready& ready);
+  void NoteActivity();
   enum class DataEnd { kAllSent, kLinkFull };
   DataEnd SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued);
   void CollectCandidates();
@@ -207,6 +213,9 @@ class Session {
   bool hello_done_ = false;  // sent at the edge, seen at the core
   bool closing_ = false;
   bool sending_ = true;
+  bool only_time_passed_ = false;
+  bool nothing_to_send_ = false;  // when flows were looked through, and nothing happened since
+  uint64_t activity_ = 0;
   absl::Status close_reason_;
   absl::Duration last_sent_;
   absl::Duration last_heard_;

@@ -187,6 +187,7 @@ void LinkDriver::OnTimer() {
     tick_at_ = NextTick(now);
     handler_->Tick(*session_);
   }
+  if (session_) session_->OnlyTimePassed();  // who appends wakes
   Pump();
 }
 

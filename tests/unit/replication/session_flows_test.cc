@@ -300,6 +300,30 @@ TEST_F(SourceSession, BudgetBoundsWhatOneCallHandsOut) {
   EXPECT_LE(bytes, 3000u);
 }
 
+TEST_F(SourceSession, WhileOnlyTimePassesFlowsAreNotLookedThrough) {
+  edge.Step(Accept(1, {log.id(), Offset(5), log.entries()[4].hash_after}));
+  edge.TakeFor(absl::Seconds(1));
+  const uint64_t activity = edge.session->activity();
+  log.AppendBatch(1, std::string(1000, 'x'));
+  edge.session->OnlyTimePassed();
+  EXPECT_EQ(Find(edge.Take(), v1::Frame::kData), nullptr);
+  EXPECT_EQ(edge.session->activity(), activity);
+  EXPECT_NE(Find(edge.TakeFor(absl::Seconds(1)), v1::Frame::kData), nullptr) << "whoever appends wakes";
+  EXPECT_GT(edge.session->activity(), activity);
+}
+
+TEST_F(SourceSession, WhatIsUnderWayIsSentOnWhileOnlyTimePasses) {
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  size_t bytes = 0;
+  for (int i = 0; i < 1000; ++i) {
+    if (i > 0) edge.session->OnlyTimePassed();
+    const Session::Ready ready = edge.session->TakeReady(edge.now, 1000);
+    for (const Message& message : ready.messages) bytes += message.payload.size();
+    edge.now += absl::Milliseconds(10);
+  }
+  EXPECT_EQ(bytes, 5000u);
+}
+
 TEST_F(SourceSession, ForkIsReportedAndNothingSent) {
   edge.Step(Accept(1, {TestLogId(9), Offset(3), ChainHash(1), {}}));
   Session::Ready ready = edge.Take();
