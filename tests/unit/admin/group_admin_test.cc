@@ -191,10 +191,12 @@ TEST(GroupReset, IsGivenUpWhenItsCallerIs) {
   *create.mutable_definition() = Definition("t", v1::UP, 1);
   ASSERT_TRUE(edge.Ask(&Stub::CreateStream, create).ok());
   ASSERT_TRUE(edge.Produce(Address("t"), Batch({"a"})).ok());
-  const auto listing = [&] { return KindOf(edge.Ask(&Stub::ListStreams, v1::ListStreamsRequest())); };
+  const auto cancelled = [&] {
+    return edge.metrics().Text().find("selvage_errors_total{kind=\"cancelled\"}") != std::string::npos;
+  };
   const auto is_given_up = [&] {
     Commit(edge, "t", 0, 1);
-    // Keeps the only thread for calls.
+    // Keeps the only thread for calls, so that the reset waits for it.
     absl::Notification kept, release;
     edge.node().alarms().OnResolve("keeps", [&](const v1::AlarmDocument&, const std::string&) {
       kept.Notify();
@@ -215,17 +217,18 @@ TEST(GroupReset, IsGivenUpWhenItsCallerIs) {
     absl::Notification ended;
     edge.stub().async()->ResetGroup(&context, &reset, &response,
                                     [&](const grpc::Status&) { ended.Notify(); });
-    EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return listing() == "overloaded"; })) << "it waits";
     context.TryCancel();
     ended.WaitForNotification();
-    EXPECT_EQ(listing(), "overloaded") << "on the same connection, so behind the cancellation";
     release.Notify();
     keeper.join();
-    EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return listing().empty(); })) << "behind the reset";
-    return edge.groups().Fetch("g", {{"t", 0}})[0].offset == 1;
+    // It runs behind the reset, which has ended then, if it came.
+    EXPECT_TRUE(Eventually(absl::Seconds(20), [&] {
+      return KindOf(edge.Ask(&Stub::ListStreams, v1::ListStreamsRequest())).empty();
+    }));
+    return cancelled() && edge.groups().Fetch("g", {{"t", 0}})[0].offset == 1;
   };
-  // gRPC may tell the call of its cancellation a moment later.
-  EXPECT_TRUE(Eventually(absl::Seconds(20), is_given_up));
+  // The node may hear of the call too late, when it was never sent, or of its end, when it is done.
+  EXPECT_TRUE(Eventually(absl::Seconds(60), is_given_up));
 }
 
 TEST_F(GroupAdminTest, TheLagIsAMetric) {
