@@ -7,6 +7,7 @@
 
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
+#include "fabric/replication/message.h"
 
 namespace selvage {
 namespace {
@@ -20,9 +21,10 @@ bool Contains(const Ids& ids, const std::string& id) {
 }
 
 absl::Status CheckHello(const v1::Hello& hello, const v1::StoredEdge& edge) {
-  if (hello.protocol() != 1) {
+  if (hello.protocol() != replication::kLinkProtocol) {
     return MakeError(absl::StatusCode::kUnimplemented, "unsupported_protocol",
-                     fmt::format("the edge speaks link protocol {}, this core 1", hello.protocol()),
+                     fmt::format("the edge speaks link protocol {}, this core {}", hello.protocol(),
+                                 replication::kLinkProtocol),
                      "upgrade the older end");
   }
   if (hello.store_id().size() != 16 || hello.boot_id().size() != 16) {

@@ -152,27 +152,26 @@ uint64_t Fleet::generation() const {
 // ----------------------------------------------------------------------------------------------------------
 
 absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, const v1::FlowOpen& open) {
-  auto id = LogId::FromBytes(open.log_id());
-  if (open.kind() != v1::STREAM || !id || id->none() || open.base() < 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
-                     "an offer without a log, or of an unknown kind");
-  }
+  const v1::StreamFlow& stream = open.stream();
+  auto id = LogId::FromBytes(open.history());
+  if (!id || id->none() || stream.base() < 0)
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an offer without a log");
   if (!open.origin_edge().empty() && open.origin_edge() != edge) {
     return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
                      fmt::format("edge {} may not write a partition of edge {}", edge, open.origin_edge()),
                      "an edge writes only what is its own");
   }
-  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition offered, CompleteDefinition(open.definition()));
-  if (offered.name() != open.name() || offered.direction() != v1::UP || open.partition() < 0 ||
-      open.partition() >= offered.partitions()) {
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition offered, CompleteDefinition(stream.definition()));
+  if (offered.name() != stream.name() || offered.direction() != v1::UP || stream.partition() < 0 ||
+      stream.partition() >= offered.partitions()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
                      fmt::format("edge {} offers partition {} of {}, which the stream does not have", edge,
-                                 open.partition(), open.name()));
+                                 stream.partition(), stream.name()));
   }
-  auto known = node_.catalog().Find(open.name());
+  auto known = node_.catalog().Find(stream.name());
   if (offered.created() != 0 && offered.created() != (known ? known->created() : 0)) {
     return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
-                     fmt::format("stream {} was deleted here after edge {} got it", open.name(), edge),
+                     fmt::format("stream {} was deleted here after edge {} got it", stream.name(), edge),
                      "the edge drops it when the news reaches it", Retry::kYes);
   }
   if (known) {
@@ -181,7 +180,7 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
     auto created = CreateStream(offered, Maker::kOffer);  // provisional until now
     if (!created.ok() && created.status().code() != absl::StatusCode::kAlreadyExists) return created.status();
   }
-  LogOrigin origin{edge, slot, open.name(), PartitionId(open.partition())};
+  LogOrigin origin{edge, slot, stream.name(), PartitionId(stream.partition())};
   EmbeddedLog* log = node_.logs().Find(origin);
   if (log != nullptr && log->state().id == *id) return log;
   SELVAGE_RETURN_IF_ERROR(CheckLogCount(edge));
@@ -194,8 +193,8 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
   }
   return node_.logs().Create({.origin = origin,
                               .id = *id,
-                              .base = Offset(open.base()),
-                              .base_hash = ChainHash(open.base_hash()),
+                              .base = Offset(stream.base()),
+                              .base_hash = ChainHash(stream.base_hash()),
                               .leader_epoch = LeaderEpoch(0)});
 }
 

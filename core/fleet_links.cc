@@ -10,6 +10,7 @@
 #include "fabric/control/link_repair.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
+#include "fabric/stream/log_flow.h"
 
 /// The links of the fleet: what a decision on a hello does.
 namespace selvage {
@@ -157,7 +158,7 @@ Fleet::Admission Fleet::WelcomeOf(const v1::Hello& hello, const v1::StoredCore& 
   admission.slot = Slot(edge.tenures(edge.tenures_size() - 1).slot());
   admission.fence = FenceOf(edge);
   v1::Welcome& welcome = admission.welcome;
-  welcome.set_protocol(1);
+  welcome.set_protocol(replication::kLinkProtocol);
   // The edge keeps the name by which it knows this cluster.
   welcome.set_cluster_id(hello.cluster_id().empty() ? core.cluster_id() : hello.cluster_id());
   welcome.set_lineage_id(core.lineage_id());
@@ -180,7 +181,7 @@ void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcom
     v1::Adoption& adoption = *welcome.add_adoptions();
     adoption.set_stream(log->origin().stream);
     adoption.set_partition(log->origin().partition.value());
-    *adoption.mutable_position() = replication::ToProto(state.position());
+    *adoption.mutable_position() = ToProto(state.position());
     adoption.set_leader_epoch(state.leader_epoch().value() + 1);
   }
   node_.alarms().Report({"edge_replaced", edge,

@@ -68,37 +68,29 @@ bool PeerLink::IsOfThisEdge(const LogOrigin& origin) const {
 }
 
 void PeerLink::Handle(Session& session, const Session::Event& event) {
-  if (!repair_.Handle(session, event)) OnEvent(event);
+  if (!repair_.Handle(session, event)) OnEvent(session, event);
   errands_->Apply(session);
 }
 
-void PeerLink::OnEvent(const Session::Event& event) {
-  switch (event.kind) {
-    case Session::Event::Kind::kHello:
-      OnHello(event.hello);
-      break;
-    case Session::Event::Kind::kFlowOffered:
-      OnFlowOffered(event.flow, event.open);
-      break;
-    case Session::Event::Kind::kFlowEnded:
-      OnFlowEnded(event.flow, event.status);
-      break;
-    case Session::Event::Kind::kStatus:
-      fleet_.TakeStatus(edge_, event.edge_status);
-      ClearRefused(event.edge_status);
-      break;
-    case Session::Event::Kind::kTime:
-      skew_.Judge(edge_, event.wall_ms, fleet_.node().wall_ms());
-      fleet_.Heard(edge_, link_);
-      break;
-    case Session::Event::Kind::kFlowForked:
-      OnFlowForked(event);
-      break;
-    case Session::Event::Kind::kFlowHeld:
-      OnFlowHeld(event.flow, event.status);
-      break;
-    default:
-      break;
+void PeerLink::OnEvent(Session& session, const Session::Event& event) {
+  if (const auto* hello = std::get_if<Session::PeerHello>(&event)) {
+    OnHello(hello->hello);
+  } else if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
+    OnFlowOffered(session, offered->flow, offered->open);
+  } else if (const auto* ended = std::get_if<Session::FlowEnded>(&event)) {
+    OnFlowEnded(ended->flow, ended->why);
+  } else if (const auto* status = std::get_if<Session::StatusCame>(&event)) {
+    fleet_.TakeStatus(edge_, status->status);
+    ClearRefused(status->status);
+  } else if (const auto* time = std::get_if<Session::PeerTime>(&event)) {
+    skew_.Judge(edge_, time->wall_ms, fleet_.node().wall_ms());
+    fleet_.Heard(edge_, link_);
+  } else if (const auto* forked = std::get_if<Session::FlowForked>(&event)) {
+    OnFlowForked(*forked);
+  } else if (const auto* held = std::get_if<Session::FlowHeld>(&event)) {
+    OnFlowHeld(held->flow, held->why);
+  } else if (const auto* asked = std::get_if<Session::Requested>(&event)) {
+    session.SendRefusal(asked->request.request(), replication::UnknownKind("request"));
   }
 }
 
@@ -114,11 +106,11 @@ std::string PeerLink::DownSubject(LogFlowSource& source) const {
   return fmt::format("{}/{}/{}{}", edge_, origin.stream, origin.partition.value(), kDown);
 }
 
-void PeerLink::OnFlowForked(const Session::Event& event) {
-  LogFlowSource* source = OfferedSource(event.flow);
+void PeerLink::OnFlowForked(const Session::FlowForked& forked) {
+  LogFlowSource* source = OfferedSource(forked.flow);
   if (source == nullptr) return;
   EmbeddedLog& log = static_cast<EmbeddedLog&>(source->log());
-  errands_->Add([&fleet = fleet_, &log, at = event.position]() -> Errands::Then {
+  errands_->Add([&fleet = fleet_, &log, at = ToLogPosition(forked.common)]() -> Errands::Then {
     absl::Status branched = fleet.BranchDownLog(log, at);
     if (branched.ok()) return {};
     return [branched](Session& session) { session.Close(branched); };
@@ -189,6 +181,7 @@ void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
   slot_ = admission->slot;
   repair_.PeerIsCapableOf(hello.capabilities());
   fence_ = admission->fence;
+  repair_.set_fence(fence_);
   link_ = fleet_.Linked(
       edge_, fence_.epoch,
       [signal = signal_, wake = wake_] {
@@ -260,12 +253,14 @@ void PeerLink::OfferLogs(Session& session, const std::vector<Fleet::DownLog>& do
   }
 }
 
-void PeerLink::OnFlowOffered(FlowNumber flow, const v1::FlowOpen& open) {
+void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
+  if (open.kind() != v1::STREAM)
+    return session.Refuse(flow, replication::UnknownKind("flow"), absl::InfiniteDuration());
   unanswered_.insert(flow);
   errands_->Add([this, &fleet = fleet_, edge = edge_, slot = slot_, flow, open]() -> Errands::Then {
     absl::StatusOr<Log*> log = fleet.LogForOffer(edge, slot, open);
-    const std::string subject = FlowSubject(edge, open.name(), open.partition());
-    return [this, flow, subject, log](Session& session) { OnLogFound(session, flow, subject, log); };
+    const std::string subject = FlowSubject(edge, open.stream().name(), open.stream().partition());
+    return [this, flow, subject, log](Session& later) { OnLogFound(later, flow, subject, log); };
   });
 }
 
@@ -297,19 +292,10 @@ void PeerLink::OnLogFound(Session& session, FlowNumber flow, const std::string& 
 
 void PeerLink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
   unanswered_.erase(flow);
-  auto sink = std::make_unique<LogFlowSink>(log, fleet_.node().options().batch_max);
+  auto sink = std::make_unique<LinkLogSink>(log, fleet_.node().options().batch_max, fence_, appends_);
   session.Accept(flow, *sink);
   fleet_.SetFlowOpen(edge_, link_, log.number(), true);
   sinks_[flow] = std::move(sink);
-}
-
-void PeerLink::Persist(Session::Persist persist,
-                       std::function<void(const absl::StatusOr<LogPosition>&)> done) {
-  if (repair_.Persist(persist, fence_, done)) return;
-  auto sink = sinks_.find(persist.flow);
-  if (sink == sinks_.end()) return done(absl::CancelledError("the flow has ended"));
-  ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
-  appends_.Append(sink->second->log(), std::move(entry), fence_, std::move(done));
 }
 
 void PeerLink::Tick(Session& session) {

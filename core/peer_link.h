@@ -32,8 +32,6 @@ class PeerLink : public replication::LinkHandler {
 
   void Opened(replication::Session&) override {}
   void Handle(replication::Session& session, const replication::Session::Event& event) override;
-  void Persist(replication::Session::Persist persist,
-               std::function<void(const absl::StatusOr<LogPosition>&)> done) override;
   void Tick(replication::Session& session) override;
   void Woken(replication::Session& session) override { errands_->Apply(session); }
   void Closed(const absl::Status& reason, absl::Duration retry_after) override;
@@ -48,16 +46,16 @@ class PeerLink : public replication::LinkHandler {
   struct Signal {
     std::atomic<bool> close{false};
   };
-  void OnEvent(const replication::Session::Event& event);
+  void OnEvent(replication::Session& session, const replication::Session::Event& event);
   void CloseSuperseded(replication::Session& session);
   void OnHello(const v1::Hello& hello);
   void OnAdmitted(replication::Session& session, const v1::Hello& hello,
                   const absl::StatusOr<Fleet::Admission>& admission);
-  void OnFlowOffered(replication::FlowNumber flow, const v1::FlowOpen& open);
+  void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnLogFound(replication::Session& session, replication::FlowNumber flow, const std::string& subject,
                   const absl::StatusOr<Log*>& log);
   void AcceptFlow(replication::Session& session, replication::FlowNumber flow, Log& log);
-  void OnFlowForked(const replication::Session::Event& event);
+  void OnFlowForked(const replication::Session::FlowForked& forked);
   void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
   void OnFlowHeld(replication::FlowNumber flow, const absl::Status& why);
   /// Ends the alarms about flows that the edge does not have any more.

@@ -27,7 +27,7 @@ absl::Status ReadDocument(KvStore& store, std::string_view key, Document& docume
 }
 
 absl::StatusOr<EmbeddedLogStore::Adoption> AdoptionOf(const v1::Adoption& adoption) {
-  LogPosition position = replication::FromProto(adoption.position());
+  LogPosition position = FromProto(adoption.position());
   if (position.log.none())
     return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an adoption without a log");
   LogOrigin origin{"", Slot(0), adoption.stream(), PartitionId(adoption.partition())};
@@ -93,7 +93,7 @@ v1::EdgeSpec EdgeState::spec() const {
 v1::Hello EdgeState::MakeHello() {
   v1::StoredMembership membership = this->membership();
   v1::Hello hello;
-  hello.set_protocol(1);
+  hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge(node_.node());
   hello.set_store_id(node_.store_id().bytes());
   hello.set_boot_id(node_.boot_id().bytes());
@@ -240,14 +240,13 @@ void EdgeState::ShowDefinition(const v1::StreamDefinition& definition) {
 }
 
 absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
-  auto id = LogId::FromBytes(open.log_id());
-  if (!id || id->none() || open.kind() != v1::STREAM || open.base() < 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
-                     "an offer without a log, or of an unknown kind");
-  }
-  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, CompleteDefinition(open.definition()));
-  if (definition.name() != open.name() || open.partition() < 0 ||
-      open.partition() >= definition.partitions()) {
+  const v1::StreamFlow& stream = open.stream();
+  auto id = LogId::FromBytes(open.history());
+  if (!id || id->none() || stream.base() < 0)
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an offer without a log");
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition definition, CompleteDefinition(stream.definition()));
+  if (definition.name() != stream.name() || stream.partition() < 0 ||
+      stream.partition() >= definition.partitions()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "wrong_partition",
                      "an offer of a partition the stream does not have");
   }
@@ -260,11 +259,12 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
   if (known) SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, definition));
   if (!known || known->generation() < definition.generation())
     SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-  CreateLog create{.origin = {std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())},
-                   .id = *id,
-                   .base = Offset(open.base()),
-                   .base_hash = ChainHash(open.base_hash()),
-                   .leader_epoch = LeaderEpoch(0)};
+  CreateLog create{
+      .origin = {std::string(kCoreOrigin), Slot(0), stream.name(), PartitionId(stream.partition())},
+      .id = *id,
+      .base = Offset(stream.base()),
+      .base_hash = ChainHash(stream.base_hash()),
+      .leader_epoch = LeaderEpoch(0)};
   EmbeddedLog* log = node_.logs().Find(create.origin);
   if (log != nullptr && log->state().id == *id) return log;
   if (log != nullptr) {
@@ -273,11 +273,11 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
                            "the former log is kept until the stream is deleted", false,
                            std::string(kCoreOrigin)});
   } else if (definition.direction() == v1::DOWN_SHARED && definition.settings().start_at() == v1::LATEST &&
-             open.end() > open.base()) {
+             open.end() > stream.base()) {
     // Whoever has a former log has read the stream from somewhere on, and goes on with all of the new one.
     // The end may be before the base where the core finds what lies between damaged.
     create.base = Offset(open.end());
-    create.base_hash = ChainHash(open.end_hash());
+    create.base_hash = ChainHash(stream.end_hash());
   }
   return node_.logs().Create(create);
 }

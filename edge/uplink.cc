@@ -85,6 +85,7 @@ void Uplink::Opened(Session& session) {
   // Sessions of one process follow one another, so this process's own clock tells them apart.
   fence_ = Fence{std::string(kCoreOrigin),
                  SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(node_.clock().Monotonic())))};
+  repair_.set_fence(fence_);
   errands_->Add([this, &node = node_, fence = fence_]() -> Errands::Then {
     absl::Status fenced = node.RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
     return [this, fenced](Session& later) {
@@ -101,48 +102,50 @@ void Uplink::Handle(Session& session, const Session::Event& event) {
 }
 
 void Uplink::OnEvent(Session& session, const Session::Event& event) {
-  switch (event.kind) {
-    case Session::Event::Kind::kWelcome:
-      OnWelcome(event.welcome);
-      break;
-    case Session::Event::Kind::kSpec:
-      OnSpec(event.spec);
-      break;
-    case Session::Event::Kind::kFlowOffered:
-      OnFlowOffered(event.flow, event.open);
-      break;
-    case Session::Event::Kind::kFlowEnded:
-      OnFlowEnded(event.flow, event.status);
-      break;
-    case Session::Event::Kind::kTime:
-      if (welcomed_) skew_.Judge(core_, event.wall_ms, node_.wall_ms());
-      break;
-    case Session::Event::Kind::kFlowForked:
-      if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
-        forks_[source->log().number()] = event.position;
-        LogWarning("the core holds another history of a log",
-                   {{"log", ToString(source->log().origin())}, {"common_up_to", event.position.offset}});
-      }
-      RebirthIfForked(session);
-      break;
-    case Session::Event::Kind::kFlowHeld:
-      if (LogFlowSource* source = SourceOf(session, event.flow); source != nullptr) {
-        std::string subject = ToString(source->log().origin());
-        held_.insert(subject);
-        node_.alarms().Report({"flow_held", subject, std::string(event.status.message()),
-                               ErrorHint(event.status), !IsRetryable(event.status)});
-      }
-      break;
-    case Session::Event::Kind::kPeerClosed:
-      LogWarning("the core closed the link", {{"reason", Describe(event.status)}});
-      if (!IsRetryable(event.status)) {
-        node_.alarms().Report({"link_refused", ErrorKind(event.status), std::string(event.status.message()),
-                               ErrorHint(event.status), false, std::string(kCoreOrigin)});
-      }
-      break;
-    default:
-      break;
+  if (const auto* welcome = std::get_if<Session::PeerWelcome>(&event)) {
+    OnWelcome(welcome->welcome);
+  } else if (const auto* spec = std::get_if<Session::SpecCame>(&event)) {
+    OnSpec(spec->spec);
+  } else if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
+    OnFlowOffered(session, offered->flow, offered->open);
+  } else if (const auto* ended = std::get_if<Session::FlowEnded>(&event)) {
+    OnFlowEnded(ended->flow, ended->why);
+  } else if (const auto* time = std::get_if<Session::PeerTime>(&event)) {
+    if (welcomed_) skew_.Judge(core_, time->wall_ms, node_.wall_ms());
+  } else if (const auto* forked = std::get_if<Session::FlowForked>(&event)) {
+    OnFlowForked(session, *forked);
+  } else if (const auto* held = std::get_if<Session::FlowHeld>(&event)) {
+    OnFlowHeld(session, *held);
+  } else if (const auto* closed = std::get_if<Session::PeerClosed>(&event)) {
+    OnClosed(closed->why);
+  } else if (const auto* asked = std::get_if<Session::Requested>(&event)) {
+    session.SendRefusal(asked->request.request(), replication::UnknownKind("request"));
   }
+}
+
+void Uplink::OnFlowForked(Session& session, const Session::FlowForked& forked) {
+  if (LogFlowSource* source = SourceOf(session, forked.flow); source != nullptr) {
+    forks_[source->log().number()] = ToLogPosition(forked.common);
+    LogWarning("the core holds another history of a log",
+               {{"log", ToString(source->log().origin())}, {"common_up_to", forked.common.offset}});
+  }
+  RebirthIfForked(session);
+}
+
+void Uplink::OnFlowHeld(const Session& session, const Session::FlowHeld& held) {
+  LogFlowSource* source = SourceOf(session, held.flow);
+  if (source == nullptr) return;
+  std::string subject = ToString(source->log().origin());
+  held_.insert(subject);
+  node_.alarms().Report(
+      {"flow_held", subject, std::string(held.why.message()), ErrorHint(held.why), !IsRetryable(held.why)});
+}
+
+void Uplink::OnClosed(const absl::Status& why) {
+  LogWarning("the core closed the link", {{"reason", Describe(why)}});
+  if (IsRetryable(why)) return;
+  node_.alarms().Report({"link_refused", ErrorKind(why), std::string(why.message()), ErrorHint(why), false,
+                         std::string(kCoreOrigin)});
 }
 
 void Uplink::OnWelcome(const v1::Welcome& welcome) {
@@ -237,11 +240,13 @@ void Uplink::FollowStreams(Session& session) {
   OfferNew(session);
 }
 
-void Uplink::OnFlowOffered(FlowNumber flow, const v1::FlowOpen& open) {
+void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
+  if (open.kind() != v1::STREAM)
+    return session.Refuse(flow, replication::UnknownKind("flow"), absl::InfiniteDuration());
   unanswered_.insert(flow);
   errands_->Add([this, &state = state_, flow, open]() -> Errands::Then {
     absl::StatusOr<Log*> log = state.LogForOffer(open);
-    return [this, flow, open, log](Session& session) { OnLogFound(session, flow, open, log); };
+    return [this, flow, open, log](Session& later) { OnLogFound(later, flow, open, log); };
   });
 }
 
@@ -251,8 +256,9 @@ void Uplink::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOpen& o
   if (!log.ok()) {
     unanswered_.erase(flow);
     LogWarning("a flow from the core is refused",
-               {{"stream", open.name()}, {"error", Describe(log.status())}});
-    LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.name(), PartitionId(open.partition())};
+               {{"stream", open.stream().name()}, {"error", Describe(log.status())}});
+    LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.stream().name(),
+                     PartitionId(open.stream().partition())};
     if (const EmbeddedLog* held = node_.logs().Find(origin); held != nullptr) {
       down_states_[held->number()] = {"held", std::string(log.status().message())};
       down_states_moved_ = true;
@@ -273,7 +279,7 @@ void Uplink::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOpen& o
 
 void Uplink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
   unanswered_.erase(flow);
-  auto sink = std::make_unique<LogFlowSink>(log, node_.options().batch_max);
+  auto sink = std::make_unique<LinkLogSink>(log, node_.options().batch_max, fence_, appends_);
   session.Accept(flow, *sink);
   down_states_[log.number()] = {"streaming", ""};
   down_states_moved_ = true;
@@ -294,14 +300,6 @@ void Uplink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
   }
 }
 
-void Uplink::Persist(Session::Persist persist, std::function<void(const absl::StatusOr<LogPosition>&)> done) {
-  if (repair_.Persist(persist, fence_, done)) return;
-  auto sink = sinks_.find(persist.flow);
-  if (sink == sinks_.end()) return done(absl::CancelledError("the flow has ended"));
-  ReplicaEntry entry{persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)};
-  appends_.Append(sink->second->log(), std::move(entry), fence_, std::move(done));
-}
-
 LogFlowSource* Uplink::SourceOf(const Session& session, FlowNumber flow) {
   auto it = session.senders().find(flow);
   return it == session.senders().end() ? nullptr : dynamic_cast<LogFlowSource*>(&it->second->source());
@@ -320,8 +318,8 @@ void Uplink::RebirthIfForked(Session& session) {
     const bool refused = sender->state() == Sender::State::kHeld && !IsRetryable(sender->problem());
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     auto& log = static_cast<EmbeddedLog&>(source->log());
-    std::optional<LogPosition> from = forked ? sender->fork() : sender->acknowledged();
-    if (from) branchings.push_back({&log, LogId::Mint(node_.random()), *from});
+    const auto& from = forked ? sender->fork() : sender->acknowledged();
+    if (from) branchings.push_back({&log, LogId::Mint(node_.random()), ToLogPosition(*from)});
   }
   forking_ = true;
   errands_->Add([&state = state_, branchings = std::move(branchings)]() -> Errands::Then {

@@ -31,8 +31,6 @@ class Uplink : public replication::LinkHandler {
 
   void Opened(replication::Session& session) override;
   void Handle(replication::Session& session, const replication::Session::Event& event) override;
-  void Persist(replication::Session::Persist persist,
-               std::function<void(const absl::StatusOr<LogPosition>&)> done) override;
   void Tick(replication::Session& session) override;
   void Woken(replication::Session& session) override { errands_->Apply(session); }
   void Closed(const absl::Status& reason, absl::Duration retry_after) override;
@@ -43,6 +41,9 @@ class Uplink : public replication::LinkHandler {
     int watch;
   };
   void OnEvent(replication::Session& session, const replication::Session::Event& event);
+  void OnFlowForked(replication::Session& session, const replication::Session::FlowForked& forked);
+  void OnFlowHeld(const replication::Session& session, const replication::Session::FlowHeld& held);
+  void OnClosed(const absl::Status& why);
   void OnWelcome(const v1::Welcome& welcome);
   void OnWelcomeTaken(replication::Session& session, const v1::Welcome& welcome, const absl::Status& taken);
   void OnSpec(const v1::EdgeSpec& spec);
@@ -53,7 +54,7 @@ class Uplink : public replication::LinkHandler {
   /// Ends the alarms about flows that the core takes now, or that are not offered any more.
   void ClearHeld(const replication::Session& session);
   void FollowStreams(replication::Session& session);
-  void OnFlowOffered(replication::FlowNumber flow, const v1::FlowOpen& open);
+  void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnLogFound(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open,
                   const absl::StatusOr<Log*>& log);
   void AcceptFlow(replication::Session& session, replication::FlowNumber flow, Log& log);

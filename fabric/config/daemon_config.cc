@@ -156,7 +156,7 @@ std::vector<Setting> StorageSettings(StorageConfig& storage, const DaemonDefault
           .Help("Memory for the newest batches, served without reading the disk."),
       SizeSetting("storage.commit_group_max", &storage.commit_group_max,
                   {.min = 64 * kKiB, .max = 256 * kMiB})
-          .Default("8MiB")
+          .Default("4MiB")  // half of a core's receive window: the rest arrives while it is synced
           .Help("Most that is written and synced in one go."),
       SizeSetting("storage.commit_queue_max", &storage.commit_queue_max, {.min = 64 * kKiB, .max = 4 * kGiB})
           .Default(defaults.commit_queue_max)

@@ -3,22 +3,28 @@
 namespace selvage {
 namespace {
 
-void AppendNow(Log& log, ReplicaEntry entry, const Fence& fence, const AppendDone& done) {
+void AppendNow(Log& log, FlowEntry entry, const Fence& fence, const AppendDone& done) {
   absl::Status queued = log.AppendReplica(std::move(entry), fence, done);
   if (!queued.ok()) done(queued);
 }
 
 }  // namespace
 
-void LinkAppends::Append(Log& log, ReplicaEntry entry, const Fence& fence, AppendDone done) {
+void LinkAppends::Append(Log& log, FlowEntry entry, const Fence& fence, AppendDone done) {
   const bool fits = entry.kind != EntryKind::kBatch || node_.budget().Fits(entry.body.size());
   if (fits && *waiting_ == 0) return AppendNow(log, std::move(entry), fence, done);
   ++*waiting_;
-  errands_->Add([&log, entry = std::make_shared<ReplicaEntry>(std::move(entry)), fence,
-                 done = std::move(done), waiting = waiting_]() -> Errands::Then {
-    AppendNow(log, std::move(*entry), fence, done);
-    --*waiting;
-    return {};
+  errands_->Add(
+      [&log, entry = std::move(entry), fence, done = std::move(done), waiting = waiting_]() -> Errands::Then {
+        AppendNow(log, entry, fence, done);
+        --*waiting;
+        return {};
+      });
+}
+
+void LinkLogSink::Persist(FlowEntry entry, Done done) {
+  appends_.Append(log(), std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
+    done(after.ok() ? absl::StatusOr<replication::FlowPosition>(ToFlowPosition(*after)) : after.status());
   });
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "fabric/base/error.h"
-#include "fabric/replication/message.h"
 
 namespace selvage {
 
@@ -24,30 +23,30 @@ constexpr size_t kSourcesMax = 4;
 }  // namespace
 
 bool LinkRepair::Handle(Session& session, const Session::Event& event) {
-  switch (event.kind) {
-    case Session::Event::Kind::kRepairRequested:
-      OnRequest(session, event.repair_request);
-      return true;
-    case Session::Event::Kind::kRepairRefused:
-      OnRefused(event.repair_refuse);
-      return true;
-    case Session::Event::Kind::kFlowOffered:
-      if (event.open.kind() != v1::REPAIR) return false;
-      OnOffered(session, event.flow, event.open);
-      return true;
-    case Session::Event::Kind::kFlowHeld:
-    case Session::Event::Kind::kFlowForked:
-      if (!sources_.contains(event.flow)) return false;
-      session.Withdraw(event.flow);  // whoever asked asks again
-      sources_.erase(event.flow);
-      return true;
-    case Session::Event::Kind::kFlowEnded:
-      if (!sinks_.contains(event.flow)) return false;
-      OnEnded(event.flow, event.status);
-      return true;
-    default:
-      return false;
+  if (const auto* asked = std::get_if<Session::Requested>(&event)) return OnRequest(session, asked->request);
+  if (const auto* refused = std::get_if<Session::RequestRefused>(&event)) {
+    OnRefused(*refused);
+    return true;
   }
+  if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
+    if (offered->open.kind() != v1::REPAIR) return false;
+    OnOffered(session, offered->flow, offered->open);
+    return true;
+  }
+  if (const auto* held = std::get_if<Session::FlowHeld>(&event)) return DropSource(session, held->flow);
+  if (const auto* ended = std::get_if<Session::FlowEnded>(&event)) {
+    if (!sinks_.contains(ended->flow)) return false;
+    OnEnded(ended->flow, ended->why);
+    return true;
+  }
+  return false;
+}
+
+bool LinkRepair::DropSource(Session& session, FlowNumber flow) {
+  if (!sources_.contains(flow)) return false;
+  session.Withdraw(flow);  // whoever asked asks again
+  sources_.erase(flow);
+  return true;
 }
 
 void LinkRepair::Tick(Session& session) {
@@ -72,8 +71,9 @@ void LinkRepair::Ask(Session& session) {
   for (DamageControl::Wanted& wanted : node_.damage().Waiting()) {
     if (!shared_(wanted.log->origin()) || not_before_.contains({wanted.log->number(), wanted.damage.from}))
       continue;
-    v1::RepairRequest request;
-    request.set_request(next_request_++);
+    v1::FlowRequest asking;
+    asking.set_request(next_request_++);
+    v1::RepairRequest& request = *asking.mutable_repair();
     request.set_name(wanted.log->origin().stream);
     request.set_partition(wanted.log->origin().partition.value());
     request.set_log_id(wanted.log->state().id.bytes());
@@ -83,8 +83,8 @@ void LinkRepair::Ask(Session& session) {
     request.set_has_hash_after(wanted.to == wanted.damage.to);
     if (request.has_hash_after()) request.set_hash_after(wanted.damage.hash_after.value());
     request.set_max_bytes(std::min(kRepairPieceMax, session.receive_window() / kWindowShare));
-    session.SendRepairRequest(request);
-    asked_ = Question{request.request(), std::move(wanted)};
+    session.SendRequest(asking);
+    asked_ = Question{asking.request(), std::move(wanted)};
     return;
   }
 }
@@ -95,10 +95,10 @@ void LinkRepair::AskLater(absl::Duration after) {
   fetching_.reset();
 }
 
-void LinkRepair::OnRefused(const v1::RepairRefuse& refuse) {
-  if (!asked_ || asked_->request != refuse.request() || fetching_) return;
+void LinkRepair::OnRefused(const Session::RequestRefused& refused) {
+  if (!asked_ || asked_->request != refused.request || fetching_) return;
   errands_->Add([&damage = node_.damage(), log = asked_->wanted.log, from = asked_->wanted.damage.from,
-                 why = replication::FromProblem(refuse.problem())]() -> Errands::Then {
+                 why = refused.why]() -> Errands::Then {
     damage.Refused(*log, from, why);
     return {};
   });
@@ -117,7 +117,7 @@ void LinkRepair::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   }
   fetching_ = flow;
   auto sink = std::make_unique<RepairSink>(*asked_->wanted.log, asked_->wanted.damage, Offset(open.end()),
-                                           node_.options().batch_max);
+                                           node_.options().batch_max, fence_);
   session.Accept(flow, *sink);
   sinks_[flow] = std::move(sink);
 }
@@ -130,15 +130,6 @@ void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
   // The source ends a flow also when all of it was acknowledged.
   node_.damage().Fetched();
   AskLater(absl::ZeroDuration());
-}
-
-bool LinkRepair::Persist(Session::Persist& persist, const Fence& fence,
-                         const std::function<void(const absl::StatusOr<LogPosition>&)>& done) {
-  auto sink = sinks_.find(persist.flow);
-  if (sink == sinks_.end()) return false;
-  sink->second->Take(
-      {persist.entry.kind, persist.entry.from, persist.entry.to, std::move(persist.entry.body)}, fence, done);
-  return true;
 }
 
 absl::StatusOr<EmbeddedLog*> LinkRepair::LogOf(const v1::RepairRequest& request) {
@@ -157,23 +148,28 @@ absl::StatusOr<EmbeddedLog*> LinkRepair::LogOf(const v1::RepairRequest& request)
       fmt::format("no such log of {}/{} is held here", request.name().substr(0, 200), request.partition()));
 }
 
-void LinkRepair::OnRequest(Session& session, const v1::RepairRequest& request) {
-  const auto log = LogOf(request);
-  if (!log.ok()) return session.SendRepairRefuse(request.request(), log.status());
+bool LinkRepair::OnRequest(Session& session, const v1::FlowRequest& request) {
+  if (!request.has_repair()) return false;
+  const auto log = LogOf(request.repair());
+  if (!log.ok()) {
+    session.SendRefusal(request.request(), log.status());
+    return true;
+  }
   ++looked_for_;
   errands_->Add([this, log = *log, request]() -> Errands::Then {
-    auto source =
-        std::make_shared<absl::StatusOr<std::unique_ptr<RepairSource>>>(RepairSource::Make(*log, request));
+    auto source = std::make_shared<absl::StatusOr<std::unique_ptr<RepairSource>>>(
+        RepairSource::Make(*log, request.request(), request.repair()));
     return [this, number = request.request(), source](Session& later) {
       Answer(later, number, std::move(*source));
     };
   });
+  return true;
 }
 
 void LinkRepair::Answer(Session& session, uint32_t request,
                         absl::StatusOr<std::unique_ptr<RepairSource>> source) {
   --looked_for_;
-  if (!source.ok()) return session.SendRepairRefuse(request, source.status());
+  if (!source.ok()) return session.SendRefusal(request, source.status());
   const FlowNumber flow = session.Offer(**source);
   sources_[flow] = *std::move(source);
 }

@@ -37,9 +37,8 @@ class LinkRepair {
 
   /// True when the event was about a repair, and is dealt with.
   bool Handle(replication::Session& session, const replication::Session::Event& event);
-  /// True when the entry is one of a repair, and is dealt with; `fence` is the session's.
-  bool Persist(replication::Session::Persist& persist, const Fence& fence,
-               const std::function<void(const absl::StatusOr<LogPosition>&)>& done);
+  /// What entries are stored under from here on.
+  void set_fence(Fence fence) { fence_ = std::move(fence); }
   /// About once a second.
   void Tick(replication::Session& session);
 
@@ -51,10 +50,11 @@ class LinkRepair {
   using Range = std::pair<LogNumber, Offset>;
 
   void Ask(replication::Session& session);
-  void OnRequest(replication::Session& session, const v1::RepairRequest& request);
-  void OnRefused(const v1::RepairRefuse& refuse);
+  bool OnRequest(replication::Session& session, const v1::FlowRequest& request);
+  void OnRefused(const replication::Session::RequestRefused& refused);
   void OnOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnEnded(replication::FlowNumber flow, const absl::Status& status);
+  bool DropSource(replication::Session& session, replication::FlowNumber flow);
   /// The log that a piece is asked of.
   absl::StatusOr<EmbeddedLog*> LogOf(const v1::RepairRequest& request);
   void Answer(replication::Session& session, uint32_t request,
@@ -65,6 +65,7 @@ class LinkRepair {
   const std::shared_ptr<Errands> errands_;
   const std::function<bool(const LogOrigin&)> shared_;
   bool asks_ = false;
+  Fence fence_;
 
   uint32_t next_request_ = 1;
   std::optional<Question> asked_;

@@ -6,12 +6,12 @@
 
 namespace selvage::replication {
 
-ForkFinder::Ask ForkFinder::Probe(const LogPosition& at) {
+ForkFinder::Ask ForkFinder::Probe(const FlowPosition& at) {
   probed_ = at;
   return {at.offset};
 }
 
-ForkFinder::Step ForkFinder::CompareBefore(const LogPosition& boundary) {
+ForkFinder::Step ForkFinder::CompareBefore(const FlowPosition& boundary) {
   bisecting_ = false;
   differs_ = boundary.offset + 1;
   return Probe(boundary);
@@ -22,7 +22,7 @@ absl::StatusOr<ForkFinder::Step> ForkFinder::Bisect(Offset differs) {
   differs_ = differs;
   found_common_ = false;
   skipped_.reset();
-  SELVAGE_ASSIGN_OR_RETURN(common_, FirstBoundary());
+  SELVAGE_ASSIGN_OR_RETURN(common_, history_.FirstBoundary());
   return Probe(common_);
 }
 
@@ -37,18 +37,13 @@ absl::StatusOr<ForkFinder::Step> ForkFinder::OnCompared(const v1::ProbeReply& re
   if (reply.known() || reply.in_batch()) return Bisect(probed_->offset);
   const Offset previous(reply.previous());
   if (previous < probed_->offset) {
-    SELVAGE_ASSIGN_OR_RETURN(const LogPosition boundary, source_.BoundaryAtOrBefore(previous));
+    SELVAGE_ASSIGN_OR_RETURN(const FlowPosition boundary, history_.BoundaryAtOrBefore(previous));
     if (boundary.offset < probed_->offset) return Probe(boundary);
   }
   // Nothing is left that both hold. It is one history if the replica acknowledged all up to the gap.
-  if (source_.last_acknowledged() >= differs_ - 1) return Continues{};
-  SELVAGE_ASSIGN_OR_RETURN(common_, FirstBoundary());
+  if (history_.LastAcknowledged() >= differs_ - 1) return Continues{};
+  SELVAGE_ASSIGN_OR_RETURN(common_, history_.FirstBoundary());
   return Finish(/*compared=*/false);
-}
-
-absl::StatusOr<LogPosition> ForkFinder::FirstBoundary() {
-  const v1::FlowOpen offer = source_.Describe();
-  return source_.BoundaryAtOrBefore(Offset(std::max(offer.start(), offer.base())));
 }
 
 absl::StatusOr<ForkFinder::Step> ForkFinder::OnBisected(const v1::ProbeReply& reply) {
@@ -79,14 +74,15 @@ absl::StatusOr<ForkFinder::Step> ForkFinder::SkipTo(Offset next) {
 }
 
 /// The first boundary of the source's in [offset, differs_).
-absl::StatusOr<std::optional<LogPosition>> ForkFinder::BoundaryAtOrAfter(Offset offset) {
+absl::StatusOr<std::optional<FlowPosition>> ForkFinder::BoundaryAtOrAfter(Offset offset) {
   if (offset >= differs_) return std::nullopt;
-  SELVAGE_ASSIGN_OR_RETURN(LogPosition boundary, source_.BoundaryAtOrBefore(offset));
+  SELVAGE_ASSIGN_OR_RETURN(FlowPosition boundary, history_.BoundaryAtOrBefore(offset));
   if (boundary.offset < offset) {
     // An entry spans the offset: its end is the next boundary.
     SELVAGE_ASSIGN_OR_RETURN(const auto entries, source_.Read(boundary.offset, 1));
     if (entries.empty()) return std::nullopt;
-    boundary = {boundary.log, entries.front().to, entries.front().hash_after};
+    boundary.offset = entries.front().to;
+    boundary.hash = entries.front().hash_after;
   }
   if (boundary.offset >= differs_) return std::nullopt;
   return boundary;
@@ -99,10 +95,10 @@ absl::StatusOr<ForkFinder::Step> ForkFinder::ProbeMiddle() {
 }
 
 /// A boundary between common_ and differs_, the middle one if the entries allow; nothing when there is none.
-absl::StatusOr<std::optional<LogPosition>> ForkFinder::Middle() {
+absl::StatusOr<std::optional<FlowPosition>> ForkFinder::Middle() {
   if (differs_ - common_.offset <= 1) return std::nullopt;
   const Offset half = common_.offset + (differs_ - common_.offset) / 2;
-  SELVAGE_ASSIGN_OR_RETURN(const LogPosition middle, source_.BoundaryAtOrBefore(half));
+  SELVAGE_ASSIGN_OR_RETURN(const FlowPosition middle, history_.BoundaryAtOrBefore(half));
   // Beyond: what lay between was trimmed meanwhile.
   if (middle.offset >= differs_) return std::nullopt;
   if (middle.offset > common_.offset) return middle;
@@ -112,9 +108,9 @@ absl::StatusOr<std::optional<LogPosition>> ForkFinder::Middle() {
 absl::StatusOr<ForkFinder::Step> ForkFinder::Finish(bool compared) {
   if (found_common_) return Fork{common_};
   // What the replica acknowledged it had; the rest is sent again rather than lost.
-  const Offset acknowledged = std::min(source_.last_acknowledged(), differs_ - 1);
+  const Offset acknowledged = std::min(history_.LastAcknowledged(), differs_ - 1);
   if (!compared || acknowledged < probed_->offset) {
-    auto boundary = source_.BoundaryAtOrBefore(acknowledged);
+    auto boundary = history_.BoundaryAtOrBefore(acknowledged);
     if (boundary.ok() && boundary->offset > common_.offset) common_ = *boundary;
   }
   return Fork{common_};

@@ -15,43 +15,43 @@ namespace selvage::replication {
 /// acknowledged counts as common. Pure; Sender sends the probes.
 class ForkFinder {
  public:
-  /// `source` must outlive the finder.
-  explicit ForkFinder(FlowSource& source) : source_(source) {}
+  /// Both must outlive the finder; `history` is the source's.
+  ForkFinder(FlowSource& source, History& history) : source_(source), history_(history) {}
 
   struct Ask {
     Offset offset;  ///< to be probed
   };
   struct Continues {};  ///< nothing shows that the histories differ: sending goes on at the replica's end
   struct Fork {
-    LogPosition common;  ///< the last boundary known to be common
+    FlowPosition common;  ///< the last boundary known to be common
   };
   using Step = std::variant<Ask, Continues, Fork>;
 
   /// The replica ends inside of an entry of the source's, a gap, and `boundary` is where that begins:
   /// compares from there backwards.
-  Step CompareBefore(const LogPosition& boundary);
+  Step CompareBefore(const FlowPosition& boundary);
   /// The histories differ: looks for the last common boundary before `differs`. Errors are the source's.
   absl::StatusOr<Step> Bisect(Offset differs);
   /// The replica's answer to what was asked last; another one is ignored (nothing).
   absl::StatusOr<std::optional<Step>> OnReply(const v1::ProbeReply& reply);
 
  private:
-  Ask Probe(const LogPosition& at);
+  Ask Probe(const FlowPosition& at);
   absl::StatusOr<Step> OnCompared(const v1::ProbeReply& reply);
   absl::StatusOr<Step> OnBisected(const v1::ProbeReply& reply);
   absl::StatusOr<Step> SkipTo(Offset next);
   absl::StatusOr<Step> ProbeMiddle();
-  absl::StatusOr<std::optional<LogPosition>> Middle();
-  absl::StatusOr<std::optional<LogPosition>> BoundaryAtOrAfter(Offset offset);
-  absl::StatusOr<LogPosition> FirstBoundary();
+  absl::StatusOr<std::optional<FlowPosition>> Middle();
+  absl::StatusOr<std::optional<FlowPosition>> BoundaryAtOrAfter(Offset offset);
   absl::StatusOr<Step> Finish(bool compared);
 
   FlowSource& source_;
+  History& history_;
   bool bisecting_ = false;
-  std::optional<LogPosition> probed_;
+  std::optional<FlowPosition> probed_;
   Offset differs_;  // boundaries at or after this one are not common, or not comparable
   // Bisecting:
-  LogPosition common_;         // the largest boundary known to be common, or the first that the source holds
+  FlowPosition common_;        // the largest boundary known to be common, or the first that the source holds
   bool found_common_ = false;  // it is known to be
   std::optional<Offset> skipped_;  // from here to probed_ nothing can be compared
 };

@@ -3,7 +3,6 @@
 #include <functional>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fabric/replication/session.h"
 
@@ -19,10 +18,6 @@ class LinkHandler {
   /// The transport is up and the session new: the edge sends its hello.
   virtual void Opened(Session& session) = 0;
   virtual void Handle(Session& session, const Session::Event& event) = 0;
-  /// Appends an entry durably. `done` is called exactly once, on any thread, at once or later; in order
-  /// within a flow.
-  virtual void Persist(Session::Persist persist,
-                       std::function<void(const absl::StatusOr<LogPosition>&)> done) = 0;
   /// About once a second.
   virtual void Tick(Session& session) = 0;
   /// The handler called its wake, or something else did: what was done elsewhere may be back.

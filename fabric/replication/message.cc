@@ -1,20 +1,24 @@
 #include "fabric/replication/message.h"
 
+#include <fmt/format.h>
+
 #include "fabric/base/error.h"
 
 namespace selvage::replication {
 
-v1::LogPosition ToProto(const LogPosition& position) {
-  v1::LogPosition proto;
-  proto.set_log_id(position.log.bytes());
+v1::FlowPosition ToProto(const FlowPosition& position) {
+  v1::FlowPosition proto;
+  proto.set_history(position.history);
   proto.set_offset(position.offset.value());
-  proto.set_hash(position.hash.value());
+  if (position.hash) proto.set_hash(position.hash->value());
+  proto.set_detail(position.detail);
   return proto;
 }
 
-LogPosition FromProto(const v1::LogPosition& position) {
-  return {LogId::FromBytes(position.log_id()).value_or(LogId()), Offset(position.offset()),
-          ChainHash(position.hash())};
+FlowPosition FromProto(const v1::FlowPosition& position) {
+  FlowPosition read{position.history(), Offset(position.offset()), {}, position.detail()};
+  if (position.has_hash()) read.hash = ChainHash(position.hash());
+  return read;
 }
 
 v1::Problem ToProblem(const absl::Status& status) {
@@ -29,6 +33,12 @@ v1::Problem ToProblem(const absl::Status& status) {
 absl::Status FromProblem(const v1::Problem& problem) {
   return MakeError(absl::StatusCode::kFailedPrecondition, problem.kind(), problem.message(), problem.hint(),
                    problem.retryable() ? Retry::kYes : Retry::kNo);
+}
+
+absl::Status UnknownKind(std::string_view what) {
+  return MakeError(absl::StatusCode::kUnimplemented, "unknown_kind",
+                   fmt::format("a {} of a kind that is not known here", what),
+                   "upgrade the end that refuses it");
 }
 
 absl::Status ProtocolError(std::string_view what) {

@@ -9,7 +9,7 @@
 namespace selvage::replication {
 Message Receiver::Accept(FlowSink& sink) {
   sink_ = &sink;
-  LogPosition position = sink.position();
+  FlowPosition position = sink.position();
   expected_ = position.offset;
   Message message;
   message.frame.mutable_flow_accept()->set_flow(number_.value());
@@ -36,8 +36,8 @@ absl::Status Receiver::StartEntry(const v1::Data& data, size_t entry_max) {
   if (data.position() != 0) return ProtocolError("an entry does not begin with its first fragment");
   if (data.to() <= data.from() || data.from() < 0) return ProtocolError("an entry covers no offsets");
   bool raw_differs = data.encoding() == v1::RAW && data.wire_size() != data.entry_size();
-  if (data.entry_size() == 0 || data.entry_size() > entry_max || data.wire_size() == 0 ||
-      data.wire_size() > data.entry_size() || raw_differs) {
+  const bool half_empty = (data.entry_size() == 0) != (data.wire_size() == 0);
+  if (data.entry_size() > entry_max || data.wire_size() > data.entry_size() || half_empty || raw_differs) {
     return ProtocolError(fmt::format("an entry of {} bytes in {} is outside of the limits", data.entry_size(),
                                      data.wire_size()));
   }
@@ -58,13 +58,11 @@ absl::Status Receiver::CheckStart(const v1::Data& data) const {
         fmt::format("an entry from offset {} does not follow {}", data.from(), expected_.value()),
         "the flow resumes at the replica's end", Retry::kYes);
   }
-  bool known = (data.kind() == v1::BATCH || data.kind() == v1::GAP) &&
-               (data.encoding() == v1::RAW || data.encoding() == v1::ENCODING_ZSTD);
-  if (known) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kUnimplemented, "unknown_encoding",
-                   fmt::format("an entry of kind {} in encoding {} is not known here",
-                               static_cast<int>(data.kind()), static_cast<int>(data.encoding())),
-                   "the peer runs a newer version: upgrade this end");
+  if (data.encoding() == v1::RAW || data.encoding() == v1::ENCODING_ZSTD) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kUnimplemented, "unknown_encoding",
+      fmt::format("an entry in encoding {} cannot be read here", static_cast<int>(data.encoding())),
+      "the peer runs a newer version: upgrade this end");
 }
 
 Receiver::Outcome Receiver::OnData(const v1::Data& data, std::string_view payload, size_t entry_max) {
@@ -78,7 +76,7 @@ Receiver::Outcome Receiver::OnData(const v1::Data& data, std::string_view payloa
     if (!outcome.fatal.ok()) return outcome;
     outcome.refuse = CheckStart(data);
     if (!outcome.refuse.ok()) {
-      outcome.released = data.entry_size();
+      outcome.released = CreditOf(data.entry_size());
       DropPartial();
       return outcome;
     }
@@ -86,7 +84,7 @@ Receiver::Outcome Receiver::OnData(const v1::Data& data, std::string_view payloa
     outcome.fatal = ProtocolError("a fragment does not follow the one before it");
     return outcome;
   }
-  if (payload.empty() || received_ + payload.size() > current_.wire_size()) {
+  if (payload.empty() != (current_.wire_size() == 0) || received_ + payload.size() > current_.wire_size()) {
     outcome.fatal = ProtocolError("a fragment is empty or too long");
     return outcome;
   }
@@ -95,7 +93,7 @@ Receiver::Outcome Receiver::OnData(const v1::Data& data, std::string_view payloa
   if (received_ < current_.wire_size()) return outcome;
 
   if (skipping_) {
-    outcome.released = current_.entry_size();
+    outcome.released = CreditOf(current_.entry_size());
     DropPartial();
     return outcome;
   }
@@ -103,34 +101,35 @@ Receiver::Outcome Receiver::OnData(const v1::Data& data, std::string_view payloa
   if (entry.ok()) {
     outcome.complete = *std::move(entry);
   } else {
-    outcome.released = current_.entry_size();
+    outcome.released = CreditOf(current_.entry_size());
     outcome.refuse = entry.status();
   }
   DropPartial();
   return outcome;
 }
 
-absl::StatusOr<ReceivedEntry> Receiver::FinishEntry() {
-  ReceivedEntry entry;
-  entry.kind = current_.kind() == v1::BATCH ? EntryKind::kBatch : EntryKind::kGap;
+absl::StatusOr<FlowEntry> Receiver::FinishEntry() {
+  FlowEntry entry;
+  entry.kind = static_cast<EntryKind>(current_.kind());
   entry.from = Offset(current_.from());
   entry.to = Offset(current_.to());
   if (current_.encoding() == v1::ENCODING_ZSTD) {
-    entry.body.resize(current_.entry_size());
-    size_t size = ZSTD_decompress(entry.body.data(), entry.body.size(), buffer_.data(), buffer_.size());
-    if (ZSTD_isError(size) || size != entry.body.size()) {
+    std::string body(current_.entry_size(), '\0');
+    const size_t size = ZSTD_decompress(body.data(), body.size(), buffer_.data(), buffer_.size());
+    if (ZSTD_isError(size) || size != body.size()) {
       return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch",
                        "an entry did not decompress to its size", "it is sent again", Retry::kYes);
     }
+    entry.body = Bytes(std::move(body));
   } else {
-    entry.body = std::move(buffer_);
+    entry.body = Bytes(std::move(buffer_));
   }
   SELVAGE_RETURN_IF_ERROR(sink_->Check(entry));
   expected_ = entry.to;
   return entry;
 }
 
-bool Receiver::OnPersisted(const LogPosition& durable) {
+bool Receiver::OnPersisted(const FlowPosition& durable) {
   bool due = !unacknowledged_.has_value();
   unacknowledged_ = durable;
   return due;
@@ -150,7 +149,8 @@ Message Receiver::OnProbe(Offset offset) {
   v1::ProbeReply& reply = *message.frame.mutable_probe_reply();
   reply.set_flow(number_.value());
   reply.set_offset(offset.value());
-  const Located at = sink_ == nullptr ? Located{{}, offset, offset} : sink_->Locate(offset);
+  History* const history = sink_ == nullptr ? nullptr : sink_->history();
+  const Located at = history == nullptr ? Located{{}, offset, offset} : history->Locate(offset);
   reply.set_known(at.hash.has_value());
   if (at.hash) {
     reply.set_hash(at.hash->value());

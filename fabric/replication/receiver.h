@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "fabric/replication/flow.h"
 #include "fabric/replication/message.h"
+#include "fabric/replication/send_credit.h"
 
 namespace selvage::replication {
 
@@ -18,13 +19,14 @@ class Receiver {
 
   FlowNumber number() const { return number_; }
   bool open() const { return sink_ != nullptr; }
+  FlowSink* sink() { return sink_; }
   bool refused() const { return refused_; }
   /// Offered and not answered yet.
   bool waiting() const { return sink_ == nullptr && !refused_; }
-  /// Size of the entry that is being put together; what its credit holds.
-  size_t partial_bytes() const { return assembling_ ? current_.entry_size() : 0; }
-  /// Size of the entry that would begin with this fragment; 0 when it continues one.
-  size_t StartedBy(const v1::Data& data) const { return assembling_ ? 0 : data.entry_size(); }
+  /// What the entry that is being put together holds of the credit.
+  size_t partial_bytes() const { return assembling_ ? CreditOf(current_.entry_size()) : 0; }
+  /// What the entry that would begin with this fragment takes of the credit; 0 when it continues one.
+  size_t StartedBy(const v1::Data& data) const { return assembling_ ? 0 : CreditOf(data.entry_size()); }
 
   /// Starts at the sink's durable end. `sink` must outlive the receiver or be taken back with Refuse.
   Message Accept(FlowSink& sink);
@@ -32,15 +34,15 @@ class Receiver {
 
   /// What came of a fragment.
   struct Outcome {
-    size_t released = 0;  ///< bytes of entries that need no memory any more (repeated or given up)
-    std::optional<ReceivedEntry> complete;
+    size_t released = 0;  ///< credit of entries that need no memory any more (repeated or given up)
+    std::optional<FlowEntry> complete;
     absl::Status refuse;  ///< the flow must be refused for this
     absl::Status fatal;   ///< the peer broke the protocol: the link must close
   };
   /// Only for a flow that is not refused, and only when there is credit for an entry that begins.
   Outcome OnData(const v1::Data& data, std::string_view payload, size_t entry_max);
   /// The entry that ends at `durable` is on stable storage. True when this makes an acknowledgement due.
-  bool OnPersisted(const LogPosition& durable);
+  bool OnPersisted(const FlowPosition& durable);
   /// An acknowledgement for what became durable since the last call.
   std::optional<Message> TakeAck();
   Message OnProbe(Offset offset);
@@ -48,7 +50,7 @@ class Receiver {
  private:
   absl::Status StartEntry(const v1::Data& data, size_t entry_max);
   absl::Status CheckStart(const v1::Data& data) const;
-  absl::StatusOr<ReceivedEntry> FinishEntry();
+  absl::StatusOr<FlowEntry> FinishEntry();
   void DropPartial() {
     assembling_ = false;
     buffer_ = std::string();
@@ -65,7 +67,7 @@ class Receiver {
   std::string buffer_;     // bytes of it so far, as they travelled
   size_t received_ = 0;
 
-  std::optional<LogPosition> unacknowledged_;
+  std::optional<FlowPosition> unacknowledged_;
 };
 
 }  // namespace selvage::replication

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -7,8 +9,14 @@
 
 namespace selvage::replication {
 
-/// The memory that the peer lends for entries: its receive window. An entry takes its size from its first
-/// fragment until the peer has it on disk or dropped it. One larger than the window passes alone. Pure.
+/// What an entry of so many bytes takes of the credit. An empty one takes memory too.
+inline size_t CreditOf(size_t entry_bytes) {
+  constexpr size_t kLeast = 64;
+  return std::max(entry_bytes, kLeast);
+}
+
+/// The memory that the peer lends for entries: its receive window. An entry takes CreditOf its size from its
+/// first fragment until the peer has it on disk or dropped it. One larger than the window passes alone. Pure.
 ///
 /// Small entries could keep a large one waiting for ever. So a flow that lacks credit claims what comes free
 /// next: others begin no entry before it, except that a higher priority still goes first. Of a claim made in

@@ -48,26 +48,43 @@ Message Sender::Offer(FlowNumber number) {
   Message message;
   *message.frame.mutable_flow_open() = source_.Describe();
   message.frame.mutable_flow_open()->set_flow(number_.value());
+  offered_ = message.frame.flow_open().history();
   return message;
 }
 
-std::optional<Message> Sender::OnAccept(const LogPosition& replica, absl::Duration now) {
-  if (state_ != State::kOpening) return std::nullopt;
+/// What may be said of the replica's position before any history is looked at.
+absl::Status Sender::CheckReplica(const FlowPosition& replica) {
   if (replica.offset < Offset(0)) {
-    Fail(MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
-                   fmt::format("the replica claims to end at offset {}", replica.offset.value())),
-         now);
+    return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                     fmt::format("the replica claims to end at offset {}", replica.offset.value()));
+  }
+  if (source_.history() != nullptr || (replica.history == offered_ && replica.offset <= source_.end()))
+    return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                   fmt::format("the sink claims to stand at offset {}, outside of what was offered to it",
+                               replica.offset.value()));
+}
+
+std::optional<Message> Sender::OnAccept(const FlowPosition& replica, absl::Duration now) {
+  if (state_ != State::kOpening) return std::nullopt;
+  if (absl::Status wrong = CheckReplica(replica); !wrong.ok()) {
+    Fail(std::move(wrong), now);
     return std::nullopt;
   }
-  auto continues = source_.Continues(replica);
+  History* const history = source_.history();
+  if (history == nullptr) {
+    Stream(replica);
+    return std::nullopt;
+  }
+  auto continues = history->Continues(replica);
   if (!continues.ok()) {
     Fail(continues.status(), now);
     return std::nullopt;
   }
-  finder_.emplace(source_);
+  finder_.emplace(source_, *history);
   replica_ = replica;
   if (!*continues) return Follow(finder_->Bisect(std::min(source_.end(), replica.offset) + 1), now);
-  auto boundary = source_.BoundaryAtOrBefore(replica.offset);
+  auto boundary = history->BoundaryAtOrBefore(replica.offset);
   if (!boundary.ok()) {
     Fail(boundary.status(), now);
     return std::nullopt;
@@ -110,7 +127,7 @@ std::optional<Message> Sender::Follow(const absl::StatusOr<ForkFinder::Step>& st
   return std::nullopt;
 }
 
-void Sender::Stream(const LogPosition& replica) {
+void Sender::Stream(const FlowPosition& replica) {
   state_ = State::kStreaming;
   next_ = sent_ = forgotten_ = replica.offset;
   acknowledged_ = replica;
@@ -120,15 +137,16 @@ void Sender::Stream(const LogPosition& replica) {
   }
 }
 
-absl::Status Sender::CheckAck(const LogPosition& durable) {
+absl::Status Sender::CheckAck(const FlowPosition& durable) {
   if (durable.offset > sent_) {
     return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
                      fmt::format("offset {} was acknowledged before it was sent", durable.offset.value()));
   }
   while (!in_flight_.empty() && in_flight_.front().first < durable.offset) in_flight_.pop_front();
   bool known = !in_flight_.empty() && in_flight_.front().first == durable.offset;
+  const bool compared = source_.history() != nullptr;
   bool same = known && in_flight_.front().second == durable.hash;
-  if (durable.log == acknowledged_->log && (same || durable.offset <= forgotten_)) {
+  if (durable.history == acknowledged_->history && (!compared || same || durable.offset <= forgotten_)) {
     if (known) in_flight_.pop_front();
     return absl::OkStatus();
   }
@@ -138,8 +156,10 @@ absl::Status Sender::CheckAck(const LogPosition& durable) {
       "run selvagectl verify; the flow begins anew with a comparison of the histories", Retry::kYes);
 }
 
-void Sender::OnAck(const LogPosition& durable, absl::Duration now) {
-  if (state_ != State::kStreaming || durable.offset <= acknowledged_->offset) return;
+void Sender::OnAck(const FlowPosition& durable, absl::Duration now) {
+  if (state_ != State::kStreaming || durable.offset < acknowledged_->offset) return;
+  // At one offset the detail may go on.
+  if (durable.offset == acknowledged_->offset && durable.detail == acknowledged_->detail) return;
   if (absl::Status wrong = CheckAck(durable); !wrong.ok()) {
     Fail(std::move(wrong), now);
     return;
@@ -177,8 +197,8 @@ bool Sender::HasWork() {
 void Sender::Load(size_t read_ahead, absl::Duration now) {
   auto entries = source_.Read(next_, read_ahead);
   if (!entries.ok()) return Fail(entries.status(), now);
-  for (SourceEntry& entry : *entries) {
-    SELVAGE_CHECK(entry.from == next_ && entry.to > entry.from && !entry.body.empty());
+  for (FlowEntry& entry : *entries) {
+    SELVAGE_CHECK(entry.from == next_ && entry.to > entry.from);
     if (entry.kind == EntryKind::kGap && (Planted(Canary::kDropGap) || Planted(Canary::kStoreJump))) {
       next_ = entry.to;
       continue;
@@ -195,9 +215,10 @@ void Sender::Load(size_t read_ahead, absl::Duration now) {
   }
 }
 
-size_t Sender::EntryBytes(size_t read_ahead, absl::Duration now) {
+std::optional<size_t> Sender::EntryBytes(size_t read_ahead, absl::Duration now) {
   if (loaded_.empty()) Load(read_ahead, now);
-  return loaded_.empty() ? 0 : loaded_.front().body.size();
+  if (loaded_.empty()) return std::nullopt;
+  return loaded_.front().body.size();
 }
 
 size_t Sender::EntryRest() const {
@@ -205,7 +226,7 @@ size_t Sender::EntryRest() const {
 }
 
 void Sender::Encode(const CompressionTerms& terms) {
-  const SourceEntry& entry = loaded_.front();
+  const FlowEntry& entry = loaded_.front();
   encoding_ = v1::RAW;
   encoded_ = entry.body;
   if (!entry.compressible || entry.body.size() < kCompressMin || !settings_.compress) return;
@@ -220,13 +241,13 @@ void Sender::Encode(const CompressionTerms& terms) {
 Message Sender::NextFragment(size_t max_bytes, const CompressionTerms& terms) {
   SELVAGE_CHECK(!loaded_.empty() && max_bytes > 0);
   if (sent_of_entry_ == 0) Encode(terms);
-  const SourceEntry& entry = loaded_.front();
+  const FlowEntry& entry = loaded_.front();
   Message message;
   v1::Data& data = *message.frame.mutable_data();
   data.set_flow(number_.value());
   data.set_from(entry.from.value());
   data.set_to(entry.to.value());
-  data.set_kind(entry.kind == EntryKind::kBatch ? v1::BATCH : v1::GAP);
+  data.set_kind(static_cast<uint32_t>(entry.kind));
   data.set_encoding(encoding_);
   data.set_entry_size(static_cast<uint32_t>(entry.body.size()));
   data.set_wire_size(static_cast<uint32_t>(encoded_.size()));

@@ -74,11 +74,10 @@ void Session::Step(const Message& message, absl::Duration now) {
   last_heard_ = now;
   const v1::Frame& frame = message.frame;
   if (frame.has_close()) {
-    Event event{Event::Kind::kPeerClosed};
-    event.status = FromProblem(frame.close().problem());
-    event.retry_after = absl::Milliseconds(std::max<int64_t>(0, frame.close().retry_after_ms()));
-    Fail(event.status);
-    events_.push_back(std::move(event));
+    PeerClosed closed{FromProblem(frame.close().problem()),
+                      absl::Milliseconds(std::max<int64_t>(0, frame.close().retry_after_ms()))};
+    Fail(closed.why);
+    events_.push_back(std::move(closed));
     return;
   }
   if (StepHandshake(frame)) return;
@@ -100,20 +99,16 @@ void Session::Step(const Message& message, absl::Duration now) {
     case v1::Frame::kCredit:
       OnCredit(frame.credit(), now);
       break;
-    case v1::Frame::kRepairRequest:
-    case v1::Frame::kRepairRefuse:
-      StepRepair(frame);
+    case v1::Frame::kFlowRequest:
+    case v1::Frame::kRequestRefuse:
+      StepRequest(frame);
       break;
     case v1::Frame::kSpec:
     case v1::Frame::kStatus:
       StepControl(frame);
       break;
     case v1::Frame::kHeartbeat:
-      if (frame.heartbeat().wall_ms() != 0) {
-        Event event{Event::Kind::kTime};
-        event.wall_ms = frame.heartbeat().wall_ms();
-        events_.push_back(std::move(event));
-      }
+      if (frame.heartbeat().wall_ms() != 0) events_.push_back(PeerTime{frame.heartbeat().wall_ms()});
       break;
     default:
       break;  // a frame of a newer version
@@ -124,9 +119,7 @@ void Session::StepControl(const v1::Frame& frame) {
   // A spec is written at the core alone, a status at the edge alone.
   if (frame.has_spec() != options_.is_edge) return Close(ProtocolError("unexpected spec or status"));
   if (frame.has_status()) return OnStatus(frame.status());
-  Event event{Event::Kind::kSpec};
-  event.spec = frame.spec().spec();
-  events_.push_back(std::move(event));
+  events_.push_back(SpecCame{frame.spec().spec()});
 }
 
 void Session::OnStatus(const v1::Status& part) {
@@ -134,20 +127,17 @@ void Session::OnStatus(const v1::Status& part) {
   if (status_in_bytes_ > kStatusMax) return Close(ProtocolError("a status without end"));
   status_in_.MergeFrom(part.status());
   if (part.more()) return;
-  Event event{Event::Kind::kStatus};
-  event.edge_status = std::exchange(status_in_, {});
+  events_.push_back(StatusCame{std::exchange(status_in_, {})});
   status_in_bytes_ = 0;
-  events_.push_back(std::move(event));
 }
 
-void Session::StepRepair(const v1::Frame& frame) {
-  Event event{frame.has_repair_request() ? Event::Kind::kRepairRequested : Event::Kind::kRepairRefused};
-  if (frame.has_repair_request()) {
-    event.repair_request = frame.repair_request();
+void Session::StepRequest(const v1::Frame& frame) {
+  if (frame.has_flow_request()) {
+    events_.push_back(Requested{frame.flow_request()});
   } else {
-    event.repair_refuse = frame.repair_refuse();
+    events_.push_back(
+        RequestRefused{frame.request_refuse().request(), FromProblem(frame.request_refuse().problem())});
   }
-  events_.push_back(std::move(event));
 }
 
 bool Session::StepHandshake(const v1::Frame& frame) {
@@ -158,9 +148,7 @@ bool Session::StepHandshake(const v1::Frame& frame) {
     }
     hello_done_ = true;
     credit_.Open(frame.hello().receive_window());
-    Event event{Event::Kind::kHello};
-    event.hello = frame.hello();
-    events_.push_back(std::move(event));
+    events_.push_back(PeerHello{frame.hello()});
     return true;
   }
   if (frame.has_welcome()) {
@@ -170,9 +158,7 @@ bool Session::StepHandshake(const v1::Frame& frame) {
     }
     established_ = true;
     credit_.Open(frame.welcome().receive_window());
-    Event event{Event::Kind::kWelcome};
-    event.welcome = frame.welcome();
-    events_.push_back(std::move(event));
+    events_.push_back(PeerWelcome{frame.welcome()});
     return true;
   }
   if (!established_) {
@@ -234,14 +220,9 @@ void Session::ReportSender(FlowNumber flow, Sender& sender) {
     // Ended on the link at once: the peer may hold memory for the rest of an entry that will not come.
     EndOnLink(flow, sender);
     next_retry_ = std::min(next_retry_, sender.retry_at());
-    Event event{Event::Kind::kFlowHeld, flow};
-    event.status = sender.problem();
-    events_.push_back(std::move(event));
+    events_.push_back(FlowHeld{flow, sender.problem()});
   } else if (sender.state() == Sender::State::kForked) {
-    Event event{Event::Kind::kFlowForked, flow};
-    event.status = sender.problem();
-    event.position = *sender.fork();
-    events_.push_back(std::move(event));
+    events_.push_back(FlowForked{flow, *sender.fork()});
   }
 }
 
@@ -260,7 +241,7 @@ void Session::StepSink(const Message& message) {
   } else if (frame.has_flow_close()) {
     Receiver* receiver = FindReceiver(frame.flow_close().flow());
     if (receiver == nullptr) return;
-    if (!receiver->refused()) events_.push_back({Event::Kind::kFlowEnded, receiver->number()});
+    if (!receiver->refused()) events_.push_back(FlowEnded{receiver->number(), absl::OkStatus()});
     released_in_ += receiver->partial_bytes();
     receivers_.erase(receiver->number());
   } else if (Receiver* receiver = FindReceiver(frame.probe().flow()); receiver != nullptr) {
@@ -274,9 +255,7 @@ void Session::OnFlowOpen(const v1::FlowOpen& open) {
   highest_peer_flow_ = open.flow();
   FlowNumber flow(open.flow());
   receivers_.emplace(flow, std::make_unique<Receiver>(flow));
-  Event event{Event::Kind::kFlowOffered, flow};
-  event.open = open;
-  events_.push_back(std::move(event));
+  events_.push_back(FlowOffered{flow, open});
 }
 
 void Session::OnData(const Message& message) {
@@ -288,8 +267,8 @@ void Session::OnData(const Message& message) {
     if (data.flow() > highest_peer_flow_)
       return Close(ProtocolError("data of a flow that was never offered"));
     if (data.position() == 0) {
-      started_in_ += data.entry_size();
-      released_in_ += data.entry_size();
+      started_in_ += CreditOf(data.entry_size());
+      released_in_ += CreditOf(data.entry_size());
     }
     return;
   }
@@ -304,21 +283,19 @@ void Session::OnData(const Message& message) {
   released_in_ += outcome.released;
   if (!outcome.refuse.ok()) RefuseReceiver(*receiver, outcome.refuse);
   if (outcome.complete) {
-    size_t bytes = outcome.complete->body.size();
-    persist_.push_back({receiver->number(), *std::move(outcome.complete), bytes});
+    const size_t credit = CreditOf(outcome.complete->body.size());
+    persist_.push_back({receiver->number(), receiver->sink(), *std::move(outcome.complete), credit});
   }
 }
 
 void Session::RefuseReceiver(Receiver& receiver, const absl::Status& why) {
   released_in_ += receiver.partial_bytes();
   Queue(receiver.Refuse(why, IsRetryable(why) ? kRetryRefused : kRetryHopeless));
-  Event event{Event::Kind::kFlowEnded, receiver.number()};
-  event.status = why;
-  events_.push_back(std::move(event));
+  events_.push_back(FlowEnded{receiver.number(), why});
 }
 
-void Session::Persisted(FlowNumber flow, size_t bytes, const absl::StatusOr<LogPosition>& durable) {
-  released_in_ += bytes;
+void Session::Persisted(FlowNumber flow, size_t credit, const absl::StatusOr<FlowPosition>& durable) {
+  released_in_ += credit;
   Receiver* receiver = FindReceiver(flow.value());
   if (receiver == nullptr || !receiver->open()) return;
   if (durable.ok()) {
@@ -380,19 +357,24 @@ void Session::Refuse(FlowNumber flow, const absl::Status& why, absl::Duration re
   Receiver* receiver = FindReceiver(flow.value());
   if (receiver == nullptr || receiver->refused()) return;
   released_in_ += receiver->partial_bytes();
+  std::erase_if(persist_, [&](const Persist& persist) {
+    if (persist.flow != flow) return false;
+    released_in_ += persist.credit;
+    return true;
+  });
   Queue(receiver->Refuse(why, retry_after));
 }
 
-void Session::SendRepairRequest(const v1::RepairRequest& request) {
+void Session::SendRequest(const v1::FlowRequest& request) {
   Message message;
-  *message.frame.mutable_repair_request() = request;
+  *message.frame.mutable_flow_request() = request;
   Queue(std::move(message));
 }
 
-void Session::SendRepairRefuse(uint32_t request, const absl::Status& why) {
+void Session::SendRefusal(uint32_t request, const absl::Status& why) {
   Message message;
-  message.frame.mutable_repair_refuse()->set_request(request);
-  *message.frame.mutable_repair_refuse()->mutable_problem() = ToProblem(why);
+  message.frame.mutable_request_refuse()->set_request(request);
+  *message.frame.mutable_request_refuse()->mutable_problem() = ToProblem(why);
   Queue(std::move(message));
 }
 
@@ -496,26 +478,28 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
   Sender& sender = *candidate_senders_[turn.index];
   size_t read_ahead =
       std::min(options_.read_ahead, kReadAheadShare * options_.read_ahead / candidates_.size());
-  size_t entry_bytes = sender.EntryBytes(read_ahead, now);
-  if (entry_bytes == 0) {
+  const std::optional<size_t> entry_bytes = sender.EntryBytes(read_ahead, now);
+  if (!entry_bytes) {
     if (sender.state() == Sender::State::kHeld) ReportSender(candidate.flow, sender);
     DropCandidate(turn.index);
     return true;
   }
+  const size_t credit = CreditOf(*entry_bytes);
   bool begins = sender.AtEntryStart();
-  if (begins && !credit_.MayBegin(flow, entry_bytes, highest_priority_)) {
+  if (begins && !credit_.MayBegin(flow, credit, highest_priority_)) {
     candidates_[turn.index].ready = false;
     credit_.Claim(flow, turn.given_way);
     BlockOvertakers();
     return true;
   }
   bool urgent = flow.priority > lowest_priority_;
-  size_t size = pacer_.NextFrame(sender.EntryRest(), now, urgent);
+  const size_t rest = std::max<size_t>(sender.EntryRest(), 1);  // an empty entry waits for its turn as well
+  size_t size = pacer_.NextFrame(rest, now, urgent);
   if (size == 0) {
-    ready.wake_at = std::min(ready.wake_at, pacer_.NextFrameAt(sender.EntryRest(), now, urgent));
+    ready.wake_at = std::min(ready.wake_at, pacer_.NextFrameAt(rest, now, urgent));
     return false;
   }
-  if (begins && credit_.Begin(flow, entry_bytes)) {
+  if (begins && credit_.Begin(flow, credit)) {
     for (Scheduler::Candidate& c : candidates_) c.ready = true;
   }
   Message fragment = sender.NextFragment(std::min(size, budget), {compression_.level(), pacer_.rate()});

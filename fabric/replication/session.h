@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -37,45 +38,70 @@ class Session {
     size_t read_ahead = 256 << 10;  ///< bytes a flow reads at once; less when many have something to send
   };
 
-  /// An entry to append durably, in this order within a flow. Then call Persisted.
+  /// An entry for a sink to persist, in this order within a flow. Then call Persisted.
   struct Persist {
     FlowNumber flow;
-    ReceivedEntry entry;
-    size_t bytes = 0;  ///< what Persisted releases
+    FlowSink* sink = nullptr;
+    FlowEntry entry;
+    size_t credit = 0;  ///< what Persisted releases
   };
 
-  /// Something the owner decides or wants to know.
-  struct Event {
-    enum class Kind {
-      kHello,        ///< at the core: answer with SendWelcome or Close
-      kWelcome,      ///< at the edge: offer flows from here on
-      kFlowOffered,  ///< answer with Accept or Refuse; `flow`, `open`
-      kFlowForked,   ///< an outgoing flow's history differs from `position` on; `flow`
-      kFlowHeld,     ///< an outgoing flow was refused or failed; `flow`, `status`
-      kFlowEnded,  ///< the peer ended an incoming flow, or this end refused it by itself, with the `status`;
-                   ///< `flow`. No Persist of it follows, as those of a Ready come before its events
-      kRepairRequested,  ///< the peer asks for entries that are damaged there; offer a flow or
-                         ///< SendRepairRefuse
-      kRepairRefused,    ///< the peer cannot give what was asked for; `repair_refuse`
-      kSpec,
-      kStatus,
-      kPeerClosed,  ///< the peer said why; `status`, `retry_after`
-      kTime,        ///< the peer's wall clock shows `wall_ms`
-    };
-    Kind kind;
-    FlowNumber flow{};
-    v1::FlowOpen open{};
-    v1::Hello hello{};
-    v1::Welcome welcome{};
-    v1::EdgeSpec spec{};
-    v1::EdgeStatus edge_status{};
-    v1::RepairRequest repair_request{};
-    v1::RepairRefuse repair_refuse{};
-    LogPosition position{};
-    absl::Status status{};
-    absl::Duration retry_after{};
+  /// At the core: answer with SendWelcome or Close.
+  struct PeerHello {
+    v1::Hello hello;
+  };
+  /// At the edge: offer flows from here on.
+  struct PeerWelcome {
+    v1::Welcome welcome;
+  };
+  /// Answer with Accept or Refuse.
+  struct FlowOffered {
+    FlowNumber flow;
+    v1::FlowOpen open;
+  };
+  /// The histories of an outgoing flow and its sink differ from `common` on.
+  struct FlowForked {
+    FlowNumber flow;
+    FlowPosition common;
+  };
+  /// An outgoing flow was refused, or failed.
+  struct FlowHeld {
+    FlowNumber flow;
+    absl::Status why;
+  };
+  /// The peer ended an incoming flow (OK), or this end refused it by itself. No Persist of it follows, as
+  /// those of a Ready come before its events.
+  struct FlowEnded {
+    FlowNumber flow;
+    absl::Status why;
+  };
+  /// The peer asks for something: offer a flow that names the request, or SendRefusal.
+  struct Requested {
+    v1::FlowRequest request;
+  };
+  /// The peer does not give what was asked for.
+  struct RequestRefused {
+    uint32_t request = 0;
+    absl::Status why;
+  };
+  struct SpecCame {
+    v1::EdgeSpec spec;
+  };
+  struct StatusCame {
+    v1::EdgeStatus status;
+  };
+  /// The peer closed the link, and said why.
+  struct PeerClosed {
+    absl::Status why;
+    absl::Duration retry_after;
+  };
+  /// What the peer's wall clock shows, in milliseconds since 1970.
+  struct PeerTime {
     int64_t wall_ms = 0;
   };
+  /// Something the owner decides or wants to know.
+  using Event = std::variant<PeerHello, PeerWelcome, FlowOffered, FlowForked, FlowHeld, FlowEnded, Requested,
+                             RequestRefused, SpecCame, StatusCame, PeerClosed, PeerTime>;
 
   /// To be obeyed in this order. What is to be persisted belongs to flows that were accepted before; an event
   /// may end such a flow, or offer its log again, which then begins where the log ends.
@@ -97,8 +123,8 @@ class Session {
 
   // What happened.
   void Step(const Message& message, absl::Duration now);
-  /// The outcome of a Persist, in order within its flow.
-  void Persisted(FlowNumber flow, size_t bytes, const absl::StatusOr<LogPosition>& durable);
+  /// The outcome of a Persist, in order within its flow; `credit` is what the Persist said.
+  void Persisted(FlowNumber flow, size_t credit, const absl::StatusOr<FlowPosition>& durable);
 
   // Flows out.
   /// `source` must outlive the session or be taken back with Withdraw.
@@ -111,14 +137,15 @@ class Session {
   void Withdraw(const FlowSource& source);
 
   // Flows in.
-  /// The answer to kFlowOffered; without effect when the flow has ended meanwhile. `sink` must outlive the
-  /// session.
+  /// The answer to FlowOffered; without effect when the flow has ended meanwhile. `sink` must outlive the
+  /// session, or be taken back with Refuse, or the flow's FlowEnded must have been seen.
   void Accept(FlowNumber flow, FlowSink& sink);
+  /// Also of a flow that was accepted: nothing more of it is persisted.
   void Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after);
 
-  // Repair: only the messages; the flow that answers is one like others.
-  void SendRepairRequest(const v1::RepairRequest& request);
-  void SendRepairRefuse(uint32_t request, const absl::Status& why);
+  // Requests: only the messages; the flow that answers one is a flow like others.
+  void SendRequest(const v1::FlowRequest& request);
+  void SendRefusal(uint32_t request, const absl::Status& why);
 
   void SendSpec(const v1::EdgeSpec& spec);
   /// Sent as soon and as often as a small share of the link allows; a newer one takes its place.
@@ -152,7 +179,7 @@ class Session {
   bool StepHandshake(const v1::Frame& frame);
   void StepControl(const v1::Frame& frame);
   void OnStatus(const v1::Status& part);
-  void StepRepair(const v1::Frame& frame);
+  void StepRequest(const v1::Frame& frame);
   void StepSource(const v1::Frame& frame, absl::Duration now);
   void StepSink(const Message& message);
   void OnFlowOpen(const v1::FlowOpen& open);

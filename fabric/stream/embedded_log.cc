@@ -22,28 +22,28 @@ std::string ToString(const LogOrigin& origin) {
 /// Appends one entry: as the source (offset assigned here) or as a replica (offset checked here).
 class AppendTask : public CommitTask {
  public:
-  AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, ProduceDone done)
-      : log_(log), size_(SizeOf(body.size())), body_(std::move(body)), done_(std::move(done)) {
-    entry_.kind = kind;
+  /// As the source, a batch that gets its offset when it is staged.
+  AppendTask(EmbeddedLog& log, std::string batch, ProduceDone done)
+      : log_(log), size_(batch.size() + kOverhead), produced_(std::move(batch)), done_(std::move(done)) {}
+  /// As the source, a gap from wherever the end is when it is staged.
+  AppendTask(EmbeddedLog& log, Offset gap_to, GapReason reason, AppendDone done)
+      : log_(log), size_(kOverhead), done_(TellEnd(std::move(done))), tail_gap_to_(gap_to), reason_(reason) {
+    entry_.kind = EntryKind::kGap;
   }
-  AppendTask(EmbeddedLog& log, EntryKind kind, std::string body, AppendDone done)
-      : AppendTask(log, kind, std::move(body),
-                   [done = std::move(done)](const absl::StatusOr<Appended>& appended) {
-                     done(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
-                   }) {}
+  /// As a replica, an entry as it is.
+  AppendTask(EmbeddedLog& log, FlowEntry entry, Fence fence, AppendDone done)
+      : log_(log),
+        size_(entry.body.size() + kOverhead),
+        done_(TellEnd(std::move(done))),
+        fence_(std::move(fence)) {
+    entry_.kind = entry.kind;
+    entry_.from = entry.from;
+    entry_.to = entry.to;
+    entry_.body = std::move(entry.body);
+  }
 
-  void AsReplica(Fence fence, Offset from, Offset to) {
-    fence_ = std::move(fence);
-    entry_.from = from;
-    entry_.to = to;
-  }
   /// What the body was admitted to the disk by.
   void Charge(DiskCharge charge) { charge_ = std::move(charge); }
-  /// A gap from wherever the end is when it is staged.
-  void AsTailGap(Offset to, GapReason reason) {
-    tail_gap_to_ = to;
-    reason_ = reason;
-  }
 
   static size_t SizeOf(size_t body_bytes) { return body_bytes + kOverhead; }
   size_t ByteSize() const override { return size_; }
@@ -58,13 +58,12 @@ class AppendTask : public CommitTask {
     entry_.hash_before = log_.staged_.hash;
     SELVAGE_RETURN_IF_ERROR(fence_ ? CheckReplica() : AssignPosition());
     if (entry_.kind == EntryKind::kBatch) {
-      entry_.max_timestamp = ParseBatchHeader(body_)->max_timestamp;
-      entry_.hash_after = ChainBatch(entry_.hash_before, body_);
+      entry_.max_timestamp = ParseBatchHeader(entry_.body.view())->max_timestamp;
+      entry_.hash_after = ChainBatch(entry_.hash_before, entry_.body.view());
     } else {
       entry_.max_timestamp = -1;
-      entry_.hash_after = DecodeGap(body_)->hash_after;
+      entry_.hash_after = DecodeGap(entry_.body.view())->hash_after;
     }
-    entry_.body = Bytes(std::move(body_));
     log_.StageEntry(batch, entry_);
     appended_.base = entry_.from;
     if (sequence_.numbered()) log_.producers_.Add(batch, sequence_, entry_.from, entry_.append_ms);
@@ -105,6 +104,12 @@ class AppendTask : public CommitTask {
  private:
   static constexpr size_t kOverhead = 256;
 
+  static ProduceDone TellEnd(AppendDone done) {
+    return [done = std::move(done)](const absl::StatusOr<Appended>& appended) {
+      done(appended.ok() ? absl::StatusOr<LogPosition>(appended->end) : appended.status());
+    };
+  }
+
   absl::Status OutOfSequence(std::string_view what, Offset offset) const {
     return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
                      fmt::format("{}: {} {} does not follow the log end {}", ToString(log_.origin_), what,
@@ -115,7 +120,7 @@ class AppendTask : public CommitTask {
   /// A replica takes what its source took.
   absl::Status JudgeSequence() {
     if (fence_ || entry_.kind != EntryKind::kBatch) return absl::OkStatus();
-    sequence_ = SequenceOf(*ParseBatchHeader(body_));
+    sequence_ = SequenceOf(*ParseBatchHeader(produced_));
     if (!sequence_.numbered()) return absl::OkStatus();
     const auto [verdict, base] = log_.producers_.Judge(sequence_);
     switch (verdict) {
@@ -146,8 +151,9 @@ class AppendTask : public CommitTask {
     const LogState& state = log_.staged_;
     entry_.from = state.end;
     if (entry_.kind == EntryKind::kBatch) {
-      StampBatch(body_.data(), entry_.from, state.leader_epoch());
-      entry_.to = ParseBatchHeader(body_)->next_offset();
+      StampBatch(produced_.data(), entry_.from, state.leader_epoch());
+      entry_.body = Bytes(std::move(produced_));
+      entry_.to = ParseBatchHeader(entry_.body.view())->next_offset();
       return absl::OkStatus();
     }
     if (tail_gap_to_ <= entry_.from) return OutOfSequence("a gap to offset", tail_gap_to_);
@@ -159,7 +165,7 @@ class AppendTask : public CommitTask {
             .recorded_ms = absl::ToUnixMillis(log_.env_.clock.Wall())};
     gap.hash_after = ChainGap(entry_.hash_before, gap);
     entry_.to = gap.to;
-    body_ = EncodeGap(gap);
+    entry_.body = Bytes(EncodeGap(gap));
     return absl::OkStatus();
   }
 
@@ -173,7 +179,7 @@ class AppendTask : public CommitTask {
 
   EmbeddedLog& log_;
   const size_t size_;
-  std::string body_;
+  std::string produced_;  // until it has its offset
   ProduceDone done_;
   DiskCharge charge_;
   ProducerSequence sequence_;
@@ -204,6 +210,11 @@ EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogChanges& changes
 LogState EmbeddedLog::state() const {
   absl::MutexLock lock(&mutex_);
   return published_;
+}
+
+Offset EmbeddedLog::end() const {
+  absl::MutexLock lock(&mutex_);
+  return published_.end;
 }
 
 bool EmbeddedLog::never_written() const {
@@ -256,39 +267,36 @@ absl::Status EmbeddedLog::Append(std::string&& batch, ProduceDone done) {
   // The queue first: nothing is charged, let alone dropped, for what it turns away.
   SELVAGE_ASSIGN_OR_RETURN(Committer::Place place, env_.committer.Reserve(AppendTask::SizeOf(batch.size())));
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, AdmitBytes(batch.size()));
-  auto task = std::make_unique<AppendTask>(*this, EntryKind::kBatch, std::move(batch), std::move(done));
+  auto task = std::make_unique<AppendTask>(*this, std::move(batch), std::move(done));
   task->Charge(std::move(charge));
   return env_.committer.Submit(std::move(task), std::move(place));
 }
 
-absl::Status EmbeddedLog::AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) {
+absl::Status EmbeddedLog::AppendReplica(FlowEntry entry, Fence fence, AppendDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
   DiskCharge charge;
   if (entry.kind == EntryKind::kBatch) {
-    SELVAGE_ASSIGN_OR_RETURN(BatchHeader header, ParseBatchHeader(entry.body));
+    SELVAGE_ASSIGN_OR_RETURN(BatchHeader header, ParseBatchHeader(entry.body.view()));
     if (header.base_offset != entry.from || header.next_offset() != entry.to || header.compacted()) {
       return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_batch",
                        fmt::format("{}: the batch covers other offsets than announced", ToString(origin_)));
     }
     SELVAGE_ASSIGN_OR_RETURN(charge, AdmitBytes(entry.body.size()));
   } else {
-    SELVAGE_ASSIGN_OR_RETURN(Gap gap, DecodeGap(entry.body));
+    SELVAGE_ASSIGN_OR_RETURN(Gap gap, DecodeGap(entry.body.view()));
     if (gap.from != entry.from || gap.to != entry.to) {
       return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_gap",
                        fmt::format("{}: the gap covers other offsets than announced", ToString(origin_)));
     }
   }
-  auto task = std::make_unique<AppendTask>(*this, entry.kind, std::move(entry.body), std::move(done));
-  task->AsReplica(std::move(fence), entry.from, entry.to);
+  auto task = std::make_unique<AppendTask>(*this, std::move(entry), std::move(fence), std::move(done));
   task->Charge(std::move(charge));
   return env_.committer.Submit(std::move(task), Committer::Limit::kNone);
 }
 
 absl::Status EmbeddedLog::AppendGap(Offset to, GapReason reason, AppendDone done) {
   SELVAGE_RETURN_IF_ERROR(CheckAppendable());
-  auto task = std::make_unique<AppendTask>(*this, EntryKind::kGap, std::string(), std::move(done));
-  task->AsTailGap(to, reason);
-  return env_.committer.Submit(std::move(task));
+  return env_.committer.Submit(std::make_unique<AppendTask>(*this, to, reason, std::move(done)));
 }
 
 void EmbeddedLog::StageEntry(WriteBatch& batch, Entry& entry) {

@@ -63,11 +63,12 @@ class EmbeddedLog : public Log {
   LogNumber number() const override { return number_; }
   const LogOrigin& origin() const override { return origin_; }
   LogState state() const override;
+  Offset end() const override;
   bool superseded() const override;
   absl::Status Append(std::string&& batch, ProduceDone done) override;
   /// Room in the commit queue that Append takes for a batch of this size.
   static size_t QueueBytesOf(size_t batch_bytes);
-  absl::Status AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) override;
+  absl::Status AppendReplica(FlowEntry entry, Fence fence, AppendDone done) override;
   absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) override;
   absl::StatusOr<std::vector<Entry>> Read(Offset from, size_t max_bytes, bool from_disk = false) override;
   absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
@@ -99,7 +100,7 @@ class EmbeddedLog : public Log {
   /// Refused, with nothing written: "range_changed" when no damaged range begins with them, "chain_mismatch"
   /// when they do not lead from the hash before it to the hash after it, "corrupt_batch"/"corrupt_gap",
   /// "stale_session" (fenced).
-  absl::Status Replace(std::vector<ReplicaEntry> entries, Fence fence, AppendDone done);
+  absl::Status Replace(std::vector<FlowEntry> entries, Fence fence, AppendDone done);
 
   struct CompactedPiece {
     Offset next;            ///< where to go on

@@ -15,17 +15,17 @@ namespace selvage {
 namespace {
 
 /// What the body of an entry says of its place.
-absl::StatusOr<Entry> EntryOf(ReplicaEntry received) {
+absl::StatusOr<Entry> EntryOf(FlowEntry received) {
   Entry entry;
   entry.kind = received.kind;
   entry.from = received.from;
   entry.to = received.to;
   bool agrees = false;
   if (entry.kind == EntryKind::kBatch) {
-    SELVAGE_ASSIGN_OR_RETURN(const BatchHeader header, ParseBatchHeader(received.body));
+    SELVAGE_ASSIGN_OR_RETURN(const BatchHeader header, ParseBatchHeader(received.body.view()));
     agrees = header.base_offset == entry.from && header.next_offset() == entry.to && !header.compacted();
   } else {
-    SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(received.body));
+    SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(received.body.view()));
     agrees = gap.from == entry.from && gap.to == entry.to;
     entry.hash_after = gap.hash_after;
   }
@@ -34,7 +34,7 @@ absl::StatusOr<Entry> EntryOf(ReplicaEntry received) {
         absl::StatusCode::kInvalidArgument, entry.kind == EntryKind::kBatch ? "corrupt_batch" : "corrupt_gap",
         fmt::format("the entry at offset {} covers other offsets than announced", entry.from.value()));
   }
-  entry.body = Bytes(std::move(received.body));
+  entry.body = std::move(received.body);
   return entry;
 }
 
@@ -179,10 +179,10 @@ absl::Status EmbeddedLog::Quarantine(Offset offset) {
                                                                     [](const auto&) {}));
 }
 
-absl::Status EmbeddedLog::Replace(std::vector<ReplicaEntry> entries, Fence fence, AppendDone done) {
+absl::Status EmbeddedLog::Replace(std::vector<FlowEntry> entries, Fence fence, AppendDone done) {
   SELVAGE_CHECK(!entries.empty());
   std::vector<Entry> decoded;
-  for (ReplicaEntry& entry : entries) {
+  for (FlowEntry& entry : entries) {
     SELVAGE_ASSIGN_OR_RETURN(Entry whole, EntryOf(std::move(entry)));
     decoded.push_back(std::move(whole));
   }

@@ -10,13 +10,13 @@
 
 namespace selvage {
 
-using replication::SourceEntry;
+using replication::FlowPosition;
 
 namespace {
 
 /// The rest of a gap from `from` on, or a gap that stands for what is not held any more.
-SourceEntry GapEntry(const Gap& gap) {
-  SourceEntry entry;
+FlowEntry GapEntry(const Gap& gap) {
+  FlowEntry entry;
   entry.kind = EntryKind::kGap;
   entry.from = gap.from;
   entry.to = gap.to;
@@ -30,8 +30,30 @@ constexpr size_t kSentMax = 4096;
 
 }  // namespace
 
-SourceEntry ToSourceEntry(const Entry& stored) {
-  SourceEntry entry;
+FlowPosition ToFlowPosition(const LogPosition& position) {
+  return {position.log.bytes(), position.offset, position.hash, {}};
+}
+
+LogPosition ToLogPosition(const FlowPosition& position) {
+  return {LogId::FromBytes(position.history).value_or(LogId()), position.offset,
+          position.hash.value_or(ChainHash())};
+}
+
+v1::LogPosition ToProto(const LogPosition& position) {
+  v1::LogPosition proto;
+  proto.set_log_id(position.log.bytes());
+  proto.set_offset(position.offset.value());
+  proto.set_hash(position.hash.value());
+  return proto;
+}
+
+LogPosition FromProto(const v1::LogPosition& position) {
+  return {LogId::FromBytes(position.log_id()).value_or(LogId()), Offset(position.offset()),
+          ChainHash(position.hash())};
+}
+
+FlowEntry ToFlowEntry(const Entry& stored) {
+  FlowEntry entry;
   entry.kind = stored.kind;
   entry.from = stored.from;
   entry.to = stored.to;
@@ -44,13 +66,18 @@ SourceEntry ToSourceEntry(const Entry& stored) {
   return entry;
 }
 
-absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOrigin& origin,
-                           size_t batch_max) {
+absl::Status CheckReceived(const FlowEntry& entry, const LogOrigin& origin, size_t batch_max) {
   if (entry.kind == EntryKind::kGap) {
-    SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(entry.body));
+    SELVAGE_ASSIGN_OR_RETURN(const Gap gap, DecodeGap(entry.body.view()));
     if (gap.from == entry.from && gap.to == entry.to) return absl::OkStatus();
     return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_gap",
                      fmt::format("{}: the gap covers other offsets than announced", ToString(origin)));
+  }
+  if (entry.kind != EntryKind::kBatch) {
+    return MakeError(absl::StatusCode::kUnimplemented, "unknown_encoding",
+                     fmt::format("{}: an entry of kind {} cannot be stored here", ToString(origin),
+                                 static_cast<uint32_t>(entry.kind)),
+                     "the peer runs a newer version: upgrade this end");
   }
   auto corrupt = [&](std::string_view why) {
     return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch",
@@ -58,7 +85,7 @@ absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOri
                                  entry.from.value(), why),
                      "it is sent again; if this repeats, the source's disk is failing", Retry::kYes);
   };
-  auto header = ParseBatchHeader(entry.body);
+  auto header = ParseBatchHeader(entry.body.view());
   if (!header.ok()) return corrupt(std::string(header.status().message()));
   if (entry.body.size() > batch_max) {
     return MakeError(absl::StatusCode::kInvalidArgument, "batch_too_large",
@@ -68,7 +95,7 @@ absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOri
   }
   if (header->base_offset != entry.from || header->next_offset() != entry.to || header->compacted())
     return corrupt("other offsets than announced");
-  if (!BatchCrcMatches(entry.body)) return corrupt("CRC");
+  if (!BatchCrcMatches(entry.body.view())) return corrupt("CRC");
   return absl::OkStatus();
 }
 
@@ -110,17 +137,18 @@ v1::FlowOpen LogFlowSource::Describe() {
   offered_ = state.id;
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
-  open.set_name(log_.origin().stream);
-  open.set_partition(log_.origin().partition.value());
-  open.set_log_id(state.id.bytes());
+  open.set_history(state.id.bytes());
   open.set_start(state.start.value());
   open.set_end(state.end.value());
-  open.set_end_hash(state.hash.value());
-  open.set_base(state.base.value());
-  open.set_base_hash(state.base_hash.value());
-  *open.mutable_definition() = definition();
+  v1::StreamFlow& stream = *open.mutable_stream();
+  stream.set_name(log_.origin().stream);
+  stream.set_partition(log_.origin().partition.value());
+  stream.set_end_hash(state.hash.value());
+  stream.set_base(state.base.value());
+  stream.set_base_hash(state.base_hash.value());
+  *stream.mutable_definition() = definition();
   for (const auto& [epoch, start] : state.leader_epochs) {
-    auto* entry = open.add_leader_epochs();
+    auto* entry = stream.add_leader_epochs();
     entry->set_epoch(epoch.value());
     entry->set_start(start.value());
   }
@@ -135,8 +163,9 @@ replication::FlowSettings LogFlowSource::settings() {
           .compress = settings.link_compression() != v1::NONE};
 }
 
-absl::StatusOr<bool> LogFlowSource::Continues(const LogPosition& replica) {
-  LogState state = log_.state();
+absl::StatusOr<bool> LogHistory::Continues(const FlowPosition& at) {
+  const LogPosition replica = ToLogPosition(at);
+  const LogState state = log_.state();
   if (replica.log != state.id || replica.offset > state.end) return false;
   if (replica.offset < state.start) return true;  // what it lacks and we no longer hold becomes a gap
   SELVAGE_ASSIGN_OR_RETURN(LogPosition boundary, log_.BoundaryAtOrBefore(replica.offset));
@@ -147,7 +176,7 @@ absl::StatusOr<bool> LogFlowSource::Continues(const LogPosition& replica) {
   return !entries.empty() && entries.front().kind == EntryKind::kGap;
 }
 
-absl::StatusOr<SourceEntry> LogFlowSource::GapBeforeStart(Offset from) {
+absl::StatusOr<FlowEntry> LogFlowSource::GapBeforeStart(Offset from) {
   while (true) {
     const LogState state = log_.state();
     auto start = log_.BoundaryAtOrBefore(state.start);
@@ -162,7 +191,7 @@ absl::StatusOr<SourceEntry> LogFlowSource::GapBeforeStart(Offset from) {
   }
 }
 
-absl::StatusOr<SourceEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset from) {
+absl::StatusOr<FlowEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset from) {
   if (entry.kind != EntryKind::kGap) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "chain_mismatch",
@@ -173,26 +202,26 @@ absl::StatusOr<SourceEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset 
   return GapEntry(rest);
 }
 
-absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t max_bytes) {
+absl::StatusOr<std::vector<FlowEntry>> LogFlowSource::Read(Offset from, size_t max_bytes) {
   if (log_.state().id != offered_) {
     return MakeError(
         absl::StatusCode::kAborted, "log_branched",
         fmt::format("{}: the log has got a new id since it was offered", ToString(log_.origin())),
         "it is offered again", Retry::kYes);
   }
-  std::vector<SourceEntry> entries;
+  std::vector<FlowEntry> entries;
   auto stored = log_.Read(from, max_bytes);
   if (!stored.ok() && from < log_.state().start) {
-    SELVAGE_ASSIGN_OR_RETURN(SourceEntry gap, GapBeforeStart(from));
+    SELVAGE_ASSIGN_OR_RETURN(FlowEntry gap, GapBeforeStart(from));
     entries.push_back(std::move(gap));
     return entries;
   }
   if (!stored.ok()) return stored.status();
   for (const Entry& entry : *stored) {
     if (entry.from >= from) {
-      entries.push_back(ToSourceEntry(entry));
+      entries.push_back(ToFlowEntry(entry));
     } else {
-      SELVAGE_ASSIGN_OR_RETURN(SourceEntry rest, RestOfGap(entry, from));
+      SELVAGE_ASSIGN_OR_RETURN(FlowEntry rest, RestOfGap(entry, from));
       entries.push_back(std::move(rest));
     }
     if (sent_.size() < kSentMax) sent_.push_back({entry.to, entry.log_bytes, entry.body.size()});
@@ -200,15 +229,20 @@ absl::StatusOr<std::vector<SourceEntry>> LogFlowSource::Read(Offset from, size_t
   return entries;
 }
 
-absl::StatusOr<LogPosition> LogFlowSource::BoundaryAtOrBefore(Offset offset) {
+absl::StatusOr<FlowPosition> LogHistory::FirstBoundary() {
+  return BoundaryAtOrBefore(log_.state().base);
+}
+
+absl::StatusOr<FlowPosition> LogHistory::BoundaryAtOrBefore(Offset offset) {
   while (true) {
     const Offset start = log_.state().start;
     auto boundary = log_.BoundaryAtOrBefore(std::max(offset, start));
-    if (boundary.ok() || log_.state().start == start) return boundary;  // else trimmed meanwhile
+    if (boundary.ok()) return ToFlowPosition(*boundary);
+    if (log_.state().start == start) return boundary.status();  // else trimmed meanwhile
   }
 }
 
-void LogFlowSource::Acknowledged(const LogPosition& durable) {
+void LogFlowSource::Acknowledged(const FlowPosition& durable) {
   log_.SetAcknowledged(durable.offset);
   std::optional<uint64_t> log_bytes;
   while (!sent_.empty() && sent_.front().to <= durable.offset) {
@@ -219,11 +253,19 @@ void LogFlowSource::Acknowledged(const LogPosition& durable) {
   acknowledged_log_bytes_ = log_bytes ? *log_bytes : LogBytesAt(durable.offset);
 }
 
-absl::Status LogFlowSink::Check(const replication::ReceivedEntry& entry) {
+absl::Status LogFlowSink::Check(const FlowEntry& entry) {
   return CheckReceived(entry, log_.origin(), batch_max_);
 }
 
-replication::Located LogFlowSink::Locate(Offset offset) {
+void LogFlowSink::Persist(FlowEntry entry, Done done) {
+  const absl::Status queued =
+      log_.AppendReplica(std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
+        done(after.ok() ? absl::StatusOr<FlowPosition>(ToFlowPosition(*after)) : after.status());
+      });
+  if (!queued.ok()) done(queued);
+}
+
+replication::Located LogHistory::Locate(Offset offset) {
   const LogState state = log_.state();
   replication::Located at{.hash = {}, .previous = offset, .next = offset};
   auto boundary = log_.BoundaryAtOrBefore(offset);

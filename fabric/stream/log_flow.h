@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -13,15 +14,38 @@
 #include "fabric/stream/log_store.h"
 #include "selvage/v1/stream.pb.h"
 
-/// Streams as flows over the link: the two flow ports, implemented on logs.
+/// Streams as flows over the link: the ports of a flow, implemented on logs.
 namespace selvage {
 
+replication::FlowPosition ToFlowPosition(const LogPosition& position);
+/// A history that is no log id reads as none.
+LogPosition ToLogPosition(const replication::FlowPosition& position);
+v1::LogPosition ToProto(const LogPosition& position);
+/// A missing or malformed log id reads as none.
+LogPosition FromProto(const v1::LogPosition& position);
+
 /// A stored entry on its way out, whole.
-replication::SourceEntry ToSourceEntry(const Entry& stored);
+FlowEntry ToFlowEntry(const Entry& stored);
 /// Checks an entry that came for a log as far as it can be told without the log. Errors: "corrupt_batch"
-/// (kDataLoss, a retry helps), "corrupt_gap", "batch_too_large".
-absl::Status CheckReceived(const replication::ReceivedEntry& entry, const LogOrigin& origin,
-                           size_t batch_max);
+/// (kDataLoss, a retry helps), "corrupt_gap", "batch_too_large", "unknown_encoding" of a kind that is not
+/// known.
+absl::Status CheckReceived(const FlowEntry& entry, const LogOrigin& origin, size_t batch_max);
+
+/// The past of a log, at either end.
+class LogHistory : public replication::History {
+ public:
+  /// `log` must outlive it.
+  explicit LogHistory(Log& log) : log_(log) {}
+
+  absl::StatusOr<bool> Continues(const replication::FlowPosition& replica) override;
+  absl::StatusOr<replication::FlowPosition> FirstBoundary() override;
+  absl::StatusOr<replication::FlowPosition> BoundaryAtOrBefore(Offset offset) override;
+  replication::Located Locate(Offset offset) override;
+  Offset LastAcknowledged() override { return log_.acknowledged().value_or(Offset(0)); }
+
+ private:
+  Log& log_;
+};
 
 /// Offers a log to the peer. The session calls the port; everything else may be called from any thread, and
 /// the definition may change while the flow runs: settings at once, the rest with the next offer.
@@ -41,12 +65,10 @@ class LogFlowSource : public replication::FlowSource {
 
   v1::FlowOpen Describe() override;
   replication::FlowSettings settings() override;
-  Offset end() override { return log_.state().end; }
-  absl::StatusOr<bool> Continues(const LogPosition& replica) override;
-  absl::StatusOr<std::vector<replication::SourceEntry>> Read(Offset from, size_t max_bytes) override;
-  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
-  void Acknowledged(const LogPosition& durable) override;
-  Offset last_acknowledged() override { return log_.acknowledged().value_or(Offset(0)); }
+  Offset end() override { return log_.end(); }
+  absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override;
+  void Acknowledged(const replication::FlowPosition& durable) override;
+  replication::History* history() override { return &history_; }
 
  private:
   /// The end of an entry that was read to be sent.
@@ -56,12 +78,13 @@ class LogFlowSource : public replication::FlowSource {
     uint64_t body_bytes;
   };
 
-  absl::StatusOr<replication::SourceEntry> RestOfGap(const Entry& entry, Offset from);
-  absl::StatusOr<replication::SourceEntry> GapBeforeStart(Offset from);
+  absl::StatusOr<FlowEntry> RestOfGap(const Entry& entry, Offset from);
+  absl::StatusOr<FlowEntry> GapBeforeStart(Offset from);
   /// Body bytes of the log before `offset`.
   uint64_t LogBytesAt(Offset offset);
 
   Log& log_;
+  LogHistory history_{log_};
   mutable absl::Mutex mutex_;
   v1::StreamDefinition definition_ ABSL_GUARDED_BY(mutex_);
   LogId offered_;          // the log's id when it was described last; the session's alone
@@ -70,21 +93,25 @@ class LogFlowSource : public replication::FlowSource {
   std::atomic<uint64_t> acknowledged_bytes_{0};
 };
 
-/// Checks what arrives for a log; persisting goes through Log::AppendReplica with the session's fence.
+/// Appends what arrives to a log, as long as the link's session is not fenced.
 class LogFlowSink : public replication::FlowSink {
  public:
   /// `log` must outlive the sink.
-  LogFlowSink(Log& log, size_t batch_max) : log_(log), batch_max_(batch_max) {}
+  LogFlowSink(Log& log, size_t batch_max, Fence fence)
+      : log_(log), batch_max_(batch_max), fence_(std::move(fence)) {}
 
   Log& log() { return log_; }
 
-  LogPosition position() override { return log_.state().position(); }
-  absl::Status Check(const replication::ReceivedEntry& entry) override;
-  replication::Located Locate(Offset offset) override;
+  replication::FlowPosition position() override { return ToFlowPosition(log_.state().position()); }
+  absl::Status Check(const FlowEntry& entry) override;
+  void Persist(FlowEntry entry, Done done) override;
+  replication::History* history() override { return &history_; }
 
  private:
   Log& log_;
+  LogHistory history_{log_};
   const size_t batch_max_;
+  const Fence fence_;
 };
 
 }  // namespace selvage

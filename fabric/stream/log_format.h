@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "fabric/base/bytes.h"
+#include "fabric/base/flow_entry.h"
 #include "fabric/base/ids.h"
 #include "fabric/base/log_position.h"
 

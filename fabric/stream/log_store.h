@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "fabric/base/flow_entry.h"
 #include "fabric/base/id128.h"
 #include "fabric/base/ids.h"
 #include "fabric/base/log_position.h"
@@ -71,14 +72,6 @@ struct Fence {
   SessionEpoch epoch;
 };
 
-/// An entry as it came over the link, not yet appended.
-struct ReplicaEntry {
-  EntryKind kind = EntryKind::kBatch;
-  Offset from;
-  Offset to;
-  std::string body;
-};
-
 /// Where a producer's batch lies.
 struct Appended {
   Offset base;             ///< of its first record
@@ -103,6 +96,8 @@ class Log {
   virtual LogNumber number() const = 0;
   virtual const LogOrigin& origin() const = 0;
   virtual LogState state() const = 0;
+  /// What state() says of it, without a copy of the rest.
+  virtual Offset end() const = 0;
   /// This is not the log of its origin any more: another took its place, and it is kept and can be read; or
   /// its stream was deleted.
   virtual bool superseded() const = 0;
@@ -118,7 +113,7 @@ class Log {
 
   /// As a replica: appends an entry exactly as it is. Refused, with nothing written: "stale_session"
   /// (fenced), "out_of_sequence" (`from` is not the end), "corrupt_batch"/"corrupt_gap", "disk_full".
-  virtual absl::Status AppendReplica(ReplicaEntry entry, Fence fence, AppendDone done) = 0;
+  virtual absl::Status AppendReplica(FlowEntry entry, Fence fence, AppendDone done) = 0;
 
   /// As the source: a gap from the end to `to`.
   virtual absl::Status AppendGap(Offset to, GapReason reason, AppendDone done) = 0;

@@ -9,6 +9,9 @@
 #include "fabric/stream/log_flow.h"
 
 namespace selvage {
+
+using replication::FlowPosition;
+
 namespace {
 
 absl::Status NotHeld(const Log& log, Offset from, Offset to) {
@@ -51,7 +54,8 @@ ChainHash HashAfter(ChainHash before, EntryKind kind, std::string_view body) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RepairSource>> RepairSource::Make(Log& log, const v1::RepairRequest& request) {
+absl::StatusOr<std::unique_ptr<RepairSource>> RepairSource::Make(Log& log, uint32_t number,
+                                                                 const v1::RepairRequest& request) {
   const Offset from(request.from());
   const Offset to(request.to());
   const LogState state = log.state();
@@ -64,18 +68,18 @@ absl::StatusOr<std::unique_ptr<RepairSource>> RepairSource::Make(Log& log, const
   SELVAGE_ASSIGN_OR_RETURN(const Offset end,
                            EndOfPiece(log, from, to, std::min(request.max_bytes(), kRepairPieceMax)));
   if (end > to) return not_held;
-  return std::unique_ptr<RepairSource>(new RepairSource(log, request.request(), from, end));
+  return std::unique_ptr<RepairSource>(new RepairSource(log, number, from, end));
 }
 
 v1::FlowOpen RepairSource::Describe() {
   v1::FlowOpen open;
   open.set_kind(v1::REPAIR);
   open.set_request(request_);
-  open.set_name(log_.origin().stream);
-  open.set_partition(log_.origin().partition.value());
-  open.set_log_id(log_.state().id.bytes());
+  open.set_history(id_.bytes());
   open.set_start(from_.value());
   open.set_end(to_.value());
+  open.mutable_repair()->set_name(log_.origin().stream);
+  open.mutable_repair()->set_partition(log_.origin().partition.value());
   return open;
 }
 
@@ -83,41 +87,33 @@ replication::FlowSettings RepairSource::settings() {
   return {.priority = 0, .weight = 1, .compress = true};
 }
 
-absl::StatusOr<bool> RepairSource::Continues(const LogPosition& replica) {
-  SELVAGE_ASSIGN_OR_RETURN(const LogPosition boundary, log_.BoundaryAtOrBefore(replica.offset));
-  if (boundary == replica) return true;
-  if (boundary.log != replica.log) {
+absl::StatusOr<std::vector<FlowEntry>> RepairSource::Read(Offset from, size_t max_bytes) {
+  if (log_.state().id != id_) {
     return MakeError(
         absl::StatusCode::kAborted, "log_branched",
         fmt::format("{}: the log has got a new id since it was asked for", ToString(log_.origin())),
         "it is asked for again", Retry::kYes);
   }
-  return MakeError(absl::StatusCode::kFailedPrecondition, "chain_mismatch",
-                   fmt::format("{}: offset {} is not where the repair begins", ToString(log_.origin()),
-                               replica.offset.value()));
-}
-
-absl::StatusOr<std::vector<replication::SourceEntry>> RepairSource::Read(Offset from, size_t max_bytes) {
   SELVAGE_ASSIGN_OR_RETURN(const std::vector<Entry> stored, log_.Read(from, max_bytes));
   if (stored.empty() || stored.front().from != from) return NotHeld(log_, from, to_);
-  std::vector<replication::SourceEntry> entries;
+  std::vector<FlowEntry> entries;
   for (const Entry& entry : stored) {
-    if (entry.from < to_) entries.push_back(ToSourceEntry(entry));
+    if (entry.from < to_) entries.push_back(ToFlowEntry(entry));
   }
   return entries;
 }
 
-absl::StatusOr<LogPosition> RepairSource::BoundaryAtOrBefore(Offset offset) {
-  return log_.BoundaryAtOrBefore(offset);
-}
-
-void RepairSource::Acknowledged(const LogPosition& durable) {
+void RepairSource::Acknowledged(const FlowPosition& durable) {
   finished_ = durable.offset >= to_;
 }
 
-absl::Status RepairSink::Check(const replication::ReceivedEntry& entry) {
+FlowPosition RepairSink::position() {
+  return {log_.state().id.bytes(), damage_.from, {}, {}};
+}
+
+absl::Status RepairSink::Check(const FlowEntry& entry) {
   SELVAGE_RETURN_IF_ERROR(CheckReceived(entry, log_.origin(), batch_max_));
-  const ChainHash after = HashAfter(expected_, entry.kind, entry.body);
+  const ChainHash after = HashAfter(expected_, entry.kind, entry.body.view());
   if (entry.to > to_ || (entry.to == damage_.to && after != damage_.hash_after)) {
     return MakeError(absl::StatusCode::kDataLoss, "chain_mismatch",
                      fmt::format("{}: the entry that came for offset {} is not the one that was there",
@@ -128,25 +124,25 @@ absl::Status RepairSink::Check(const replication::ReceivedEntry& entry) {
   return absl::OkStatus();
 }
 
-void RepairSink::Take(ReplicaEntry entry, const Fence& fence, AppendDone done) {
+void RepairSink::Persist(FlowEntry entry, Done done) {
   if (abandoned_) {
     done(MakeError(absl::StatusCode::kCancelled, "cancelled", "the repair was given up", "", Retry::kYes));
     return;
   }
-  const ChainHash before = waiting_.empty() ? damage_.hash_before : waiting_.back().position.hash;
   const Offset end = entry.to;
-  waiting_.push_back({std::move(done), {log_.state().id, end, HashAfter(before, entry.kind, entry.body)}});
+  waiting_.push_back({std::move(done), end});
   entries_.push_back(std::move(entry));
   if (end < to_) return;
   // The sink may be gone when the committer comes to it.
-  auto all_done = [waiting = std::exchange(waiting_, {}),
+  auto all_done = [waiting = std::exchange(waiting_, {}), history = log_.state().id.bytes(),
                    stored = stored_](const absl::StatusOr<LogPosition>& outcome) {
     *stored = outcome.ok();
     for (const Waiting& one : waiting) {
-      one.done(outcome.ok() ? absl::StatusOr<LogPosition>(one.position) : outcome.status());
+      one.done(outcome.ok() ? absl::StatusOr<FlowPosition>(FlowPosition{history, one.end, {}, {}})
+                            : outcome.status());
     }
   };
-  absl::Status queued = log_.Replace(std::exchange(entries_, {}), fence, all_done);
+  const absl::Status queued = log_.Replace(std::exchange(entries_, {}), fence_, all_done);
   if (!queued.ok()) all_done(queued);
 }
 

@@ -27,7 +27,9 @@ class RepairSource : public replication::FlowSource {
   /// Over the range that was asked for, or as much of it from its beginning as `request` allows. `log` must
   /// outlive the source. Errors: "range_not_held" when the range is not held whole, or a gap reaches into it;
   /// "chain_mismatch" when this log holds another history; "corrupt_entry".
-  static absl::StatusOr<std::unique_ptr<RepairSource>> Make(Log& log, const v1::RepairRequest& request);
+  /// `number` is the asker's number of the request.
+  static absl::StatusOr<std::unique_ptr<RepairSource>> Make(Log& log, uint32_t number,
+                                                            const v1::RepairRequest& request);
 
   /// The peer has all of it.
   bool finished() const { return finished_; }
@@ -35,17 +37,16 @@ class RepairSource : public replication::FlowSource {
   v1::FlowOpen Describe() override;
   replication::FlowSettings settings() override;
   Offset end() override { return to_; }
-  /// An error instead of false: whoever asked holds the same history, or it would not have been offered.
-  absl::StatusOr<bool> Continues(const LogPosition& replica) override;
-  absl::StatusOr<std::vector<replication::SourceEntry>> Read(Offset from, size_t max_bytes) override;
-  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
-  void Acknowledged(const LogPosition& durable) override;
+  /// Errors: "log_branched" and "range_not_held", when the log changed since it was asked for.
+  absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override;
+  void Acknowledged(const replication::FlowPosition& durable) override;
 
  private:
   RepairSource(Log& log, uint32_t request, Offset from, Offset to)
-      : log_(log), request_(request), from_(from), to_(to) {}
+      : log_(log), id_(log.state().id), request_(request), from_(from), to_(to) {}
 
   Log& log_;
+  const LogId id_;
   const uint32_t request_;
   const Offset from_;
   const Offset to_;
@@ -56,40 +57,41 @@ class RepairSource : public replication::FlowSource {
 /// session calls the port; all calls are made on the link's strand.
 class RepairSink : public replication::FlowSink {
  public:
-  /// `to`: where the piece ends, not behind the range. `log` must outlive the sink.
-  RepairSink(EmbeddedLog& log, LogDamage damage, Offset to, size_t batch_max)
+  /// `to`: where the piece ends, not behind the range. `fence`: of the link's session. `log` must outlive the
+  /// sink.
+  RepairSink(EmbeddedLog& log, LogDamage damage, Offset to, size_t batch_max, Fence fence)
       : log_(log),
         damage_(std::move(damage)),
         to_(to),
         batch_max_(batch_max),
+        fence_(std::move(fence)),
         expected_(damage_.hash_before) {}
   ~RepairSink() override { Abandon(); }
 
-  /// An entry that passed Check, and the session it came by. `done` runs when all of the piece is durable, or
-  /// with the reason why nothing was written.
-  void Take(ReplicaEntry entry, const Fence& fence, AppendDone done);
   /// No more comes: what is held is given up.
   void Abandon();
   /// The piece is in its place, durably.
   bool stored() const { return *stored_; }
 
-  LogPosition position() override { return {log_.state().id, damage_.from, damage_.hash_before}; }
-  absl::Status Check(const replication::ReceivedEntry& entry) override;
-  replication::Located Locate(Offset offset) override { return {{}, offset, offset}; }
+  replication::FlowPosition position() override;
+  absl::Status Check(const FlowEntry& entry) override;
+  /// `done` runs when all of the piece is durable, or with the reason why nothing was written.
+  void Persist(FlowEntry entry, Done done) override;
 
  private:
   struct Waiting {
-    AppendDone done;
-    LogPosition position;  ///< behind the entry
+    Done done;
+    Offset end;  ///< of the entry
   };
 
   EmbeddedLog& log_;
   const LogDamage damage_;
   const Offset to_;
   const size_t batch_max_;
+  const Fence fence_;
   ChainHash expected_;  // at the end of what passed Check
   bool abandoned_ = false;
-  std::vector<ReplicaEntry> entries_;
+  std::vector<FlowEntry> entries_;
   std::vector<Waiting> waiting_;
   const std::shared_ptr<std::atomic<bool>> stored_ = std::make_shared<std::atomic<bool>>(false);
 };

@@ -157,7 +157,7 @@ void LinkDriver::OnWake() {
   // Also while closing, when frames are dropped: the peer must not be held up on its way to the end.
   if (resume && stream_ != nullptr) stream_->StartRead(&read_buffer_);
   if (phase_ == Phase::kOpen) {
-    for (const Durable& d : durable) session_->Persisted(d.flow, d.bytes, d.position);
+    for (const Durable& d : durable) session_->Persisted(d.flow, d.credit, d.position);
     for (const absl::StatusOr<Message>& frame : inbox) Step(frame);
     if (write_failed) cut_at_ = std::min(cut_at_, clock_.Monotonic() + options_.close_timeout);
     handler_->Woken(*session_);
@@ -210,7 +210,7 @@ bool LinkDriver::Obey(Session::Ready ready) {
   bool progress = !ready.events.empty() || !ready.persist.empty() || !ready.messages.empty();
   for (Session::Persist& persist : ready.persist) Persist(std::move(persist));
   for (const Session::Event& event : ready.events) {
-    if (event.kind == Session::Event::Kind::kPeerClosed) end_.retry_after = event.retry_after;
+    if (const auto* closed = std::get_if<Session::PeerClosed>(&event)) end_.retry_after = closed->retry_after;
     handler_->Handle(*session_, event);
   }
   if (session_->established() && !std::exchange(end_.established, true)) callbacks_.established();
@@ -227,18 +227,17 @@ bool LinkDriver::Obey(Session::Ready ready) {
 }
 
 void LinkDriver::Persist(Session::Persist persist) {
-  const replication::FlowNumber flow = persist.flow;
-  const size_t bytes = persist.bytes;
-  handler_->Persist(std::move(persist),
-                    [weak = weak_from_this(), flow, bytes](const absl::StatusOr<LogPosition>& position) {
-                      auto self = weak.lock();
-                      if (self == nullptr) return;
-                      {
-                        absl::MutexLock lock(&self->mutex_);
-                        self->durable_.push_back({flow, bytes, position});
-                      }
-                      self->Wake();
-                    });
+  persist.sink->Persist(std::move(persist.entry),
+                        [weak = weak_from_this(), flow = persist.flow,
+                         credit = persist.credit](const absl::StatusOr<replication::FlowPosition>& position) {
+                          auto self = weak.lock();
+                          if (self == nullptr) return;
+                          {
+                            absl::MutexLock lock(&self->mutex_);
+                            self->durable_.push_back({flow, credit, position});
+                          }
+                          self->Wake();
+                        });
 }
 
 void LinkDriver::Send(std::vector<Message> messages) {

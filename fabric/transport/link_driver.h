@@ -79,8 +79,8 @@ class LinkDriver : public std::enable_shared_from_this<LinkDriver> {
   enum class Phase { kNew, kOpen, kClosing, kEnded };
   struct Durable {
     replication::FlowNumber flow;
-    size_t bytes;
-    absl::StatusOr<LogPosition> position;
+    size_t credit;
+    absl::StatusOr<replication::FlowPosition> position;
   };
 
   void OnWake();

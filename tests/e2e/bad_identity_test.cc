@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "fabric/base/clock.h"
+#include "fabric/replication/message.h"
 #include "fabric/security/credentials.h"
 #include "selvage/v1/link.grpc.pb.h"
 #include "tests/e2e/calls.h"
@@ -89,7 +90,7 @@ TEST_F(BadIdentityTest, AHelloInAnothersNameIsRefusedAndCounted) {
   grpc::ClientContext context;
   auto stream = stub->Connect(&context);
   v1::Frame hello;
-  hello.mutable_hello()->set_protocol(1);
+  hello.mutable_hello()->set_protocol(replication::kLinkProtocol);
   hello.mutable_hello()->set_edge("edge-0");
   hello.mutable_hello()->set_store_id(std::string(16, 's'));
   hello.mutable_hello()->set_boot_id(std::string(16, 'b'));

@@ -8,7 +8,7 @@
 #include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
-#include "fabric/replication/message.h"
+#include "fabric/stream/log_flow.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/stream/record_format.h"
 #include "tests/fault/edge_life.h"
@@ -198,7 +198,8 @@ absl::Status EdgeLife::ReceiveSome() {
   LogModel& model = logs_.at(log->number());
   LeaderEpoch epoch = model.identity().leader_epochs.back().first;
   for (uint64_t left = random_.Between(1, 6); left > 0; --left) {
-    ReplicaEntry entry{.kind = EntryKind::kBatch, .from = model.end(), .to = {}, .body = {}};
+    FlowEntry entry{.kind = EntryKind::kBatch, .from = model.end(), .to = {}, .body = {}};
+    std::string body;
     std::optional<Gap> gap;
     if (random_.Chance(0.10)) {
       gap = TailGap(model, model.end() + static_cast<int64_t>(random_.Between(1, 50)),
@@ -207,14 +208,14 @@ absl::Status EdgeLife::ReceiveSome() {
       gap->hash_after = ChainGap(model.hash(), *gap);
       entry.kind = EntryKind::kGap;
       entry.to = gap->to;
-      entry.body = EncodeGap(*gap);
+      body = EncodeGap(*gap);
     } else {
       if (random_.Chance(0.10)) epoch = epoch + 1;
-      entry.body = Batch();
-      StampBatch(entry.body.data(), model.end(), epoch);
-      entry.to = ParseBatchHeader(entry.body)->next_offset();
+      body = Batch();
+      StampBatch(body.data(), model.end(), epoch);
+      entry.to = ParseBatchHeader(body)->next_offset();
     }
-    std::string body = entry.body;
+    entry.body = Bytes(body);
     const absl::Status queued = log->AppendReplica(
         std::move(entry), {std::string(kCoreOrigin), SessionEpoch(session_)}, Answer(log->number()));
     if (!queued.ok()) return Excuse(queued, "a replica's append");
@@ -242,7 +243,7 @@ absl::Status EdgeLife::ReceiveRefused() {
   // It may come when the store closes, long after this step.
   const auto answer = std::make_shared<std::string>();
   const absl::Status queued = log->AppendReplica(
-      {.kind = EntryKind::kBatch, .from = from, .to = to, .body = std::move(body)},
+      {.kind = EntryKind::kBatch, .from = from, .to = to, .body = Bytes(std::move(body))},
       {std::string(kCoreOrigin), SessionEpoch(stale ? session_ - 1 : session_)},
       [answer](const absl::StatusOr<LogPosition>& position) { *answer = ErrorKind(position.status()); });
   SELVAGE_RETURN_IF_ERROR(Excuse(queued, "a replica's append"));
@@ -450,7 +451,7 @@ void EdgeLife::AddAdoptions(v1::Welcome& welcome, Intent& intent) {
     v1::Adoption& adoption = *welcome.add_adoptions();
     adoption.set_stream(place.stream);
     adoption.set_partition(place.partition.value());
-    *adoption.mutable_position() = replication::ToProto(at);
+    *adoption.mutable_position() = ToProto(at);
     adoption.set_leader_epoch(epoch.value());
     intent.takes_over.emplace_back(place, at.log);
     if (EmbeddedLog* log = state_->logs().Find(place); log != nullptr && log->state().end <= at.offset) {

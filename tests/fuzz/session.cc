@@ -74,9 +74,9 @@ class Peer {
   uint32_t Flow() { return input_.Below(8); }
 
   /// A position that one of the owner's logs has, or nearly.
-  LogPosition Position() {
+  replication::FlowPosition Position() {
     const MemoryLog& log = world_.log(input_.Below(SessionWorld::kSources));
-    LogPosition position = log.BoundaryAtOrBefore(Offset(input_.Below(16)));
+    replication::FlowPosition position = log.BoundaryAtOrBefore(Offset(input_.Below(16)));
     switch (input_.Below(4)) {
       case 1:
         position.offset = Offset(input_.Number<int64_t>());
@@ -122,7 +122,7 @@ class Peer {
     data.set_flow(flow);
     data.set_from(world_.EndOf(flow).value() + (odd == 1 ? input_.Number<int8_t>() : 0));
     data.set_to(odd == 2 ? input_.Number<int64_t>() : data.from() + 1 + input_.Below(4));
-    data.set_kind(odd == 3 ? v1::ENTRY_KIND_UNSPECIFIED : v1::BATCH);
+    data.set_kind(odd == 3 ? 0 : 1);
     data.set_entry_size(odd == 4 ? input_.Number<uint32_t>() : static_cast<uint32_t>(entry.wire.size()));
     data.set_encoding(odd == 5 ? v1::ENCODING_ZSTD : v1::RAW);
     if (input_.Bit()) Compress(entry);
@@ -166,11 +166,11 @@ class Peer {
   void ReplyToProbe() {
     Message message;
     v1::ProbeReply& reply = *message.frame.mutable_probe_reply();
-    const LogPosition position = Position();
+    const replication::FlowPosition position = Position();
     reply.set_flow(Flow());
     reply.set_offset(position.offset.value());
     reply.set_known(!input_.Bit());
-    reply.set_hash(position.hash.value());
+    reply.set_hash(position.hash.value_or(ChainHash()).value());
     reply.set_next(input_.Number<int8_t>());
     world_.Step(message);
   }
@@ -248,7 +248,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   SessionWorld::Limits limits;
   limits.is_edge = (mode & 1) != 0;
   limits.entry_max = 4096;
-  limits.receive_window = input.OneOf<uint64_t>({2, 100, 1000, 4096});
+  limits.receive_window = input.OneOf<uint64_t>({128, 200, 1000, 4096});
   SessionWorld world(limits);
   Peer peer(input, world);
   if ((mode & 2) == 0) {

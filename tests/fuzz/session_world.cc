@@ -11,6 +11,7 @@ extern "C" size_t __sanitizer_get_current_allocated_bytes() __attribute__((weak)
 namespace selvage::fuzz {
 namespace {
 
+using replication::CreditOf;
 using replication::FlowNumber;
 using replication::Message;
 using replication::Session;
@@ -33,11 +34,11 @@ Session::Options OptionsOf(const SessionWorld::Limits& limits) {
 
 }  // namespace
 
-LogPosition SessionWorld::Sink::position() {
-  return {TestLogId(9), durable, ChainHash(1)};
+replication::FlowPosition SessionWorld::Sink::position() {
+  return {TestLogId(9), durable, ChainHash(1), {}};
 }
-absl::Status SessionWorld::Sink::Check(const replication::ReceivedEntry& entry) {
-  if (!entry.body.starts_with('X')) return absl::OkStatus();
+absl::Status SessionWorld::Sink::Check(const FlowEntry& entry) {
+  if (!entry.body.view().starts_with('X')) return absl::OkStatus();
   return MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "marked as damaged", "", Retry::kYes);
 }
 replication::Located SessionWorld::Sink::Locate(Offset offset) {
@@ -49,7 +50,7 @@ SessionWorld::SessionWorld(const Limits& limits)
       session_(OptionsOf(limits), now_),
       heap_at_start_(HeapBytes()),
       credit_limit_(limits.receive_window) {
-  SELVAGE_CHECK(limits.receive_window >= 2 && limits.receive_window <= limits.entry_max);
+  SELVAGE_CHECK(limits.receive_window >= 2 * CreditOf(0) && limits.receive_window <= limits.entry_max);
   for (uint8_t i = 0; i < kSources; ++i) {
     Source& source = *sources_.emplace_back(std::make_unique<Source>());
     source.log.set_id(TestLogId(i));
@@ -83,7 +84,7 @@ void SessionWorld::Observe(const Message& message) {
   }
   if (frame.has_credit()) peer_limit_ = std::max(peer_limit_, frame.credit().limit());
   if (frame.has_data()) {
-    promised_bytes_ += frame.data().entry_size();
+    promised_bytes_ += CreditOf(frame.data().entry_size());
     received_bytes_ += message.payload.size();
   }
   if (frame.has_flow_open()) highest_flow_ = std::max(highest_flow_, frame.flow_open().flow());
@@ -116,33 +117,33 @@ void SessionWorld::CheckReady(const Session::Ready& ready) {
   for (const auto& source : sources_) {
     const auto& acknowledged = source->port.acknowledged;
     SELVAGE_CHECK(!acknowledged ||
-                  (acknowledged->log == source->log.id() && acknowledged->offset <= source->log.end()));
+                  (acknowledged->history == source->log.id() && acknowledged->offset <= source->log.end()));
   }
   CheckMemory();
 }
 
 void SessionWorld::Handle(const Session::Event& event) {
-  if (event.kind == Session::Event::Kind::kHello) session_.SendWelcome({});
-  if (event.kind == Session::Event::Kind::kFlowForked) {
-    replication::Sender& sender = *session_.senders().at(event.flow);
-    SELVAGE_CHECK(event.position.offset >= Offset(0));
-    SELVAGE_CHECK(event.position.offset <= sender.source().end());
+  if (std::holds_alternative<Session::PeerHello>(event)) session_.SendWelcome({});
+  if (const auto* forked = std::get_if<Session::FlowForked>(&event)) {
+    replication::Sender& sender = *session_.senders().at(forked->flow);
+    SELVAGE_CHECK(forked->common.offset >= Offset(0));
+    SELVAGE_CHECK(forked->common.offset <= sender.source().end());
   }
-  if (event.kind == Session::Event::Kind::kFlowOffered) SELVAGE_CHECK(offered_.insert(event.flow).second);
-  if (event.kind == Session::Event::Kind::kFlowOffered && event.flow.value() % 4 != 3) {
-    Accept(event.flow.value());
+  if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
+    SELVAGE_CHECK(offered_.insert(offered->flow).second);
+    if (offered->flow.value() % 4 != 3) Accept(offered->flow.value());
   }
 }
 
 /// An entry goes on where the one before it ended.
 void SessionWorld::CheckPersist(const Session::Persist& persist) {
-  const replication::ReceivedEntry& entry = persist.entry;
+  const FlowEntry& entry = persist.entry;
   Sink& sink = *sinks_.at(persist.flow.value());
   SELVAGE_CHECK(entry.from == sink.handed && entry.from < entry.to);
-  SELVAGE_CHECK(persist.bytes == entry.body.size() && persist.bytes <= limits_.entry_max);
+  SELVAGE_CHECK(persist.credit == CreditOf(entry.body.size()) && entry.body.size() <= limits_.entry_max);
   sink.handed = entry.to;
   to_persist_.push_back(persist);
-  to_persist_bytes_ += persist.bytes;
+  to_persist_bytes_ += persist.credit;
   SELVAGE_CHECK(to_persist_bytes_ <= std::max<uint64_t>(limits_.receive_window, limits_.entry_max));
   SELVAGE_CHECK(to_persist_bytes_ <= limits_.receive_window || to_persist_.size() == 1);
 }
@@ -173,12 +174,12 @@ void SessionWorld::CheckMessage(const Message& message) {
 /// Whole entries one after another, within what the peer lends: its window, or one entry alone.
 void SessionWorld::CheckData(const v1::Data& data, size_t payload) {
   Outgoing& flow = outgoing_.at(data.flow());
-  SELVAGE_CHECK(flow.accepted && !flow.ended && payload > 0);
+  SELVAGE_CHECK(flow.accepted && !flow.ended && (payload > 0 || data.wire_size() == 0));
   if (data.position() == 0) {
     SELVAGE_CHECK(flow.unsent_bytes == 0 && Offset(data.from()) == flow.next && data.to() > data.from());
     const uint64_t held = begun_bytes_ + peer_window_ - peer_limit_;
-    SELVAGE_CHECK(held == 0 || held + data.entry_size() <= peer_window_);
-    begun_bytes_ += data.entry_size();
+    SELVAGE_CHECK(held == 0 || held + CreditOf(data.entry_size()) <= peer_window_);
+    begun_bytes_ += CreditOf(data.entry_size());
     flow.unsent_bytes = data.wire_size();
     flow.next = Offset(data.to());
   }
@@ -204,16 +205,16 @@ void SessionWorld::Persist(bool ok) {
   if (to_persist_.empty()) return;
   const Session::Persist persist = std::move(to_persist_.front());
   to_persist_.pop_front();
-  to_persist_bytes_ -= persist.bytes;
+  to_persist_bytes_ -= persist.credit;
   Sink& sink = *sinks_.at(persist.flow.value());
   sink.failed = sink.failed || !ok;
   if (sink.failed) {
-    session_.Persisted(persist.flow, persist.bytes,
+    session_.Persisted(persist.flow, persist.credit,
                        MakeError(absl::StatusCode::kUnavailable, "store_failed", "disk"));
     return;
   }
   sink.durable = persist.entry.to;
-  session_.Persisted(persist.flow, persist.bytes, sink.position());
+  session_.Persisted(persist.flow, persist.credit, sink.position());
 }
 
 void SessionWorld::Offer(size_t source) {
@@ -255,7 +256,7 @@ void SessionWorld::SendData(uint32_t flow, int64_t from, uint32_t size) {
   data.set_flow(flow);
   data.set_from(from);
   data.set_to(from + 1);
-  data.set_kind(v1::BATCH);
+  data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
   data.set_entry_size(size);
   data.set_wire_size(size);
   message.payload = Bytes(std::string(1, 'd'));
@@ -279,8 +280,9 @@ void SessionWorld::Settle() {
   const uint32_t first = (highest_flow_ | 3) + 1;  // accepted at once, and so is the next
   const auto window = static_cast<uint32_t>(limits_.receive_window);
   SendOpen(first);
+  const auto least = static_cast<uint32_t>(CreditOf(0));
   SendData(first, 0, 1);
-  SendData(first, 1, window - 1);
+  SendData(first, 1, window - least);
   SELVAGE_CHECK(!closed_);
   SendOpen(first + 1);
   SendData(first + 1, 0, 1);

@@ -19,7 +19,8 @@ class SessionWorld {
  public:
   struct Limits {
     bool is_edge = false;
-    uint64_t receive_window = 0;  ///< lent to the peer; at least 2 and at most entry_max
+    uint64_t receive_window =
+        0;  ///< lent to the peer; at least twice an empty entry's credit and at most entry_max
     size_t entry_max = 0;
   };
   explicit SessionWorld(const Limits& limits);
@@ -56,9 +57,15 @@ class SessionWorld {
     bool offered = false;
   };
   /// A replica that counts what it is given.
-  struct Sink final : replication::FlowSink {
-    LogPosition position() override;
-    absl::Status Check(const replication::ReceivedEntry& entry) override;
+  struct Sink final : replication::FlowSink, replication::History {
+    replication::FlowPosition position() override;
+    absl::Status Check(const FlowEntry& entry) override;
+    void Persist(FlowEntry, Done) override {}  // the world does
+    replication::History* history() override { return this; }
+    absl::StatusOr<bool> Continues(const replication::FlowPosition&) override { return true; }
+    absl::StatusOr<replication::FlowPosition> FirstBoundary() override { return position(); }
+    absl::StatusOr<replication::FlowPosition> BoundaryAtOrBefore(Offset) override { return position(); }
+    Offset LastAcknowledged() override { return durable; }
     replication::Located Locate(Offset offset) override;
 
     Offset handed;  ///< end of what is to be persisted

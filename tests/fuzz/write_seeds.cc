@@ -9,6 +9,7 @@
 
 #include "fabric/base/endian.h"
 #include "fabric/kafka/protocol/message.h"
+#include "fabric/replication/message.h"
 #include "fabric/stream/log_format.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/transport/codec.h"
@@ -102,7 +103,7 @@ void WriteFrame(const std::string& name, char slice_max, const replication::Mess
 void WriteFrames() {
   replication::Message message;
   v1::Hello& hello = *message.frame.mutable_hello();
-  hello.set_protocol(1);
+  hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge("rig-7");
   hello.set_store_id(std::string(16, 's'));
   hello.set_receive_window(4 << 20);
@@ -110,7 +111,7 @@ void WriteFrames() {
   WriteFrame("hello", '\7', message);
 
   v1::Welcome& welcome = *message.frame.mutable_welcome();
-  welcome.set_protocol(1);
+  welcome.set_protocol(replication::kLinkProtocol);
   welcome.set_session_epoch(8);
   v1::Adoption& adoption = *welcome.add_adoptions();
   adoption.set_stream("sensors");
@@ -121,15 +122,15 @@ void WriteFrames() {
   v1::FlowOpen& open = *message.frame.mutable_flow_open();
   open.set_flow(1);
   open.set_kind(v1::STREAM);
-  open.set_name("sensors");
+  open.mutable_stream()->set_name("sensors");
   open.set_end(1000);
-  open.add_leader_epochs()->set_epoch(1);
+  open.mutable_stream()->add_leader_epochs()->set_epoch(1);
   WriteFrame("flow-open", '\377', message);
 
   v1::Data& data = *message.frame.mutable_data();
   data.set_flow(1);
   data.set_to(100);
-  data.set_kind(v1::BATCH);
+  data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
   data.set_entry_size(2000);
   data.set_wire_size(2000);
   message.payload = Bytes(std::string(20, 'p'));

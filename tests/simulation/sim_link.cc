@@ -4,6 +4,7 @@
 
 namespace selvage::sim {
 
+using replication::FlowPosition;
 using replication::Message;
 using replication::Session;
 
@@ -130,7 +131,7 @@ bool SimLink::Pump(Side side) {
   for (bool again = true; again && open(side) && !dead(side);) {
     std::vector<Durable> durable;
     durable.swap(end.durable);
-    for (const Durable& d : durable) end.session->Persisted(d.flow, d.bytes, d.position);
+    for (const Durable& d : durable) end.session->Persisted(d.flow, d.credit, d.position);
     const size_t budget = end.out.queued() < kQueueLow ? world_.limits.data_budget : 0;
     Session::Ready ready = end.session->TakeReady(now, budget);
     again = !ready.events.empty() || !ready.persist.empty() || !ready.messages.empty();
@@ -145,17 +146,17 @@ void SimLink::Obey(Side side, Session::Ready ready) {
   for (Session::Persist& persist : ready.persist) Persist(side, std::move(persist));
   if (dead(side)) return;
   for (const Session::Event& event : ready.events) {
-    if (event.kind == Session::Event::Kind::kPeerClosed) {
-      end.retry_after = event.retry_after;
-      CheckReason(side, event.status);
+    if (const auto* closed = std::get_if<Session::PeerClosed>(&event)) {
+      end.retry_after = closed->retry_after;
+      CheckReason(side, closed->why);
     }
-    if (event.kind == Session::Event::Kind::kFlowHeld || event.kind == Session::Event::Kind::kFlowEnded) {
-      CheckReason(side, event.status);
-    }
+    if (const auto* held = std::get_if<Session::FlowHeld>(&event)) CheckReason(side, held->why);
+    if (const auto* ended = std::get_if<Session::FlowEnded>(&event)) CheckReason(side, ended->why);
     end.handler->Handle(*end.session, event);
     if (dead(side)) return;
-    if (event.kind == Session::Event::Kind::kHello && end.session->established()) {
-      end.node->Admitted(ends_[kEdge].node->name(), number_, event.hello);
+    const auto* hello = std::get_if<Session::PeerHello>(&event);
+    if (hello != nullptr && end.session->established()) {
+      end.node->Admitted(ends_[kEdge].node->name(), number_, hello->hello);
     }
   }
   end.wake_at = ready.wake_at;
@@ -174,10 +175,9 @@ void SimLink::Send(Side side, Message message) {
 
 void SimLink::Persist(Side side, Session::Persist persist) {
   End& end = ends_[side];
-  const replication::FlowNumber flow = persist.flow;
-  const size_t bytes = persist.bytes;
-  end.persisting += bytes;
-  end.largest = std::max(end.largest, bytes);
+  const size_t credit = persist.credit;
+  end.persisting += credit;
+  end.largest = std::max(end.largest, credit);
   const uint64_t window = std::max<uint64_t>(
       side == kEdge ? world_.limits.edge_session.receive_window : world_.limits.core_session.receive_window,
       end.largest);
@@ -185,15 +185,15 @@ void SimLink::Persist(Side side, Session::Persist persist) {
     world_.time.Violate(fmt::format("{}: {} bytes of entries are held at once; the receive window is {}",
                                     Name(side), end.persisting, window));
   }
-  end.handler->Persist(std::move(persist), [weak = weak_from_this(), side, flow,
-                                            bytes](const absl::StatusOr<LogPosition>& position) {
+  persist.sink->Persist(std::move(persist.entry), [weak = weak_from_this(), side, flow = persist.flow,
+                                                   credit](const absl::StatusOr<FlowPosition>& position) {
     auto self = weak.lock();
     if (self == nullptr) return;
     End& mine = self->ends_[side];
-    mine.persisting -= bytes;
+    mine.persisting -= credit;
     mine.node->Persisted(self->ends_[kEdge].node->name(), self->number_, position.status());
     if (!self->open(side)) return;
-    mine.durable.push_back({flow, bytes, position});
+    mine.durable.push_back({flow, credit, position});
     self->Nudge();
   });
 }

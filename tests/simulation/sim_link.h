@@ -46,8 +46,8 @@ class SimLink : public std::enable_shared_from_this<SimLink> {
  private:
   struct Durable {
     replication::FlowNumber flow;
-    size_t bytes;
-    absl::StatusOr<LogPosition> position;
+    size_t credit;
+    absl::StatusOr<replication::FlowPosition> position;
   };
   struct End {
     SimNode* node = nullptr;

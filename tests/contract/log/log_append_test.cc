@@ -112,13 +112,15 @@ TEST_P(LogAppend, ReplicaRefusesWhatDoesNotFollow) {
   EXPECT_EQ(KindOfError(node().AppendReplica(replica, ToReplica(entries[0]))), "out_of_sequence")
       << "a repeat";
   EXPECT_EQ(KindOfError(node().AppendReplica(replica, ToReplica(entries[2]))), "out_of_sequence") << "a jump";
-  ReplicaEntry lies = ToReplica(entries[1]);
+  FlowEntry lies = ToReplica(entries[1]);
   lies.to = Offset(9);
   EXPECT_EQ(KindOfError(node().AppendReplica(replica, lies)), "corrupt_batch");
-  EXPECT_EQ(KindOfError(node().AppendReplica(replica, {EntryKind::kGap, Offset(3), Offset(5), "junk"})),
-            "corrupt_gap");
-  EXPECT_EQ(KindOfError(node().AppendReplica(replica, {EntryKind::kBatch, Offset(3), Offset(5), "junk"})),
-            "corrupt_batch");
+  EXPECT_EQ(
+      KindOfError(node().AppendReplica(replica, {EntryKind::kGap, Offset(3), Offset(5), Bytes("junk")})),
+      "corrupt_gap");
+  EXPECT_EQ(
+      KindOfError(node().AppendReplica(replica, {EntryKind::kBatch, Offset(3), Offset(5), Bytes("junk")})),
+      "corrupt_batch");
   EXPECT_EQ(Shape(AllEntries(replica)), "[0,3)batch");
   EXPECT_EQ(replica.state().end, Offset(3));
 }

@@ -140,7 +140,7 @@ class LogNode {
                   return absl::OkStatus();
                 }).ok());
   }
-  absl::StatusOr<LogPosition> AppendReplica(Log& log, ReplicaEntry entry,
+  absl::StatusOr<LogPosition> AppendReplica(Log& log, FlowEntry entry,
                                             Fence fence = {"rig", SessionEpoch(1)}) {
     return Await<LogPosition>(
         [&](AppendDone done) { return log.AppendReplica(std::move(entry), fence, std::move(done)); });
@@ -164,8 +164,8 @@ class LogNode {
   Problems problems_;
 };
 
-inline ReplicaEntry ToReplica(const Entry& entry) {
-  return {entry.kind, entry.from, entry.to, std::string(entry.body.view())};
+inline FlowEntry ToReplica(const Entry& entry) {
+  return {entry.kind, entry.from, entry.to, entry.body};
 }
 
 /// All entries of a log from its start, as the disk has them.

@@ -27,21 +27,20 @@ class LogTrim : public LogContract {
   std::string Resume(Offset at) {
     LogFlowSource flow(log_, {});
     const LogPosition held{IdOf(1), at, HashAt(at)};
-    auto continues = flow.Continues(held);
+    auto continues = flow.history()->Continues(ToFlowPosition(held));
     EXPECT_TRUE(continues.ok() && *continues) << "at " << at.value();
     replica_ = &node().Create(LogOrigin{"rig", Slot(next_slot_++), "sensors", PartitionId(0)}, 1, held);
     EmbeddedLog& replica = *replica_;
     node().RaiseFence({"rig", SessionEpoch(1)});
-    LogFlowSink sink(replica, kAll);
+    LogFlowSink sink(replica, kAll, {"rig", SessionEpoch(1)});
     while (replica.state().end < log_.state().end) {
       auto read = flow.Read(replica.state().end, 1);
       EXPECT_TRUE(read.ok()) << read.status();
       if (!read.ok()) return "";
       EXPECT_EQ(read->front().from, replica.state().end);
-      replication::ReceivedEntry entry{read->front().kind, read->front().from, read->front().to,
-                                       std::string(read->front().body.view())};
+      const FlowEntry entry = read->front();
       EXPECT_TRUE(sink.Check(entry).ok());
-      EXPECT_TRUE(node().AppendReplica(replica, {entry.kind, entry.from, entry.to, entry.body}).ok());
+      EXPECT_TRUE(node().AppendReplica(replica, entry).ok());
       EXPECT_EQ(replica.state().hash, read->front().hash_after);
     }
     EXPECT_EQ(replica.state().position(), log_.state().position()) << "resumed at " << at.value();
@@ -144,11 +143,12 @@ TEST_P(LogTrim, ReplicaResumesFromEveryPosition) {
 
 TEST_P(LogTrim, OtherHistoriesDoNotContinue) {
   LogFlowSource flow(log_, {});
-  EXPECT_FALSE(*flow.Continues({IdOf(2), Offset(3), HashAt(Offset(3))}));
-  EXPECT_FALSE(*flow.Continues({IdOf(1), Offset(3), ChainHash(1)}));
-  EXPECT_FALSE(*flow.Continues({IdOf(1), Offset(4), HashAt(Offset(3))})) << "inside of a batch";
-  EXPECT_FALSE(*flow.Continues({IdOf(1), Offset(16), ChainHash(1)})) << "beyond the end";
-  EXPECT_TRUE(*flow.Continues(log_.state().position()));
+  replication::History& past = *flow.history();
+  EXPECT_FALSE(*past.Continues({IdOf(2).bytes(), Offset(3), HashAt(Offset(3))}));
+  EXPECT_FALSE(*past.Continues({IdOf(1).bytes(), Offset(3), ChainHash(1)}));
+  EXPECT_FALSE(*past.Continues({IdOf(1).bytes(), Offset(4), HashAt(Offset(3))})) << "inside of a batch";
+  EXPECT_FALSE(*past.Continues({IdOf(1).bytes(), Offset(16), ChainHash(1)})) << "beyond the end";
+  EXPECT_TRUE(*past.Continues(ToFlowPosition(log_.state().position())));
   EXPECT_EQ(KindOfError(flow.Read(Offset(4), kAll)), "chain_mismatch");
 }
 

@@ -33,7 +33,7 @@ absl::Status AppendReplicaNow(Log& log, std::string batch, const Fence& fence) {
   StampBatch(batch.data(), from, LeaderEpoch(0));
   const Offset to = ParseBatchHeader(batch)->next_offset();
   return Await([&](auto done) {
-    return log.AppendReplica({EntryKind::kBatch, from, to, batch}, fence, std::move(done));
+    return log.AppendReplica({EntryKind::kBatch, from, to, Bytes(batch)}, fence, std::move(done));
   });
 }
 
@@ -197,7 +197,7 @@ CoreNode::CoreNode()
 
 Fleet::Admission CoreNode::Join(const std::string& edge) {
   v1::Hello hello;
-  hello.set_protocol(1);
+  hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge(edge);
   hello.set_store_id(StoreId::Mint(SystemRandom()).bytes());
   hello.set_boot_id(BootId::Mint(SystemRandom()).bytes());
@@ -211,10 +211,10 @@ Log* CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinitio
                          const std::vector<std::string>& batches) {
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
-  open.set_name(definition.name());
-  open.set_partition(p);
-  open.set_log_id(LogId::Mint(SystemRandom()).bytes());
-  *open.mutable_definition() = definition;
+  open.mutable_stream()->set_name(definition.name());
+  open.mutable_stream()->set_partition(p);
+  open.set_history(LogId::Mint(SystemRandom()).bytes());
+  *open.mutable_stream()->mutable_definition() = definition;
   auto log = fleet_.LogForOffer(edge.fence.peer, edge.slot, open);
   EXPECT_TRUE(log.ok()) << log.status();
   if (!log.ok()) return nullptr;

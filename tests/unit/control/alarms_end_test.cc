@@ -39,9 +39,8 @@ TEST_F(AlarmsEndTest, ADefinitionThatNoLongerStandsInTheWay) {
 
 TEST_F(AlarmsEndTest, ALinkThatTheCoreTakesAgain) {
   Link();
-  Session::Event closed{Session::Event::Kind::kPeerClosed};
-  closed.status = MakeError(absl::StatusCode::kPermissionDenied, "edge_retired", "this edge is retired");
-  HandleAtEdge(closed);
+  HandleAtEdge(Session::PeerClosed{
+      MakeError(absl::StatusCode::kPermissionDenied, "edge_retired", "this edge is retired"), {}});
   ASSERT_TRUE(edge_.OpenAlarm("link_refused"));
   Unlink();
   Link();
@@ -88,8 +87,8 @@ TEST_F(AlarmsEndTest, ADownFlowThatEndedIsNotShownAsStreaming) {
   ASSERT_EQ(StateOf(edge_.edge->FlowStatuses(), "other"), "caught_up");
   for (const v1::Frame& frame : ends_[1].sent) {
     if (!frame.has_flow_open()) continue;
-    Session::Event ended{Session::Event::Kind::kFlowEnded, replication::FlowNumber(frame.flow_open().flow())};
-    if (frame.flow_open().name() == "down") ended.status = absl::DataLossError("what came does not fit");
+    Session::FlowEnded ended{replication::FlowNumber(frame.flow_open().flow()), absl::OkStatus()};
+    if (frame.flow_open().stream().name() == "down") ended.why = absl::DataLossError("what came does not fit");
     HandleAtEdge(ended);
   }
   ends_[0].handler->Tick(*ends_[0].session);

@@ -1,5 +1,6 @@
 #include <malloc.h>
 
+#include "fabric/replication/message.h"
 #include "fabric/telemetry/log.h"
 #include "tests/support/admit.h"
 #include "tests/unit/control/linked_nodes.h"
@@ -42,7 +43,7 @@ class HeldFlowsTest : public LinkedNodes {
   /// Another edge that once linked.
   void Join(const std::string& edge) {
     v1::Hello hello;
-    hello.set_protocol(1);
+    hello.set_protocol(replication::kLinkProtocol);
     hello.set_edge(edge);
     hello.set_store_id(std::string(16, 's'));
     hello.set_boot_id(std::string(16, 'b'));

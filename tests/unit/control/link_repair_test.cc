@@ -12,6 +12,13 @@ constexpr int kCore = 1;
 
 class LinkRepairTest : public LinkedNodes {
  protected:
+  /// The edge asks, whatever its handler thinks.
+  void Ask(uint32_t number, const v1::RepairRequest& repair) {
+    v1::FlowRequest request;
+    request.set_request(number);
+    *request.mutable_repair() = repair;
+    ends_[kEdge].session->SendRequest(request);
+  }
   /// An up and a down stream with three entries each, replicated.
   void Begin() {
     Link();
@@ -166,11 +173,11 @@ TEST_F(LinkRepairTest, WhatWaitsForTheDiskIsNotDoneByTheLink) {
   (void)core_.ReadAll(UpReplica());
   elsewhere = true;
   Pass(3);
-  EXPECT_EQ(Sent(kCore, v1::Frame::kRepairRequest), 1);
-  EXPECT_EQ(Sent(kEdge, v1::Frame::kRepairRefuse), 0) << "the edge looks for it elsewhere";
+  EXPECT_EQ(Sent(kCore, v1::Frame::kFlowRequest), 1);
+  EXPECT_EQ(Sent(kEdge, v1::Frame::kRequestRefuse), 0) << "the edge looks for it elsewhere";
   run_errands();
   Pass(1);
-  EXPECT_EQ(Sent(kEdge, v1::Frame::kRepairRefuse), 1);
+  EXPECT_EQ(Sent(kEdge, v1::Frame::kRequestRefuse), 1);
   EXPECT_EQ(core_.ReadAll(UpReplica()), "[0,3)batch [3,5)damaged [5,9)batch");
   run_errands();
   EXPECT_EQ(core_.ReadAll(UpReplica()), "[0,3)batch [3,5)gap:corrupt [5,9)batch");
@@ -194,7 +201,7 @@ TEST_F(LinkRepairTest, APeerThatCannotIsNotAsked) {
   edge_.Damage(Up(), {3});
   (void)edge_.ReadAll(Up());
   Pass(5);
-  EXPECT_EQ(Sent(kEdge, v1::Frame::kRepairRequest), 0);
+  EXPECT_EQ(Sent(kEdge, v1::Frame::kFlowRequest), 0);
   EXPECT_TRUE(edge_.OpenAlarm("entry_damaged"));
   EXPECT_EQ(edge_.ReadAll(Up()), "[0,3)batch [3,5)damaged [5,9)batch");
 }
@@ -229,18 +236,17 @@ TEST_F(LinkRepairTest, OnlyWhatIsTheEdgesOwnIsGiven) {
   core_.Append(inner, 3);
   for (Log* log : {*foreign, static_cast<Log*>(&inner)}) {
     v1::RepairRequest request;
-    request.set_request(77);
     request.set_name(log->origin().stream);
     request.set_log_id(log->state().id.bytes());
     request.set_to(3);
-    ends_[kEdge].session->SendRepairRequest(request);
+    Ask(77, request);
     Settle();
     const auto& sent = ends_[kCore].sent;
     auto refusal =
-        std::find_if(sent.rbegin(), sent.rend(), [](const auto& f) { return f.has_repair_refuse(); });
+        std::find_if(sent.rbegin(), sent.rend(), [](const auto& f) { return f.has_request_refuse(); });
     ASSERT_TRUE(refusal != sent.rend());
-    EXPECT_EQ(refusal->repair_refuse().request(), 77u);
-    EXPECT_EQ(refusal->repair_refuse().problem().kind(), "range_not_held");
+    EXPECT_EQ(refusal->request_refuse().request(), 77u);
+    EXPECT_EQ(refusal->request_refuse().problem().kind(), "range_not_held");
   }
   EXPECT_EQ(Sent(kCore, v1::Frame::kFlowOpen), 1) << "its own down stream";
 }
@@ -248,7 +254,6 @@ TEST_F(LinkRepairTest, OnlyWhatIsTheEdgesOwnIsGiven) {
 TEST_F(LinkRepairTest, RequestsThatMakeNoSenseAreRefused) {
   Begin();
   v1::RepairRequest whole;
-  whole.set_request(1);
   whole.set_name("up");
   whole.set_log_id(Up().state().id.bytes());
   whole.set_from(3);
@@ -268,21 +273,20 @@ TEST_F(LinkRepairTest, RequestsThatMakeNoSenseAreRefused) {
   for (const auto& [kind, spoil] : cases) {
     v1::RepairRequest request = whole;
     spoil(request);
-    ends_[kEdge].session->SendRepairRequest(request);
+    Ask(1, request);
     Settle();
-    EXPECT_EQ(ends_[kCore].sent.back().repair_refuse().problem().kind(), kind) << request.ShortDebugString();
+    EXPECT_EQ(ends_[kCore].sent.back().request_refuse().problem().kind(), kind) << request.ShortDebugString();
   }
 }
 
 TEST_F(LinkRepairTest, AnOfferThatNobodyAskedForIsRefused) {
   Begin();
   v1::RepairRequest request;  // behind the handler's back
-  request.set_request(9);
   request.set_name("up");
   request.set_log_id(Up().state().id.bytes());
   request.set_from(0);
   request.set_to(3);
-  ends_[kEdge].session->SendRepairRequest(request);
+  Ask(9, request);
   Settle();
   EXPECT_EQ(Sent(kEdge, v1::Frame::kFlowRefuse), 1);
   EXPECT_EQ(edge_.ReadAll(Up()), "[0,3)batch [3,5)batch [5,9)batch");

@@ -104,8 +104,8 @@ class LinkedNodes : public ::testing::Test {
     std::unique_ptr<Session> session;  // refers to the handler's flows
     struct Durable {
       replication::FlowNumber flow;
-      size_t bytes;
-      absl::StatusOr<LogPosition> position;
+      size_t credit;
+      absl::StatusOr<replication::FlowPosition> position;
     };
     std::shared_ptr<std::vector<Durable>> durable = std::make_shared<std::vector<Durable>>();
     std::vector<v1::Frame> sent;
@@ -201,13 +201,13 @@ class LinkedNodes : public ::testing::Test {
     end.node->CommitAll();
     const absl::Duration now = end.node->clock.Monotonic();
     for (const End::Durable& durable : std::exchange(*end.durable, {})) {
-      end.session->Persisted(durable.flow, durable.bytes, durable.position);
+      end.session->Persisted(durable.flow, durable.credit, durable.position);
     }
     Session::Ready ready = end.session->TakeReady(now, 1 << 20);
     for (Session::Persist& persist : ready.persist) {
-      end.handler->Persist(std::move(persist), [durable = end.durable, flow = persist.flow,
-                                                bytes = persist.bytes](const auto& position) {
-        durable->push_back({flow, bytes, position});
+      persist.sink->Persist(std::move(persist.entry), [durable = end.durable, flow = persist.flow,
+                                                       credit = persist.credit](const auto& position) {
+        durable->push_back({flow, credit, position});
       });
     }
     for (const Session::Event& event : ready.events) end.handler->Handle(*end.session, event);

@@ -6,13 +6,14 @@
 #include <string>
 
 #include "fabric/base/error.h"
+#include "fabric/replication/message.h"
 
 namespace selvage {
 namespace {
 
 v1::Hello HelloOf(char store, bool empty) {
   v1::Hello hello;
-  hello.set_protocol(1);
+  hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge("rig");
   hello.set_store_id(std::string(16, store));
   hello.set_boot_id(std::string(16, store));
@@ -44,6 +45,16 @@ TEST_F(AdmissionTest, AReplacedEdgeIsOfferedItsPlaceUntilItTookIt) {
   EXPECT_TRUE(again.adopts) << "the welcome was lost, or the edge died before it was stored";
   EXPECT_EQ(again.edge.tenures_size(), 1) << "in the same slot";
   EXPECT_FALSE(Admit(HelloOf('b', false)).adopts) << "it took its place";
+}
+
+TEST_F(AdmissionTest, AnEdgeThatSpeaksAnotherProtocolIsTold) {
+  for (const uint32_t protocol : {replication::kLinkProtocol - 1, replication::kLinkProtocol + 1}) {
+    v1::Hello other = HelloOf('a', true);
+    other.set_protocol(protocol);
+    const auto decision = DecideAdmission(other, core_, edges_, /*wall_ms=*/1'000'000);
+    EXPECT_EQ(ErrorKind(decision.status()), "unsupported_protocol");
+    EXPECT_FALSE(IsRetryable(decision.status())) << "it becomes an alarm at the edge";
+  }
 }
 
 TEST_F(AdmissionTest, AStoreOfAnotherEdgeIsAClone) {

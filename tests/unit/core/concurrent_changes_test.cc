@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fabric/base/error.h"
+#include "fabric/replication/message.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/telemetry/log.h"
 #include "tests/support/admit.h"
@@ -28,7 +29,7 @@ class ConcurrentChangesTest : public ::testing::Test {
   }
   static v1::Hello HelloOf(const std::string& edge) {
     v1::Hello hello;
-    hello.set_protocol(1);
+    hello.set_protocol(replication::kLinkProtocol);
     hello.set_edge(edge);
     hello.set_store_id(std::string(16, 's'));
     hello.set_boot_id(std::string(16, 'b'));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "fabric/base/error.h"
+#include "fabric/replication/message.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/telemetry/log.h"
 #include "tests/support/admit.h"
@@ -52,7 +53,7 @@ class CoreTopicsTest : public testing::Test {
   }
   Slot Join(const std::string& edge) {
     v1::Hello hello;
-    hello.set_protocol(1);
+    hello.set_protocol(replication::kLinkProtocol);
     hello.set_edge(edge);
     hello.set_store_id(IdFor(edge, 's'));
     hello.set_boot_id(IdFor(edge, 'b'));
@@ -66,10 +67,10 @@ class CoreTopicsTest : public testing::Test {
              int32_t partitions) {
     v1::FlowOpen open;
     open.set_kind(v1::STREAM);
-    open.set_name(stream);
-    open.set_partition(partition);
-    open.set_log_id(IdFor(edge, 'l'));
-    *open.mutable_definition() = Definition(stream, v1::UP, partitions);
+    open.mutable_stream()->set_name(stream);
+    open.mutable_stream()->set_partition(partition);
+    open.set_history(IdFor(edge, 'l'));
+    *open.mutable_stream()->mutable_definition() = Definition(stream, v1::UP, partitions);
     auto log = fleet_->LogForOffer(edge, slot, open);
     EXPECT_TRUE(log.ok()) << Describe(log.status());
     return log.ok() ? *log : nullptr;

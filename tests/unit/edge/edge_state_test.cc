@@ -7,8 +7,8 @@
 #include <string>
 
 #include "fabric/base/error.h"
-#include "fabric/replication/message.h"
 #include "fabric/storage/memory_store.h"
+#include "fabric/stream/log_flow.h"
 #include "fabric/stream/record_batch.h"
 #include "fabric/telemetry/log.h"
 #include "tests/support/seeded_random.h"
@@ -94,7 +94,7 @@ LogId IdOf(char c) {
 void AddAdoption(v1::Welcome& welcome, const std::string& stream, char id, int64_t offset) {
   v1::Adoption& adoption = *welcome.add_adoptions();
   adoption.set_stream(stream);
-  *adoption.mutable_position() = replication::ToProto(LogPosition{IdOf(id), Offset(offset), ChainHash(5)});
+  *adoption.mutable_position() = ToProto(LogPosition{IdOf(id), Offset(offset), ChainHash(5)});
   adoption.set_leader_epoch(2);
 }
 

@@ -9,6 +9,7 @@
 
 #include "edge/uplink.h"
 #include "fabric/base/check.h"
+#include "fabric/replication/message.h"
 #include "fabric/storage/committer.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/transport/link_driver.h"
@@ -68,7 +69,7 @@ class UplinkDiskTest : public testing::Test {
   static v1::Frame Welcome() {
     v1::Frame frame;
     v1::Welcome& welcome = *frame.mutable_welcome();
-    welcome.set_protocol(1);
+    welcome.set_protocol(replication::kLinkProtocol);
     welcome.set_cluster_id(std::string(16, 'c'));
     welcome.set_lineage_id(std::string(16, 'l'));
     welcome.set_session_epoch(1);
@@ -88,9 +89,9 @@ class UplinkDiskTest : public testing::Test {
     v1::FlowOpen& open = *frame.mutable_flow_open();
     open.set_flow(1);
     open.set_kind(v1::STREAM);
-    open.set_name("down");
-    open.set_log_id(std::string(16, 'd'));
-    *open.mutable_definition() = Down();
+    open.set_history(std::string(16, 'd'));
+    open.mutable_stream()->set_name("down");
+    *open.mutable_stream()->mutable_definition() = Down();
     return frame;
   }
 

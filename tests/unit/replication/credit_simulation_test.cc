@@ -52,7 +52,7 @@ void RunSeed(uint64_t seed) {
                          absl::Seconds(static_cast<double>(bytes + entries * 200) / rate * 2) +
                          static_cast<double>(entries) * (round_trip + absl::Milliseconds(25)) * 1.5;
   ASSERT_TRUE(link.RunFor(bound, done)) << "no convergence: " << edge.closed() << " " << core.closed();
-  EXPECT_LE(core.held_max(), std::max<uint64_t>(down_options.receive_window, largest));
+  EXPECT_LE(core.held_max(), std::max<uint64_t>(down_options.receive_window, CreditOf(largest)));
   EXPECT_TRUE(edge.closed().ok() && core.closed().ok());
   for (size_t i = 0; i < logs.size(); ++i)
     ASSERT_TRUE(IsPrefix(core.replica(fmt::format("log{}", i)), *logs[i]));
@@ -106,7 +106,7 @@ class Saturated {
  private:
   void Refill() {
     for (size_t i = 0; i < logs.size(); ++i) {
-      Offset acknowledged = edge.sources()[i]->acknowledged.value_or(LogPosition{}).offset;
+      Offset acknowledged = edge.sources()[i]->acknowledged.value_or(FlowPosition{}).offset;
       while ((logs[i]->end() - acknowledged) * static_cast<int64_t>(sizes[i]) <
              static_cast<int64_t>(4 * window_ + 4 * sizes[i])) {
         logs[i]->AppendBatch(1, std::string(sizes[i], 'x'));

@@ -28,10 +28,10 @@ struct Resume {
 
 /// The largest boundary that both hold with the same hash, looked for one by one; where the source begins if
 /// none.
-LogPosition LastCommon(LogSource& source, LogSink& sink) {
-  LogPosition common = *source.BoundaryAtOrBefore(source.start);
+FlowPosition LastCommon(LogSource& source, LogSink& sink) {
+  FlowPosition common = *source.BoundaryAtOrBefore(source.start);
   for (const auto& entry : source.log().entries()) {
-    LogPosition boundary{source.log().id(), entry.to, entry.hash_after};
+    FlowPosition boundary{source.log().id(), entry.to, entry.hash_after, {}};
     if (boundary.offset > source.start && sink.HashAt(boundary.offset) == boundary.hash) common = boundary;
   }
   return common;
@@ -41,25 +41,26 @@ LogPosition LastCommon(LogSource& source, LogSink& sink) {
 /// way, or else by what is remembered of acknowledgements.
 bool Differ(LogSource& source, LogSink& sink, Offset end) {
   bool differ = source.remembered < end;
-  auto compare = [&](const LogPosition& boundary) {
+  auto compare = [&](const FlowPosition& boundary) {
     if (boundary.offset < source.start || boundary.offset > end) return;
     const Located at = sink.Locate(boundary.offset);
     if (at.hash || at.in_batch) differ = at.hash != boundary.hash;
   };
-  compare({source.log().id(), Offset(0), ChainHash()});
-  for (const auto& entry : source.log().entries()) compare({source.log().id(), entry.to, entry.hash_after});
+  compare({source.log().id(), Offset(0), ChainHash(), {}});
+  for (const auto& entry : source.log().entries())
+    compare({source.log().id(), entry.to, entry.hash_after, {}});
   return differ;
 }
 
 /// Also when the replica ends inside of a gap of the source's: then the histories up to the gap are what
 /// counts.
 void ExpectForkFound(LogSource& source, LogSink& sink) {
-  LogPosition expected = LastCommon(source, sink);
+  FlowPosition expected = LastCommon(source, sink);
   bool inside_gap = *source.Continues(sink.position());
   Resume resume(source, sink);
   double range = static_cast<double>(source.end().value()) + 2;
   EXPECT_LE(resume.probes, 3 * std::log2(range) + 4);
-  LogPosition boundary = *source.BoundaryAtOrBefore(sink.position().offset);
+  FlowPosition boundary = *source.BoundaryAtOrBefore(sink.position().offset);
   bool behind = boundary.offset >= sink.position().offset;  // all that the source still holds is sent
   if (inside_gap && (behind || !Differ(source, sink, boundary.offset))) {
     ASSERT_EQ(resume.sender.state(), Sender::State::kStreaming);
@@ -131,7 +132,7 @@ TEST(Fork, ReplicaOfAnotherLog) {
   for (int i = 0; i < 7; ++i) p.replica_log.AppendBatch(3, fmt::format("{}", i));
   ExpectForkFound(p.source, p.sink);
   EXPECT_EQ(LastCommon(p.source, p.sink),
-            (LogPosition{TestLogId(1), p.replica_log.end(), p.replica_log.hash()}));
+            (FlowPosition{TestLogId(1), p.replica_log.end(), p.replica_log.hash(), {}}));
 }
 
 TEST(Fork, FirstHeldEntryDiffers) {

@@ -17,8 +17,9 @@ namespace selvage::replication::test {
 
 using selvage::test::SeededRandom;
 
-inline LogId TestLogId(uint8_t n) {
-  return *LogId::FromBytes(std::string(16, static_cast<char>(n)));
+/// What a history is called.
+inline std::string TestLogId(uint8_t n) {
+  return std::string(16, static_cast<char>(n));
 }
 
 class MemoryLog {
@@ -32,14 +33,14 @@ class MemoryLog {
   };
 
   MemoryLog() = default;
-  explicit MemoryLog(LogId id) : id_(id) {}
+  explicit MemoryLog(std::string id) : id_(std::move(id)) {}
 
-  LogId id() const { return id_; }
-  void set_id(LogId id) { id_ = id; }
+  const std::string& id() const { return id_; }
+  void set_id(std::string id) { id_ = std::move(id); }
   const std::vector<Stored>& entries() const { return entries_; }
   Offset end() const { return entries_.empty() ? Offset(0) : entries_.back().to; }
   ChainHash hash() const { return entries_.empty() ? ChainHash(0) : entries_.back().hash_after; }
-  LogPosition position() const { return {id_, end(), hash()}; }
+  FlowPosition position() const { return {id_, end(), hash(), {}}; }
 
   void Append(EntryKind kind, Offset to, Bytes body) {
     Offset from = end();
@@ -76,25 +77,25 @@ class MemoryLog {
                                [](Offset at, const Stored& e) { return at < e.to; });
     return static_cast<size_t>(it - entries_.begin());
   }
-  LogPosition BoundaryAtOrBefore(Offset offset) const {
+  FlowPosition BoundaryAtOrBefore(Offset offset) const {
     size_t next = IndexOf(offset);
-    if (next == 0) return {id_, Offset(0), ChainHash(0)};
-    return {id_, entries_[next - 1].to, entries_[next - 1].hash_after};
+    if (next == 0) return {id_, Offset(0), ChainHash(0), {}};
+    return {id_, entries_[next - 1].to, entries_[next - 1].hash_after, {}};
   }
 
  private:
-  LogId id_;
+  std::string id_;
   std::vector<Stored> entries_;
 };
 
-class LogSource : public FlowSource {
+class LogSource : public FlowSource, public History {
  public:
   explicit LogSource(MemoryLog& log, FlowSettings settings = {}) : log_(log), settings_(settings) {}
 
   v1::FlowOpen Describe() override {
     v1::FlowOpen open;
-    open.set_name(name);
-    open.set_log_id(log_.id().bytes());
+    open.mutable_stream()->set_name(name);
+    open.set_history(log_.id());
     open.set_start(start.value());
     open.set_end(log_.end().value());
     return open;
@@ -104,29 +105,32 @@ class LogSource : public FlowSource {
     return settings_;
   }
   Offset end() override { return log_.end(); }
-  absl::StatusOr<bool> Continues(const LogPosition& replica) override {
-    if (replica.log != log_.id() || replica.offset > log_.end()) return false;
-    LogPosition boundary = log_.BoundaryAtOrBefore(replica.offset);
+  History* history() override { return compared ? this : nullptr; }
+  absl::StatusOr<bool> Continues(const FlowPosition& replica) override {
+    if (replica.history != log_.id() || replica.offset > log_.end()) return false;
+    const FlowPosition boundary = log_.BoundaryAtOrBefore(replica.offset);
     if (boundary.offset == replica.offset) return boundary == replica;
     return log_.entries()[log_.IndexOf(replica.offset)].kind == EntryKind::kGap;
   }
-  absl::StatusOr<std::vector<SourceEntry>> Read(Offset from, size_t max_bytes) override {
+  absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override {
     if (!read_error.ok()) return read_error;
-    std::vector<SourceEntry> entries;
+    std::vector<FlowEntry> entries;
     size_t bytes = 0;
     for (size_t i = log_.IndexOf(from); i < log_.entries().size() && (entries.empty() || bytes < max_bytes);
          ++i) {
       const MemoryLog::Stored& e = log_.entries()[i];
-      entries.push_back({e.kind, std::max(from, e.from), e.to, e.hash_after, compressible, e.body});
+      entries.push_back({e.kind, std::max(from, e.from), e.to, e.body, e.hash_after, compressible});
       bytes += e.body.size();
     }
     return entries;
   }
-  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override {
+  absl::StatusOr<FlowPosition> FirstBoundary() override { return BoundaryAtOrBefore(start); }
+  absl::StatusOr<FlowPosition> BoundaryAtOrBefore(Offset offset) override {
     return log_.BoundaryAtOrBefore(std::max(offset, start));
   }
-  void Acknowledged(const LogPosition& durable) override { acknowledged = durable; }
-  Offset last_acknowledged() override { return remembered; }
+  Located Locate(Offset offset) override { return {{}, offset, offset}; }
+  Offset LastAcknowledged() override { return remembered; }
+  void Acknowledged(const FlowPosition& durable) override { acknowledged = durable; }
 
   MemoryLog& log() { return log_; }
   void set_settings(FlowSettings settings) { settings_ = settings; }
@@ -134,8 +138,9 @@ class LogSource : public FlowSource {
   std::string name;
   Offset start;  ///< nothing before it is held any more
   bool compressible = false;
+  bool compared = true;  ///< it has a history that is compared
   absl::Status read_error;
-  std::optional<LogPosition> acknowledged;
+  std::optional<FlowPosition> acknowledged;
   Offset remembered;  ///< what the replica acknowledged in an earlier session
   int settings_calls = 0;
 
@@ -144,28 +149,36 @@ class LogSource : public FlowSource {
   FlowSettings settings_;
 };
 
-class LogSink : public FlowSink {
+class LogSink : public FlowSink, public History {
  public:
   explicit LogSink(MemoryLog& log) : log_(log) {}
 
-  LogPosition position() override { return log_.position(); }
-  absl::Status Check(const ReceivedEntry&) override { return check_error; }
+  FlowPosition position() override { return log_.position(); }
+  absl::Status Check(const FlowEntry&) override { return check_error; }
+  void Persist(FlowEntry entry, Done done) override { done(Append(std::move(entry))); }
+  History* history() override { return this; }
+  absl::StatusOr<bool> Continues(const FlowPosition&) override { return false; }
+  absl::StatusOr<FlowPosition> FirstBoundary() override { return log_.BoundaryAtOrBefore(start_held); }
+  absl::StatusOr<FlowPosition> BoundaryAtOrBefore(Offset offset) override {
+    return log_.BoundaryAtOrBefore(offset);
+  }
+  Offset LastAcknowledged() override { return Offset(0); }
   Located Locate(Offset offset) override {
     if (offset < start_held) return {{}, offset, start_held};
     if (offset > log_.end()) return {{}, log_.end(), offset};
-    const LogPosition boundary = log_.BoundaryAtOrBefore(offset);
+    const FlowPosition boundary = log_.BoundaryAtOrBefore(offset);
     if (boundary.offset == offset) return {boundary.hash, offset, offset};
     const auto& entry = log_.entries()[log_.IndexOf(offset)];
     return {{}, entry.from, entry.to, entry.kind == EntryKind::kBatch};
   }
   std::optional<ChainHash> HashAt(Offset offset) { return Locate(offset).hash; }
   /// What a log's committer does with what the session hands it.
-  absl::StatusOr<LogPosition> Append(ReceivedEntry entry) {
+  absl::StatusOr<FlowPosition> Append(FlowEntry entry) {
     if (entry.from != log_.end()) {
       return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence", "not at the end", "",
                        Retry::kYes);
     }
-    log_.Append(entry.kind, entry.to, Bytes(std::move(entry.body)));
+    log_.Append(entry.kind, entry.to, std::move(entry.body));
     return log_.position();
   }
   MemoryLog& log() { return log_; }

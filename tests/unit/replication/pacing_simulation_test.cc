@@ -22,21 +22,19 @@ class CountedSource : public FlowSource {
 
   v1::FlowOpen Describe() override {
     v1::FlowOpen open;
-    open.set_name(name_);
+    open.mutable_stream()->set_name(name_);
     return open;
   }
   FlowSettings settings() override { return settings_; }
   Offset end() override { return Offset(end_); }
-  absl::StatusOr<bool> Continues(const LogPosition&) override { return true; }
-  absl::StatusOr<std::vector<SourceEntry>> Read(Offset from, size_t max_bytes) override {
-    std::vector<SourceEntry> entries;
+  absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override {
+    std::vector<FlowEntry> entries;
     for (Offset at = from; at.value() < end_ && (at - from) * body_.size() <= max_bytes; ++at) {
-      entries.push_back({EntryKind::kBatch, at, at + 1, ChainHash(0), false, body_});
+      entries.push_back({EntryKind::kBatch, at, at + 1, body_, ChainHash(0), false});
     }
     return entries;
   }
-  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset) override { return LogPosition{}; }
-  void Acknowledged(const LogPosition&) override {}
+  void Acknowledged(const FlowPosition&) override {}
 
  private:
   std::string name_;
@@ -79,25 +77,28 @@ class CountingEnd : public End {
 
  private:
   struct Sink : FlowSink {
-    LogPosition position() override { return at; }
-    absl::Status Check(const ReceivedEntry&) override { return absl::OkStatus(); }
-    Located Locate(Offset offset) override { return {{}, offset, offset}; }
-    LogPosition at;
+    FlowPosition position() override { return at; }
+    absl::Status Check(const FlowEntry&) override { return absl::OkStatus(); }
+    void Persist(FlowEntry, Done done) override { done(at); }
+    FlowPosition at;
     uint64_t bytes = 0;
     std::vector<absl::Duration> times;
   };
   void OnEvent(const Event& event, absl::Duration) override {
-    if (event.kind == Event::Kind::kHello) session().SendWelcome({});
-    if (event.kind == Event::Kind::kStatus && on_status) on_status(event.edge_status);
-    if (event.kind == Event::Kind::kHello || event.kind == Event::Kind::kWelcome) {
+    const bool greeted = std::holds_alternative<Session::PeerHello>(event);
+    if (greeted) session().SendWelcome({});
+    const auto* status = std::get_if<Session::StatusCame>(&event);
+    if (status != nullptr && on_status) on_status(status->status);
+    if (greeted || std::holds_alternative<Session::PeerWelcome>(event)) {
       for (auto& source : sources_) session().Offer(*source);
     }
-    if (event.kind == Event::Kind::kFlowOffered) {
-      names_[event.flow] = event.open.name();
-      session().Accept(event.flow, flows_[event.open.name()]);
+    if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
+      const std::string& name = offered->open.stream().name();
+      names_[offered->flow] = name;
+      session().Accept(offered->flow, flows_[name]);
     }
   }
-  absl::StatusOr<LogPosition> Append(FlowNumber flow, ReceivedEntry entry, absl::Duration now) override {
+  absl::StatusOr<FlowPosition> Append(FlowNumber flow, FlowEntry entry, absl::Duration now) override {
     Sink& sink = flows_[names_.at(flow)];
     sink.at.offset = entry.to;
     sink.bytes += entry.body.size();

@@ -8,13 +8,12 @@
 #include <string>
 #include <utility>
 
+#include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/replication/session.h"
 
 /// One session, spoken to frame by frame.
 namespace selvage::replication::test {
-
-using Kind = Session::Event::Kind;
 
 class RawSession {
  public:
@@ -69,7 +68,7 @@ class RawSession {
     data.set_flow(flow);
     data.set_from(from);
     data.set_to(from + 1);
-    data.set_kind(v1::BATCH);
+    data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
     data.set_entry_size(static_cast<uint32_t>(size));
     data.set_wire_size(static_cast<uint32_t>(size));
     data.set_position(static_cast<uint32_t>(position));
@@ -96,7 +95,7 @@ inline Message Welcome() {
 inline Message Heartbeat() {
   return Frame([](v1::Frame& f) { f.mutable_heartbeat(); });
 }
-inline Message Accept(uint32_t flow, const LogPosition& position) {
+inline Message Accept(uint32_t flow, const FlowPosition& position) {
   return Frame([&](v1::Frame& f) {
     f.mutable_flow_accept()->set_flow(flow);
     *f.mutable_flow_accept()->mutable_position() = ToProto(position);
@@ -127,9 +126,18 @@ inline uint64_t LimitIn(const Session::Ready& ready) {
   const Message* credit = Find(ready, v1::Frame::kCredit);
   return credit == nullptr ? 0 : credit->frame.credit().limit();
 }
-inline int Count(const Session::Ready& ready, Kind kind) {
-  return static_cast<int>(
-      std::count_if(ready.events.begin(), ready.events.end(), [&](auto& e) { return e.kind == kind; }));
+template <class Event>
+int Count(const Session::Ready& ready) {
+  return static_cast<int>(std::count_if(ready.events.begin(), ready.events.end(),
+                                        [](auto& e) { return std::holds_alternative<Event>(e); }));
+}
+/// The first event of that kind; there must be one.
+template <class Event>
+const Event& Get(const Session::Ready& ready) {
+  for (const Session::Event& event : ready.events) {
+    if (const auto* wanted = std::get_if<Event>(&event)) return *wanted;
+  }
+  SELVAGE_CHECK(false);
 }
 inline void ExpectProtocolError(RawSession& raw) {
   Session::Ready ready = raw.Take();

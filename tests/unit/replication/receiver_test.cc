@@ -22,7 +22,7 @@ class ReceiverTest : public testing::Test {
     data.set_flow(7);
     data.set_from(from);
     data.set_to(to);
-    data.set_kind(v1::BATCH);
+    data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
     data.set_entry_size(static_cast<uint32_t>(size));
     data.set_wire_size(static_cast<uint32_t>(size));
     data.set_position(static_cast<uint32_t>(position));
@@ -45,11 +45,11 @@ TEST_F(ReceiverTest, AcceptNamesTheDurablePosition) {
 
 TEST_F(ReceiverTest, FragmentsAreReassembled) {
   EXPECT_FALSE(Send(Fragment(10, 13, 9, 0), "abcd").complete.has_value());
-  EXPECT_EQ(receiver.partial_bytes(), 9u);
+  EXPECT_EQ(receiver.partial_bytes(), CreditOf(9));
   EXPECT_FALSE(Send(Fragment(10, 13, 9, 4), "e").complete.has_value());
   auto last = Send(Fragment(10, 13, 9, 5), "fghi");
   ASSERT_TRUE(last.complete.has_value());
-  EXPECT_EQ(last.complete->body, "abcdefghi");
+  EXPECT_EQ(last.complete->body.view(), "abcdefghi");
   EXPECT_EQ(last.complete->from, Offset(10));
   EXPECT_EQ(last.complete->to, Offset(13));
   EXPECT_EQ(receiver.partial_bytes(), 0u);
@@ -62,9 +62,9 @@ TEST_F(ReceiverTest, RepeatIsDropped) {
   EXPECT_TRUE(first.fatal.ok() && first.refuse.ok());
   auto last = Send(Fragment(4, 10, 6, 2), "cdef");
   EXPECT_FALSE(last.complete.has_value());
-  EXPECT_EQ(last.released, 6u);
+  EXPECT_EQ(last.released, CreditOf(6));
   EXPECT_TRUE(Send(Fragment(10, 11, 1), "x").complete.has_value());
-  EXPECT_EQ(Send(Fragment(10, 11, 1), "x").released, 1u);
+  EXPECT_EQ(Send(Fragment(10, 11, 1), "x").released, CreditOf(1));
 }
 
 TEST_F(ReceiverTest, JumpAndOverlapAreRefused) {
@@ -72,7 +72,7 @@ TEST_F(ReceiverTest, JumpAndOverlapAreRefused) {
     auto outcome = Send(Fragment(from, to, 3), "abc");
     EXPECT_EQ(ErrorKind(outcome.refuse), "out_of_sequence");
     EXPECT_TRUE(IsRetryable(outcome.refuse));
-    EXPECT_EQ(outcome.released, 3u);
+    EXPECT_EQ(outcome.released, CreditOf(3));
     EXPECT_FALSE(outcome.complete.has_value());
   }
 }
@@ -95,7 +95,9 @@ TEST_F(ReceiverTest, ImpossibleSizesAndOffsetsAreFatal) {
   other.Accept(sink);
   EXPECT_FALSE(other.OnData(Fragment(10, 10, 1), "x", kEntryMax).fatal.ok());
   EXPECT_FALSE(other.OnData(Fragment(-5, -1, 1), "x", kEntryMax).fatal.ok());
-  EXPECT_FALSE(other.OnData(Fragment(10, 11, 0), "", kEntryMax).fatal.ok());
+  v1::Data empty_and_long = Fragment(10, 11, 0);
+  empty_and_long.set_wire_size(1);
+  EXPECT_FALSE(other.OnData(empty_and_long, "x", kEntryMax).fatal.ok());
   v1::Data longer_on_the_wire = Fragment(10, 11, 5);
   longer_on_the_wire.set_wire_size(6);
   EXPECT_FALSE(other.OnData(longer_on_the_wire, "x", kEntryMax).fatal.ok());
@@ -104,10 +106,24 @@ TEST_F(ReceiverTest, ImpossibleSizesAndOffsetsAreFatal) {
   EXPECT_FALSE(other.OnData(raw_and_shorter, "abcd", kEntryMax).fatal.ok());
 }
 
-TEST_F(ReceiverTest, UnknownKindOrEncodingRefusesTheFlow) {
+TEST_F(ReceiverTest, TheKindOfAnEntryIsForTheSinkToJudge) {
   v1::Data kind = Fragment(10, 11, 3);
-  kind.set_kind(static_cast<v1::EntryKind>(77));
-  EXPECT_EQ(ErrorKind(Send(kind, "abc").refuse), "unknown_encoding");
+  kind.set_kind(77);
+  const auto outcome = Send(kind, "abc");
+  ASSERT_TRUE(outcome.complete.has_value());
+  EXPECT_EQ(outcome.complete->kind, static_cast<EntryKind>(77));
+}
+
+TEST_F(ReceiverTest, AnEmptyEntryAdvances) {
+  const auto outcome = Send(Fragment(10, 15, 0), "");
+  ASSERT_TRUE(outcome.complete.has_value());
+  EXPECT_TRUE(outcome.complete->body.empty());
+  EXPECT_EQ(outcome.complete->to, Offset(15));
+  EXPECT_EQ(Send(Fragment(10, 15, 0), "").released, CreditOf(0));  // a repeat
+  EXPECT_TRUE(Send(Fragment(15, 16, 1), "x").complete.has_value());
+}
+
+TEST_F(ReceiverTest, UnknownEncodingRefusesTheFlow) {
   v1::Data encoding = Fragment(10, 11, 3);
   encoding.set_encoding(static_cast<v1::Encoding>(77));
   EXPECT_EQ(ErrorKind(Send(encoding, "abc").refuse), "unknown_encoding");
@@ -134,7 +150,7 @@ TEST_F(ReceiverTest, ZstdIsUnpackedAndDamageRefused) {
   }
   auto taken = Send(data, packed);
   ASSERT_TRUE(taken.complete.has_value());
-  EXPECT_EQ(taken.complete->body, body);
+  EXPECT_EQ(taken.complete->body.view(), body);
 }
 
 TEST_F(ReceiverTest, WhatTheSinkRefusesIsNotHandedOn) {
@@ -149,8 +165,8 @@ TEST_F(ReceiverTest, WhatTheSinkRefusesIsNotHandedOn) {
 TEST_F(ReceiverTest, AcknowledgesOnlyWhatIsDurable) {
   EXPECT_TRUE(Send(Fragment(10, 11, 3), "abc").complete.has_value());
   EXPECT_FALSE(receiver.TakeAck().has_value());
-  LogPosition durable{TestLogId(1), Offset(11), ChainHash(5)};
-  EXPECT_TRUE(receiver.OnPersisted({TestLogId(1), Offset(10), ChainHash(4)}));
+  FlowPosition durable{TestLogId(1), Offset(11), ChainHash(5), {}};
+  EXPECT_TRUE(receiver.OnPersisted({TestLogId(1), Offset(10), ChainHash(4), {}}));
   EXPECT_FALSE(receiver.OnPersisted(durable));  // one is due already
   auto ack = receiver.TakeAck();
   ASSERT_TRUE(ack.has_value());

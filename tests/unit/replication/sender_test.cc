@@ -20,7 +20,7 @@ class SenderTest : public testing::Test {
   SenderTest() {
     for (int i = 0; i < 5; ++i) log.AppendBatch(2, std::string(10, static_cast<char>('a' + i)));
   }
-  LogPosition At(size_t entries) const {
+  FlowPosition At(size_t entries) const {
     if (entries == 0) return {log.id(), Offset(0), ChainHash(0)};
     return {log.id(), log.entries()[entries - 1].to, log.entries()[entries - 1].hash_after};
   }
@@ -55,7 +55,7 @@ TEST_F(SenderTest, ReplicaBelowTheFirstOffsetHolds) {
   source.start = Offset(4);
   for (const int64_t offset : {int64_t{-1}, std::numeric_limits<int64_t>::min()}) {
     sender.Offer(FlowNumber(1));
-    EXPECT_FALSE(sender.OnAccept({log.id(), Offset(offset), ChainHash(1)}, kNow).has_value());
+    EXPECT_FALSE(sender.OnAccept({log.id(), Offset(offset), ChainHash(1), {}}, kNow).has_value());
     EXPECT_EQ(sender.state(), Sender::State::kHeld);
     EXPECT_EQ(ErrorKind(sender.problem()), "protocol_error");
   }
@@ -114,7 +114,7 @@ class CompressionHabitOfASenderTest : public SenderTest {
     EXPECT_FALSE(roomy.OnAccept(At(5), kNow).has_value());
     std::vector<v1::Encoding> encodings;
     while (roomy.HasWork()) {
-      EXPECT_GT(roomy.EntryBytes(kReadAhead, kNow), 0u);
+      EXPECT_TRUE(roomy.EntryBytes(kReadAhead, kNow).has_value());
       const Message message = roomy.NextFragment(1 << 20, {.level = 1, .link_rate = link_rate});
       encodings.push_back(message.frame.data().encoding());
     }
@@ -145,8 +145,8 @@ TEST_F(SenderTest, AcknowledgementsMoveTheSource) {
 TEST_F(SenderTest, AcknowledgementWithAWrongHashHolds) {
   Stream(0);
   SendEntries(3);
-  LogPosition wrong = At(2);
-  wrong.hash = ChainHash(wrong.hash.value() + 1);
+  FlowPosition wrong = At(2);
+  wrong.hash = ChainHash(wrong.hash->value() + 1);
   sender.OnAck(wrong, kNow);
   EXPECT_EQ(sender.state(), Sender::State::kHeld);
   EXPECT_EQ(ErrorKind(sender.problem()), "chain_mismatch");
@@ -157,8 +157,8 @@ TEST_F(SenderTest, AcknowledgementWithAWrongHashHolds) {
 }
 
 TEST_F(SenderTest, AcknowledgementInsideOfAnEntryOrOfAnotherLogHolds) {
-  for (LogPosition wrong :
-       {LogPosition{log.id(), Offset(3), At(1).hash}, LogPosition{TestLogId(2), Offset(4), At(2).hash}}) {
+  for (FlowPosition wrong : {FlowPosition{log.id(), Offset(3), At(1).hash, {}},
+                             FlowPosition{TestLogId(2), Offset(4), At(2).hash, {}}}) {
     Stream(0);
     SendEntries(3);
     sender.OnAck(wrong, kNow);
@@ -183,7 +183,7 @@ TEST_F(SenderTest, ForgetsTheOldestOfVeryManyUnderWay) {
   for (int i = 0; i < 6000; ++i) log.AppendBatch(1, "x");
   Stream(0);
   SendEntries(6005);
-  LogPosition wrong = At(1000);
+  FlowPosition wrong = At(1000);
   wrong.hash = ChainHash(1);
   sender.OnAck(wrong, kNow);  // cannot be checked any more
   EXPECT_EQ(sender.state(), Sender::State::kStreaming);
@@ -198,12 +198,12 @@ TEST_F(SenderTest, ForgetsTheOldestOfVeryManyUnderWay) {
 TEST_F(SenderTest, ErrorOfTheSourceHolds) {
   Stream(0);
   source.read_error = absl::UnavailableError("busy");
-  EXPECT_EQ(sender.EntryBytes(kReadAhead, kNow), 0u);
+  EXPECT_EQ(sender.EntryBytes(kReadAhead, kNow), std::nullopt);
   EXPECT_EQ(sender.state(), Sender::State::kHeld);
   EXPECT_LT(sender.retry_at(), absl::InfiniteDuration());
   Stream(0);
   source.read_error = absl::DataLossError("damaged");
-  EXPECT_EQ(sender.EntryBytes(kReadAhead, kNow), 0u);
+  EXPECT_EQ(sender.EntryBytes(kReadAhead, kNow), std::nullopt);
   EXPECT_EQ(sender.retry_at(), absl::InfiniteDuration());
 }
 
@@ -212,7 +212,7 @@ TEST_F(SenderTest, EntryTooLargeForTheLinkHoldsAfterThoseBeforeIt) {
   Stream(3);
   SendEntries(2);
   EXPECT_EQ(sender.state(), Sender::State::kStreaming);
-  EXPECT_EQ(sender.EntryBytes(kReadAhead, kNow), 0u);
+  EXPECT_EQ(sender.EntryBytes(kReadAhead, kNow), std::nullopt);
   EXPECT_EQ(ErrorKind(sender.problem()), "batch_too_large");
 }
 

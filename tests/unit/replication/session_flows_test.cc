@@ -8,11 +8,11 @@ namespace {
 
 class SinkSession : public testing::Test {
  protected:
-  SinkSession() { Begin(100); }
+  SinkSession() { Begin(1000); }
   void Begin(uint64_t window) {
     Session::Options options;
     options.receive_window = window;
-    options.entry_max = 1000;
+    options.entry_max = 10000;
     core = std::make_unique<RawSession>(false, options);
     core->EstablishCore();
     core->Open(1, sink);
@@ -31,7 +31,7 @@ class SinkSession : public testing::Test {
   LogSink sink{log}, sink2{log2};
   std::unique_ptr<RawSession> core;
   std::vector<Session::Persist> persist;
-  uint64_t limit = 100;
+  uint64_t limit = 1000;
 };
 
 TEST_F(SinkSession, NothingIsAcknowledgedBeforeItIsPersisted) {
@@ -40,7 +40,7 @@ TEST_F(SinkSession, NothingIsAcknowledgedBeforeItIsPersisted) {
   Session::Ready ready = core->Take();
   ASSERT_EQ(ready.persist.size(), 2u);
   EXPECT_EQ(Find(ready, v1::Frame::kAck), nullptr);
-  core->session->Persisted(FlowNumber(1), ready.persist[0].bytes, sink.Append(ready.persist[0].entry));
+  core->session->Persisted(FlowNumber(1), ready.persist[0].credit, sink.Append(ready.persist[0].entry));
   Session::Ready after = core->Take();
   const Message* ack = Find(after, v1::Frame::kAck);
   ASSERT_NE(ack, nullptr);
@@ -53,20 +53,20 @@ TEST_F(SinkSession, FailedPersistRefusesTheFlow) {
   core->Data(1, 1, 3, 0, "def");
   Session::Ready ready = core->Take();
   absl::Status full = MakeError(absl::StatusCode::kResourceExhausted, "disk_full", "full", "", Retry::kYes);
-  for (auto& p : ready.persist) core->session->Persisted(p.flow, p.bytes, full);
+  for (auto& p : ready.persist) core->session->Persisted(p.flow, p.credit, full);
   Session::Ready after = core->Take();
   const Message* refusal = Find(after, v1::Frame::kFlowRefuse);
   ASSERT_NE(refusal, nullptr);
   EXPECT_GT(refusal->frame.flow_refuse().retry_after_ms(), 0);
-  EXPECT_EQ(Count(after, Kind::kFlowEnded), 1);
+  EXPECT_EQ(Count<Session::FlowEnded>(after), 1);
   EXPECT_EQ(Find(after, v1::Frame::kAck), nullptr);
-  EXPECT_EQ(LimitIn(after), 106u);
+  EXPECT_EQ(LimitIn(after), 1000 + 2 * CreditOf(3));
 }
 
 // Its later fragments bring the total above the window as well: only a second entry would be too much.
 TEST_F(SinkSession, EntryLargerThanTheWindowPassesInFragments) {
-  for (size_t at = 0; at < 1000; at += 100) {
-    core->Data(1, 0, 1000, at, std::string(100, 'x'));
+  for (size_t at = 0; at < 10000; at += 1000) {
+    core->Data(1, 0, 10000, at, std::string(1000, 'x'));
     ASSERT_FALSE(core->Take().closed) << at;
   }
   core->Data(2, 0, 1, 0, "y");
@@ -74,8 +74,8 @@ TEST_F(SinkSession, EntryLargerThanTheWindowPassesInFragments) {
 }
 
 TEST_F(SinkSession, PeerThatIgnoresCreditIsCutOff) {
-  core->Data(1, 0, 60, 0, std::string(60, 'x'));
-  core->Data(2, 0, 40, 0, "y");
+  core->Data(1, 0, 600, 0, std::string(600, 'x'));
+  core->Data(2, 0, 400, 0, "y");
   Session::Ready ready = core->Take();
   EXPECT_FALSE(ready.closed);
   core->Data(1, 1, 1, 0, "z");
@@ -84,58 +84,58 @@ TEST_F(SinkSession, PeerThatIgnoresCreditIsCutOff) {
 }
 
 TEST_F(SinkSession, PersistingGivesCreditBack) {
-  core->Data(1, 0, 60, 0, std::string(60, 'x'));
-  EXPECT_EQ(LimitSaid(), 100u);
+  core->Data(1, 0, 600, 0, std::string(600, 'x'));
+  EXPECT_EQ(LimitSaid(), 1000u);
   ASSERT_EQ(persist.size(), 1u);
-  core->session->Persisted(FlowNumber(1), 60, sink.Append(persist[0].entry));
-  EXPECT_EQ(LimitSaid(), 160u);
+  core->session->Persisted(FlowNumber(1), 600, sink.Append(persist[0].entry));
+  EXPECT_EQ(LimitSaid(), 1600u);
 }
 
 TEST_F(SinkSession, DataUnderWayForARefusedFlowGivesCreditBack) {
-  core->Data(1, 5, 50, 0, "jump");  // refused by the receiver itself, in the middle of an entry
-  core->Data(1, 5, 50, 4, std::string(46, 'x'));
-  core->Data(1, 6, 30, 0, std::string(30, 'x'));
-  EXPECT_EQ(LimitSaid(), 180u);
-  core->Data(2, 0, 80, 0, "begun");
-  EXPECT_EQ(LimitSaid(), 180u);
+  core->Data(1, 5, 500, 0, "jump");  // refused by the receiver itself, in the middle of an entry
+  core->Data(1, 5, 500, 4, std::string(496, 'x'));
+  core->Data(1, 6, 300, 0, std::string(300, 'x'));
+  EXPECT_EQ(LimitSaid(), 1800u);
+  core->Data(2, 0, 800, 0, "begun");
+  EXPECT_EQ(LimitSaid(), 1800u);
   core->session->Refuse(FlowNumber(2), absl::UnavailableError("deleted"), absl::InfiniteDuration());
-  EXPECT_EQ(LimitSaid(), 260u);
-  core->Data(2, 0, 80, 5, std::string(75, 'x'));
-  EXPECT_EQ(LimitSaid(), 260u);
+  EXPECT_EQ(LimitSaid(), 2600u);
+  core->Data(2, 0, 800, 5, std::string(795, 'x'));
+  EXPECT_EQ(LimitSaid(), 2600u);
 }
 
 TEST_F(SinkSession, ClosedFlowGivesCreditBack) {
-  core->Data(1, 0, 50, 0, "half");
+  core->Data(1, 0, 500, 0, "half");
   core->Step(Frame([](v1::Frame& f) { f.mutable_flow_close()->set_flow(1); }));
   Session::Ready ready = core->Take();
-  EXPECT_EQ(Count(ready, Kind::kFlowEnded), 1);
-  EXPECT_EQ(LimitIn(ready), 150u);
-  core->Data(1, 0, 50, 4, "straggler");
+  EXPECT_EQ(Count<Session::FlowEnded>(ready), 1);
+  EXPECT_EQ(LimitIn(ready), 1500u);
+  core->Data(1, 0, 500, 4, "straggler");
   EXPECT_FALSE(core->Take().closed);
 }
 
 TEST_F(SinkSession, AnEndedFlowIsReportedOnce) {
-  core->Data(1, 5, 50, 0, "jump");
-  EXPECT_EQ(Count(core->Take(), Kind::kFlowEnded), 1);
+  core->Data(1, 5, 500, 0, "jump");
+  EXPECT_EQ(Count<Session::FlowEnded>(core->Take()), 1);
   core->Step(Frame([](v1::Frame& f) { f.mutable_flow_close()->set_flow(1); }));
-  EXPECT_EQ(Count(core->Take(), Kind::kFlowEnded), 0);
+  EXPECT_EQ(Count<Session::FlowEnded>(core->Take()), 0);
 }
 
 TEST_F(SinkSession, PersistOfAFlowThatEndedGivesCreditBack) {
-  core->Data(1, 0, 50, 0, std::string(50, 'x'));
+  core->Data(1, 0, 500, 0, std::string(500, 'x'));
   Session::Ready ready = core->Take();
   ASSERT_EQ(ready.persist.size(), 1u);
   core->Step(Frame([](v1::Frame& f) { f.mutable_flow_close()->set_flow(1); }));
   core->Take();
-  core->session->Persisted(FlowNumber(1), 50, sink.Append(ready.persist[0].entry));
+  core->session->Persisted(FlowNumber(1), 500, sink.Append(ready.persist[0].entry));
   ready = core->Take();
-  EXPECT_EQ(LimitIn(ready), 150u);
+  EXPECT_EQ(LimitIn(ready), 1500u);
   EXPECT_EQ(Find(ready, v1::Frame::kAck), nullptr);
 }
 
 TEST_F(SinkSession, FlowNumbersAreNeverUsedAgain) {
   for (uint32_t number : {0u, 1u, 2u}) {
-    Begin(100);
+    Begin(1000);
     core->Step(Frame([&](v1::Frame& f) { f.mutable_flow_open()->set_flow(number); }));
     ExpectProtocolError(*core);
   }
@@ -174,7 +174,7 @@ class SourceSession : public testing::Test {
 };
 
 TEST_F(SourceSession, CreditForBytesThatWereNeverSentEndsTheLink) {
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
   edge.TakeFor(absl::Seconds(1));
   edge.Step(Credit(5000, 5000 + (1 << 20)));
   EXPECT_FALSE(edge.Take().closed);
@@ -190,14 +190,14 @@ TEST_F(SourceSession, RefusedFlowIsOfferedAgainUnderANewNumber) {
   edge.Take();
   edge.Step(Refuse(1, 2000));
   Session::Ready held = edge.Take();
-  ASSERT_EQ(Count(held, Kind::kFlowHeld), 1);
-  EXPECT_EQ(held.events[0].flow, flow);
+  ASSERT_EQ(Count<Session::FlowHeld>(held), 1);
+  EXPECT_EQ(Get<Session::FlowHeld>(held).flow, flow);
   EXPECT_EQ(held.wake_at, edge.now + absl::Seconds(2));
   EXPECT_NE(Find(held, v1::Frame::kFlowClose), nullptr);
   EXPECT_EQ(Find(held, v1::Frame::kFlowOpen), nullptr);
   // What was on its way for the old number changes nothing.
   edge.Step(Refuse(1, 2000));
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
   EXPECT_TRUE(edge.Take().messages.empty());
 
   edge.now += absl::Seconds(2);
@@ -205,7 +205,7 @@ TEST_F(SourceSession, RefusedFlowIsOfferedAgainUnderANewNumber) {
   const Message* offer = Find(again, v1::Frame::kFlowOpen);
   ASSERT_NE(offer, nullptr);
   EXPECT_EQ(offer->frame.flow_open().flow(), 2u);
-  edge.Step(Accept(2, {log.id(), Offset(1), log.entries()[0].hash_after}));
+  edge.Step(Accept(2, {log.id(), Offset(1), log.entries()[0].hash_after, {}}));
   Session::Ready data = edge.TakeFor(absl::Seconds(1));
   ASSERT_NE(Find(data, v1::Frame::kData), nullptr);
   EXPECT_EQ(Find(data, v1::Frame::kData)->frame.data().flow(), 2u);
@@ -214,7 +214,7 @@ TEST_F(SourceSession, RefusedFlowIsOfferedAgainUnderANewNumber) {
   // The owner still knows it by its first number.
   ASSERT_EQ(edge.session->senders().count(flow), 1u);
   edge.Step(Refuse(2, 0));
-  EXPECT_EQ(edge.Take().events.at(0).flow, flow);
+  EXPECT_EQ(Get<Session::FlowHeld>(edge.Take()).flow, flow);
   edge.session->Withdraw(flow);
   edge.now += absl::Seconds(5);
   edge.Step(Heartbeat());
@@ -223,21 +223,21 @@ TEST_F(SourceSession, RefusedFlowIsOfferedAgainUnderANewNumber) {
 }
 
 TEST_F(SourceSession, HeldIsReportedOnce) {
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
   edge.Take();
-  LogPosition wrong{log.id(), Offset(2), ChainHash(77)};
+  FlowPosition wrong{log.id(), Offset(2), ChainHash(77), {}};
   Message ack = Frame([&](v1::Frame& f) {
     f.mutable_ack()->set_flow(1);
     *f.mutable_ack()->mutable_durable() = ToProto(wrong);
   });
   edge.Step(ack);
   edge.Step(ack);
-  EXPECT_EQ(Count(edge.Take(), Kind::kFlowHeld), 1);
+  EXPECT_EQ(Count<Session::FlowHeld>(edge.Take()), 1);
   EXPECT_EQ(edge.session->senders().at(flow)->state(), Sender::State::kHeld);
 }
 
 TEST_F(SourceSession, WithdrawnFlowIsClosedOnTheLink) {
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
   edge.Take();
   edge.session->Withdraw(source);
   Session::Ready ready = edge.Take();
@@ -252,10 +252,10 @@ TEST_F(SourceSession, HighPriorityOvertakesWhatWaits) {
   alarm_log.AppendBatch(1, "alarm");
   LogSource alarms(alarm_log, {.priority = 9});
   for (int i = 0; i < 100; ++i) log.AppendBatch(1, std::string(1000, 'x'));
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
   edge.TakeFor(absl::Seconds(1));
   edge.session->Offer(alarms);
-  edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0), {}}));
   edge.Step(Credit(4000, 4000 + (1 << 20)));
   Session::Ready ready = edge.TakeFor(absl::Milliseconds(300));
   const Message* first = Find(ready, v1::Frame::kData);
@@ -268,8 +268,8 @@ TEST_F(SourceSession, AlarmIsNotHeldUpByAFullWindow) {
   LogSource alarms(alarm_log, {.priority = 9});
   for (int i = 0; i < 100; ++i) log.AppendBatch(1, std::string(1000, 'x'));
   edge.session->Offer(alarms);
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0)}));
-  edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0)}));
+  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
+  edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0), {}}));
   edge.TakeFor(absl::Seconds(1));
   alarm_log.AppendBatch(1, "alarm");
   Session::Ready ready = edge.Take();
@@ -281,7 +281,7 @@ TEST_F(SourceSession, AlarmIsNotHeldUpByAFullWindow) {
 TEST_F(SourceSession, BudgetBoundsWhatOneCallHandsOut) {
   // A fast link, on which frames need not be apart.
   log.AppendBatch(1, std::string(1000, 'x'));
-  edge.Step(Accept(1, {log.id(), Offset(5), log.entries()[4].hash_after}));
+  edge.Step(Accept(1, {log.id(), Offset(5), log.entries()[4].hash_after, {}}));
   edge.TakeFor(absl::Seconds(1));
   log.AppendBatch(1, std::string(1000, 'x'));
   edge.Take();
@@ -325,7 +325,7 @@ TEST_F(SourceSession, WhatIsUnderWayIsSentOnWhileOnlyTimePasses) {
 }
 
 TEST_F(SourceSession, ForkIsReportedAndNothingSent) {
-  edge.Step(Accept(1, {TestLogId(9), Offset(3), ChainHash(1)}));
+  edge.Step(Accept(1, {TestLogId(9), Offset(3), ChainHash(1), {}}));
   Session::Ready ready = edge.Take();
   for (int i = 0; i < 20 && Find(ready, v1::Frame::kProbe) != nullptr; ++i) {
     int64_t offset = Find(ready, v1::Frame::kProbe)->frame.probe().offset();
@@ -333,14 +333,14 @@ TEST_F(SourceSession, ForkIsReportedAndNothingSent) {
       f.mutable_probe_reply()->set_flow(1);
       f.mutable_probe_reply()->set_offset(offset);
       f.mutable_probe_reply()->set_known(offset <= 2);
-      f.mutable_probe_reply()->set_hash(log.BoundaryAtOrBefore(Offset(offset)).hash.value());
+      f.mutable_probe_reply()->set_hash(log.BoundaryAtOrBefore(Offset(offset)).hash->value());
     }));
     ready = edge.Take();
     EXPECT_EQ(Find(ready, v1::Frame::kData), nullptr);
   }
-  ASSERT_EQ(Count(ready, Kind::kFlowForked), 1);
-  EXPECT_EQ(ready.events[0].position, log.BoundaryAtOrBefore(Offset(2)));
-  EXPECT_EQ(ready.events[0].flow, flow);
+  ASSERT_EQ(Count<Session::FlowForked>(ready), 1);
+  EXPECT_EQ(Get<Session::FlowForked>(ready).common, log.BoundaryAtOrBefore(Offset(2)));
+  EXPECT_EQ(Get<Session::FlowForked>(ready).flow, flow);
 }
 
 }  // namespace

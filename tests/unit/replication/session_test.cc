@@ -50,18 +50,18 @@ TEST(SessionHandshake, SpecsComeFromTheCoreAndStatusesFromTheEdge) {
   RawSession edge(true);
   edge.EstablishEdge();
   edge.Step(spec);
-  EXPECT_EQ(Count(edge.Take(), Kind::kSpec), 1);
+  EXPECT_EQ(Count<Session::SpecCame>(edge.Take()), 1);
   edge.Step(status);
   ExpectProtocolError(edge);
   RawSession core(false);
   core.EstablishCore();
   core.Step(status);
-  EXPECT_EQ(Count(core.Take(), Kind::kStatus), 1);
+  EXPECT_EQ(Count<Session::StatusCame>(core.Take()), 1);
   core.Step(spec);
   ExpectProtocolError(core);
 }
 
-TEST(SessionRepair, RequestsAndRefusalsPassBothWays) {
+TEST(SessionRequests, TheyAndRefusalsPassBothWays) {
   for (bool is_edge : {true, false}) {
     RawSession asker(is_edge);
     RawSession asked(!is_edge);
@@ -69,21 +69,21 @@ TEST(SessionRepair, RequestsAndRefusalsPassBothWays) {
     RawSession& core = is_edge ? asked : asker;
     edge.EstablishEdge();
     core.EstablishCore();
-    v1::RepairRequest request;
+    v1::FlowRequest request;
     request.set_request(5);
-    request.set_from(3);
-    asker.session->SendRepairRequest(request);
+    request.mutable_repair()->set_from(3);
+    asker.session->SendRequest(request);
     for (Message& message : asker.Take().messages) asked.Step(message);
     const Session::Ready heard = asked.Take();
-    ASSERT_EQ(Count(heard, Kind::kRepairRequested), 1);
-    EXPECT_EQ(heard.events[0].repair_request.from(), 3);
+    ASSERT_EQ(Count<Session::Requested>(heard), 1);
+    EXPECT_EQ(Get<Session::Requested>(heard).request.repair().from(), 3);
 
-    asked.session->SendRepairRefuse(5, MakeError(absl::StatusCode::kOutOfRange, "range_not_held", "gone"));
+    asked.session->SendRefusal(5, MakeError(absl::StatusCode::kOutOfRange, "range_not_held", "gone"));
     for (Message& message : asked.Take().messages) asker.Step(message);
     const Session::Ready refused = asker.Take();
-    ASSERT_EQ(Count(refused, Kind::kRepairRefused), 1);
-    EXPECT_EQ(refused.events[0].repair_refuse.request(), 5u);
-    EXPECT_EQ(refused.events[0].repair_refuse.problem().kind(), "range_not_held");
+    ASSERT_EQ(Count<Session::RequestRefused>(refused), 1);
+    EXPECT_EQ(Get<Session::RequestRefused>(refused).request, 5u);
+    EXPECT_EQ(ErrorKind(Get<Session::RequestRefused>(refused).why), "range_not_held");
   }
 }
 
@@ -154,8 +154,8 @@ TEST(SessionClose, TellsThePeerAndSaysNothingAfterwards) {
   EXPECT_TRUE(ready.closed);
   edge.Step(ready.messages[0]);
   Session::Ready heard = edge.Take();
-  ASSERT_EQ(Count(heard, Kind::kPeerClosed), 1);
-  EXPECT_EQ(heard.events.at(0).retry_after, absl::Seconds(7));
+  ASSERT_EQ(Count<Session::PeerClosed>(heard), 1);
+  EXPECT_EQ(Get<Session::PeerClosed>(heard).retry_after, absl::Seconds(7));
   EXPECT_EQ(ErrorKind(heard.reason), "superseded");
   EXPECT_TRUE(heard.messages.empty());
   EXPECT_EQ(heard.wake_at, absl::InfiniteDuration());
@@ -178,6 +178,44 @@ TEST(SessionResume, ByLogPositionAndHash) {
       link.RunFor(absl::Seconds(5), [&] { return edge.sources()[0]->acknowledged == log.position(); }));
   EXPECT_EQ(stored, 30u);
   EXPECT_TRUE(IsPrefix(core.replica("log"), log));
+}
+
+// A kind whose past is not compared: the sink says where it stands, and is believed within what was offered.
+TEST(SessionResume, WithoutAHistoryTheSinkSaysWhereItStands) {
+  LogEnd edge(true, {}), core(false, {});
+  VirtualLink link(edge, core);
+  MemoryLog log(TestLogId(3));
+  for (int i = 0; i < 50; ++i) log.AppendBatch(2, std::string(500, static_cast<char>(i)));
+  edge.AddSource("log", log).compared = false;
+  auto half = std::make_unique<MemoryLog>(TestLogId(3));
+  for (size_t i = 0; i < 20; ++i) half->AppendBatch(2, "what it made of them");
+  core.AddReplica("log", std::move(half));
+  size_t stored = 0;
+  core.on_stored = [&](const std::string&, const MemoryLog::Stored&, absl::Duration) { ++stored; };
+  link.Connect();
+  ASSERT_TRUE(link.RunFor(absl::Seconds(5), [&] {
+    return edge.sources()[0]->acknowledged && edge.sources()[0]->acknowledged->offset == log.end();
+  }));
+  EXPECT_EQ(stored, 30u);
+}
+
+TEST(SessionResume, WithoutAHistoryAPlaceOutsideOfTheOfferHoldsTheFlow) {
+  for (const bool other_history : {false, true}) {
+    RawSession edge(true);
+    edge.EstablishEdge();
+    MemoryLog log(TestLogId(3));
+    log.AppendBatch(2, "x");
+    LogSource source(log);
+    source.compared = false;
+    edge.session->Offer(source);
+    edge.Take();
+    edge.Step(
+        Accept(1, {other_history ? TestLogId(4) : TestLogId(3), Offset(other_history ? 0 : 3), {}, {}}));
+    const Session::Ready ready = edge.Take();
+    ASSERT_EQ(Count<Session::FlowHeld>(ready), 1);
+    EXPECT_EQ(ErrorKind(Get<Session::FlowHeld>(ready).why), "protocol_error");
+    EXPECT_FALSE(source.acknowledged.has_value());
+  }
 }
 
 TEST(SessionResume, RefusedForDamageAndSentAgain) {
@@ -213,7 +251,7 @@ TEST(SessionCredit, SourceThatFailsInTheMiddleOfAnEntryGivesItBack) {
   // The wrong hash of an entry stored before holds the flow while the large one is under way.
   Message ack = Frame([&](v1::Frame& f) {
     f.mutable_ack()->set_flow(1);
-    f.mutable_ack()->mutable_durable()->set_log_id(big.id().bytes());
+    f.mutable_ack()->mutable_durable()->set_history(big.id());
     f.mutable_ack()->mutable_durable()->set_offset(2);
   });
   edge.Receive(ack, link.now());

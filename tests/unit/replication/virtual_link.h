@@ -57,7 +57,7 @@ class End {
   void Receive(const Message& message, absl::Duration now) {
     const v1::Data& data = message.frame.data();
     if (message.frame.has_data() && data.position() == 0) {
-      held_ += data.entry_size();
+      held_ += CreditOf(data.entry_size());
       held_max_ = std::max(held_max_, held_);
     }
     session_->Step(message, now);
@@ -68,8 +68,8 @@ class End {
       Persisting p = std::move(persisting_.front());
       persisting_.pop_front();
       auto done = Append(p.what.flow, std::move(p.what.entry), now);
-      held_ -= p.what.bytes;
-      session_->Persisted(p.what.flow, p.what.bytes, done);
+      held_ -= p.what.credit;
+      session_->Persisted(p.what.flow, p.what.credit, done);
     }
     for (bool again = true; again && session_ != nullptr;) {
       Session::Ready ready = session_->TakeReady(now, data_budget);
@@ -104,7 +104,7 @@ class End {
 
  protected:
   virtual void OnEvent(const Event& event, absl::Duration now) = 0;
-  virtual absl::StatusOr<LogPosition> Append(FlowNumber flow, ReceivedEntry entry, absl::Duration now) = 0;
+  virtual absl::StatusOr<FlowPosition> Append(FlowNumber flow, FlowEntry entry, absl::Duration now) = 0;
 
  private:
   struct Persisting {
@@ -152,33 +152,25 @@ class LogEnd : public End {
 
  protected:
   void OnEvent(const Event& event, absl::Duration) override {
-    switch (event.kind) {
-      case Event::Kind::kHello:
-        session().SendWelcome({});
-        [[fallthrough]];
-      case Event::Kind::kWelcome:
-        for (auto& source : sources_) session().Offer(*source);
-        break;
-      case Event::Kind::kFlowOffered: {
-        absl::Status answer = on_offer ? on_offer(event.open) : absl::OkStatus();
-        if (!answer.ok()) {
-          session().Refuse(event.flow, answer,
-                           IsRetryable(answer) ? absl::Seconds(1) : absl::InfiniteDuration());
-          break;
-        }
-        const std::string& name = event.open.name();
-        if (!replicas_.contains(name)) {
-          AddReplica(name, std::make_unique<MemoryLog>(*LogId::FromBytes(event.open.log_id())));
-        }
-        flows_[event.flow] = name;
-        session().Accept(event.flow, sink(name));
-        break;
-      }
-      default:
-        break;
+    const bool greeted = std::holds_alternative<Session::PeerHello>(event);
+    if (greeted) session().SendWelcome({});
+    if (greeted || std::holds_alternative<Session::PeerWelcome>(event)) {
+      for (auto& source : sources_) session().Offer(*source);
     }
+    if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) OnOffered(*offered);
   }
-  absl::StatusOr<LogPosition> Append(FlowNumber flow, ReceivedEntry entry, absl::Duration now) override {
+  void OnOffered(const Session::FlowOffered& offered) {
+    const absl::Status answer = on_offer ? on_offer(offered.open) : absl::OkStatus();
+    if (!answer.ok()) {
+      const absl::Duration again = IsRetryable(answer) ? absl::Seconds(1) : absl::InfiniteDuration();
+      return session().Refuse(offered.flow, answer, again);
+    }
+    const std::string& name = offered.open.stream().name();
+    if (!replicas_.contains(name)) AddReplica(name, std::make_unique<MemoryLog>(offered.open.history()));
+    flows_[offered.flow] = name;
+    session().Accept(offered.flow, sink(name));
+  }
+  absl::StatusOr<FlowPosition> Append(FlowNumber flow, FlowEntry entry, absl::Duration now) override {
     const std::string& name = flows_.at(flow);
     auto done = sink(name).Append(std::move(entry));
     if (done.ok() && on_stored) on_stored(name, replica(name).entries().back(), now);

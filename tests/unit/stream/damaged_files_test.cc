@@ -71,7 +71,7 @@ class DamagedFiles : public ::testing::Test {
     return log().damages();
   }
   void Replace(const LogDamage& damage) {
-    std::vector<ReplicaEntry> entries;
+    std::vector<FlowEntry> entries;
     for (const Entry& entry : whole_) {
       if (entry.from >= damage.from && entry.to <= damage.to) entries.push_back(ToReplica(entry));
     }

@@ -30,7 +30,7 @@ class LogDamageTest : public ::testing::Test {
     node_.cache().Forget(log.number());
     for (int64_t base : bases) store_.Damage(Family::kLog, LogKey(log.number(), Offset(base)));
   }
-  absl::StatusOr<LogPosition> Replace(EmbeddedLog& log, std::vector<ReplicaEntry> entries,
+  absl::StatusOr<LogPosition> Replace(EmbeddedLog& log, std::vector<FlowEntry> entries,
                                       SessionEpoch session = SessionEpoch(1)) {
     absl::StatusOr<LogPosition> outcome = absl::UnknownError("not called");
     absl::Status queued =
@@ -169,7 +169,7 @@ TEST_F(LogDamageTest, OtherEntriesAreRefused) {
   EXPECT_EQ(KindOfError(Replace(log, {ToReplica(whole[2])})), "range_changed") << "not at its beginning";
   EXPECT_EQ(KindOfError(Replace(log, {ToReplica(whole[1]), ToReplica(whole[3])})), "range_changed");
   EXPECT_EQ(KindOfError(Replace(log, {ToReplica(others[1]), ToReplica(others[2])})), "chain_mismatch");
-  ReplicaEntry shifted = ToReplica(whole[1]);
+  FlowEntry shifted = ToReplica(whole[1]);
   shifted.to = Offset(6);
   EXPECT_EQ(KindOfError(Replace(log, {shifted})), "corrupt_batch");
   EXPECT_EQ(ReadAround(log), "[0,3)batch [3,9)damaged [9,10)batch") << "nothing was written";
@@ -248,7 +248,7 @@ TEST_F(LogDamageTest, AFlowGoesOnBehindTheGap) {
   const std::vector<Entry> whole = AllEntries(log);
   Damage(log, {3});
   LogFlowSource flow(log, {});
-  EXPECT_TRUE(*flow.Continues({IdOf(1), Offset(3), whole[0].hash_after}));
+  EXPECT_TRUE(*flow.history()->Continues({IdOf(1).bytes(), Offset(3), whole[0].hash_after}));
   EXPECT_EQ(flow.Read(Offset(0), kAll)->size(), 1u) << "what is whole goes out";
   EXPECT_EQ(KindOfError(flow.Read(Offset(3), kAll)), "corrupt_entry");
   ASSERT_TRUE(log.Quarantine(Offset(3)).ok());
@@ -289,7 +289,7 @@ TEST_F(LogDamageTest, AgreesWithAModel) {
     }
     (void)ReadAround(log);
     for (const LogDamage& damage : log.damages()) {
-      std::vector<ReplicaEntry> entries;
+      std::vector<FlowEntry> entries;
       for (const Entry& entry : whole) {
         if (entry.from >= damage.from && entry.to <= damage.to) entries.push_back(ToReplica(entry));
       }

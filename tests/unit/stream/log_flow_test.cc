@@ -6,6 +6,8 @@
 namespace selvage {
 namespace {
 
+const Fence kFence{"rig", SessionEpoch(1)};
+
 class LogFlow : public ::testing::Test {
  protected:
   void Fill(std::initializer_list<int> batches) {
@@ -27,11 +29,11 @@ TEST_F(LogFlow, DescribesTheLog) {
   definition.mutable_settings()->set_priority(4);
   LogFlowSource flow(log_, definition);
   const v1::FlowOpen open = flow.Describe();
-  EXPECT_EQ(open.name(), "sensors");
-  EXPECT_EQ(open.log_id(), IdOf(1).bytes());
+  EXPECT_EQ(open.stream().name(), "sensors");
+  EXPECT_EQ(open.history(), IdOf(1).bytes());
   EXPECT_EQ(open.end(), 3);
-  EXPECT_EQ(open.leader_epochs_size(), 2);
-  EXPECT_EQ(open.definition().settings().priority(), 4u);
+  EXPECT_EQ(open.stream().leader_epochs_size(), 2);
+  EXPECT_EQ(open.stream().definition().settings().priority(), 4u);
   EXPECT_EQ(flow.settings().priority, 4u);
   EXPECT_EQ(flow.settings().weight, 1u);
   definition.mutable_settings()->set_priority(8);
@@ -48,14 +50,14 @@ TEST_F(LogFlow, TellsWhatIsNotAcknowledgedInBytes) {
   EXPECT_EQ(flow.lag_bytes(), all) << "nothing is known of the replica";
   const std::vector<Entry> entries = AllEntries(log_);
   flow.Describe();
-  flow.Acknowledged({IdOf(1), Offset(3), entries[0].hash_after});  // where the replica stands
+  flow.Acknowledged({IdOf(1).bytes(), Offset(3), entries[0].hash_after, {}});  // where the replica stands
   EXPECT_EQ(flow.lag_bytes(), all - BodyBytes(0));
   EXPECT_EQ(flow.acknowledged_bytes(), 0u) << "it was not sent just now";
   ASSERT_TRUE(flow.Read(Offset(3), kAll).ok());
-  flow.Acknowledged({IdOf(1), Offset(5), entries[1].hash_after});
+  flow.Acknowledged({IdOf(1).bytes(), Offset(5), entries[1].hash_after, {}});
   EXPECT_EQ(flow.lag_bytes(), BodyBytes(2));
   EXPECT_EQ(flow.acknowledged_bytes(), BodyBytes(1));
-  flow.Acknowledged({IdOf(1), Offset(10), entries[2].hash_after});
+  flow.Acknowledged({IdOf(1).bytes(), Offset(10), entries[2].hash_after, {}});
   EXPECT_EQ(flow.lag_bytes(), 0u);
   EXPECT_EQ(flow.acknowledged_bytes(), BodyBytes(1) + BodyBytes(2));
   EXPECT_EQ(log_.acknowledged(), Offset(10));
@@ -63,7 +65,7 @@ TEST_F(LogFlow, TellsWhatIsNotAcknowledgedInBytes) {
   EXPECT_EQ(flow.lag_bytes(), log_.state().log_bytes - all);
   // The core was restored from a backup: it stands further back.
   flow.Describe();
-  flow.Acknowledged({IdOf(1), Offset(0), ChainHash(0)});
+  flow.Acknowledged({IdOf(1).bytes(), Offset(0), ChainHash(0), {}});
   EXPECT_EQ(flow.lag_bytes(), log_.state().log_bytes);
   EXPECT_EQ(log_.acknowledged(), Offset(0));
 }
@@ -92,29 +94,34 @@ TEST_F(LogFlow, OnlyUncompressedBatchesAreWorthCompressing) {
 }
 
 TEST_F(LogFlow, SinkChecksWhatArrives) {
+  struct Received {
+    EntryKind kind;
+    Offset from, to;
+    std::string body;
+  };
   Fill({3});
   ASSERT_TRUE(node_.AppendGap(log_, Offset(9)).ok());
   const std::vector<Entry> entries = AllEntries(log_);
-  LogFlowSink sink(log_, 1000);
+  LogFlowSink sink(log_, 1000, kFence);
   auto check = [&](const Entry& entry, auto change) {
-    replication::ReceivedEntry received{entry.kind, entry.from, entry.to, std::string(entry.body.view())};
+    Received received{entry.kind, entry.from, entry.to, std::string(entry.body.view())};
     change(received);
-    return KindOfError(sink.Check(received));
+    return KindOfError(sink.Check({received.kind, received.from, received.to, Bytes(received.body)}));
   };
-  using Received = replication::ReceivedEntry;
   EXPECT_EQ(check(entries[0], [](Received&) {}), "");
   EXPECT_EQ(check(entries[0], [](Received& r) { r.body.back() ^= 1; }), "corrupt_batch");
   EXPECT_EQ(check(entries[0], [](Received& r) { r.body.pop_back(); }), "corrupt_batch");
   EXPECT_EQ(check(entries[0], [](Received& r) { r.to = r.to + 1; }), "corrupt_batch");
   EXPECT_EQ(check(entries[0], [](Received& r) { r.body = ProducedBatch(1, 2000); }), "batch_too_large");
+  EXPECT_EQ(check(entries[0], [](Received& r) { r.kind = static_cast<EntryKind>(7); }), "unknown_encoding");
   EXPECT_EQ(check(entries[1], [](Received&) {}), "");
   EXPECT_EQ(check(entries[1], [](Received& r) { r.from = r.from + 1; }), "corrupt_gap");
   EXPECT_EQ(check(entries[1], [](Received& r) { r.body.clear(); }), "corrupt_gap");
 }
 
-TEST_F(LogFlow, SinkKnowsHashesAtBoundariesOnly) {
+TEST_F(LogFlow, HistoryKnowsHashesAtBoundariesOnly) {
   Fill({3, 2});
-  LogFlowSink sink(log_, kAll);
+  LogHistory sink(log_);
   EXPECT_EQ(sink.Locate(Offset(3)).hash, AllEntries(log_)[0].hash_after);
   EXPECT_EQ(sink.Locate(Offset(5)).hash, log_.state().hash);
   const replication::Located inside = sink.Locate(Offset(4));

@@ -253,7 +253,7 @@ TEST_F(LogRecovery, AReplicaInsideOfALossResumes) {
   Open({{kSource, Offset(12)}});
   ASSERT_TRUE(Find().AcceptLoss(Offset(12)).ok());
   LogFlowSource flow(Find(), {});
-  EXPECT_TRUE(*flow.Continues(at));
+  EXPECT_TRUE(*flow.history()->Continues(ToFlowPosition(at)));
   auto rest = flow.Read(Offset(9), kAll);
   ASSERT_EQ(rest->size(), 1u);
   EXPECT_EQ(rest->front().from, Offset(9));

@@ -23,7 +23,7 @@ Message DataMessage(std::string payload) {
   data.set_flow(7);
   data.set_from(1'000'000'000'000);
   data.set_to(1'000'000'000'100);
-  data.set_kind(v1::BATCH);
+  data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
   data.set_entry_size(1 << 20);
   message.payload = Bytes(std::move(payload));
   return message;

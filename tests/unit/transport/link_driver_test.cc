@@ -177,19 +177,16 @@ class Handler final : public LinkHandler {
  public:
   void Opened(Session&) override { ++opened; }
   void Handle(Session& session, const Session::Event& event) override {
-    if (event.kind == Session::Event::Kind::kHello) {
+    if (std::holds_alternative<Session::PeerHello>(event)) {
       session.SendWelcome(v1::Welcome());
       session.Offer(bulk);
-    } else if (event.kind == Session::Event::Kind::kFlowOffered) {
-      session.Accept(event.flow, replica);
+    } else if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
+      replica.PersistOn([this](std::function<void()> work) {
+        absl::MutexLock lock(&mutex);
+        held.push_back(std::move(work));
+      });
+      session.Accept(offered->flow, replica);
     }
-  }
-  void Persist(Session::Persist persist,
-               std::function<void(const absl::StatusOr<LogPosition>&)> done) override {
-    absl::MutexLock lock(&mutex);
-    held.push_back([this, entry = std::move(persist.entry), done = std::move(done)] {
-      done(replica.AppendReplica(entry));
-    });
   }
   void Tick(Session&) override { ++ticks; }
   void Closed(const absl::Status&, absl::Duration) override { ++closed; }
@@ -257,7 +254,7 @@ class LinkDriverTest : public testing::Test {
     data.set_flow(1);
     data.set_from(offset);
     data.set_to(offset + 1);
-    data.set_kind(v1::BATCH);
+    data.set_kind(static_cast<uint32_t>(EntryKind::kBatch));
     data.set_entry_size(static_cast<uint32_t>(bytes));
     data.set_wire_size(static_cast<uint32_t>(bytes));
     message.payload = Bytes(std::string(bytes, 'x'));
@@ -269,7 +266,7 @@ class LinkDriverTest : public testing::Test {
     Message accept;
     accept.frame.mutable_flow_accept()->set_flow(open->frame.flow_open().flow());
     *accept.frame.mutable_flow_accept()->mutable_position() =
-        replication::ToProto({LogId::FromBytes(std::string(16, 'L')).value(), Offset(0), ChainHash(0)});
+        replication::ToProto({std::string(16, 'L'), Offset(0), ChainHash(0), {}});
     stream_->Send(accept);
   }
   LinkEnd WaitForEnd(absl::Duration deadline = absl::Seconds(10)) {

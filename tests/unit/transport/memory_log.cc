@@ -9,8 +9,7 @@
 
 namespace selvage::test {
 
-using replication::ReceivedEntry;
-using replication::SourceEntry;
+using replication::FlowPosition;
 
 MemoryLog::MemoryLog(std::string name, replication::FlowSettings settings)
     : name_(std::move(name)), settings_(settings) {}
@@ -36,15 +35,19 @@ void MemoryLog::Watch(std::function<void()> watcher) {
   watcher_ = std::move(watcher);
 }
 
-absl::StatusOr<LogPosition> MemoryLog::AppendReplica(const ReceivedEntry& entry) {
+absl::StatusOr<FlowPosition> MemoryLog::AppendReplica(const FlowEntry& entry) {
   absl::MutexLock lock(&mutex_);
   if (entry.from.value() != static_cast<int64_t>(entries_.size())) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "out_of_sequence",
         fmt::format("{} holds {} entries, and {} came", name_, entries_.size(), entry.from.value()));
   }
-  Add(entry.body);
+  Add(std::string(entry.body.view()));
   return PositionAt(entries_.size());
+}
+
+void MemoryLog::Persist(FlowEntry entry, Done done) {
+  run_([this, entry = std::move(entry), done = std::move(done)] { done(AppendReplica(entry)); });
 }
 
 size_t MemoryLog::entries() const {
@@ -80,8 +83,8 @@ v1::FlowOpen MemoryLog::Describe() {
   absl::MutexLock lock(&mutex_);
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
-  open.set_name(name_);
-  open.set_log_id(std::string(16, 'L'));
+  open.mutable_stream()->set_name(name_);
+  open.set_history(std::string(16, 'L'));
   open.set_end(static_cast<int64_t>(entries_.size()));
   return open;
 }
@@ -90,41 +93,43 @@ Offset MemoryLog::end() {
   return Offset(static_cast<int64_t>(entries()));
 }
 
-absl::StatusOr<bool> MemoryLog::Continues(const LogPosition& replica) {
+absl::StatusOr<bool> MemoryLog::Continues(const FlowPosition& replica) {
   absl::MutexLock lock(&mutex_);
   const auto at = static_cast<size_t>(replica.offset.value());
   return at <= entries_.size() && PositionAt(at).hash == replica.hash;
 }
 
-absl::StatusOr<std::vector<SourceEntry>> MemoryLog::Read(Offset from, size_t max_bytes) {
+absl::StatusOr<std::vector<FlowEntry>> MemoryLog::Read(Offset from, size_t max_bytes) {
   absl::MutexLock lock(&mutex_);
-  std::vector<SourceEntry> read;
+  std::vector<FlowEntry> read;
   size_t bytes = 0;
   for (auto at = static_cast<size_t>(from.value()); at < entries_.size(); ++at) {
     bytes += entries_[at].body.size();
     if (!read.empty() && bytes > max_bytes) break;
     const Offset begin(static_cast<int64_t>(at));
-    read.push_back({EntryKind::kBatch, begin, begin + 1, entries_[at].hash, false, entries_[at].body});
+    read.push_back({EntryKind::kBatch, begin, begin + 1, entries_[at].body, entries_[at].hash, false});
   }
   return read;
 }
 
-absl::StatusOr<LogPosition> MemoryLog::BoundaryAtOrBefore(Offset offset) {
+absl::StatusOr<FlowPosition> MemoryLog::BoundaryAtOrBefore(Offset offset) {
   absl::MutexLock lock(&mutex_);
   return PositionAt(std::min(entries_.size(), static_cast<size_t>(offset.value())));
 }
 
-void MemoryLog::Acknowledged(const LogPosition& durable) {
+void MemoryLog::Acknowledged(const FlowPosition& durable) {
   absl::MutexLock lock(&mutex_);
   acknowledged_ = durable.offset.value();
 }
 
-LogPosition MemoryLog::PositionAt(size_t offset) const {
-  return {LogId::FromBytes(std::string(16, 'L')).value(), Offset(static_cast<int64_t>(offset)),
-          offset == 0 ? ChainHash() : entries_[offset - 1].hash};
+FlowPosition MemoryLog::PositionAt(size_t offset) const {
+  return {std::string(16, 'L'),
+          Offset(static_cast<int64_t>(offset)),
+          offset == 0 ? ChainHash() : entries_[offset - 1].hash,
+          {}};
 }
 
-LogPosition MemoryLog::position() {
+FlowPosition MemoryLog::position() {
   absl::MutexLock lock(&mutex_);
   return PositionAt(entries_.size());
 }

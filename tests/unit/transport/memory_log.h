@@ -13,7 +13,9 @@ namespace selvage::test {
 
 /// A log in memory that can be either end of a flow: one offset for each entry. Safe to use from several
 /// threads.
-class MemoryLog final : public replication::FlowSource, public replication::FlowSink {
+class MemoryLog final : public replication::FlowSource,
+                        public replication::FlowSink,
+                        public replication::History {
  public:
   explicit MemoryLog(std::string name, replication::FlowSettings settings = {});
 
@@ -22,7 +24,9 @@ class MemoryLog final : public replication::FlowSource, public replication::Flow
   void Append(std::string body);
   void Watch(std::function<void()> watcher);
   /// At the replica: fails for an entry that does not follow the last.
-  absl::StatusOr<LogPosition> AppendReplica(const replication::ReceivedEntry& entry);
+  absl::StatusOr<replication::FlowPosition> AppendReplica(const FlowEntry& entry);
+  /// Where entries are persisted from here on; at once and in the same thread before.
+  void PersistOn(std::function<void(std::function<void()>)> run) { run_ = std::move(run); }
 
   size_t entries() const;
   std::vector<std::string> bodies() const;
@@ -35,13 +39,18 @@ class MemoryLog final : public replication::FlowSource, public replication::Flow
   v1::FlowOpen Describe() override;
   replication::FlowSettings settings() override { return settings_; }
   Offset end() override;
-  absl::StatusOr<bool> Continues(const LogPosition& replica) override;
-  absl::StatusOr<std::vector<replication::SourceEntry>> Read(Offset from, size_t max_bytes) override;
-  absl::StatusOr<LogPosition> BoundaryAtOrBefore(Offset offset) override;
-  void Acknowledged(const LogPosition& durable) override;
+  absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override;
+  void Acknowledged(const replication::FlowPosition& durable) override;
 
-  LogPosition position() override;
-  absl::Status Check(const replication::ReceivedEntry&) override { return absl::OkStatus(); }
+  replication::FlowPosition position() override;
+  absl::Status Check(const FlowEntry&) override { return absl::OkStatus(); }
+  void Persist(FlowEntry entry, Done done) override;
+
+  replication::History* history() override { return this; }
+  absl::StatusOr<bool> Continues(const replication::FlowPosition& replica) override;
+  absl::StatusOr<replication::FlowPosition> FirstBoundary() override { return BoundaryAtOrBefore(Offset(0)); }
+  absl::StatusOr<replication::FlowPosition> BoundaryAtOrBefore(Offset offset) override;
+  Offset LastAcknowledged() override { return Offset(0); }
   replication::Located Locate(Offset offset) override;
 
  private:
@@ -49,7 +58,7 @@ class MemoryLog final : public replication::FlowSource, public replication::Flow
     Bytes body;
     ChainHash hash;
   };
-  LogPosition PositionAt(size_t offset) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  replication::FlowPosition PositionAt(size_t offset) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void Add(std::string body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string name_;
@@ -58,6 +67,7 @@ class MemoryLog final : public replication::FlowSource, public replication::Flow
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   int64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void()> watcher_ ABSL_GUARDED_BY(mutex_);
+  std::function<void(std::function<void()>)> run_ = [](std::function<void()> work) { work(); };
 };
 
 }  // namespace selvage::test

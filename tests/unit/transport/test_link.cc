@@ -68,37 +68,22 @@ void NodeHandler::OfferAll(Session& session) {
 }
 
 void NodeHandler::Handle(Session& session, const Session::Event& event) {
-  switch (event.kind) {
-    case Session::Event::Kind::kHello:
-      session.SendWelcome(v1::Welcome());
-      OfferAll(session);
-      break;
-    case Session::Event::Kind::kWelcome:
-      OfferAll(session);
-      break;
-    case Session::Event::Kind::kFlowOffered: {
-      auto replica = node_.replicas.find(event.open.name());
-      if (replica == node_.replicas.end()) {
-        session.Refuse(event.flow,
-                       MakeError(absl::StatusCode::kNotFound, "unknown_stream", event.open.name()),
-                       absl::InfiniteDuration());
-        break;
-      }
-      incoming_[event.flow] = replica->second.get();
-      session.Accept(event.flow, *replica->second);
-      break;
+  if (std::holds_alternative<Session::PeerHello>(event)) {
+    session.SendWelcome(v1::Welcome());
+    OfferAll(session);
+  } else if (std::holds_alternative<Session::PeerWelcome>(event)) {
+    OfferAll(session);
+  } else if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
+    const std::string& name = offered->open.stream().name();
+    auto replica = node_.replicas.find(name);
+    if (replica == node_.replicas.end()) {
+      return session.Refuse(offered->flow, MakeError(absl::StatusCode::kNotFound, "unknown_stream", name),
+                            absl::InfiniteDuration());
     }
-    default:
-      break;
+    replica->second->PersistOn(
+        [store = store_](std::function<void()> work) { boost::asio::post(store, std::move(work)); });
+    session.Accept(offered->flow, *replica->second);
   }
-}
-
-void NodeHandler::Persist(Session::Persist persist,
-                          std::function<void(const absl::StatusOr<LogPosition>&)> done) {
-  MemoryLog* log = incoming_.at(persist.flow);
-  boost::asio::post(store_, [log, entry = std::move(persist.entry), done = std::move(done)] {
-    done(log->AppendReplica(entry));
-  });
 }
 
 void NodeHandler::Closed(const absl::Status& reason, absl::Duration) {

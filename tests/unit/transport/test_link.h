@@ -50,8 +50,6 @@ class NodeHandler final : public replication::LinkHandler {
 
   void Opened(replication::Session& session) override;
   void Handle(replication::Session& session, const replication::Session::Event& event) override;
-  void Persist(replication::Session::Persist persist,
-               std::function<void(const absl::StatusOr<LogPosition>&)> done) override;
   void Tick(replication::Session&) override {}
   void Closed(const absl::Status& reason, absl::Duration retry_after) override;
 
@@ -61,7 +59,6 @@ class NodeHandler final : public replication::LinkHandler {
   Node& node_;
   boost::asio::strand<boost::asio::any_io_executor> store_;
   const std::function<void()> wake_;
-  std::map<replication::FlowNumber, MemoryLog*> incoming_;
 };
 
 /// An authority and threads for the links of one test.
