@@ -60,7 +60,7 @@ TEST(EdgeConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->storage.write_buffer, 8 * kMiB);
   EXPECT_EQ(config->storage.block_cache, 8 * kMiB);
   EXPECT_EQ(config->storage.tail_cache, 8 * kMiB);
-  EXPECT_EQ(config->storage.commit_group_max, 8 * kMiB);
+  EXPECT_EQ(config->storage.commit_group_max, 4 * kMiB);
   EXPECT_EQ(config->storage.commit_queue_max, 16 * kMiB);
   EXPECT_EQ(config->batch_max_bytes, 1048588u);
   EXPECT_TRUE(config->streams.empty());
