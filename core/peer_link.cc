@@ -292,11 +292,7 @@ void PeerLink::OnLogFound(Session& session, FlowNumber flow, const std::string& 
 
 void PeerLink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
   unanswered_.erase(flow);
-  auto sink =
-      std::make_unique<LogFlowSink>(log, fleet_.node().options().batch_max, fence_,
-                                    [this](Log& to, FlowEntry entry, const Fence& fence, AppendDone done) {
-                                      appends_.Append(to, std::move(entry), fence, std::move(done));
-                                    });
+  auto sink = std::make_unique<LinkLogSink>(log, fleet_.node().options().batch_max, fence_, appends_);
   session.Accept(flow, *sink);
   fleet_.SetFlowOpen(edge_, link_, log.number(), true);
   sinks_[flow] = std::move(sink);

@@ -85,11 +85,11 @@ void Uplink::Opened(Session& session) {
   // Sessions of one process follow one another, so this process's own clock tells them apart.
   fence_ = Fence{std::string(kCoreOrigin),
                  SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(node_.clock().Monotonic())))};
+  repair_.set_fence(fence_);
   errands_->Add([this, &node = node_, fence = fence_]() -> Errands::Then {
     absl::Status fenced = node.RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
     return [this, fenced](Session& later) {
       if (!fenced.ok()) return later.Close(fenced);
-      repair_.set_fence(fence_);
       later.SendHello(state_.MakeHello());
     };
   });
@@ -279,11 +279,7 @@ void Uplink::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOpen& o
 
 void Uplink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
   unanswered_.erase(flow);
-  auto sink =
-      std::make_unique<LogFlowSink>(log, node_.options().batch_max, fence_,
-                                    [this](Log& to, FlowEntry entry, const Fence& fence, AppendDone done) {
-                                      appends_.Append(to, std::move(entry), fence, std::move(done));
-                                    });
+  auto sink = std::make_unique<LinkLogSink>(log, node_.options().batch_max, fence_, appends_);
   session.Accept(flow, *sink);
   down_states_[log.number()] = {"streaming", ""};
   down_states_moved_ = true;

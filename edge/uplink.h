@@ -41,14 +41,14 @@ class Uplink : public replication::LinkHandler {
     int watch;
   };
   void OnEvent(replication::Session& session, const replication::Session::Event& event);
+  void OnFlowForked(replication::Session& session, const replication::Session::FlowForked& forked);
+  void OnFlowHeld(const replication::Session& session, const replication::Session::FlowHeld& held);
+  void OnClosed(const absl::Status& why);
   void OnWelcome(const v1::Welcome& welcome);
   void OnWelcomeTaken(replication::Session& session, const v1::Welcome& welcome, const absl::Status& taken);
   void OnSpec(const v1::EdgeSpec& spec);
   void OnSpecApplied(replication::Session& session, const v1::EdgeSpec& spec,
                      const absl::StatusOr<bool>& applied);
-  void OnFlowForked(replication::Session& session, const replication::Session::FlowForked& forked);
-  void OnFlowHeld(const replication::Session& session, const replication::Session::FlowHeld& held);
-  void OnClosed(const absl::Status& why);
   void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
   void EndRefusals(const std::string& core);
   /// Ends the alarms about flows that the core takes now, or that are not offered any more.

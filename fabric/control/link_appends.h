@@ -6,6 +6,7 @@
 
 #include "fabric/control/errands.h"
 #include "fabric/control/node_state.h"
+#include "fabric/stream/log_flow.h"
 #include "fabric/stream/log_store.h"
 
 namespace selvage {
@@ -28,6 +29,20 @@ class LinkAppends {
   const std::shared_ptr<Errands> errands_;
   /// Appends among the errands that are not in the committer's queue yet.
   const std::shared_ptr<std::atomic<int>> waiting_ = std::make_shared<std::atomic<int>>(0);
+};
+
+/// Takes a log's entries in the order in which the link brings them, without waiting for the disk.
+class LinkLogSink : public LogFlowSink {
+ public:
+  /// `log` and `appends` must outlive the sink.
+  LinkLogSink(Log& log, size_t batch_max, const Fence& fence, LinkAppends& appends)
+      : LogFlowSink(log, batch_max, fence), fence_(fence), appends_(appends) {}
+
+  void Persist(FlowEntry entry, Done done) override;
+
+ private:
+  const Fence fence_;
+  LinkAppends& appends_;
 };
 
 }  // namespace selvage

@@ -258,9 +258,11 @@ absl::Status LogFlowSink::Check(const FlowEntry& entry) {
 }
 
 void LogFlowSink::Persist(FlowEntry entry, Done done) {
-  append_(log_, std::move(entry), fence_, [done = std::move(done)](const absl::StatusOr<LogPosition>& after) {
-    done(after.ok() ? absl::StatusOr<FlowPosition>(ToFlowPosition(*after)) : after.status());
-  });
+  const absl::Status queued =
+      log_.AppendReplica(std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
+        done(after.ok() ? absl::StatusOr<FlowPosition>(ToFlowPosition(*after)) : after.status());
+      });
+  if (!queued.ok()) done(queued);
 }
 
 replication::Located LogHistory::Locate(Offset offset) {

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -97,12 +96,9 @@ class LogFlowSource : public replication::FlowSource {
 /// Appends what arrives to a log, as long as the link's session is not fenced.
 class LogFlowSink : public replication::FlowSink {
  public:
-  /// As Log::AppendReplica, whose errors come through `done` as well; in the order of the calls.
-  using Append = std::function<void(Log& log, FlowEntry entry, const Fence& fence, AppendDone done)>;
-
   /// `log` must outlive the sink.
-  LogFlowSink(Log& log, size_t batch_max, Fence fence, Append append)
-      : log_(log), batch_max_(batch_max), fence_(std::move(fence)), append_(std::move(append)) {}
+  LogFlowSink(Log& log, size_t batch_max, Fence fence)
+      : log_(log), batch_max_(batch_max), fence_(std::move(fence)) {}
 
   Log& log() { return log_; }
 
@@ -116,7 +112,6 @@ class LogFlowSink : public replication::FlowSink {
   LogHistory history_{log_};
   const size_t batch_max_;
   const Fence fence_;
-  const Append append_;
 };
 
 }  // namespace selvage

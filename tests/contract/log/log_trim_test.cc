@@ -32,7 +32,7 @@ class LogTrim : public LogContract {
     replica_ = &node().Create(LogOrigin{"rig", Slot(next_slot_++), "sensors", PartitionId(0)}, 1, held);
     EmbeddedLog& replica = *replica_;
     node().RaiseFence({"rig", SessionEpoch(1)});
-    LogFlowSink sink(replica, kAll, {"rig", SessionEpoch(1)}, {});
+    LogFlowSink sink(replica, kAll, {"rig", SessionEpoch(1)});
     while (replica.state().end < log_.state().end) {
       auto read = flow.Read(replica.state().end, 1);
       EXPECT_TRUE(read.ok()) << read.status();

@@ -89,8 +89,8 @@ class UplinkDiskTest : public testing::Test {
     v1::FlowOpen& open = *frame.mutable_flow_open();
     open.set_flow(1);
     open.set_kind(v1::STREAM);
-    open.mutable_stream()->set_name("down");
     open.set_history(std::string(16, 'd'));
+    open.mutable_stream()->set_name("down");
     *open.mutable_stream()->mutable_definition() = Down();
     return frame;
   }

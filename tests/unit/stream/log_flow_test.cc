@@ -102,7 +102,7 @@ TEST_F(LogFlow, SinkChecksWhatArrives) {
   Fill({3});
   ASSERT_TRUE(node_.AppendGap(log_, Offset(9)).ok());
   const std::vector<Entry> entries = AllEntries(log_);
-  LogFlowSink sink(log_, 1000, kFence, {});
+  LogFlowSink sink(log_, 1000, kFence);
   auto check = [&](const Entry& entry, auto change) {
     Received received{entry.kind, entry.from, entry.to, std::string(entry.body.view())};
     change(received);
