@@ -152,7 +152,9 @@ bool HoleSkipping::ShouldFilterTableFileCreation(rocksdb::TableFileCreationReaso
 }
 
 std::unique_ptr<rocksdb::CompactionFilter> HoleSkipping::CreateCompactionFilter(
-    const rocksdb::CompactionFilter::Context&) {
+    const rocksdb::CompactionFilter::Context& context) {
+  // One that began by itself may have taken tables that hold what was written anew over a hole.
+  if (!context.is_manual_compaction) return nullptr;
   absl::MutexLock lock(&mutex_);
   return holes_ == nullptr ? nullptr : std::make_unique<Filter>(holes_);
 }

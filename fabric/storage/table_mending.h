@@ -38,8 +38,8 @@ class HoleSkipping : public rocksdb::CompactionFilterFactory {
   std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
       const rocksdb::CompactionFilter::Context& context) override;
 
-  /// From here on compactions drop the key before each hole and what is in it. Whoever sets it sees to it
-  /// that all that is alive of this has been written anew, and that no other compaction of the family begins.
+  /// From here on manual compactions drop the key before each hole and what is in it. Whoever sets it sees to
+  /// it that all that is alive of this has been written anew, and that there is but one such compaction.
   void Skip(const std::vector<TableHole>& holes);
   void SkipNothing() { Skip({}); }
 
