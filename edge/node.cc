@@ -23,6 +23,7 @@
 #include "fabric/control/node_store.h"
 #include "fabric/control/shutdown.h"
 #include "fabric/control/stream_config.h"
+#include "fabric/kafka/group/stored.h"
 #include "fabric/kafka/group_admin/group_admin.h"
 #include "fabric/kafka/group_admin/group_metrics.h"
 #include "fabric/kafka/service/kafka_service.h"
@@ -66,6 +67,7 @@ NodeStore::Options StoreOptions(const EdgeConfig& config, const DescriptorShares
   options.state.disk = {config.storage.budget, config.storage.reserve};
   options.state.commit.group_bytes_max = config.storage.commit_group_max;
   options.state.commit.queue_bytes_max = config.storage.commit_queue_max;
+  options.group_of = kafka::group::GroupOf;
   options.on_failure = [&shutdown, &health](const absl::Status& why) {
     health.SetFailed(why);
     shutdown.Fail(Annotate(why, "the store failed"));

@@ -1,18 +1,54 @@
 #include "fabric/control/node_store.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/acked_ends.h"
+#include "fabric/storage/commit.h"
+#include "fabric/storage/write_mark.h"
+#include "fabric/stream/meta_keys.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
 namespace {
 
 constexpr absl::Duration kUpkeepEvery = absl::Seconds(1);
+constexpr absl::Duration kMendEvery = absl::Seconds(10);
+/// Mending reads tables: it may take at most one part in so many of the time.
+constexpr int kMendPause = 10;
+constexpr char kTableKind[] = "store_damaged";
 constexpr char kAckedEndsFile[] = "acked-ends";
+constexpr char kNewestWritesFile[] = "newest-writes";
+constexpr char kLostKind[] = "writes_lost";
+constexpr std::string_view kGroupSubject = "group ";
+constexpr size_t kGroupsNamed = 20;
+
+/// What an operator would call what lies under a key of the meta family. What goes with entries of logs, as
+/// their gaps and producers do, shows by the logs' acknowledged ends.
+std::string SubjectOfMeta(std::string_view key) {
+  static constexpr std::pair<std::string_view, std::string_view> kSubjects[] = {
+      {kStreamPrefix, "definitions of streams"},  {kAlarmPrefix, "alarms"},
+      {kEdgePrefix, "slots and holds of edges"},  {kCoreKey, "what the core keeps of itself"},
+      {kMembershipKey, "membership at the core"}, {kSpecKey, "what the core told this edge to be"},
+  };
+  for (const auto& [prefix, subject] : kSubjects) {
+    if (key.substr(0, prefix.size()) == prefix) return std::string(subject);
+  }
+  return "";
+}
+
+std::string Listed(const std::vector<std::string>& names, size_t names_max) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), names_max); ++i) text += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > names_max) text += fmt::format(" and {} more", names.size() - names_max);
+  return text;
+}
 
 }  // namespace
 
@@ -43,12 +79,21 @@ absl::Status NodeStore::Start() {
   engine_options.on_background_error = [this](const absl::Status& why) { Fail(why); };
   SELVAGE_ASSIGN_OR_RETURN(engine_, RocksDbStore::Open(std::move(engine_options)));
   SELVAGE_ASSIGN_OR_RETURN(auto acknowledged_ends, ReadAckedEnds(options_.data_dir / kAckedEndsFile));
+  store_ =
+      std::make_unique<MarkedStore>(*engine_, [this](Family family, std::string_view key) -> std::string {
+        if (family == Family::kMeta) return SubjectOfMeta(key);
+        return options_.group_of ? std::string(kGroupSubject) + options_.group_of(key) : "consumer groups";
+      });
+  const absl::StatusOr<WriteMark> mark = ReadWriteMark(options_.data_dir / kNewestWritesFile);
+  if (!mark.ok() && !absl::IsDataLoss(mark.status())) return mark.status();
+  SELVAGE_ASSIGN_OR_RETURN(const uint64_t recovered, store_->Open());
 
   NodeState::Options state_options = options_.state;
   state_options.commit.on_failure = [this](const absl::Status& why) { Fail(why); };
-  state_ = std::make_unique<NodeState>(std::move(state_options), *engine_, SystemClock(), SystemRandom());
+  state_ = std::make_unique<NodeState>(std::move(state_options), *store_, SystemClock(), SystemRandom());
   committer_thread_ = std::make_unique<CommitterThread>(state_->committer());
   SELVAGE_RETURN_IF_ERROR(state_->Open(acknowledged_ends));
+  SELVAGE_RETURN_IF_ERROR(CompareMark(mark, recovered));
   ends_ = std::make_unique<SyncedEnds>(state_->logs(), std::move(acknowledged_ends));
   upkeep_ = std::thread([this] { RunUpkeep(); });
   reclaim_ = std::thread([this] { RunReclaim(); });
@@ -65,6 +110,7 @@ void NodeStore::RunUpkeep() {
     }
     ReportTableDamage();
     WriteAckedEndsIfChanged();
+    WriteMarkIfChanged();
     RunChore();
   } while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery));
   // What the peer acknowledged last tells at the next start what it holds as well.
@@ -85,19 +131,38 @@ void NodeStore::RunChore() {
 
 void NodeStore::ReportTableDamage() {
   const absl::Status damage = engine_->table_damage();
-  if (damage.ok() || std::exchange(table_damage_reported_, true)) return;
+  if (damage.ok() || state_->alarms().IsOpen(kTableKind, state_->node())) return;
   state_->alarms().Report(
-      {"store_damaged", state_->node(),
+      {kTableKind, state_->node(),
        "a table of the store is damaged: what is whole in it is served and replicated, but the space of "
        "what is deleted is not given back: " +
            std::string(damage.message()),
-       "once everything is replicated, stop this node, give it an empty data directory on a sound disk, "
-       "and start it: an edge takes its place again",
+       "look at the disk. The table is mended, and this alarm ends, once what was in it is fetched again or "
+       "given up. If it stays: once everything is replicated, stop this node, give it an empty data "
+       "directory on a sound disk, and start it: an edge takes its place again",
        false});
+}
+
+/// An open alarm may be of before the start: then nothing is known of the damage but that there was some.
+void NodeStore::MendTables() {
+  if (engine_->table_damage().ok() && !state_->alarms().IsOpen(kTableKind, state_->node())) return;
+  if (SystemClock().Monotonic() < next_mending_) return;
+  const absl::Duration began = SystemClock().Monotonic();
+  const absl::Status mended = engine_->MendTables(
+      [this](std::string_view from, std::string_view to) { return state_->logs().LiveEntries(from, to); });
+  const absl::Duration ended = SystemClock().Monotonic();
+  next_mending_ = ended + std::max(kMendEvery, (ended - began) * kMendPause);
+  if (mended.ok()) {
+    LogInfo("no table of the store is damaged any more");
+    state_->alarms().Clear(kTableKind, state_->node());
+  } else if (!absl::IsCancelled(mended) && !failed_) {
+    LogWarning("a damaged table of the store is not mended yet", {{"error", Describe(mended)}});
+  }
 }
 
 void NodeStore::RunReclaim() {
   while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery)) {
+    MendTables();
     absl::Status status = state_->maintenance().Compact();
     if (!status.ok() && !failed_) LogWarning("compacting met an error", {{"error", Describe(status)}});
     status = state_->maintenance().MaybeReclaim();
@@ -117,13 +182,68 @@ void NodeStore::WriteAckedEndsIfChanged() {
   ends_unwritten_ = false;
 }
 
+absl::Status NodeStore::CompareMark(const absl::StatusOr<WriteMark>& mark, uint64_t recovered) {
+  if (!mark.ok()) {
+    state_->alarms().Report({"write_mark_damaged", state_->node(), std::string(mark.status().message()),
+                             ErrorHint(mark.status()), false});
+  } else if (const LostWrites lost = LostOf(*mark, recovered); !lost.none()) {
+    ReportLost(lost);
+  } else {
+    return absl::OkStatus();
+  }
+  // The alarm is stored before the old mark goes: a crash in between must not make the loss silent.
+  SELVAGE_RETURN_IF_ERROR(Commit(state_->committer(), [](WriteBatch&) { return absl::OkStatus(); }));
+  return StoreWriteMark(options_.data_dir / kNewestWritesFile, store_->mark());
+}
+
+void NodeStore::ReportLost(const LostWrites& lost) {
+  std::vector<std::string> groups, others;
+  for (const std::string& subject : lost.subjects) {
+    if (std::string_view(subject).substr(0, kGroupSubject.size()) == kGroupSubject) {
+      groups.push_back(subject.substr(kGroupSubject.size()));
+    } else {
+      others.push_back(subject);
+    }
+  }
+  std::string what;
+  if (!groups.empty()) {
+    what += fmt::format("; consumer groups and the offsets that they committed: {}",
+                        Listed(groups, kGroupsNamed));
+  }
+  if (!others.empty()) what += "; " + Listed(others, others.size());
+  if (lost.perhaps_others) what += "; and perhaps others, more than are kept count of";
+  state_->alarms().Report(
+      {kLostKind, state_->node(),
+       "the store came back without what was written last: its write-ahead log is damaged, or was cut off. "
+       "These are as they were some time before" +
+           what,
+       "check the disk. A group reads again what it had committed: compare selvagectl group describe, and "
+       "set "
+       "its offsets with selvagectl group reset where that matters",
+       false});
+}
+
+void NodeStore::WriteMarkIfChanged() {
+  const uint64_t last = store_->last();
+  if (last == marked_) return;
+  if (absl::Status status = StoreWriteMark(options_.data_dir / kNewestWritesFile, store_->mark());
+      !status.ok()) {
+    LogWarning("the file of newest writes could not be written", {{"error", Describe(status)}});
+    return;
+  }
+  marked_ = last;
+}
+
 NodeStore::~NodeStore() {
   stopping_.Notify();
   if (engine_) engine_->CancelReclaim();
   if (upkeep_.joinable()) upkeep_.join();
   if (reclaim_.joinable()) reclaim_.join();
   if (committer_thread_) committer_thread_->Stop();
-  if (ends_ && upkeep_.get_id() == std::thread::id() && !failed_) WriteAckedEndsIfChanged();
+  if (ends_ && upkeep_.get_id() == std::thread::id() && !failed_) {
+    WriteAckedEndsIfChanged();
+    WriteMarkIfChanged();
+  }
 }
 
 }  // namespace selvage

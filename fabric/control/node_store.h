@@ -4,20 +4,27 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "fabric/control/node_state.h"
+#include "fabric/storage/marked_store.h"
 #include "fabric/storage/rocksdb_store.h"
 #include "fabric/stream/synced_ends.h"
 
 namespace selvage {
 
 /// A NodeState on RocksDB with its threads: the committer, one for upkeep (retention, measuring the disk, the
-/// file of acknowledged ends) and one for giving back space.
+/// files of acknowledged ends and of newest writes) and one for giving back space.
+///
+/// Opening compares the store with those files. What logs lost is held, each with its alarm; of all else that
+/// may have gone back the alarm "writes_lost" says what it is.
 class NodeStore {
  public:
   struct Options {
@@ -26,6 +33,8 @@ class NodeStore {
     size_t write_buffer_bytes = 8u << 20;
     size_t block_cache_bytes = 8u << 20;
     int max_open_files = 256;
+    /// The consumer group that a key of the group family belongs to, so that an alarm can name it.
+    std::function<std::string(std::string_view key)> group_of = nullptr;
     /// The store failed and takes no more writes: the node must stop. Called once, on any thread.
     std::function<void(const absl::Status&)> on_failure;
   };
@@ -46,16 +55,24 @@ class NodeStore {
   void RunUpkeep();
   void RunReclaim();
   void WriteAckedEndsIfChanged();
+  void WriteMarkIfChanged();
+  /// Compares the mark with how far the store got, and begins a new one.
+  absl::Status CompareMark(const absl::StatusOr<WriteMark>& mark, uint64_t recovered);
+  void ReportLost(const LostWrites& lost);
   void ReportTableDamage();
+  /// Mends damaged tables when it is time to try.
+  void MendTables();
   void RunChore() ABSL_LOCKS_EXCLUDED(chore_mutex_);
 
   const Options options_;
   std::unique_ptr<RocksDbStore> engine_;
+  std::unique_ptr<MarkedStore> store_;
   std::unique_ptr<NodeState> state_;
   std::unique_ptr<CommitterThread> committer_thread_;
   std::unique_ptr<SyncedEnds> ends_;  // the upkeep thread's, while there is one
   bool ends_unwritten_ = false;
-  bool table_damage_reported_ = false;  // the upkeep thread's
+  uint64_t marked_ = 0;  // the newest write in the file; the upkeep thread's
+  absl::Duration next_mending_ = -absl::InfiniteDuration();  // the reclaim thread's
   absl::Mutex chore_mutex_;
   std::function<void()> chore_ ABSL_GUARDED_BY(chore_mutex_);
   absl::Notification stopping_;

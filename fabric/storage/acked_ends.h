@@ -21,9 +21,7 @@ using AckedEnds = std::map<LogNumber, Offset>;
 /// "store_format_newer" for a version this program does not know; kInternal when the file cannot be read.
 absl::StatusOr<AckedEnds> ReadAckedEnds(const std::filesystem::path& path);
 
-/// Replaces the file; returns after the new one is on stable storage. A crash leaves the old one or the new
-/// one. One writer at a time. Errors: kResourceExhausted "disk_full", kInternal; the old file is then still
-/// in place or the new one complete.
+/// Replaces the file, see ReplaceSyncedFile.
 absl::Status WriteAckedEnds(const std::filesystem::path& path, const AckedEnds& ends);
 
 }  // namespace selvage

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +23,14 @@ enum class Family : uint8_t {
 };
 inline constexpr Family kAllFamilies[] = {Family::kMeta, Family::kLog, Family::kGroup};
 std::string_view FamilyName(Family family);
+
+/// What of a stretch of a family is alive.
+struct LiveKeys {
+  std::vector<std::string> keys;  ///< in order
+  /// Ranges [first, second) of the stretch in which nothing else is alive, nor will be. All of `keys` lie in
+  /// them.
+  std::vector<std::pair<std::string, std::string>> closed;
+};
 
 /// Changes that are applied together or not at all, across families, in the order they were added.
 class WriteBatch {

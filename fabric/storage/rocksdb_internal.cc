@@ -46,6 +46,26 @@ absl::Status FailStop::table_damage() const {
   return table_damage_;
 }
 
+std::map<std::string, std::set<uint64_t>> FailStop::suspects() const {
+  absl::MutexLock lock(&mutex_);
+  return suspects_;
+}
+
+void FailStop::ForgetTableDamage() {
+  absl::MutexLock lock(&mutex_);
+  table_damage_ = absl::OkStatus();
+  suspects_.clear();
+  table_damaged_.store(false, std::memory_order_release);
+}
+
+void FailStop::OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& job) {
+  if (!job.status.IsCorruption() || copying_values_) return;
+  absl::MutexLock lock(&mutex_);
+  for (const rocksdb::CompactionFileInfo& file : job.input_file_infos) {
+    suspects_[job.cf_name].insert(file.file_number);
+  }
+}
+
 void FailStop::OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) {
   if (reason == rocksdb::BackgroundErrorReason::kCompaction && error->IsCorruption()) {
     if (!copying_values_) {

@@ -5,7 +5,11 @@
 #include <rocksdb/status.h>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
+#include <map>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "absl/base/thread_annotations.h"
@@ -39,9 +43,14 @@ class FailStop : public rocksdb::EventListener {
   /// The first damage that a compaction met in a table. It fails that compaction alone: RocksDB keeps the
   /// files it read from, and what is whole in them is read as before.
   absl::Status table_damage() const;
+  /// The tables that such compactions read from, by the name of their column family: numbers of files.
+  std::map<std::string, std::set<uint64_t>> suspects() const;
+  /// There are no damaged tables any more.
+  void ForgetTableDamage();
   /// While set, damage may as well be that of a value that was to be copied, and is not remembered.
   void CopyingValues(bool copying) { copying_values_ = copying; }
 
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& job) override;
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override;
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
     *auto_recovery = false;
@@ -55,6 +64,7 @@ class FailStop : public rocksdb::EventListener {
   mutable absl::Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   absl::Status table_damage_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::set<uint64_t>> suspects_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace selvage::internal

@@ -53,8 +53,10 @@ rocksdb::DBOptions MakeDbOptions(const RocksDbOptions& options) {
 }
 
 rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksDbOptions& options,
-                                               const std::shared_ptr<rocksdb::Cache>& cache) {
+                                               const std::shared_ptr<rocksdb::Cache>& cache,
+                                               const std::shared_ptr<HoleSkipping>& skipping) {
   rocksdb::ColumnFamilyOptions cf;
+  cf.compaction_filter_factory = skipping;
   // No filters: logs are read by seeking, and the other families are small enough to be cached whole.
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
@@ -88,6 +90,16 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksDbOptio
   cf.level0_slowdown_writes_trigger = 64;
   cf.level0_stop_writes_trigger = 128;
   return cf;
+}
+
+rocksdb::CompactRangeOptions CompactKeysOnly(std::atomic<bool>& cancelled) {
+  rocksdb::CompactRangeOptions compact;
+  compact.exclusive_manual_compaction = false;
+  // As without a filter: that of HoleSkipping is not there but while a table is mended.
+  compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kSkip;
+  compact.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kDisable;
+  compact.canceled = &cancelled;
+  return compact;
 }
 
 }  // namespace selvage::internal

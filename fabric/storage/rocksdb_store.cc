@@ -22,6 +22,7 @@
 #include "fabric/storage/engine_checksum.h"
 #include "fabric/storage/rocksdb_internal.h"
 #include "fabric/storage/rocksdb_options.h"
+#include "fabric/storage/table_mending.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
@@ -268,8 +269,10 @@ absl::Status RocksDbStore::OpenDatabase() {
   auto cache = rocksdb::NewLRUCache(options_.block_cache_bytes, /*num_shard_bits=*/0);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (Family family : kAllFamilies) {
+    auto& skipping = skipping_[static_cast<size_t>(family)];
+    skipping = std::make_shared<internal::HoleSkipping>();
     families.emplace_back(internal::ColumnFamilyName(family),
-                          internal::MakeFamilyOptions(family, options_, cache));
+                          internal::MakeFamilyOptions(family, options_, cache, skipping));
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
@@ -296,6 +299,7 @@ absl::Status RocksDbStore::Write(WriteBatch& batch, bool sync) {
   SELVAGE_RETURN_IF_ERROR(fail_stop_->status());
   rocksdb::WriteOptions options;
   options.sync = sync;
+  absl::MutexLock lock(&write_mutex_);
   const rocksdb::Status written = db_->Write(options, &ours->rep());
   ++writes_;
   if (!written.ok()) return fail_stop_->Fail(ToError(written, "writing to the store"));
@@ -335,10 +339,7 @@ absl::Status RocksDbStore::Reclaim(Family family, std::string_view from, std::st
   // garbage as a whole go with it. The tables hold keys and references only, so this is cheap.
   // DeleteFilesInRange is not used before it: it drops tables without counting, and may drop a tombstone
   // while a key it covers lives on in a table that reaches beyond the range.
-  rocksdb::CompactRangeOptions compact;
-  compact.exclusive_manual_compaction = false;
-  compact.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kDisable;
-  compact.canceled = &reclaim_cancelled_;
+  rocksdb::CompactRangeOptions compact = internal::CompactKeysOnly(reclaim_cancelled_);
   const rocksdb::Slice first = ToSlice(from);
   const rocksdb::Slice last = ToSlice(to);
   const rocksdb::Status compacted = db_->CompactRange(compact, Handle(family), &first, &last);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -23,13 +24,15 @@ class ColumnFamilyHandle;
 class DB;
 class Env;
 class FileSystem;
+struct LiveFileMetaData;
 }  // namespace rocksdb
 
 namespace selvage {
 
 namespace internal {
 class FailStop;
-}
+class HoleSkipping;
+}  // namespace internal
 
 struct RocksDbOptions {
   std::filesystem::path path = {};  ///< directory of the database, its own: nothing else may lie there
@@ -55,8 +58,8 @@ struct RocksDbOptions {
 ///
 /// Damage is not a failure. A damaged value of a log hits that entry alone. A damaged block of a table hits
 /// the few neighbours that lie in it: keys in it that are written again can be read by Get and by Seek, but a
-/// cursor that steps into the block, or seeks backwards across it, fails as before. A table cannot be rid of
-/// the block either, see table_damage.
+/// cursor that steps into the block, or seeks backwards across it, fails as before. No compaction gets past
+/// the block either, until MendTables has taken it out of the table.
 class RocksDbStore : public KvStore {
  public:
   /// Errors: kNotFound "store_missing"; kFailedPrecondition "not_a_store" (other files lie there),
@@ -81,9 +84,23 @@ class RocksDbStore : public KvStore {
   absl::StatusOr<uint64_t> FileBytes() override;
   absl::StatusOr<uint64_t> FreeBytes() override;
 
-  /// The damage that a compaction met in a table, if one did since the start. The store goes on without
-  /// compacting by itself, so space is not given back where the table is in the way, and reads get slower.
+  /// The damage that a compaction met in a table, if one did since the start and the table is not mended. The
+  /// store goes on without compacting by itself, so space is not given back where the table is in the way,
+  /// and reads get slower.
   absl::Status table_damage() const;
+
+  /// What is alive of the log family in [from, to), where all of it can be read; else kDataLoss.
+  using FindLive = std::function<absl::StatusOr<LiveKeys>(std::string_view from, std::string_view to)>;
+  /// Takes damaged blocks out of their tables, so that compactions get past them and go on by themselves:
+  /// once nothing is alive any more that only such a block holds. Where nothing is known to be damaged it
+  /// looks for it, by compacting everything. May take long; writers go on meanwhile.
+  ///
+  /// A table that refers to large values, or of which the first block or the index is damaged, is replaced as
+  /// a whole: not at level 0, and not while more than 64 MiB are alive in its range.
+  ///
+  /// Errors: kDataLoss while something damaged was not written anew yet, or given up, or where a table cannot
+  /// be mended; all is as before then, and later it may succeed. kCancelled after CancelReclaim.
+  absl::Status MendTables(const FindLive& find_live);
 
   /// Ends a running Reclaim soon, and every later one at once: for a clean stop. Any thread.
   void CancelReclaim();
@@ -93,6 +110,20 @@ class RocksDbStore : public KvStore {
   absl::Status OpenDatabase();
   absl::StatusOr<uint64_t> CountFileBytes() const;
   void StopCompacting();
+  /// One table, by the number of its file.
+  absl::Status MendTable(Family family, uint64_t file, const FindLive& find_live)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(reclaim_mutex_);
+  /// Writes everything anew that is alive in the table's range, and drops the table.
+  absl::Status ReplaceTable(Family family, const rocksdb::LiveFileMetaData& table, const FindLive& find_live)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(reclaim_mutex_);
+  /// What is alive, by looking at every key. While nobody writes.
+  absl::StatusOr<LiveKeys> ScanLive(Family family, std::string_view from, std::string_view to)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  /// Writes anew, durably, what is alive in [from, to), or of it the first key alone. Writes nothing where
+  /// some of it cannot be read.
+  absl::Status WriteAnew(Family family, std::string_view from, std::string_view to, const FindLive& find_live,
+                         bool first_only) ABSL_LOCKS_EXCLUDED(write_mutex_);
+  absl::Status CompactAll(Family family) ABSL_EXCLUSIVE_LOCKS_REQUIRED(reclaim_mutex_);
   rocksdb::Env& env() const;
   rocksdb::ColumnFamilyHandle* Handle(Family family) const { return handles_[static_cast<size_t>(family)]; }
 
@@ -101,7 +132,9 @@ class RocksDbStore : public KvStore {
   const std::shared_ptr<internal::FailStop> fail_stop_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, std::size(kAllFamilies)> handles_{};
-  absl::Mutex reclaim_mutex_;
+  std::array<std::shared_ptr<internal::HoleSkipping>, std::size(kAllFamilies)> skipping_;
+  absl::Mutex reclaim_mutex_;  // before write_mutex_
+  absl::Mutex write_mutex_;    // held while the store writes
   std::atomic<bool> reclaim_cancelled_{false};
   std::atomic<bool> compacts_{true};
   std::atomic<uint64_t> writes_{0};

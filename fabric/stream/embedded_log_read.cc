@@ -55,7 +55,7 @@ absl::StatusOr<std::variant<Entry, LogDamage>> EmbeddedLog::FindDamaged(Offset o
   const LogState state = this->state();
   // A trim takes entries out of the store a moment before it publishes the new start.
   if (offset < state.start || offset.value() < start_to_be_) return OutOfRange(offset, state);
-  auto found = DamageFinder(NewCursor(), number_, state).Find(offset);
+  auto found = DamageFinder([this] { return NewCursor(); }, number_, state).Find(offset);
   if (offset.value() < start_to_be_) return OutOfRange(offset, this->state());
   if (!found.ok()) return Annotate(found.status(), ToString(origin_));
   // What a trim takes away meanwhile must not pass for damage; the next look tells.

@@ -68,6 +68,9 @@ absl::StatusOr<std::optional<Entry>> EntryAtOrBefore(KvStore& store, LogNumber l
   return DecodeEntry(OffsetOfLogKey(cursor->key()), Bytes(std::string(cursor->value())));
 }
 
+/// What is read at once to see which entries are alive.
+constexpr size_t kLivePieceBytes = 1u << 20;
+
 /// How far behind the first damaged entry of a log's end the last one is looked for; and more records than a
 /// batch has.
 constexpr int64_t kDamagedTailMax = 1 << 20;
@@ -349,6 +352,38 @@ std::vector<EmbeddedLog*> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
     if (EmbeddedLog* log = FindNumber(number); log != nullptr) logs.push_back(log);
   }
   return logs;
+}
+
+absl::StatusOr<LiveKeys> EmbeddedLogStore::LiveEntries(std::string_view from, std::string_view to) {
+  std::map<LogNumber, EmbeddedLog*> logs;
+  const LogNumber first(LoadBig<uint32_t>(from.data()));
+  for (EmbeddedLog* log : Logs()) {
+    if (first <= log->number() && LogKey(log->number(), Offset(0)) < to) logs.emplace(log->number(), log);
+  }
+  LiveKeys live;
+  std::string closed_from(from);
+  const auto close_up_to = [&](std::string_view key) {
+    if (closed_from < std::min(key, to)) live.closed.emplace_back(closed_from, std::min(key, to));
+  };
+  for (const auto& [number, log] : logs) {
+    const LogState state = log->state();
+    Offset next = state.start;
+    if (number == first) next = std::max(next, OffsetOfLogKey(from.substr(0, kLogKeySize)));
+    while (next < state.end && LogKey(number, next) < to) {
+      SELVAGE_ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                               log->Read(next, kLivePieceBytes, /*from_disk=*/true));
+      for (const Entry& entry : entries) {
+        next = entry.to;
+        std::string key = LogKey(number, entry.from);
+        if (from <= key && key < to) live.keys.push_back(std::move(key));
+      }
+    }
+    // The next entry will have the key of the log's end. Numbers of logs are not given twice.
+    close_up_to(LogKey(number, state.end));
+    closed_from = std::max(closed_from, LogKey(number + 1, Offset(0)));
+  }
+  close_up_to(to);
+  return live;
 }
 
 std::vector<Log*> EmbeddedLogStore::All() {

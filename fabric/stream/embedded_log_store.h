@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -73,6 +74,8 @@ class EmbeddedLogStore : public LogStore {
   /// The logs that changed since the call that left `seen`, all of them for 0; see LogChanges. Moves `seen`
   /// on.
   std::vector<EmbeddedLog*> ChangedSince(uint64_t& seen);
+  /// What of the keys of entries in [from, to) is alive. Reads all of them: kDataLoss where one is damaged.
+  absl::StatusOr<LiveKeys> LiveEntries(std::string_view from, std::string_view to);
   /// Grows whenever Find may find another log, or none, for some origin.
   uint64_t changes() const { return changes_; }
   /// Stores what peers acknowledged since the last call.

@@ -30,6 +30,7 @@ Entry StandInFor(const LogDamage& damage) {
 
 /// The first entry that begins at or after `offset`, if any; kDataLoss when it cannot be read.
 absl::StatusOr<std::optional<Entry>> DamageFinder::AtOrAfter(Offset offset) {
+  if (!cursor_->status().ok()) cursor_ = new_cursor_();
   cursor_->Seek(LogKey(log_, offset));
   if (cursor_->Valid())
     return DecodeEntry(OffsetOfLogKey(cursor_->key()), Bytes(std::string(cursor_->value())));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,12 +38,17 @@ inline bool IsStandIn(const Entry& entry) {
 }
 
 /// Finds out what of a log cannot be read. It seeks forwards only: in a table of which a block is damaged,
-/// that reaches entries that were written anew, while a step across the block fails for ever.
+/// that reaches entries that were written anew, while a step across the block fails for ever. After a seek
+/// that failed it goes on with another cursor, since one of RocksDB 7.8 may then take a whole block for the
+/// damaged one, and what can be read would be given up.
 class DamageFinder {
  public:
-  /// `state` was read before `cursor`, over the entries of the log, was made.
-  DamageFinder(std::unique_ptr<Cursor> cursor, LogNumber log, const LogState& state)
-      : cursor_(std::move(cursor)), log_(log), state_(state) {}
+  /// Makes a cursor over the entries of the log.
+  using NewCursor = std::function<std::unique_ptr<Cursor>()>;
+
+  /// `state` was read before.
+  DamageFinder(NewCursor new_cursor, LogNumber log, const LogState& state)
+      : new_cursor_(std::move(new_cursor)), cursor_(new_cursor_()), log_(log), state_(state) {}
 
   /// The entry that contains `offset`, which is in [start, end), or the damage that does. Errors: those of
   /// the store but kDataLoss; "corrupt_entry" (kDataLoss) where two entries do not fit together.
@@ -55,7 +61,8 @@ class DamageFinder {
                                     absl::StatusOr<std::optional<Entry>> at_from);
   absl::StatusOr<std::optional<Entry>> FirstReadable(Offset damaged, Offset bound);
 
-  const std::unique_ptr<Cursor> cursor_;
+  const NewCursor new_cursor_;
+  std::unique_ptr<Cursor> cursor_;
   const LogNumber log_;
   const LogState state_;
 };

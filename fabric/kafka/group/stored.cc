@@ -60,6 +60,11 @@ absl::StatusOr<DocumentKey> ParseKey(std::string_view key) {
   return parsed;
 }
 
+std::string GroupOf(std::string_view key) {
+  auto parsed = ParseKey(key);
+  return parsed.ok() ? parsed->group : "unknown";
+}
+
 Write PutGroup(std::string_view group, const v1::StoredGroup& document) {
   return {Write::Kind::kPut, GroupKey(group), document.SerializeAsString()};
 }

@@ -24,6 +24,8 @@ std::string OffsetKey(std::string_view group, const TopicPartition& at);
 std::pair<std::string, std::string> GroupKeyRange(std::string_view group);
 /// kDataLoss for bytes that are no such key.
 absl::StatusOr<DocumentKey> ParseKey(std::string_view key);
+/// The group that a key is of, as far as an operator is to be told; "unknown" for other bytes.
+std::string GroupOf(std::string_view key);
 
 /// A change of one key, or of a range of keys.
 struct Write {

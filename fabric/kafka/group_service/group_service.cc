@@ -13,18 +13,13 @@
 
 namespace selvage::kafka {
 
+using group::GroupOf;
 using group::RequestId;
 
 namespace {
 
 constexpr ErrorCode kStopped = ErrorCode::kCoordinatorNotAvailable;
 constexpr size_t kWriteOverhead = 64;
-
-/// The group that a key is of.
-std::string GroupOf(std::string_view key) {
-  auto parsed = group::ParseKey(key);
-  return parsed.ok() ? parsed->group : "unknown";
-}
 
 }  // namespace
 

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
+#include "tests/support/eventually.h"
 #include "tests/support/test_dir.h"
 
 namespace selvage {
@@ -221,51 +222,237 @@ TEST_F(RocksDbStoreTest, ADamagedValueIsDataLossForThatEntryAlone) {
   EXPECT_EQ(Intact(2), Numbers(1, 61));
 }
 
-TEST_F(RocksDbStoreTest, ADamagedTableStopsCompactionsAndNothingElse) {
-  const auto value = [](uint64_t offset) { return std::string(500, static_cast<char>('a' + offset % 26)); };
-  const auto put = [&](uint64_t first, uint64_t count, bool anew) {
+/// A table of small values, of which a block is damaged.
+class DamagedTableTest : public RocksDbStoreTest {
+ protected:
+  static std::string Small(uint64_t offset) {
+    return fmt::format("value of {:08} ", offset) + std::string(480, 'v');
+  }
+  absl::Status Put(uint64_t first, uint64_t count, bool anew = false) {
     auto batch = store_->NewBatch();
     if (anew) batch->DeleteRange(Family::kLog, LogKey(1, first), LogKey(1, first + count));
-    for (uint64_t i = first; i < first + count; ++i) batch->Put(Family::kLog, LogKey(1, i), {value(i)});
+    for (uint64_t i = first; i < first + count; ++i) batch->Put(Family::kLog, LogKey(1, i), {Small(i)});
     return store_->Write(*batch, /*sync=*/true);
-  };
-  const auto reclaim = [&] { return store_->Reclaim(Family::kLog, LogKey(0, 0), LogKey(9, 0)); };
-  Open();
-  ASSERT_TRUE(put(0, 200, false).ok());
-  ASSERT_TRUE(reclaim().ok());
-  store_.reset();
-  ASSERT_TRUE(DamageTable(value(100)));
-
-  std::atomic<int> stops{0};
-  Open({.write_buffer_bytes = 64 << 10, .on_background_error = [&](const absl::Status&) { ++stops; }});
-  uint64_t first = 200, last = 0;
-  for (uint64_t i = 0; i < 200; ++i) {
-    auto got = store_->Get(Family::kLog, LogKey(1, i));
-    if (got.ok()) continue;
-    EXPECT_EQ(got.status().code(), absl::StatusCode::kDataLoss);
-    first = std::min(first, i);
-    last = i;
   }
-  ASSERT_LT(first, last) << "several neighbours lie in one block";
-  EXPECT_LT(last - first, 20u);
-  ASSERT_TRUE(put(first, last - first + 1, /*anew=*/true).ok());
+  absl::Status Reclaim() { return store_->Reclaim(Family::kLog, LogKey(0, 0), LogKey(9, 0)); }
+  void OpenDamaged(std::initializer_list<uint64_t> offsets) {
+    store_.reset();
+    for (uint64_t offset : offsets) ASSERT_TRUE(DamageTable(Small(offset)));
+    Open({.write_buffer_bytes = 64 << 10, .on_background_error = [&](const absl::Status&) { ++stops_; }});
+  }
+  /// What cannot be read of [0, end), by single keys.
+  std::vector<uint64_t> Unreadable(uint64_t end) {
+    std::vector<uint64_t> unreadable;
+    for (uint64_t i = 0; i < end; ++i) {
+      auto got = store_->Get(Family::kLog, LogKey(1, i));
+      if (got.ok()) continue;
+      EXPECT_EQ(got.status().code(), absl::StatusCode::kDataLoss);
+      unreadable.push_back(i);
+    }
+    return unreadable;
+  }
+  /// Each of [0, end) is alive.
+  static absl::StatusOr<LiveKeys> AllLive(std::string_view from, std::string_view to) {
+    LiveKeys live;
+    live.closed.emplace_back(from, to);
+    for (uint64_t i = LoadBig<uint64_t>(from.data() + 4); LogKey(1, i) < to; ++i)
+      live.keys.push_back(LogKey(1, i));
+    return live;
+  }
+  void ExpectAll(uint64_t end) {
+    for (uint64_t i = 0; i < end; ++i) EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), Small(i)) << i;
+    auto cursor = store_->Scan(Family::kLog, LogKey(1, 0), LogKey(2, 0));
+    uint64_t found = 0;
+    for (cursor->Seek(""); cursor->Valid(); cursor->Next()) ++found;
+    EXPECT_TRUE(cursor->status().ok()) << cursor->status();
+    EXPECT_EQ(found, end);
+  }
+  size_t Tables() {
+    size_t tables = 0;
+    for (const auto& file : std::filesystem::directory_iterator(dir_.File("store"))) {
+      tables += file.path().extension() == ".sst";
+    }
+    return tables;
+  }
+
+  std::atomic<int> stops_{0};
+};
+
+TEST_F(DamagedTableTest, StopsCompactionsAndNothingElse) {
+  Open();
+  ASSERT_TRUE(Put(0, 200).ok());
+  ASSERT_TRUE(Reclaim().ok());
+  OpenDamaged({100});
+  const std::vector<uint64_t> unreadable = Unreadable(200);
+  ASSERT_GT(unreadable.size(), 1u) << "several neighbours lie in one block";
+  EXPECT_LT(unreadable.size(), 20u);
+  ASSERT_TRUE(Put(unreadable.front(), unreadable.size(), /*anew=*/true).ok());
   auto cursor = store_->Scan(Family::kLog, LogKey(1, 0), LogKey(2, 0));
   for (uint64_t i = 0; i < 200; ++i) {
-    EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), value(i));
+    EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), Small(i));
     cursor->Seek(LogKey(1, i));
     ASSERT_TRUE(cursor->Valid()) << i;
-    EXPECT_EQ(cursor->value(), value(i));
+    EXPECT_EQ(cursor->value(), Small(i));
   }
   cursor.reset();
 
   EXPECT_TRUE(store_->table_damage().ok()) << "reads tell whoever reads";
-  EXPECT_EQ(reclaim().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Reclaim().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(store_->table_damage().code(), absl::StatusCode::kDataLoss);
   const uint64_t end = 200 + 150 * 200;
   // More tables than would stop writers.
-  for (uint64_t i = 200; i < end; i += 200) ASSERT_TRUE(put(i, 200, false).ok());
-  EXPECT_EQ(stops, 0);
-  for (uint64_t i = 0; i < end; ++i) EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), value(i));
+  for (uint64_t i = 200; i < end; i += 200) ASSERT_TRUE(Put(i, 200).ok());
+  EXPECT_EQ(stops_, 0);
+  for (uint64_t i = 0; i < end; ++i) EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), Small(i));
+  EXPECT_GT(Tables(), 100u);
+
+  // Mended, it compacts by itself again.
+  ASSERT_TRUE(store_->MendTables(AllLive).ok());
+  EXPECT_TRUE(store_->table_damage().ok());
+  ExpectAll(end);
+  for (int round = 0; round < 150; ++round) ASSERT_TRUE(Put(0, 200).ok());
+  EXPECT_TRUE(test::Eventually(absl::Seconds(30), [&] { return Tables() < 20; })) << Tables();
+  ExpectAll(end);
+  EXPECT_TRUE(Reclaim().ok());
+  Open();
+  ExpectAll(end);
+}
+
+TEST_F(DamagedTableTest, IsMendedOnceWhatItHeldIsDealtWith) {
+  Open();
+  ASSERT_TRUE(Put(0, 400).ok());
+  ASSERT_TRUE(Reclaim().ok());
+  OpenDamaged({100, 250, 399});
+  const std::vector<uint64_t> unreadable = Unreadable(400);
+  ASSERT_TRUE(Put(0, 1, /*anew=*/true).ok());  // so that there is something to compact
+  EXPECT_FALSE(Reclaim().ok());
+  const auto waits = [](std::string_view, std::string_view) {
+    return absl::StatusOr<LiveKeys>(absl::DataLossError("it waits for the other copy"));
+  };
+  EXPECT_FALSE(store_->MendTables(waits).ok());
+  EXPECT_FALSE(store_->table_damage().ok());
+  EXPECT_EQ(Unreadable(400), unreadable) << "nothing vanishes meanwhile";
+  // A part is written anew, another is given up: deleted with nothing in its place.
+  uint64_t deleted = 0;
+  for (uint64_t offset : unreadable) {
+    auto batch = store_->NewBatch();
+    if (offset < 200) {
+      batch->Put(Family::kLog, LogKey(1, offset), {Small(offset)});
+    } else {
+      batch->DeleteRange(Family::kLog, LogKey(1, offset), LogKey(1, offset + 1));
+      ++deleted;
+    }
+    ASSERT_TRUE(store_->Write(*batch, true).ok());
+  }
+  const auto live = [&](std::string_view from, std::string_view to) {
+    absl::StatusOr<LiveKeys> found = AllLive(from, to);
+    std::erase_if(found->keys, [&](const std::string& key) {
+      const auto offset = LoadBig<uint64_t>(key.data() + 4);
+      return offset >= 400 ||
+             (offset >= 200 && std::find(unreadable.begin(), unreadable.end(), offset) != unreadable.end());
+    });
+    return found;
+  };
+  const absl::Status mended = store_->MendTables(live);
+  ASSERT_TRUE(mended.ok()) << mended;
+  EXPECT_TRUE(store_->table_damage().ok());
+  EXPECT_TRUE(Reclaim().ok());
+  for (const bool reopened : {false, true}) {
+    if (reopened) Open();
+    uint64_t found = 0;
+    auto cursor = store_->Scan(Family::kLog, LogKey(1, 0), LogKey(2, 0));
+    for (cursor->Seek(""); cursor->Valid(); cursor->Next()) {
+      EXPECT_EQ(cursor->value(), Small(LoadBig<uint64_t>(cursor->key().data() + 4)));
+      ++found;
+    }
+    EXPECT_TRUE(cursor->status().ok()) << cursor->status();
+    EXPECT_EQ(found, 400 - deleted);
+  }
+  EXPECT_EQ(stops_, 0);
+}
+
+TEST_F(DamagedTableTest, OfLevelZeroIsMendedTogetherWithOlderTables) {
+  Open();
+  ASSERT_TRUE(Put(0, 200).ok());
+  ASSERT_TRUE(Reclaim().ok());
+  // Flushed at the next start, over a part of what is there.
+  ASSERT_TRUE(Put(50, 100, /*anew=*/true).ok());
+  Open();
+  OpenDamaged({100});
+  const std::vector<uint64_t> unreadable = Unreadable(200);
+  ASSERT_FALSE(unreadable.empty());
+  EXPECT_FALSE(Reclaim().ok());
+  ASSERT_TRUE(Put(unreadable.front(), unreadable.size(), /*anew=*/true).ok());
+  const absl::Status mended = store_->MendTables(AllLive);
+  ASSERT_TRUE(mended.ok()) << mended;
+  ExpectAll(200);
+  EXPECT_TRUE(Reclaim().ok());
+}
+
+TEST_F(DamagedTableTest, IsReplacedWhereItsFirstBlockIsDamaged) {
+  Open();
+  ASSERT_TRUE(Put(0, 200).ok());
+  ASSERT_TRUE(Reclaim().ok());
+  OpenDamaged({0});
+  const std::vector<uint64_t> unreadable = Unreadable(200);
+  ASSERT_TRUE(Put(unreadable.front(), unreadable.size(), /*anew=*/true).ok());
+  EXPECT_FALSE(Reclaim().ok());
+  const absl::Status mended = store_->MendTables(AllLive);
+  ASSERT_TRUE(mended.ok()) << mended;
+  ExpectAll(200);
+  EXPECT_TRUE(Reclaim().ok());
+  EXPECT_EQ(stops_, 0);
+}
+
+TEST_F(DamagedTableTest, AtLevelZeroWithItsFirstBlockDamagedStaysAsItIs) {
+  Open();
+  ASSERT_TRUE(Put(0, 200).ok());
+  Open();
+  OpenDamaged({0});
+  const std::vector<uint64_t> unreadable = Unreadable(200);
+  ASSERT_TRUE(Put(unreadable.front(), unreadable.size(), /*anew=*/true).ok());
+  EXPECT_FALSE(Reclaim().ok());
+  EXPECT_FALSE(store_->MendTables(AllLive).ok());
+  EXPECT_FALSE(store_->table_damage().ok());
+  for (uint64_t i = 0; i < 200; ++i) EXPECT_EQ(*store_->Get(Family::kLog, LogKey(1, i)), Small(i));
+  EXPECT_EQ(stops_, 0);
+}
+
+TEST_F(DamagedTableTest, OfAnotherFamilyIsMendedByWhatItHolds) {
+  const auto key = [](int i) { return fmt::format("group-{:04}", i); };
+  const auto value = [](int i) { return fmt::format("document of {:04}", i) + std::string(200, 'x'); };
+  const auto put = [&](int from, int to) {
+    auto batch = store_->NewBatch();
+    batch->DeleteRange(Family::kGroup, key(from), key(to));
+    for (int i = from; i < to; ++i) batch->Put(Family::kGroup, key(i), {value(i)});
+    return store_->Write(*batch, true);
+  };
+  Open();
+  ASSERT_TRUE(put(0, 300).ok());
+  ASSERT_TRUE(store_->Reclaim(Family::kGroup, "", "\xff").ok());
+  store_.reset();
+  ASSERT_TRUE(DamageTable(value(150)));
+  Open();
+  ASSERT_TRUE(put(0, 1).ok());
+  EXPECT_FALSE(store_->Reclaim(Family::kGroup, "", "\xff").ok());
+  const auto never = [](std::string_view, std::string_view) -> absl::StatusOr<LiveKeys> {
+    return absl::InternalError("not asked");
+  };
+  EXPECT_FALSE(store_->MendTables(never).ok()) << "something is alive that only the block holds";
+  ASSERT_TRUE(put(0, 300).ok());
+  const absl::Status mended = store_->MendTables(never);
+  ASSERT_TRUE(mended.ok()) << mended;
+  auto cursor = store_->Scan(Family::kGroup, "", "\xff");
+  int found = 0;
+  for (cursor->Seek(""); cursor->Valid(); cursor->Next()) EXPECT_EQ(cursor->value(), value(found++));
+  EXPECT_EQ(found, 300);
+}
+
+TEST_F(DamagedTableTest, NothingDamagedIsFound) {
+  Open();
+  ASSERT_TRUE(Put(0, 200).ok());
+  EXPECT_TRUE(store_->MendTables(AllLive).ok()) << "as after a start, when nothing is known";
+  ExpectAll(200);
 }
 
 /// The operating system's files, but syncs of the write-ahead log and the making of tables can be told to

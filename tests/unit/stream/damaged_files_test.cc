@@ -39,8 +39,10 @@ class DamagedFiles : public ::testing::Test {
       for (char& c : value) c = static_cast<char>(random_());
       builder.Add({Offset(0), 1000 + i, std::nullopt, value, {}});
       ASSERT_TRUE(node_->Append(log(), builder.Build()).ok());
+      auto written = log().Read(log().state().end - 1, 1);
+      ASSERT_TRUE(written.ok());
+      whole_.push_back(written->front());
     }
-    whole_ = AllEntries(log());
   }
   /// Overwrites some bytes in the middle of an entry, in a file of this kind.
   void Damage(const Entry& entry, const std::string& extension) {
@@ -56,6 +58,38 @@ class DamagedFiles : public ::testing::Test {
       return;
     }
     FAIL() << "no " << extension << " file holds it";
+  }
+  /// Overwrites a table where a whole key of the log lies: each sixteenth or so does.
+  void DamageTableNear(Offset offset) {
+    for (const auto& file : std::filesystem::directory_iterator(dir_.File("store"))) {
+      if (file.path().extension() != ".sst") continue;
+      const std::string content = test::ReadFile(file.path().string());
+      for (Offset near = offset; near < offset + 64; ++near) {
+        const size_t at = content.find(LogKey(LogNumber(1), near));
+        if (at == std::string::npos) continue;
+        std::fstream stream(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+        stream.seekp(static_cast<std::streamoff>(at));
+        stream.write("damage", 6);
+        ASSERT_TRUE(stream.good());
+        return;
+      }
+    }
+    FAIL() << "no table holds it";
+  }
+  absl::Status CompactTables() {
+    return store_->Reclaim(Family::kLog, LogKey(LogNumber(0), Offset(0)), LogKey(LogNumber(99), Offset(0)));
+  }
+  absl::Status Mend() {
+    return store_->MendTables(
+        [this](std::string_view from, std::string_view to) { return node_->logs().LiveEntries(from, to); });
+  }
+  /// Whatever the store did before, it compacts now.
+  void ExpectMended() {
+    const absl::Status mended = Mend();
+    ASSERT_TRUE(mended.ok()) << mended;
+    EXPECT_TRUE(store_->table_damage().ok());
+    Fill(1, 300);
+    EXPECT_TRUE(CompactTables().ok());
   }
   /// Reads every offset, and with it finds what is damaged.
   std::vector<LogDamage> FindAll() {
@@ -180,6 +214,128 @@ TEST_F(DamagedFiles, TheFirstBlocksAndTheLastOnes) {
   EXPECT_TRUE(node_->problems().empty()) << "what was written anew is found behind the damaged block";
   EXPECT_EQ(log().state().end, Offset(400));
   EXPECT_TRUE(FindAll().empty());
+}
+
+TEST_F(DamagedFiles, ATableIsMendedWhenWhatItHeldIsWholeAgain) {
+  node_->Source();
+  EmbeddedLog& other = node_->Create(LogOrigin{"", Slot(0), "events", PartitionId(0)}, 2);
+  Fill(400, 300);
+  ASSERT_TRUE(node_->Append(other, ProducedBatch(3)).ok());
+  MoveToFiles();
+  Open();
+  ASSERT_TRUE(CompactTables().ok()) << "into one table of level 1";
+  MoveToFiles();
+  Damage(whole_[170], ".sst");
+  Open();
+  Fill(1, 300);
+  EXPECT_FALSE(CompactTables().ok());
+  EXPECT_FALSE(store_->table_damage().ok());
+  EXPECT_EQ(Mend().code(), absl::StatusCode::kDataLoss) << "it waits for the other copy";
+  const std::vector<LogDamage> damages = FindAll();
+  ASSERT_EQ(damages.size(), 1u);
+  EXPECT_EQ(Mend().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(FindAll().size(), 1u) << "nothing became of it meanwhile";
+  Replace(damages[0]);
+  ExpectMended();
+  ExpectWhole();
+  // A cursor steps across what was damaged.
+  auto read = log().Read(Offset(0), kAll, /*from_disk=*/true);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->size(), whole_.size());
+  Open();
+  EXPECT_TRUE(node_->problems().empty());
+  ExpectWhole();
+}
+
+TEST_F(DamagedFiles, ATableIsMendedWhenWhatItHeldIsGivenUp) {
+  node_->Source();
+  Fill(400, 300);
+  MoveToFiles();
+  Damage(whole_[170], ".sst");
+  Damage(whole_[300], ".sst");
+  Open();
+  Fill(1, 300);
+  EXPECT_FALSE(CompactTables().ok());
+  ASSERT_TRUE(log().Quarantine(Offset(170)).ok());
+  EXPECT_EQ(Mend().code(), absl::StatusCode::kDataLoss) << "another waits";
+  ASSERT_TRUE(log().Quarantine(Offset(300)).ok());
+  const std::string shape = Shape(AllEntries(log()));
+  ExpectMended();
+  EXPECT_TRUE(FindAll().empty());
+  EXPECT_THAT(Shape(AllEntries(log())), ::testing::StartsWith(shape));
+  Open();
+  EXPECT_TRUE(node_->problems().empty());
+  EXPECT_THAT(Shape(AllEntries(log())), ::testing::StartsWith(shape));
+}
+
+TEST_F(DamagedFiles, ATableIsMendedWhenWhatItHeldIsTrimmed) {
+  node_->Source();
+  Fill(400, 300);
+  MoveToFiles();
+  Damage(whole_[170], ".sst");
+  Open();
+  Fill(1, 300);
+  EXPECT_FALSE(CompactTables().ok());
+  ASSERT_TRUE(log().Trim(Offset(100), std::nullopt, GapReason::kExpired).ok());
+  EXPECT_FALSE(Mend().ok());
+  ASSERT_TRUE(log().Trim(Offset(200), std::nullopt, GapReason::kExpired).ok());
+  ExpectMended();
+  EXPECT_TRUE(FindAll().empty());
+  EXPECT_EQ(log().state().start, Offset(200));
+}
+
+TEST_F(DamagedFiles, ATableIsMendedWhenWhatItHeldIsDeleted) {
+  node_->Source();
+  Fill(400, 300);
+  MoveToFiles();
+  Damage(whole_[170], ".sst");
+  Open();
+  Fill(1, 300);
+  EXPECT_FALSE(CompactTables().ok());
+  ASSERT_EQ(*node_->logs().DeleteStream("sensors"), 1);
+  node_->Source(2);
+  ExpectMended();
+  EXPECT_TRUE(FindAll().empty());
+  EXPECT_EQ(log().state().end, Offset(1));
+}
+
+TEST_F(DamagedFiles, ATableOfReferencesToValuesIsReplaced) {
+  node_->Source();
+  EmbeddedLog& other = node_->Create(LogOrigin{"", Slot(0), "events", PartitionId(0)}, 2);
+  Fill(600, 5000);
+  ASSERT_TRUE(node_->Append(other, ProducedBatch(3)).ok());
+  MoveToFiles();
+  Open();
+  ASSERT_TRUE(CompactTables().ok()) << "into one table of level 1";
+  MoveToFiles();
+  DamageTableNear(Offset(200));
+  Open();
+  Fill(1, 5000);
+  EXPECT_FALSE(CompactTables().ok());
+  const std::vector<LogDamage> damages = FindAll();
+  ASSERT_EQ(damages.size(), 1u);
+  EXPECT_GT(damages[0].to - damages[0].from, 20) << "many references lie in one block";
+  EXPECT_FALSE(Mend().ok());
+  Replace(damages[0]);
+  ExpectMended();
+  ExpectWhole();
+  Open();
+  ExpectWhole();
+}
+
+TEST_F(DamagedFiles, WhatLiesBesideADamagedBlockIsNotTakenForDamaged) {
+  node_->Source();
+  Fill(600, 5000);
+  MoveToFiles();
+  DamageTableNear(Offset(200));
+  Open();
+  int unreadable = 0;
+  for (Offset at(0); at < log().state().end; ++at) {
+    unreadable += !store_->Get(Family::kLog, LogKey(LogNumber(1), at)).ok();
+  }
+  const std::vector<LogDamage> damages = FindAll();
+  ASSERT_EQ(damages.size(), 1u);
+  EXPECT_EQ(damages[0].to - damages[0].from, unreadable);
 }
 
 }  // namespace
