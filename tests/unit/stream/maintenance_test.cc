@@ -1,5 +1,6 @@
 #include "fabric/stream/maintenance.h"
 
+#include "fabric/base/crc32c.h"
 #include "fabric/base/endian.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/stream/produce_check.h"
