@@ -115,8 +115,9 @@ void MarkedStore::LeaveOutOldest() {
   for (const auto& [subject, number] : mark_.newest) numbers.push_back(number);
   const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
   std::nth_element(numbers.begin(), middle, numbers.end());
-  mark_.left_out = *middle;
-  std::erase_if(mark_.newest, [&](const auto& entry) { return entry.second <= mark_.left_out; });
+  const uint64_t left_out = *middle;
+  mark_.left_out = left_out;
+  std::erase_if(mark_.newest, [&](const auto& entry) { return entry.second <= left_out; });
 }
 
 }  // namespace selvage
