@@ -181,11 +181,7 @@ class Handler final : public LinkHandler {
       session.SendWelcome(v1::Welcome());
       session.Offer(bulk);
     } else if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
-      replica.PersistOn([this](std::function<void()> work) {
-        absl::MutexLock lock(&mutex);
-        held.push_back(std::move(work));
-      });
-      session.Accept(offered->flow, replica);
+      session.Accept(offered->flow, sink);
     }
   }
   void Tick(Session&) override { ++ticks; }
@@ -203,6 +199,10 @@ class Handler final : public LinkHandler {
 
   MemoryLog bulk{"bulk"};
   MemoryLog replica{"replica"};
+  test::ElsewhereSink sink{replica, [this](std::function<void()> work) {
+                             absl::MutexLock lock(&mutex);
+                             held.push_back(std::move(work));
+                           }};
   std::atomic<int> opened = 0, ticks = 0, closed = 0;
   absl::Mutex mutex;
   std::vector<std::function<void()>> held ABSL_GUARDED_BY(mutex);

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -25,8 +26,6 @@ class MemoryLog final : public replication::FlowSource,
   void Watch(std::function<void()> watcher);
   /// At the replica: fails for an entry that does not follow the last.
   absl::StatusOr<replication::FlowPosition> AppendReplica(const FlowEntry& entry);
-  /// Where entries are persisted from here on; at once and in the same thread before.
-  void PersistOn(std::function<void(std::function<void()>)> run) { run_ = std::move(run); }
 
   size_t entries() const;
   std::vector<std::string> bodies() const;
@@ -67,7 +66,26 @@ class MemoryLog final : public replication::FlowSource,
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   int64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void()> watcher_ ABSL_GUARDED_BY(mutex_);
-  std::function<void(std::function<void()>)> run_ = [](std::function<void()> work) { work(); };
+};
+
+/// Persists into a log wherever `run` has it done, once, at once or later.
+class ElsewhereSink final : public replication::FlowSink {
+ public:
+  using Run = std::function<void(std::function<void()> work)>;
+
+  /// `log` must outlive what was handed to `run`.
+  ElsewhereSink(MemoryLog& log, Run run) : log_(log), run_(std::move(run)) {}
+
+  replication::FlowPosition position() override { return log_.position(); }
+  absl::Status Check(const FlowEntry& entry) override { return log_.Check(entry); }
+  void Persist(FlowEntry entry, Done done) override {
+    run_([&log = log_, entry = std::move(entry), done = std::move(done)] { log.Persist(entry, done); });
+  }
+  replication::History* history() override { return log_.history(); }
+
+ private:
+  MemoryLog& log_;
+  const Run run_;
 };
 
 }  // namespace selvage::test

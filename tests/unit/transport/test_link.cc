@@ -80,9 +80,10 @@ void NodeHandler::Handle(Session& session, const Session::Event& event) {
       return session.Refuse(offered->flow, MakeError(absl::StatusCode::kNotFound, "unknown_stream", name),
                             absl::InfiniteDuration());
     }
-    replica->second->PersistOn(
-        [store = store_](std::function<void()> work) { boost::asio::post(store, std::move(work)); });
-    session.Accept(offered->flow, *replica->second);
+    auto& sink = sinks_[offered->flow];
+    sink = std::make_unique<ElsewhereSink>(
+        *replica->second, [this](std::function<void()> work) { boost::asio::post(store_, std::move(work)); });
+    session.Accept(offered->flow, *sink);
   }
 }
 

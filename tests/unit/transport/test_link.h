@@ -59,6 +59,7 @@ class NodeHandler final : public replication::LinkHandler {
   Node& node_;
   boost::asio::strand<boost::asio::any_io_executor> store_;
   const std::function<void()> wake_;
+  std::map<replication::FlowNumber, std::unique_ptr<ElsewhereSink>> sinks_;
 };
 
 /// An authority and threads for the links of one test.
