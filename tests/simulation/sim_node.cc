@@ -66,6 +66,8 @@ void SimNode::Start() {
     shadow_.committed.MayBeLost([&](const auto& place) { return place.group == group; });
     shadow_.generations.Forget(group);
   }
+  // Unless it was written anew, it is lost only now: members may have been told its generation meanwhile.
+  if (damaged_group_) shadow_.generations.Forget(*std::exchange(damaged_group_, std::nullopt));
   shadow_.generations.Restarted();
   world_.ledger.CheckRestoredOffsets(shadow_, *groups_);
   groups_seen_ = streams_seen_ = UINT64_MAX;
@@ -296,7 +298,10 @@ void SimNode::DamageGroups() {
   world_.time.Trace("{}: a document of {} is damaged: {}", name_, document.group,
                     document.offset_of ? "an offset" : "its members");
   disk_->Damage(Family::kGroup, key);
-  if (!document.offset_of) return shadow_.generations.Forget(document.group);
+  if (!document.offset_of) {
+    damaged_group_ = document.group;
+    return shadow_.generations.Forget(document.group);
+  }
   shadow_.committed.MayBeLost(
       [&](const auto& place) { return place.group == document.group && place.at == *document.offset_of; });
 }

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -114,8 +115,9 @@ class SimNode {
   std::vector<std::unique_ptr<SimConsumer>> consumers_;
   std::map<std::string, absl::Duration> detached_;  // streams, since when
   uint64_t streams_seen_ = 0;
-  std::set<std::string> deleting_;  // groups of which nobody heard whether they are deleted
-  int groups_damaged_ = 0;          // the boot in which a document was damaged last
+  std::set<std::string> deleting_;            // groups of which nobody heard whether they are deleted
+  std::optional<std::string> damaged_group_;  // its members' document was damaged in this boot
+  int groups_damaged_ = 0;                    // the boot in which a document was damaged last
   int boots_ = 0;
   int former_disks_ = 0;
   uint64_t groups_seen_ = 0;
