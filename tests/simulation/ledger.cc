@@ -52,6 +52,8 @@ void Ledger::Excuse(const Shadow& disk, uint64_t since) {
 }
 
 void Ledger::EntryDamaged(const Shadow& disk, EmbeddedLog& log, Offset at) {
+  const bool at_core = !log.origin().edge.empty() && log.origin().edge != kCoreOrigin;
+  if (at_core) damaged_at_core_.insert({log.number(), log.state().id});
   // Of two machines with one store, the other may have brought the core another entry at this offset. What
   // cannot be read cannot be told from that one: its loss shows at the edge, as a gap and an alarm, and not
   // at the core.
@@ -331,12 +333,12 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
     const std::vector<EmbeddedLog*> logs = core.logs().Logs();
     // What a core trimmed, and gets again from an edge that does not know how far it was acknowledged, could
     // not be compared: the edge was set back, or lost the end of its log and what it remembered with it. Nor
-    // what is damaged there, or in a log whose end is damaged, until an operator has a look: what forked
-    // meanwhile is on its way.
+    // what is damaged there, also when it was mended since, or in a log whose end is damaged, until an
+    // operator has a look: what forked meanwhile is on its way.
     const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
       return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from &&
-             !held_at_core_.contains(place.log) && other->held().ok() &&
-             other->Read(place.from, 1, /*from_disk=*/true).ok();
+             !held_at_core_.contains(place.log) && !damaged_at_core_.contains({place.log, place.id}) &&
+             other->held().ok() && other->Read(place.from, 1, /*from_disk=*/true).ok();
     });
     const bool unknown = set_back_.contains(origin.edge) || lost_tails_.contains(origin.edge) ||
                          deleted_.contains(origin.stream);

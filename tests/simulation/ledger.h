@@ -183,6 +183,8 @@ class Ledger {
   std::map<std::string, uint64_t> forked_;  // edges, with the mark of when their logs last got new ids
   std::set<std::string> lost_tails_;        // edges that lost the end of a log
   std::set<LogNumber> held_at_core_;        // the core's logs whose end was ever damaged
+  std::set<std::pair<LogNumber, LogId>>
+      damaged_at_core_;               // the core's logs of which an entry was ever damaged
   std::set<std::string> may_repeat_;  // edges of which a copy from before a fork is at work, or the core's is
   std::optional<uint64_t> core_regressed_;  // the mark of when the core last held less than before
   std::set<uint64_t> repeated_;             // payloads that were sent again, as they may be
