@@ -88,7 +88,8 @@ TEST_F(AlarmsEndTest, ADownFlowThatEndedIsNotShownAsStreaming) {
   for (const v1::Frame& frame : ends_[1].sent) {
     if (!frame.has_flow_open()) continue;
     Session::FlowEnded ended{replication::FlowNumber(frame.flow_open().flow()), absl::OkStatus()};
-    if (frame.flow_open().stream().name() == "down") ended.why = absl::DataLossError("what came does not fit");
+    if (frame.flow_open().stream().name() == "down")
+      ended.why = absl::DataLossError("what came does not fit");
     HandleAtEdge(ended);
   }
   ends_[0].handler->Tick(*ends_[0].session);
