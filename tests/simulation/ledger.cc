@@ -498,7 +498,10 @@ void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
       const GapReason reason = DecodeGap(b.body.view())->reason;
       const bool given_up = flipped_ && reason == GapReason::kCorrupt;
       const bool set_back = flipped_ || set_back_.contains(replica.origin().edge);
-      missing = !given_up && !(set_back && reason == GapReason::kReplicaRegressed);
+      // A disk that lost what it had synced may have lost that something was trimmed.
+      const bool trim_lost = lost_tails_.contains(replica.origin().edge) &&
+                             (reason == GapReason::kDroppedForSpace || reason == GapReason::kExpired);
+      missing = !given_up && !trim_lost && !(set_back && reason == GapReason::kReplicaRegressed);
     }
     const bool differs = a.kind == EntryKind::kBatch && b.kind == EntryKind::kBatch && a.body != b.body;
     if (missing || differs) {
