@@ -497,7 +497,9 @@ void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
       // An operator gave it up; or the source had trimmed it when it was needed again, and was then set back.
       const GapReason reason = DecodeGap(b.body.view())->reason;
       const bool given_up = flipped_ && reason == GapReason::kCorrupt;
-      const bool set_back = flipped_ || set_back_.contains(replica.origin().edge);
+      const std::string& edge = replica.origin().edge;
+      const bool set_back =
+          flipped_ || set_back_.contains(edge) || (edge == kCoreOrigin && core_regressed_.has_value());
       // A disk that lost what it had synced may have lost that something was trimmed.
       const bool trim_lost = lost_tails_.contains(replica.origin().edge) &&
                              (reason == GapReason::kDroppedForSpace || reason == GapReason::kExpired);

@@ -69,7 +69,15 @@ void SimNode::Start() {
   // Unless it was written anew, it is lost only now: members may have been told its generation meanwhile.
   if (damaged_group_) shadow_.generations.Forget(*std::exchange(damaged_group_, std::nullopt));
   shadow_.generations.Restarted();
+  std::vector<std::string> without_offsets;
+  for (const char* group : kGroups) {
+    if (!world_.ledger.HoldsOffsets(shadow_, group)) without_offsets.push_back(group);
+  }
   world_.ledger.CheckRestoredOffsets(shadow_, *groups_);
+  // A commit of which nobody heard was stored; the group may have been forgotten before it.
+  for (const std::string& group : without_offsets) {
+    if (world_.ledger.HoldsOffsets(shadow_, group)) shadow_.generations.Forget(group);
+  }
   groups_seen_ = streams_seen_ = UINT64_MAX;
   Observe();
   ScheduleUpkeep();

@@ -32,35 +32,11 @@ TEST(SimulationTest, EveryRuleHoldsForFixedSeeds) {
 
 /// Each broke a rule once; docs/reliability.md tells of most.
 TEST(SimulationTest, WhatWasFoundStaysFixed) {
-  for (uint64_t seed : std::initializer_list<uint64_t>{236,
-                                                       520,
-                                                       680,
-                                                       767,
-                                                       850,
-                                                       2034,
-                                                       10181,
-                                                       10185,
-                                                       20797,
-                                                       30218,
-                                                       200107,
-                                                       200241,
-                                                       203321,
-                                                       305151,
-                                                       305455,
-                                                       400579,
-                                                       1001018,
-                                                       3001246,
-                                                       3001745,
-                                                       3001825,
-                                                       4005428,
-                                                       5000276,
-                                                       5005302,
-                                                       7003170,
-                                                       170000030,
-                                                       170001031,
-                                                       170001129,
-                                                       930000691,
-                                                       503882898735559}) {
+  for (uint64_t seed : std::initializer_list<uint64_t>{
+           236,       520,       680,       767,       850,       2034,      10181,          10185,
+           20797,     30218,     200107,    200241,    203321,    305151,    305455,         400579,
+           1001018,   3001246,   3001745,   3001825,   4005428,   5000276,   5005302,        7003170,
+           170000030, 170001031, 170001129, 930000691, 930000832, 940000437, 503882898735559}) {
     ExpectEveryRule(seed);
     if (HasFailure()) return;
   }
