@@ -150,8 +150,9 @@ void Uplink::OnClosed(const absl::Status& why) {
 
 void Uplink::OnWelcome(const v1::Welcome& welcome) {
   welcome_at_ms_ = node_.wall_ms();
-  errands_->Add([this, &state = state_, welcome]() -> Errands::Then {
+  errands_->Add([this, &state = state_, welcome, is_ours = core_is_ours_]() -> Errands::Then {
     absl::Status taken = state.TakeWelcome(welcome);
+    *is_ours = taken.ok();
     return [this, welcome, taken](Session& session) { OnWelcomeTaken(session, welcome, taken); };
   });
 }
@@ -197,7 +198,8 @@ void Uplink::OfferNew(Session& session) {
 
 void Uplink::OnSpec(const v1::EdgeSpec& spec) {
   refused_spec_.reset();
-  errands_->Add([this, &state = state_, spec]() -> Errands::Then {
+  errands_->Add([this, &state = state_, spec, is_ours = core_is_ours_]() -> Errands::Then {
+    if (!*is_ours) return {};  // its welcome was refused just before
     absl::StatusOr<bool> applied = state.ApplySpec(spec);
     return [this, spec, applied](Session& session) { OnSpecApplied(session, spec, applied); };
   });
@@ -244,7 +246,8 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   if (open.kind() != v1::STREAM)
     return session.Refuse(flow, replication::UnknownKind("flow"), absl::InfiniteDuration());
   unanswered_.insert(flow);
-  errands_->Add([this, &state = state_, flow, open]() -> Errands::Then {
+  errands_->Add([this, &state = state_, flow, open, is_ours = core_is_ours_]() -> Errands::Then {
+    if (!*is_ours) return {};
     absl::StatusOr<Log*> log = state.LogForOffer(open);
     return [this, flow, open, log](Session& later) { OnLogFound(later, flow, open, log); };
   });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -75,8 +76,10 @@ class Uplink : public replication::LinkHandler {
   LinkAppends appends_;
   LinkRepair repair_;
   int64_t welcome_at_ms_ = 0;  // when it came, by the wall clock
-  bool welcomed_ = false;      // what the welcome says is stored
-  bool forking_ = false;       // the store is being made another one; the link ends then
+  /// The core's welcome was taken. What came behind it is done on other threads, before the strand hears.
+  const std::shared_ptr<std::atomic<bool>> core_is_ours_ = std::make_shared<std::atomic<bool>>(false);
+  bool welcomed_ = false;  // what the welcome says is stored
+  bool forking_ = false;   // the store is being made another one; the link ends then
   Fence fence_;
   absl::Duration next_status_;
   absl::Duration tell_anyway_;  // at this time the status is told though there is no news

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "fabric/base/error.h"
+#include "fabric/telemetry/log.h"
 
 namespace selvage {
 
@@ -126,7 +127,13 @@ void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
   const bool stored = sinks_.at(flow)->stored();
   sinks_.erase(flow);  // what it still waited for is given up
   if (fetching_ != flow) return;
-  if (!stored) return AskLater(status.ok() || IsRetryable(status) ? kAfterFailure : kAfterRefusal);
+  if (!stored) {
+    if (!status.ok()) {
+      LogWarning("a piece of a log that was fetched is not taken",
+                 {{"log", ToString(asked_->wanted.log->origin())}, {"error", Describe(status)}});
+    }
+    return AskLater(status.ok() || IsRetryable(status) ? kAfterFailure : kAfterRefusal);
+  }
   // The source ends a flow also when all of it was acknowledged.
   node_.damage().Fetched();
   AskLater(absl::ZeroDuration());

@@ -87,6 +87,7 @@ absl::Status NodeStore::Start() {
   const absl::StatusOr<WriteMark> mark = ReadWriteMark(options_.data_dir / kNewestWritesFile);
   if (!mark.ok() && !absl::IsDataLoss(mark.status())) return mark.status();
   SELVAGE_ASSIGN_OR_RETURN(const uint64_t recovered, store_->Open());
+  if (mark.ok()) SELVAGE_RETURN_IF_ERROR(KeepLost(*mark, recovered));
 
   NodeState::Options state_options = options_.state;
   state_options.commit.on_failure = [this](const absl::Status& why) { Fail(why); };
@@ -182,12 +183,23 @@ void NodeStore::WriteAckedEndsIfChanged() {
   ends_unwritten_ = false;
 }
 
+/// What is written from here on has numbers that the mark has for what was lost: until the alarm is stored,
+/// the mark says of it that no number will do.
+absl::Status NodeStore::KeepLost(const WriteMark& mark, uint64_t recovered) {
+  const LostWrites lost = LostOf(mark, recovered);
+  if (lost.none()) return absl::OkStatus();
+  WriteMark kept = mark;
+  for (const std::string& subject : lost.subjects) kept.newest[subject] = UINT64_MAX;
+  if (lost.perhaps_others) kept.left_out = UINT64_MAX;
+  return StoreWriteMark(options_.data_dir / kNewestWritesFile, kept);
+}
+
 absl::Status NodeStore::CompareMark(const absl::StatusOr<WriteMark>& mark, uint64_t recovered) {
   if (!mark.ok()) {
     state_->alarms().Report({"write_mark_damaged", state_->node(), std::string(mark.status().message()),
                              ErrorHint(mark.status()), false});
   } else if (const LostWrites lost = LostOf(*mark, recovered); !lost.none()) {
-    ReportLost(lost);
+    ReportLost(lost, recovered);
   } else {
     return absl::OkStatus();
   }
@@ -196,7 +208,7 @@ absl::Status NodeStore::CompareMark(const absl::StatusOr<WriteMark>& mark, uint6
   return StoreWriteMark(options_.data_dir / kNewestWritesFile, store_->mark());
 }
 
-void NodeStore::ReportLost(const LostWrites& lost) {
+void NodeStore::ReportLost(const LostWrites& lost, uint64_t recovered) {
   std::vector<std::string> groups, others;
   for (const std::string& subject : lost.subjects) {
     if (std::string_view(subject).substr(0, kGroupSubject.size()) == kGroupSubject) {
@@ -213,7 +225,7 @@ void NodeStore::ReportLost(const LostWrites& lost) {
   if (!others.empty()) what += "; " + Listed(others, others.size());
   if (lost.perhaps_others) what += "; and perhaps others, more than are kept count of";
   state_->alarms().Report(
-      {kLostKind, state_->node(),
+      {kLostKind, fmt::format("{} behind write {}", state_->node(), recovered),  // each loss for itself
        "the store came back without what was written last: its write-ahead log is damaged, or was cut off. "
        "These are as they were some time before" +
            what,

@@ -29,9 +29,12 @@ struct FlowSettings {
   bool compress = true;   ///< zstd for entries that say they are worth it
 };
 
+inline constexpr size_t kHistoryMax = 64;   ///< bytes of a history's name
+inline constexpr size_t kDetailMax = 1024;  ///< bytes of a position's detail
+
 /// A place in the history of a flow: what two ends compare to resume.
 struct FlowPosition {
-  std::string history;  ///< names the history; at most 64 bytes
+  std::string history;  ///< names the history
   Offset offset;
   std::optional<ChainHash> hash = {};  ///< of the history up to `offset`; only of kinds that have a History
   std::string detail = {};             ///< what the kind needs besides; only its source and sink read it

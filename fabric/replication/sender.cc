@@ -35,6 +35,13 @@ std::optional<Bytes> Compress(std::string_view bytes, int level) {
   return Bytes(std::string(room.get(), size));
 }
 
+/// A position is kept for as long as the flow lasts, and no credit bounds it.
+absl::Status CheckSize(const FlowPosition& position) {
+  if (position.history.size() <= kHistoryMax && position.detail.size() <= kDetailMax) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
+                   fmt::format("a position of {} bytes", position.history.size() + position.detail.size()));
+}
+
 }  // namespace
 
 Sender::Sender(FlowSource& source, size_t entry_max) : source_(source), entry_max_(entry_max) {
@@ -54,6 +61,7 @@ Message Sender::Offer(FlowNumber number) {
 
 /// What may be said of the replica's position before any history is looked at.
 absl::Status Sender::CheckReplica(const FlowPosition& replica) {
+  SELVAGE_RETURN_IF_ERROR(CheckSize(replica));
   if (replica.offset < Offset(0)) {
     return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
                      fmt::format("the replica claims to end at offset {}", replica.offset.value()));
@@ -138,6 +146,7 @@ void Sender::Stream(const FlowPosition& replica) {
 }
 
 absl::Status Sender::CheckAck(const FlowPosition& durable) {
+  SELVAGE_RETURN_IF_ERROR(CheckSize(durable));
   if (durable.offset > sent_) {
     return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error",
                      fmt::format("offset {} was acknowledged before it was sent", durable.offset.value()));

@@ -54,6 +54,7 @@ void Ledger::Excuse(const Shadow& disk, uint64_t since) {
 void Ledger::EntryDamaged(const Shadow& disk, EmbeddedLog& log, Offset at) {
   const bool at_core = !log.origin().edge.empty() && log.origin().edge != kCoreOrigin;
   if (at_core) damaged_at_core_.insert({log.number(), log.state().id});
+  if (log.origin().edge.empty()) damaged_edges_.insert(disk.node);
   // Of two machines with one store, the other may have brought the core another entry at this offset. What
   // cannot be read cannot be told from that one: its loss shows at the edge, as a gap and an alarm, and not
   // at the core.
@@ -73,12 +74,14 @@ void Ledger::HandOver(const Shadow& from, const Shadow& to, uint64_t until) {
 void Ledger::CoreRegressed(std::optional<uint64_t> backup) {
   // It has again what it held before it was lost, and an edge has meanwhile forked against what there was
   // instead.
-  if (backup && core_regressed_ && *backup < *core_regressed_) {
+  const auto lost = backup ? core_losses_.upper_bound(*backup) : core_losses_.end();
+  if (lost != core_losses_.end()) {
     for (const auto& [edge, forked] : forked_) {
-      if (forked >= *core_regressed_) may_repeat_.insert(edge);
+      if (forked >= *lost) may_repeat_.insert(edge);
     }
   }
   core_regressed_ = mark();
+  core_losses_.insert(mark());
   for (auto& [number, payload] : payloads_) {
     if (payload.delivered) payload.regressed = true;
     payload.delivered = false;
@@ -340,8 +343,10 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
              !held_at_core_.contains(place.log) && !damaged_at_core_.contains({place.log, place.id}) &&
              other->held().ok() && other->Read(place.from, 1, /*from_disk=*/true).ok();
     });
+    // Of an edge that did not hear the last acknowledgement the gap in place of what is damaged may be where
+    // the core's log ends.
     const bool unknown = set_back_.contains(origin.edge) || lost_tails_.contains(origin.edge) ||
-                         deleted_.contains(origin.stream);
+                         deleted_.contains(origin.stream) || damaged_edges_.contains(origin.edge);
     // Nor what was not offered when the edge forked.
     const bool detached =
         set_back_.contains(origin.edge) && forked_detached_.contains({origin.edge, origin.stream});

@@ -187,6 +187,8 @@ class Ledger {
       damaged_at_core_;               // the core's logs of which an entry was ever damaged
   std::set<std::string> may_repeat_;  // edges of which a copy from before a fork is at work, or the core's is
   std::optional<uint64_t> core_regressed_;  // the mark of when the core last held less than before
+  std::set<std::string> damaged_edges_;     // edges of which an entry was ever damaged
+  std::set<uint64_t> core_losses_;          // the marks of all those times
   std::set<uint64_t> repeated_;             // payloads that were sent again, as they may be
   bool tails_lost_ = false;
   bool flipped_ = false;

@@ -129,6 +129,20 @@ TEST_F(UplinkDiskTest, TheLinkIsServedWhileWhatTheCoreWantsWaitsForTheDisk) {
   EXPECT_FALSE(core_->over());
 }
 
+TEST_F(UplinkDiskTest, WhatComesBehindARefusedWelcomeIsNotDone) {
+  v1::Welcome own = Welcome().welcome();
+  own.set_cluster_id(std::string(16, 'x'));
+  ASSERT_TRUE(edge_.TakeWelcome(own).ok());
+  Start();
+  ASSERT_TRUE(Has(v1::Frame::kHello, 1));
+  core_->Send(Welcome());  // of a foreign cluster
+  core_->Send(Spec());
+  core_->Send(Offer());
+  EXPECT_TRUE(Has(v1::Frame::kClose, 1));
+  EXPECT_EQ(edge_.spec().generation(), 0u);
+  EXPECT_TRUE(node_.logs().Logs().empty());
+}
+
 TEST_F(UplinkDiskTest, ALinkThatEndsWhileItWaitsIsForgotten) {
   store_.Hold(true);
   Start();
