@@ -199,7 +199,7 @@ absl::Status NodeStore::CompareMark(const absl::StatusOr<WriteMark>& mark, uint6
     state_->alarms().Report({"write_mark_damaged", state_->node(), std::string(mark.status().message()),
                              ErrorHint(mark.status()), false});
   } else if (const LostWrites lost = LostOf(*mark, recovered); !lost.none()) {
-    ReportLost(lost, recovered);
+    ReportLost(lost);
   } else {
     return absl::OkStatus();
   }
@@ -208,7 +208,7 @@ absl::Status NodeStore::CompareMark(const absl::StatusOr<WriteMark>& mark, uint6
   return StoreWriteMark(options_.data_dir / kNewestWritesFile, store_->mark());
 }
 
-void NodeStore::ReportLost(const LostWrites& lost, uint64_t recovered) {
+void NodeStore::ReportLost(const LostWrites& lost) {
   std::vector<std::string> groups, others;
   for (const std::string& subject : lost.subjects) {
     if (std::string_view(subject).substr(0, kGroupSubject.size()) == kGroupSubject) {
@@ -225,7 +225,7 @@ void NodeStore::ReportLost(const LostWrites& lost, uint64_t recovered) {
   if (!others.empty()) what += "; " + Listed(others, others.size());
   if (lost.perhaps_others) what += "; and perhaps others, more than are kept count of";
   state_->alarms().Report(
-      {kLostKind, fmt::format("{} behind write {}", state_->node(), recovered),  // each loss for itself
+      {kLostKind, state_->node(),
        "the store came back without what was written last: its write-ahead log is damaged, or was cut off. "
        "These are as they were some time before" +
            what,

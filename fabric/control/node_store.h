@@ -59,7 +59,7 @@ class NodeStore {
   /// Compares the mark with how far the store got, and begins a new one.
   absl::Status KeepLost(const WriteMark& mark, uint64_t recovered);
   absl::Status CompareMark(const absl::StatusOr<WriteMark>& mark, uint64_t recovered);
-  void ReportLost(const LostWrites& lost, uint64_t recovered);
+  void ReportLost(const LostWrites& lost);
   void ReportTableDamage();
   /// Mends damaged tables when it is time to try.
   void MendTables();

@@ -391,7 +391,6 @@ void Session::set_max_rate(uint64_t bytes_per_second) {
 void Session::RetryHeld(absl::Duration now) {
   if (now < next_retry_) return;
   next_retry_ = absl::InfiniteDuration();
-  if (!sending_) return;  // what the sources hold may be about to become another history
   for (const auto& [flow, sender] : senders_) {
     if (sender->state() != Sender::State::kHeld) continue;
     if (sender->retry_at() <= now) {
