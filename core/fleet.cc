@@ -37,6 +37,7 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
     core.set_cluster_id(ClusterId::Mint(node_.random()).bytes());
     core.set_lineage_id(LineageId::Mint(node_.random()).bytes());
     core.set_generation(1);
+    core.set_streams_generation(1);
     SELVAGE_RETURN_IF_ERROR(StoreCore(core));
   }
   {
@@ -46,7 +47,7 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
   SELVAGE_RETURN_IF_ERROR(OpenEdges());
   if (!node_.former_owner().empty()) SELVAGE_RETURN_IF_ERROR(TakeStore());
   auto release = [this](const v1::AlarmDocument& alarm, const std::string&) {
-    return ChangeEdge(alarm.subject(), ReleaseEdge, false);
+    return ChangeEdge(alarm.subject(), ReleaseEdge, SpecChanges::kNo);
   };
   node_.alarms().OnResolve("clone", release);
   node_.alarms().OnResolve("second_new_store", release);
@@ -106,6 +107,7 @@ absl::Status Fleet::TakeStore() {
 absl::Status Fleet::StartLineage() {
   absl::MutexLock change(&change_mutex_);
   v1::StoredCore core = NextGeneration();
+  core.set_streams_generation(core.generation());
   core.set_lineage_id(LineageId::Mint(node_.random()).bytes());
   return StoreCore(core);
 }
@@ -143,9 +145,21 @@ v1::StoredCore Fleet::NextGeneration() const {
   return core;
 }
 
-uint64_t Fleet::generation() const {
+v1::StoredCore Fleet::NextGenerationFor(const v1::StreamDefinition& changed) const {
+  v1::StoredCore core = NextGeneration();
+  if (changed.direction() != v1::LOCAL) core.set_streams_generation(core.generation());
+  return core;
+}
+
+uint64_t Fleet::SpecGenerationOf(const std::string& edge) const {
+  const auto known = edges_.find(edge);
+  const uint64_t own = known == edges_.end() ? 0 : known->second.spec_generation();
+  return std::max(core_.streams_generation(), own);
+}
+
+uint64_t Fleet::SpecGeneration(const std::string& edge) const {
   absl::MutexLock lock(&mutex_);
-  return core_.generation();
+  return SpecGenerationOf(edge);
 }
 
 // --- Logs
@@ -281,16 +295,16 @@ absl::StatusOr<v1::StreamDefinition> Fleet::CreateStream(v1::StreamDefinition de
   {
     absl::MutexLock change(&change_mutex_);
     SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition), maker));
-    v1::StoredCore core = NextGeneration();
+    v1::StoredCore core = NextGenerationFor(definition);
     definition.set_generation(core.generation());
     definition.set_created(core.generation());
     SELVAGE_RETURN_IF_ERROR(
         node_.catalog().Put(definition, [&](WriteBatch& batch) { StageCore(batch, core); }));
     SELVAGE_RETURN_IF_ERROR(CreateSharedLogs(definition));
     absl::MutexLock lock(&mutex_);
-    core_.set_generation(core.generation());
+    core_ = core;
   }
-  WakeAll();
+  SpecChanged();
   return definition;
 }
 
@@ -315,14 +329,14 @@ absl::StatusOr<v1::StreamDefinition> Fleet::SetStream(const v1::SetStreamRequest
                                           {request.fields().begin(), request.fields().end()},
                                           *definition.mutable_settings()));
     SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(definition));
-    v1::StoredCore core = NextGeneration();
+    v1::StoredCore core = NextGenerationFor(definition);
     definition.set_generation(core.generation());
     SELVAGE_RETURN_IF_ERROR(
         node_.catalog().Put(definition, [&](WriteBatch& batch) { StageCore(batch, core); }));
     absl::MutexLock lock(&mutex_);
-    core_.set_generation(core.generation());
+    core_ = core;
   }
-  WakeAll();
+  SpecChanged();
   return definition;
 }
 
@@ -335,18 +349,19 @@ absl::StatusOr<int> Fleet::DeleteStream(const std::string& name) {
   int logs = 0;
   {
     absl::MutexLock change(&change_mutex_);
-    if (!node_.catalog().Find(name)) {
+    const auto known = node_.catalog().Find(name);
+    if (!known) {
       return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
                        fmt::format("there is no stream {}", name),
                        "selvagectl stream list shows what there is");
     }
-    v1::StoredCore core = NextGeneration();
+    v1::StoredCore core = NextGenerationFor(*known);
     SELVAGE_ASSIGN_OR_RETURN(logs,
                              node_.DeleteStream(name, [&](WriteBatch& batch) { StageCore(batch, core); }));
     absl::MutexLock lock(&mutex_);
-    core_.set_generation(core.generation());
+    core_ = core;
   }
-  WakeAll();
+  SpecChanged();
   return logs;
 }
 
@@ -356,7 +371,7 @@ v1::EdgeSpec Fleet::SpecFor(const std::string& edge) const {
     // Before the streams are looked at: a change in between is then sent again under its own generation. The
     // other way round the edge would have the new number with the old content, and ignore the new one.
     absl::MutexLock lock(&mutex_);
-    spec.set_generation(core_.generation());
+    spec.set_generation(SpecGenerationOf(edge));
     if (auto it = edges_.find(edge); it != edges_.end()) {
       *spec.mutable_labels() = it->second.labels();
       spec.set_max_rate(it->second.max_rate());
@@ -368,14 +383,19 @@ v1::EdgeSpec Fleet::SpecFor(const std::string& edge) const {
   return spec;
 }
 
-void Fleet::TakeStatus(const std::string& edge, const v1::EdgeStatus& status) {
+absl::Status Fleet::TakeStatus(const std::string& edge, uint64_t link_number, const v1::EdgeStatus& status) {
   absl::MutexLock lock(&mutex_);
-  if (!edges_.contains(edge)) return;
+  const auto link = links_.find(edge);
+  if (link == links_.end() || link->second.number != link_number) {
+    return MakeError(absl::StatusCode::kAborted, "stale_session",
+                     fmt::format("another link of edge {} took this one's place", edge), "", Retry::kYes);
+  }
   v1::StoredReport& report = reports_[edge];
   *report.mutable_status() = status;
   report.set_last_seen_ms(node_.wall_ms());
   unstored_reports_.insert(edge);
-  if (auto link = links_.find(edge); link != links_.end()) link->second.reported = true;
+  link->second.reported = true;
+  return absl::OkStatus();
 }
 
 absl::Status Fleet::Flush() {
@@ -406,7 +426,7 @@ absl::StatusOr<v1::EdgeSummary> Fleet::Summary(const std::string& edge) const {
 }
 
 absl::Status Fleet::ChangeEdge(const std::string& name, const std::function<void(v1::StoredEdge&)>& change,
-                               bool new_generation) {
+                               SpecChanges spec) {
   absl::MutexLock change_lock(&change_mutex_);
   v1::StoredEdge edge;
   v1::StoredCore core = NextGeneration();
@@ -417,7 +437,8 @@ absl::Status Fleet::ChangeEdge(const std::string& name, const std::function<void
     edge = it->second;
   }
   change(edge);
-  if (!new_generation) return StoreEdge(edge);
+  if (spec == SpecChanges::kNo) return StoreEdge(edge);
+  edge.set_spec_generation(core.generation());
   SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
     StageEdge(batch, edge);
     StageCore(batch, core);
@@ -437,14 +458,14 @@ absl::StatusOr<v1::EdgeSummary> Fleet::SetEdge(const v1::SetEdgeRequest& request
         for (const std::string& key : request.remove_labels()) edge.mutable_labels()->erase(key);
         if (request.set_max_rate()) edge.set_max_rate(request.max_rate());
       },
-      true));
-  WakeAll();
+      SpecChanges::kYes));
+  SpecChanged(request.edge());
   return Summary(request.edge());
 }
 
 absl::StatusOr<v1::EdgeSummary> Fleet::Retire(const std::string& edge) {
   SELVAGE_RETURN_IF_ERROR(ChangeEdge(
-      edge, [](v1::StoredEdge& stored) { stored.set_retired(true); }, false));
+      edge, [](v1::StoredEdge& stored) { stored.set_retired(true); }, SpecChanges::kNo));
   Relink(edge);
   node_.alarms().ClearOfPeer(edge);
   return Summary(edge);

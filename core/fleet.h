@@ -38,7 +38,10 @@ class Fleet {
 
   NodeState& node() { return node_; }
   const std::string& version() const { return version_; }
-  uint64_t generation() const;
+  /// The generation of what this edge is to be: of the last change of streams, or of the edge itself.
+  uint64_t SpecGeneration(const std::string& edge) const;
+  /// Grows with every change of what any edge is to be.
+  uint64_t spec_changes() const { return spec_changes_; }
 
   // Links.
   /// What an admitted edge goes on with.
@@ -64,8 +67,6 @@ class Fleet {
   void SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open);
   bool IsLinked(const std::string& edge, uint64_t link) const;
   int links() const;
-  /// Has every link look at what changed (specs, new down streams).
-  void WakeAll();
 
   // Logs of an edge.
   /// The log that an edge's offer goes into, made if need be. Errors: "definition_mismatch",
@@ -98,7 +99,8 @@ class Fleet {
   /// What an edge is to be. It is never older than its generation says; it may be newer, and then comes
   /// again.
   v1::EdgeSpec SpecFor(const std::string& edge) const;
-  void TakeStatus(const std::string& edge, const v1::EdgeStatus& status);
+  /// What the edge says on its link of this number. Error: "stale_session" when another link took its place.
+  absl::Status TakeStatus(const std::string& edge, uint64_t link, const v1::EdgeStatus& status);
   /// Stores what links and statuses changed since; about once in ten seconds and at the end.
   absl::Status Flush();
   std::vector<v1::EdgeSummary> Summaries() const;
@@ -171,7 +173,12 @@ class Fleet {
   absl::Status StoreEdge(const v1::StoredEdge& edge);
   absl::Status StoreCore(const v1::StoredCore& core);
   void Show(const v1::StoredEdge& edge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// The spec of this edge, or of every one for an empty name, is another now: their links look at it.
+  void SpecChanged(const std::string& edge = "");
   v1::StoredCore NextGeneration() const;
+  /// NextGeneration for a change of a stream, which is news for every edge unless the stream is local.
+  v1::StoredCore NextGenerationFor(const v1::StreamDefinition& changed) const;
+  uint64_t SpecGenerationOf(const std::string& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   /// Who makes a stream.
   enum class Maker {
     kOperator,  ///< may choose another name
@@ -186,8 +193,9 @@ class Fleet {
   absl::Status OpenEdges();
   /// The store was another core's until now.
   absl::Status TakeStore();
+  enum class SpecChanges { kNo, kYes };
   absl::Status ChangeEdge(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change,
-                          bool new_generation);
+                          SpecChanges spec);
   v1::EdgeSummary SummaryOf(const v1::StoredEdge& edge) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   /// Error: "too_many_logs".
   absl::Status CheckLogCount(const std::string& edge);
@@ -203,7 +211,8 @@ class Fleet {
   v1::StoredCore core_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::StoredEdge> edges_ ABSL_GUARDED_BY(mutex_);
   std::map<Slot, std::string> slot_edges_ ABSL_GUARDED_BY(mutex_);  // also of former slots
-  std::atomic<uint64_t> changes_{0};                                // of what is shown of edges
+  std::atomic<uint64_t> spec_changes_{0};
+  std::atomic<uint64_t> changes_{0};  // of what is shown of edges
   // What edges report, apart from what is decided of them: each is stored by itself, so neither overtakes the
   // other.
   std::map<std::string, v1::StoredReport> reports_ ABSL_GUARDED_BY(mutex_);

@@ -7,7 +7,6 @@
 #include "core/fleet_documents.h"
 #include "fabric/base/error.h"
 #include "fabric/base/id128.h"
-#include "fabric/control/link_repair.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/log_flow.h"
@@ -166,7 +165,6 @@ Fleet::Admission Fleet::WelcomeOf(const v1::Hello& hello, const v1::StoredCore& 
   welcome.set_session_epoch(edge.session_epoch());
   welcome.set_wall_ms(node_.wall_ms());
   welcome.set_version(version_);
-  welcome.add_capabilities(std::string(kRepairCapability));
   welcome.set_core(node_.node());
   if (decision.adopts) AddAdoptions(edge.edge(), admission.slot, welcome);
   return admission;
@@ -266,11 +264,14 @@ absl::Status Fleet::BranchDownLog(EmbeddedLog& log, const LogPosition& from) {
   return absl::OkStatus();
 }
 
-void Fleet::WakeAll() {
+void Fleet::SpecChanged(const std::string& only) {
+  ++spec_changes_;
   std::vector<std::function<void()>> wakes;
   {
     absl::MutexLock lock(&mutex_);
-    for (const auto& [edge, link] : links_) wakes.push_back(link.wake);
+    for (const auto& [edge, link] : links_) {
+      if (only.empty() || edge == only) wakes.push_back(link.wake);
+    }
   }
   for (const auto& wake : wakes) wake();
 }

@@ -19,7 +19,7 @@ v1::EdgeSummary Fleet::SummaryOf(const v1::StoredEdge& edge) const {
   summary.set_retired(edge.retired());
   summary.set_held(edge.held());
   summary.set_session_epoch(edge.session_epoch());
-  summary.set_spec_generation(core_.generation());
+  summary.set_spec_generation(SpecGenerationOf(edge.edge()));
   if (auto report = reports_.find(edge.edge()); report != reports_.end()) {
     summary.set_last_seen_ms(report->second.last_seen_ms());
     *summary.mutable_status() = report->second.status();

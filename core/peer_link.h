@@ -2,25 +2,25 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
-#include <vector>
 
 #include "core/fleet.h"
-#include "fabric/control/clock_skew.h"
-#include "fabric/control/errands.h"
-#include "fabric/control/link_appends.h"
-#include "fabric/control/link_repair.h"
+#include "core/peer_streams.h"
+#include "fabric/link/clock_skew.h"
+#include "fabric/link/document_flows.h"
+#include "fabric/link/errands.h"
+#include "fabric/link/link.h"
+#include "fabric/link/link_appends.h"
+#include "fabric/link/repair_flows.h"
+#include "fabric/link/stream_flows.h"
 #include "fabric/replication/link_handler.h"
-#include "fabric/stream/log_flow.h"
 #include "fabric/telemetry/metrics.h"
 
 namespace selvage {
 
-/// The core's side of one edge's link: admits it, takes its up streams, offers its down streams, keeps its
-/// spec up to date. Called by the link's driver, one call at a time.
+/// The core's side of one edge's link: admits it, keeps its spec up to date, takes its status. What flows
+/// over the link is in fabric/link. Called by the link's driver, one call at a time.
 class PeerLink : public replication::LinkHandler {
  public:
   /// `edge` as the certificate says. `fleet` and `metrics`, which counts what is refused, must outlive it.
@@ -28,70 +28,43 @@ class PeerLink : public replication::LinkHandler {
   /// run, or be gone, when the fleet ends.
   PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake,
            Errands::Runner run = Errands::AtOnce());
-  ~PeerLink() override;
+  ~PeerLink() override { link_.End(); }
 
   void Opened(replication::Session&) override {}
   void Handle(replication::Session& session, const replication::Session::Event& event) override;
   void Tick(replication::Session& session) override;
-  void Woken(replication::Session& session) override { errands_->Apply(session); }
+  void Woken(replication::Session& session) override;
   void Closed(const absl::Status& reason, absl::Duration retry_after) override;
 
  private:
-  struct Offered {
-    std::unique_ptr<LogFlowSource> source;
-    replication::FlowNumber flow;
-    int watch;
-  };
   /// Set from other threads; outlives the link in the fleet's hands.
   struct Signal {
     std::atomic<bool> close{false};
   };
-  void OnEvent(replication::Session& session, const replication::Session::Event& event);
+  void OnEvent(const replication::Session::Event& event);
   void CloseSuperseded(replication::Session& session);
   void OnHello(const v1::Hello& hello);
   void OnAdmitted(replication::Session& session, const v1::Hello& hello,
                   const absl::StatusOr<Fleet::Admission>& admission);
-  void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
-  void OnLogFound(replication::Session& session, replication::FlowNumber flow, const std::string& subject,
-                  const absl::StatusOr<Log*>& log);
-  void AcceptFlow(replication::Session& session, replication::FlowNumber flow, Log& log);
-  void OnFlowForked(const replication::Session::FlowForked& forked);
-  void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
-  void OnFlowHeld(replication::FlowNumber flow, const absl::Status& why);
-  /// Ends the alarms about flows that the edge does not have any more.
-  void ClearRefused(const v1::EdgeStatus& status);
-  /// Ends the alarms about down flows that the edge takes now, or that are not offered any more.
-  void ClearHeld(const replication::Session& session);
-  void FollowSpec(replication::Session& session);
-  /// Whether this edge holds a copy of the log, or writes it.
-  bool IsOfThisEdge(const LogOrigin& origin) const;
-  void OfferDown();
-  void OfferLogs(replication::Session& session, const std::vector<Fleet::DownLog>& down);
-  /// The down log of a flow; null for another flow.
-  LogFlowSource* OfferedSource(replication::FlowNumber flow);
-  /// What an alarm about a down flow is called.
-  std::string DownSubject(LogFlowSource& source) const;
+  void TakeStatus(const std::string& body, const IncomingDocument::Done& done);
+  void FollowSpec();
 
   Fleet& fleet_;
   Metrics& metrics_;
   const std::string edge_;
   const std::function<void()> wake_;
   const std::shared_ptr<Errands> errands_;
-  std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
-  int64_t hello_at_ms_ = 0;  // when it came, by the wall clock
-  uint64_t link_ = 0;
-  Slot slot_;
-  Fence fence_;
+  const std::shared_ptr<Signal> signal_ = std::make_shared<Signal>();
   LinkAppends appends_;
-  LinkRepair repair_;
-  uint64_t spec_sent_ = 0;
-  bool down_offered_ = false;     // all that there is, as of spec_sent_
-  bool down_looked_for_ = false;  // an errand is under way
-  std::map<LogNumber, Offered> offered_;
-  std::map<replication::FlowNumber, std::unique_ptr<LogFlowSink>> sinks_;  // of flows that have not ended
-  std::set<replication::FlowNumber> unanswered_;  // offered by the edge; their logs are looked for
-  std::set<LogNumber> taken_;                     // logs whose flows were accepted on this link
-  std::set<std::string> held_;  // subjects of alarms about down flows, also of earlier links
+  DocumentSource spec_;
+  const std::shared_ptr<PeerStreams> streams_end_;
+  StreamFlows streams_;
+  RepairFlows repairs_;
+  DocumentFlows documents_;
+  Link link_;
+  int64_t hello_at_ms_ = 0;  // when it came, by the wall clock
+  uint64_t link_number_ = 0;
+  uint64_t spec_changes_seen_ = 0;
   ClockSkewAlarm skew_;
 };
 

@@ -7,7 +7,6 @@
 
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
-#include "fabric/control/link_repair.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
@@ -111,7 +110,6 @@ v1::Hello EdgeState::MakeHello() {
   hello.set_wall_ms(node_.wall_ms());
   hello.set_spec_generation(spec().generation());
   hello.set_version(version_);
-  hello.add_capabilities(std::string(kRepairCapability));
   return hello;
 }
 
@@ -177,6 +175,11 @@ absl::Status EdgeState::MakeProvisional() {
 absl::Status EdgeState::DropStream(const std::string& name) {
   LogInfo("deleting a stream that the core deleted", {{"stream", name}});
   return node_.DeleteStream(name).status();
+}
+
+uint64_t EdgeState::SpecHeld(const std::string& lineage) {
+  absl::MutexLock change(&change_mutex_);
+  return spec_whole_ && membership().lineage_id() == lineage ? spec().generation() : 0;
 }
 
 absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
@@ -339,36 +342,34 @@ absl::Status EdgeState::TakeStore() {
   return absl::OkStatus();
 }
 
-std::vector<LogFlowSource*> EdgeState::UpFlows() {
+std::vector<std::shared_ptr<LogFlowSource>> EdgeState::UpFlows() {
   const uint64_t at = flow_changes();
-  {
-    absl::MutexLock lock(&mutex_);
-    if (at == up_flows_at_) return up_flows_;
-  }
-  std::vector<LogFlowSource*> flows = FindUpFlows();
   absl::MutexLock lock(&mutex_);
-  up_flows_ = flows;
-  up_flows_at_ = at;
-  return flows;
+  if (at != up_flows_at_) {
+    up_flows_ = FindUpFlows();
+    up_flows_at_ = at;
+  }
+  return up_flows_;
 }
 
-std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
-  std::vector<LogFlowSource*> flows;
+std::vector<std::shared_ptr<LogFlowSource>> EdgeState::FindUpFlows() {
+  std::vector<std::shared_ptr<LogFlowSource>> flows;
+  std::map<LogNumber, std::shared_ptr<LogFlowSource>> sources;
   for (EmbeddedLog* log : node_.logs().Logs()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;
-    // Looked up under the lock: a change is shown to the sources after it is in the catalog.
-    absl::MutexLock lock(&mutex_);
     auto definition = node_.catalog().Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP) continue;
     if (definition->settings().detached() && !Planted(Canary::kCarryDetached)) continue;
-    auto& source = sources_[log->number()];
-    if (source == nullptr) {
-      source = std::make_unique<LogFlowSource>(*log, *definition);
-    } else {
+    auto& source = sources[log->number()];
+    if (const auto known = sources_.find(log->number()); known != sources_.end()) {
+      source = known->second;
       source->set_definition(*definition);
+    } else {
+      source = std::make_shared<LogFlowSource>(*log, *definition);
     }
-    flows.push_back(source.get());
+    flows.push_back(source);
   }
+  sources_ = std::move(sources);
   return flows;
 }
 
@@ -481,7 +482,7 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
 
 std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
   std::vector<v1::FlowStatus> statuses;
-  for (LogFlowSource* source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
+  for (const auto& source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
   for (EmbeddedLog* log : node_.logs().Logs()) {
     if (log->origin().edge != kCoreOrigin || log->superseded()) continue;
     const auto definition = node_.catalog().Find(log->origin().stream);

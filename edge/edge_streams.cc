@@ -118,11 +118,8 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::RenameStream(const std::string& 
   SELVAGE_RETURN_IF_ERROR(node_.RenameStream(stream, definition));
   {
     absl::MutexLock lock(&mutex_);
-    for (auto& [number, source] : sources_) {
-      // A session may still hold it.
-      if (source->log().origin().stream == stream) former_sources_.push_back(std::move(source));
-    }
-    std::erase_if(sources_, [](const auto& entry) { return entry.second == nullptr; });
+    // The logs of the new name are other objects, under the same numbers.
+    std::erase_if(sources_, [&](const auto& entry) { return entry.second->log().origin().stream == stream; });
   }
   ClearAlarms(former);
   relink_ = true;

@@ -17,7 +17,7 @@
 namespace selvage {
 
 /// What becomes of damaged ranges of a node's logs: what nobody else holds becomes a gap at once, what the
-/// other end of its flow holds as well waits until a link fetches it (see LinkRepair). Alarms say so:
+/// other end of its flow holds as well waits until a link fetches it (see RepairFlows). Alarms say so:
 /// "entry_damaged" for a log of which something waits, "entry_quarantined" for one that lost something. Safe
 /// to use from several threads, but not from the committer's.
 class DamageControl {

@@ -12,7 +12,7 @@ namespace selvage::replication {
 
 /// Of the frames and what they mean. Ends of different versions say so and part; what can be added without
 /// that is a capability.
-inline constexpr uint32_t kLinkProtocol = 2;
+inline constexpr uint32_t kLinkProtocol = 3;
 
 /// One frame of the link. The bytes of an entry ride beside the frame, not in `frame.payload`, so that they
 /// are neither copied into the message nor out of it; transport/codec joins and parts them.

@@ -15,9 +15,11 @@ namespace selvage::replication {
 /// refuses what does not follow, and acknowledges only what is durable. Pure; driven by Session.
 class Receiver {
  public:
-  explicit Receiver(FlowNumber number) : number_(number) {}
+  /// `kind`: v1::FlowKind, as the flow was offered.
+  explicit Receiver(FlowNumber number, uint32_t kind = 0) : number_(number), kind_(kind) {}
 
   FlowNumber number() const { return number_; }
+  uint32_t kind() const { return kind_; }
   bool open() const { return sink_ != nullptr; }
   FlowSink* sink() { return sink_; }
   bool refused() const { return refused_; }
@@ -57,6 +59,7 @@ class Receiver {
   }
 
   const FlowNumber number_;
+  const uint32_t kind_;
   FlowSink* sink_ = nullptr;
   bool refused_ = false;
   Offset expected_;  // end of what was handed on to be persisted

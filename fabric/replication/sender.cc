@@ -55,6 +55,7 @@ Message Sender::Offer(FlowNumber number) {
   Message message;
   *message.frame.mutable_flow_open() = source_.Describe();
   message.frame.mutable_flow_open()->set_flow(number_.value());
+  kind_ = message.frame.flow_open().kind();
   offered_ = message.frame.flow_open().history();
   return message;
 }

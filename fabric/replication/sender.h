@@ -33,6 +33,8 @@ class Sender {
   /// What the flow is called on the link; another one after each offer.
   FlowNumber number() const { return number_; }
   FlowSource& source() { return source_; }
+  /// v1::FlowKind, as the flow was offered last.
+  uint32_t kind() const { return kind_; }
   State state() const { return state_; }
   const absl::Status& problem() const { return problem_; }
   absl::Duration retry_at() const { return retry_at_; }
@@ -83,6 +85,7 @@ class Sender {
   FlowSource& source_;
   const size_t entry_max_;
   FlowNumber number_;
+  uint32_t kind_ = 0;
   std::string offered_;  // the history that was described last
   FlowSettings settings_;
   State state_ = State::kOpening;

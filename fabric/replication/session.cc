@@ -19,8 +19,6 @@ constexpr absl::Duration kSettingsInterval = absl::Seconds(1);
 constexpr size_t kPeerFlowsMax = 16384;
 /// Flows with something to send share this many times the read-ahead of one.
 constexpr size_t kReadAheadShare = 8;
-/// Bytes of a status in all its parts.
-constexpr size_t kStatusMax = 4 << 20;
 
 }  // namespace
 
@@ -103,32 +101,12 @@ void Session::Step(const Message& message, absl::Duration now) {
     case v1::Frame::kRequestRefuse:
       StepRequest(frame);
       break;
-    case v1::Frame::kSpec:
-    case v1::Frame::kStatus:
-      StepControl(frame);
-      break;
     case v1::Frame::kHeartbeat:
       if (frame.heartbeat().wall_ms() != 0) events_.push_back(PeerTime{frame.heartbeat().wall_ms()});
       break;
     default:
       break;  // a frame of a newer version
   }
-}
-
-void Session::StepControl(const v1::Frame& frame) {
-  // A spec is written at the core alone, a status at the edge alone.
-  if (frame.has_spec() != options_.is_edge) return Close(ProtocolError("unexpected spec or status"));
-  if (frame.has_status()) return OnStatus(frame.status());
-  events_.push_back(SpecCame{frame.spec().spec()});
-}
-
-void Session::OnStatus(const v1::Status& part) {
-  status_in_bytes_ += part.ByteSizeLong();
-  if (status_in_bytes_ > kStatusMax) return Close(ProtocolError("a status without end"));
-  status_in_.MergeFrom(part.status());
-  if (part.more()) return;
-  events_.push_back(StatusCame{std::exchange(status_in_, {})});
-  status_in_bytes_ = 0;
 }
 
 void Session::StepRequest(const v1::Frame& frame) {
@@ -220,9 +198,9 @@ void Session::ReportSender(FlowNumber flow, Sender& sender) {
     // Ended on the link at once: the peer may hold memory for the rest of an entry that will not come.
     EndOnLink(flow, sender);
     next_retry_ = std::min(next_retry_, sender.retry_at());
-    events_.push_back(FlowHeld{flow, sender.problem()});
+    events_.push_back(FlowHeld{flow, sender.kind(), sender.problem()});
   } else if (sender.state() == Sender::State::kForked) {
-    events_.push_back(FlowForked{flow, *sender.fork()});
+    events_.push_back(FlowForked{flow, sender.kind(), *sender.fork()});
   }
 }
 
@@ -241,7 +219,8 @@ void Session::StepSink(const Message& message) {
   } else if (frame.has_flow_close()) {
     Receiver* receiver = FindReceiver(frame.flow_close().flow());
     if (receiver == nullptr) return;
-    if (!receiver->refused()) events_.push_back(FlowEnded{receiver->number(), absl::OkStatus()});
+    if (!receiver->refused())
+      events_.push_back(FlowEnded{receiver->number(), receiver->kind(), absl::OkStatus()});
     released_in_ += receiver->partial_bytes();
     receivers_.erase(receiver->number());
   } else if (Receiver* receiver = FindReceiver(frame.probe().flow()); receiver != nullptr) {
@@ -254,7 +233,7 @@ void Session::OnFlowOpen(const v1::FlowOpen& open) {
   if (receivers_.size() >= kPeerFlowsMax) return Close(ProtocolError("the peer offers too many flows"));
   highest_peer_flow_ = open.flow();
   FlowNumber flow(open.flow());
-  receivers_.emplace(flow, std::make_unique<Receiver>(flow));
+  receivers_.emplace(flow, std::make_unique<Receiver>(flow, open.kind()));
   events_.push_back(FlowOffered{flow, open});
 }
 
@@ -291,7 +270,7 @@ void Session::OnData(const Message& message) {
 void Session::RefuseReceiver(Receiver& receiver, const absl::Status& why) {
   released_in_ += receiver.partial_bytes();
   Queue(receiver.Refuse(why, IsRetryable(why) ? kRetryRefused : kRetryHopeless));
-  events_.push_back(FlowEnded{receiver.number(), why});
+  events_.push_back(FlowEnded{receiver.number(), receiver.kind(), why});
 }
 
 void Session::Persisted(FlowNumber flow, size_t credit, const absl::StatusOr<FlowPosition>& durable) {
@@ -365,22 +344,18 @@ void Session::Refuse(FlowNumber flow, const absl::Status& why, absl::Duration re
   Queue(receiver->Refuse(why, retry_after));
 }
 
-void Session::SendRequest(const v1::FlowRequest& request) {
+uint32_t Session::SendRequest(v1::FlowRequest request) {
+  request.set_request(next_request_++);
   Message message;
-  *message.frame.mutable_flow_request() = request;
+  *message.frame.mutable_flow_request() = std::move(request);
   Queue(std::move(message));
+  return next_request_ - 1;
 }
 
 void Session::SendRefusal(uint32_t request, const absl::Status& why) {
   Message message;
   message.frame.mutable_request_refuse()->set_request(request);
   *message.frame.mutable_request_refuse()->mutable_problem() = ToProblem(why);
-  Queue(std::move(message));
-}
-
-void Session::SendSpec(const v1::EdgeSpec& spec) {
-  Message message;
-  *message.frame.mutable_spec()->mutable_spec() = spec;
   Queue(std::move(message));
 }
 
@@ -410,21 +385,6 @@ void Session::QueueCredit() {
   Queue(std::move(message));
   credit_received_sent_ = received_in_;
   credit_limit_sent_ = limit;
-}
-
-absl::Duration Session::StatusAt() const {
-  return std::max(status_out_.due_at(), pacer_.next_at());
-}
-
-void Session::QueueStatus(absl::Duration now) {
-  while (now >= StatusAt()) {
-    auto part = status_out_.Take(pacer_.FrameBytes(), pacer_.rate(), now);
-    if (!part) return;
-    Message message;
-    *message.frame.mutable_status() = *std::move(part);
-    pacer_.SentControl(message.frame.ByteSizeLong(), now);
-    Queue(std::move(message));
-  }
 }
 
 void Session::NotePriority(const Sender& sender) {
@@ -573,7 +533,6 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
     acks_due_.clear();
     QueueCredit();
     for (const Message& message : outbox_) pacer_.SentControl(message.frame.ByteSizeLong(), now);
-    QueueStatus(now);
     QueueData(now, data_budget, ready);
     QueueHeartbeat(now);
   }
@@ -588,8 +547,7 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
     return ready;
   }
   ready.wake_at = std::min(ready.wake_at, last_heard_ + options_.timeout + absl::Milliseconds(1));
-  if (established_)
-    ready.wake_at = std::min({ready.wake_at, next_retry_, StatusAt(), last_sent_ + options_.heartbeat});
+  if (established_) ready.wake_at = std::min({ready.wake_at, next_retry_, last_sent_ + options_.heartbeat});
   return ready;
 }
 

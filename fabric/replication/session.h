@@ -18,7 +18,6 @@
 #include "fabric/replication/scheduler.h"
 #include "fabric/replication/send_credit.h"
 #include "fabric/replication/sender.h"
-#include "fabric/replication/status_sender.h"
 
 namespace selvage::replication {
 
@@ -62,17 +61,20 @@ class Session {
   /// The histories of an outgoing flow and its sink differ from `common` on.
   struct FlowForked {
     FlowNumber flow;
+    uint32_t kind = 0;  ///< v1::FlowKind, as it was offered
     FlowPosition common;
   };
   /// An outgoing flow was refused, or failed.
   struct FlowHeld {
     FlowNumber flow;
+    uint32_t kind = 0;  ///< v1::FlowKind, as it was offered
     absl::Status why;
   };
   /// The peer ended an incoming flow (OK), or this end refused it by itself. No Persist of it follows, as
   /// those of a Ready come before its events.
   struct FlowEnded {
     FlowNumber flow;
+    uint32_t kind = 0;  ///< v1::FlowKind, as it was offered
     absl::Status why;
   };
   /// The peer asks for something: offer a flow that names the request, or SendRefusal.
@@ -83,12 +85,6 @@ class Session {
   struct RequestRefused {
     uint32_t request = 0;
     absl::Status why;
-  };
-  struct SpecCame {
-    v1::EdgeSpec spec;
-  };
-  struct StatusCame {
-    v1::EdgeStatus status;
   };
   /// The peer closed the link, and said why.
   struct PeerClosed {
@@ -101,7 +97,7 @@ class Session {
   };
   /// Something the owner decides or wants to know.
   using Event = std::variant<PeerHello, PeerWelcome, FlowOffered, FlowForked, FlowHeld, FlowEnded, Requested,
-                             RequestRefused, SpecCame, StatusCame, PeerClosed, PeerTime>;
+                             RequestRefused, PeerClosed, PeerTime>;
 
   /// To be obeyed in this order. What is to be persisted belongs to flows that were accepted before; an event
   /// may end such a flow, or offer its log again, which then begins where the log ends.
@@ -144,12 +140,11 @@ class Session {
   void Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after);
 
   // Requests: only the messages; the flow that answers one is a flow like others.
-  void SendRequest(const v1::FlowRequest& request);
+  /// Returns the number that the session gave the request: the flow that answers it, or its refusal, names
+  /// it.
+  uint32_t SendRequest(v1::FlowRequest request);
   void SendRefusal(uint32_t request, const absl::Status& why);
 
-  void SendSpec(const v1::EdgeSpec& spec);
-  /// Sent as soon and as often as a small share of the link allows; a newer one takes its place.
-  void SendStatus(const v1::EdgeStatus& status) { status_out_.Offer(status); }
   /// This node's wall clock in milliseconds since 1970, for the peer; renew it about once a second. From the
   /// first one on the peer hears of it with a heartbeat at least as often as a silent link has one.
   void SetWallTime(int64_t wall_ms) { wall_ms_ = wall_ms; }
@@ -177,8 +172,6 @@ class Session {
   void Fail(absl::Status why);
   void Queue(Message message);
   bool StepHandshake(const v1::Frame& frame);
-  void StepControl(const v1::Frame& frame);
-  void OnStatus(const v1::Status& part);
   void StepRequest(const v1::Frame& frame);
   void StepSource(const v1::Frame& frame, absl::Duration now);
   void StepSink(const Message& message);
@@ -193,8 +186,6 @@ class Session {
   void OfferOnLink(FlowNumber flow, Sender& sender);
   void RetryHeld(absl::Duration now);
   void QueueCredit();
-  absl::Duration StatusAt() const;
-  void QueueStatus(absl::Duration now);
   void NotePriority(const Sender& sender);
   void RefreshSettings(absl::Duration now);
   void QueueHeartbeat(absl::Duration now);
@@ -229,6 +220,7 @@ class Session {
   std::map<FlowNumber, std::unique_ptr<Sender>> senders_;  // by the number the owner knows
   std::map<FlowNumber, FlowNumber> on_link_;               // number on the link -> the owner's
   uint32_t next_flow_ = 1;
+  uint32_t next_request_ = 1;
   absl::Duration next_retry_ = absl::InfiniteDuration();
   absl::Duration settings_at_ = -absl::InfiniteDuration();
   uint32_t highest_priority_ = 0;                      // of any flow out
@@ -248,10 +240,6 @@ class Session {
   uint64_t released_in_ = 0;  // bytes of entries that need no memory any more
   uint64_t credit_received_sent_ = 0;
   uint64_t credit_limit_sent_ = 0;
-
-  StatusSender status_out_;
-  v1::EdgeStatus status_in_;  // the parts that arrived
-  size_t status_in_bytes_ = 0;
 };
 
 }  // namespace selvage::replication

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +18,9 @@
 /// Streams as flows over the link: the ports of a flow, implemented on logs.
 namespace selvage {
 
+inline std::shared_ptr<Log> Unowned(Log* log) {
+  return {std::shared_ptr<void>(), log};
+}
 replication::FlowPosition ToFlowPosition(const LogPosition& position);
 /// A history that is no log id reads as none.
 LogPosition ToLogPosition(const replication::FlowPosition& position);
@@ -55,6 +59,7 @@ class LogFlowSource : public replication::FlowSource {
   LogFlowSource(Log& log, v1::StreamDefinition definition);
 
   Log& log() { return log_; }
+  std::shared_ptr<Log> shared_log() { return Unowned(&log_); }
   v1::StreamDefinition definition() const;
   void set_definition(const v1::StreamDefinition& definition);
 

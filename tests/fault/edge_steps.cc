@@ -519,7 +519,7 @@ absl::Status EdgeLife::Rebirth() {
   if (!usable()) return absl::OkStatus();
   Intent intent{.what = "a rebirth", .new_store_id = true, .run = {}};
   std::vector<EmbeddedLogStore::Branching> forks;
-  for (LogFlowSource* source : edge_->UpFlows()) {
+  for (const auto& source : edge_->UpFlows()) {
     auto& log = static_cast<EmbeddedLog&>(source->log());
     LogModel& model = logs_.at(log.number());
     LogPosition from = log.state().position();

@@ -191,10 +191,10 @@ class Peer {
         message.frame.mutable_probe()->set_offset(input_.Number<int64_t>());
         break;
       case 3:
-        message.frame.mutable_spec();
+        message.frame.mutable_flow_request()->set_request(input_.Number<uint32_t>());
         break;
       case 4:
-        message.frame.mutable_status();
+        message.frame.mutable_request_refuse()->set_request(input_.Number<uint32_t>());
         break;
       case 5:
         message.frame.mutable_close()->set_retry_after_ms(input_.Number<int64_t>());

@@ -3,12 +3,15 @@
 namespace selvage::sim {
 namespace {
 
+/// Larger than any spec or status of so small a world.
+constexpr size_t kDocuments = 256 << 10;
+
 replication::Session::Options DrawSession(test::SeededRandom& random, bool is_edge, size_t batch_max) {
   replication::Session::Options options;
   options.is_edge = is_edge;
   options.heartbeat = absl::Milliseconds(random.Between(3'000, 30'000));
   options.receive_window = random.Spread(1, 4 << 20);
-  options.entry_max = batch_max + random.Below(1000);
+  options.entry_max = batch_max + kDocuments + random.Below(1000);
   options.max_rate = random.OneIn(4) ? random.Spread(5'000, 10 << 20) : 0;
   options.read_ahead = random.Spread(1, 256 << 10);
   return options;

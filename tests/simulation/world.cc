@@ -333,7 +333,7 @@ std::string World::Unsettled() {
       return edge->name() + " has no link";
     const uint64_t wanted = core_.fleet().SpecFor(edge->name()).generation();
     if (edge->edge().spec().generation() != wanted) return edge->name() + " has another spec";
-    for (LogFlowSource* flow : edge->edge().UpFlows()) {
+    for (const auto& flow : edge->edge().UpFlows()) {
       const LogState state = flow->log().state();
       if (flow->log().acknowledged() != state.end && state.end != Offset(0)) {
         return fmt::format("{}: {} is acknowledged up to {} of {}", edge->name(),
@@ -368,7 +368,7 @@ void World::CheckEnd() {
     ledger_.CheckHeld(edge->shadow(), edge->state());
     edge->CheckOffsets();
     const Slot slot = *core_.fleet().SlotOf(edge->name());
-    for (LogFlowSource* flow : edge->edge().UpFlows()) {
+    for (const auto& flow : edge->edge().UpFlows()) {
       const LogOrigin& origin = flow->log().origin();
       EmbeddedLog* replica = core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition});
       if (replica == nullptr) {

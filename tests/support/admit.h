@@ -2,6 +2,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "core/fleet.h"
+#include "fabric/base/check.h"
 
 namespace selvage::test {
 
@@ -15,6 +16,14 @@ inline absl::StatusOr<Fleet::Admission> Admit(Fleet& fleet, const v1::Hello& hel
   });
   decided.WaitForNotification();
   return outcome;
+}
+
+/// Takes a status as over a link that ends then.
+inline void Report(Fleet& fleet, const std::string& edge, const v1::EdgeStatus& status) {
+  const uint64_t link = fleet.Linked(
+      edge, SessionEpoch(UINT64_MAX), [] {}, [] {});
+  SELVAGE_CHECK(fleet.TakeStatus(edge, link, status).ok());
+  fleet.Unlinked(edge, link);
 }
 
 }  // namespace selvage::test

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fabric/base/error.h"
+#include "tests/support/admit.h"
 #include "tests/unit/admin/admin_harness.h"
 
 namespace selvage::test {
@@ -22,7 +23,7 @@ class CoreAdminTest : public testing::Test {
   void EdgeReports(const std::string& edge, const v1::AlarmDocument& alarm) {
     v1::EdgeStatus status;
     *status.add_alarms() = alarm;
-    core_.fleet().TakeStatus(edge, status);
+    test::Report(core_.fleet(), edge, status);
   }
 
   CoreNode core_;
@@ -170,7 +171,7 @@ TEST_F(CoreAdminTest, TellsTheStatusOfTheFleet) {
   flow.set_direction(v1::UP);
   flow.set_state("streaming");
   flow.set_source_end(5);
-  core_.fleet().TakeStatus("rig-7", reported);
+  ASSERT_TRUE(core_.fleet().TakeStatus("rig-7", link, reported).ok());
 
   v1::GetStatusRequest of_edge;
   of_edge.set_edge("rig-7");

@@ -9,6 +9,7 @@
 #include <map>
 #include <sstream>
 
+#include "tests/support/admit.h"
 #include "tests/support/paths.h"
 #include "tests/unit/admin/admin_harness.h"
 
@@ -69,7 +70,7 @@ TEST(NodeMetricsTest, TheCoreShowsEachEdgeOnce) {
   core.Replicate(former, Definition("sensors", v1::UP), 0, {});
   v1::EdgeStatus status;
   status.add_alarms();
-  core.fleet().TakeStatus("rig-7", status);
+  test::Report(core.fleet(), "rig-7", status);
 
   const std::string text = core.metrics().Text();
   EXPECT_THAT(text, HasSubstr(R"(selvage_log_end_offset{edge="rig-7",partition="0",stream="sensors"} 2)"));

@@ -7,7 +7,7 @@
 #include "fabric/base/error.h"
 #include "fabric/security/pki.h"
 #include "tests/support/test_dir.h"
-#include "tests/unit/control/linked_nodes.h"
+#include "tests/unit/link/linked_nodes.h"
 
 namespace selvage {
 namespace {

@@ -81,7 +81,7 @@ TEST_F(ConcurrentChangesTest, AFlushTakesNoAdmissionBack) {
                 admitted = admission->fence.epoch.value();
               },
               [&] {
-                core.fleet->TakeStatus("rig", status);
+                test::Report(*core.fleet, "rig", status);
                 ASSERT_TRUE(core.fleet->Flush().ok());
               }});
     v1::StoredEdge stored;

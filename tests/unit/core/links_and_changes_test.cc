@@ -126,7 +126,8 @@ class LinksAndChangesTest : public ::testing::Test {
     const auto slot = core_.fleet->SlotOf(name);
     EmbeddedLog* log = node.state->logs().Find({"", Slot(0), "readings", PartitionId(0)});
     if (!slot || log == nullptr) return name + " has not linked";
-    if (node.edge->spec().generation() != core_.fleet->generation()) return name + " has another spec";
+    if (node.edge->spec().generation() != core_.fleet->SpecGeneration(name))
+      return name + " has another spec";
     if (node.edge->spec().SerializeAsString() != core_.fleet->SpecFor(name).SerializeAsString()) {
       return name + " has other content under the same generation";
     }

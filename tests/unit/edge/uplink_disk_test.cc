@@ -75,19 +75,38 @@ class UplinkDiskTest : public testing::Test {
     welcome.set_session_epoch(1);
     welcome.set_receive_window(1 << 20);
     welcome.set_core("core");
+    welcome.add_capabilities("document");
     return frame;
   }
-  static v1::Frame Spec() {
+  /// The core offers its spec, and later sends it.
+  static v1::Frame SpecOffer() {
     v1::Frame frame;
-    v1::EdgeSpec& spec = *frame.mutable_spec()->mutable_spec();
+    v1::FlowOpen& open = *frame.mutable_flow_open();
+    open.set_flow(1);
+    open.set_kind(v1::DOCUMENT);
+    open.set_history(std::string(16, 'l'));
+    open.set_end(2);
+    open.mutable_document()->set_name("spec");
+    return frame;
+  }
+  void SendSpec() {
+    v1::EdgeSpec spec;
     spec.set_generation(2);
     *spec.add_streams() = Down();
-    return frame;
+    const std::string body = spec.SerializeAsString();
+    v1::Frame frame;
+    v1::Data& data = *frame.mutable_data();
+    data.set_flow(1);
+    data.set_to(2);
+    data.set_kind(static_cast<uint32_t>(EntryKind::kDocument));
+    data.set_entry_size(static_cast<uint32_t>(body.size()));
+    data.set_wire_size(data.entry_size());
+    core_->Send(frame, body);
   }
   static v1::Frame Offer() {
     v1::Frame frame;
     v1::FlowOpen& open = *frame.mutable_flow_open();
-    open.set_flow(1);
+    open.set_flow(2);
     open.set_kind(v1::STREAM);
     open.set_history(std::string(16, 'd'));
     open.mutable_stream()->set_name("down");
@@ -117,14 +136,20 @@ TEST_F(UplinkDiskTest, TheLinkIsServedWhileWhatTheCoreWantsWaitsForTheDisk) {
   store_.Hold(true);
   core_->Send(Welcome());
   ExpectServed("while the welcome is stored");
-  core_->Send(Spec());
+  core_->Send(SpecOffer());
   core_->Send(Offer());
-  ExpectServed("while the spec and a new log wait");
+  ExpectServed("while a new log waits");
   EXPECT_EQ(core_->Written(v1::Frame::kFlowAccept), 0);
-  EXPECT_EQ(core_->Written(v1::Frame::kStatus), 0) << "what is not stored is not spoken of";
+  EXPECT_EQ(core_->Written(v1::Frame::kFlowOpen), 0) << "what is not stored is not spoken of";
   store_.Hold(false);
-  EXPECT_TRUE(Has(v1::Frame::kFlowAccept, 1));
-  EXPECT_TRUE(Has(v1::Frame::kStatus, 1));
+  EXPECT_TRUE(Has(v1::Frame::kFlowAccept, 2));
+  EXPECT_TRUE(Has(v1::Frame::kFlowOpen, 1)) << "the status";
+  store_.Hold(true);
+  SendSpec();
+  ExpectServed("while the spec waits");
+  EXPECT_EQ(core_->Written(v1::Frame::kAck), 0);
+  store_.Hold(false);
+  EXPECT_TRUE(Has(v1::Frame::kAck, 1));
   EXPECT_EQ(edge_.spec().generation(), 2u);
   EXPECT_FALSE(core_->over());
 }
@@ -136,7 +161,7 @@ TEST_F(UplinkDiskTest, WhatComesBehindARefusedWelcomeIsNotDone) {
   Start();
   ASSERT_TRUE(Has(v1::Frame::kHello, 1));
   core_->Send(Welcome());  // of a foreign cluster
-  core_->Send(Spec());
+  core_->Send(SpecOffer());
   core_->Send(Offer());
   EXPECT_TRUE(Has(v1::Frame::kClose, 1));
   EXPECT_EQ(edge_.spec().generation(), 0u);

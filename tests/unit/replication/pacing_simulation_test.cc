@@ -11,6 +11,7 @@ namespace {
 constexpr double kSlow = 8000;  // 64 kbit/s
 constexpr absl::Duration kSlowTrip = absl::Milliseconds(600);
 constexpr uint32_t kAlarmPriority = 9;
+constexpr uint32_t kStatusPriority = 5;
 
 /// Entries of one size without end, or as many as were given. The records of an entry: 1.
 class CountedSource : public FlowSource {
@@ -43,23 +44,6 @@ class CountedSource : public FlowSource {
   int64_t end_;
 };
 
-/// About what an edge says of itself, with so many flows.
-v1::EdgeStatus StatusOf(int64_t time, int flows) {
-  v1::EdgeStatus status;
-  status.set_store_id(std::string(16, 's'));
-  status.set_time_ms(1'700'000'000'000 + time);
-  for (int i = 0; i < flows; ++i) {
-    v1::FlowStatus& flow = *status.add_flows();
-    flow.set_edge("edge-0");
-    flow.set_stream(fmt::format("stream-{}", i));
-    flow.set_state("streaming");
-    flow.set_source_end(1000 + time);
-    flow.set_lag_seconds(1.5);
-    flow.set_rate_bytes(1000.5);
-  }
-  return status;
-}
-
 /// Takes every flow and counts what arrives, by name.
 class CountingEnd : public End {
  public:
@@ -73,7 +57,6 @@ class CountingEnd : public End {
   }
   uint64_t bytes(const std::string& name) { return flows_[name].bytes; }
   const std::vector<absl::Duration>& times(const std::string& name) { return flows_[name].times; }
-  std::function<void(const v1::EdgeStatus&)> on_status;
 
  private:
   struct Sink : FlowSink {
@@ -87,8 +70,6 @@ class CountingEnd : public End {
   void OnEvent(const Event& event, absl::Duration) override {
     const bool greeted = std::holds_alternative<Session::PeerHello>(event);
     if (greeted) session().SendWelcome({});
-    const auto* status = std::get_if<Session::StatusCame>(&event);
-    if (status != nullptr && on_status) on_status(status->status);
     if (greeted || std::holds_alternative<Session::PeerWelcome>(event)) {
       for (auto& source : sources_) session().Offer(*source);
     }
@@ -193,13 +174,14 @@ TEST_F(PacingSimulation, AlarmsOvertakeABatchThatBeginsOnAnIdleSlowLink) {
     VirtualLink l(e, c);
     CountedSource& batch = e.Add("bulk", 0, 320 << 10, 0);
     CountedSource& alarm = e.Add("alarms", kAlarmPriority, 97, 0);
+    CountedSource& status = e.Add("status", kStatusPriority, 300, 0);
     l.Shape(kSlow, kSlowTrip);
     l.Connect();
     std::vector<absl::Duration> at;
     absl::Duration began = l.now() + absl::Milliseconds(3000 + 1000 * (begins % 4) + 25 * begins);
     for (int tick = 0; c.bytes("bulk") == 0 && tick < 100; ++tick) {
       absl::Duration until = l.now() + absl::Seconds(1);
-      if (tick % 2 == 0) e.session().SendStatus(StatusOf(tick, 3));
+      if (tick % 2 == 0) status.Give(1);
       if (tick >= 2) {
         at.push_back(l.now());
         alarm.Give(1);
@@ -222,26 +204,22 @@ TEST_F(PacingSimulation, AlarmsOvertakeABatchThatBeginsOnAnIdleSlowLink) {
   EXPECT_LT(Percentile(latencies, 1), 2.0);
 }
 
-// Many flows make a large status; it changes all the time.
+// Many flows make a large status, as often as its share of the link allows.
 TEST_F(PacingSimulation, ALargeStatusDoesNotHoldUpAlarms) {
-  size_t statuses = 0;
-  core.on_status = [&](const v1::EdgeStatus& status) {
-    ++statuses;
-    EXPECT_EQ(status.flows_size(), 300);
-  };
+  constexpr size_t kStatusBytes = 20'000;
+  CountedSource& status = edge.Add("status", kStatusPriority, kStatusBytes, 0);
   Start(kSlow, kSlowTrip);
   RunWithAlarms(absl::Seconds(30));
   absl::Duration from = link.now();
-  uint64_t before = core.bytes("bulk");
-  for (int i = 0; i < 300; ++i) {
-    edge.session().SendStatus(StatusOf(i, 300));
-    RunWithAlarms(absl::Seconds(2));
+  uint64_t before = payload_sent - edge.session().pacer().in_flight();
+  for (int i = 0; i < 12; ++i) {
+    status.Give(1);
+    RunWithAlarms(absl::Seconds(50));
   }
   EXPECT_LT(Percentile(Latencies(from), 0.99), 2.0);
-  EXPECT_GE(statuses, 10u);
-  EXPECT_GT(
-      static_cast<double>(core.bytes("bulk") - before) / absl::ToDoubleSeconds(link.now() - from) / kSlow,
-      0.7);
+  EXPECT_EQ(core.bytes("status"), 12 * kStatusBytes);
+  uint64_t arrived = payload_sent - edge.session().pacer().in_flight() - before;
+  EXPECT_GT(static_cast<double>(arrived) / absl::ToDoubleSeconds(link.now() - from) / kSlow, 0.8);
 }
 
 // Each direction's queue delays what the other hears of its arrivals, and looks like its own queue.

@@ -44,23 +44,6 @@ TEST(SessionHandshake, AnyOtherOrderEndsTheLink) {
   ExpectProtocolError(again);
 }
 
-TEST(SessionHandshake, SpecsComeFromTheCoreAndStatusesFromTheEdge) {
-  Message spec = Frame([](v1::Frame& f) { f.mutable_spec(); });
-  Message status = Frame([](v1::Frame& f) { f.mutable_status(); });
-  RawSession edge(true);
-  edge.EstablishEdge();
-  edge.Step(spec);
-  EXPECT_EQ(Count<Session::SpecCame>(edge.Take()), 1);
-  edge.Step(status);
-  ExpectProtocolError(edge);
-  RawSession core(false);
-  core.EstablishCore();
-  core.Step(status);
-  EXPECT_EQ(Count<Session::StatusCame>(core.Take()), 1);
-  core.Step(spec);
-  ExpectProtocolError(core);
-}
-
 TEST(SessionRequests, TheyAndRefusalsPassBothWays) {
   for (bool is_edge : {true, false}) {
     RawSession asker(is_edge);
@@ -70,7 +53,6 @@ TEST(SessionRequests, TheyAndRefusalsPassBothWays) {
     edge.EstablishEdge();
     core.EstablishCore();
     v1::FlowRequest request;
-    request.set_request(5);
     request.mutable_repair()->set_from(3);
     asker.session->SendRequest(request);
     for (Message& message : asker.Take().messages) asked.Step(message);
@@ -78,11 +60,11 @@ TEST(SessionRequests, TheyAndRefusalsPassBothWays) {
     ASSERT_EQ(Count<Session::Requested>(heard), 1);
     EXPECT_EQ(Get<Session::Requested>(heard).request.repair().from(), 3);
 
-    asked.session->SendRefusal(5, MakeError(absl::StatusCode::kOutOfRange, "range_not_held", "gone"));
+    asked.session->SendRefusal(1, MakeError(absl::StatusCode::kOutOfRange, "range_not_held", "gone"));
     for (Message& message : asked.Take().messages) asker.Step(message);
     const Session::Ready refused = asker.Take();
     ASSERT_EQ(Count<Session::RequestRefused>(refused), 1);
-    EXPECT_EQ(Get<Session::RequestRefused>(refused).request, 5u);
+    EXPECT_EQ(Get<Session::RequestRefused>(refused).request, 1u);
     EXPECT_EQ(ErrorKind(Get<Session::RequestRefused>(refused).why), "range_not_held");
   }
 }
@@ -148,7 +130,7 @@ TEST(SessionClose, TellsThePeerAndSaysNothingAfterwards) {
   core.session->Close(
       MakeError(absl::StatusCode::kAborted, "superseded", "another link", "hint", Retry::kYes),
       absl::Seconds(7));
-  core.session->SendSpec({});
+  core.session->SendRequest({});
   Session::Ready ready = core.Take();
   ASSERT_EQ(ready.messages.size(), 1u);
   EXPECT_TRUE(ready.closed);

@@ -1,5 +1,5 @@
 #include "fabric/base/error.h"
-#include "tests/unit/control/linked_nodes.h"
+#include "tests/unit/link/linked_nodes.h"
 
 /// Alarms that tell of a state, and end by themselves when the state is over.
 namespace selvage {
@@ -87,7 +87,8 @@ TEST_F(AlarmsEndTest, ADownFlowThatEndedIsNotShownAsStreaming) {
   ASSERT_EQ(StateOf(edge_.edge->FlowStatuses(), "other"), "caught_up");
   for (const v1::Frame& frame : ends_[1].sent) {
     if (!frame.has_flow_open()) continue;
-    Session::FlowEnded ended{replication::FlowNumber(frame.flow_open().flow()), absl::OkStatus()};
+    Session::FlowEnded ended{replication::FlowNumber(frame.flow_open().flow()), frame.flow_open().kind(),
+                             absl::OkStatus()};
     if (frame.flow_open().stream().name() == "down")
       ended.why = absl::DataLossError("what came does not fit");
     HandleAtEdge(ended);
@@ -105,7 +106,7 @@ TEST_F(AlarmsEndTest, AConnectedEdgesFlowsAreNotOfflineWhateverItsOldReportSays)
   Pass(2);
   v1::EdgeStatus old = edge_.edge->MakeStatus();
   for (v1::FlowStatus& flow : *old.mutable_flows()) flow.set_state("offline");
-  core_.fleet->TakeStatus("rig", old);
+  ASSERT_TRUE(core_.fleet->TakeStatus("rig", 1, old).ok());
   EXPECT_EQ(StateOf(core_.fleet->FlowStatuses("rig"), "up"), "caught_up");
   Unlink();
   EXPECT_EQ(StateOf(core_.fleet->FlowStatuses("rig"), "up"), "offline");

@@ -1,4 +1,4 @@
-#include "tests/unit/control/linked_nodes.h"
+#include "tests/unit/link/linked_nodes.h"
 
 namespace selvage {
 namespace {

@@ -1,6 +1,6 @@
-#include "fabric/control/link_repair.h"
+#include "fabric/link/repair_flows.h"
 
-#include "tests/unit/control/linked_nodes.h"
+#include "tests/unit/link/linked_nodes.h"
 
 namespace selvage {
 namespace {
@@ -10,14 +10,13 @@ using ::testing::HasSubstr;
 constexpr int kEdge = 0;
 constexpr int kCore = 1;
 
-class LinkRepairTest : public LinkedNodes {
+class RepairFlowsTest : public LinkedNodes {
  protected:
   /// The edge asks, whatever its handler thinks.
-  void Ask(uint32_t number, const v1::RepairRequest& repair) {
+  uint32_t Ask(const v1::RepairRequest& repair) {
     v1::FlowRequest request;
-    request.set_request(number);
     *request.mutable_repair() = repair;
-    ends_[kEdge].session->SendRequest(request);
+    return ends_[kEdge].session->SendRequest(request);
   }
   /// An up and a down stream with three entries each, replicated.
   void Begin() {
@@ -43,7 +42,7 @@ class LinkRepairTest : public LinkedNodes {
   std::vector<std::string> whole_;  // of the up stream
 };
 
-TEST_F(LinkRepairTest, AnEdgeFetchesWhatItSentBefore) {
+TEST_F(RepairFlowsTest, AnEdgeFetchesWhatItSentBefore) {
   Begin();
   edge_.Damage(Up(), {3});
   EXPECT_EQ(edge_.ReadAll(Up()), "[0,3)batch [3,5)damaged [5,9)batch");
@@ -63,7 +62,7 @@ TEST_F(LinkRepairTest, AnEdgeFetchesWhatItSentBefore) {
   EXPECT_EQ(UpReplica().state().position(), Up().state().position()) << "the flow goes on";
 }
 
-TEST_F(LinkRepairTest, TheCoreFetchesFromTheEdge) {
+TEST_F(RepairFlowsTest, TheCoreFetchesFromTheEdge) {
   Begin();
   core_.Damage(UpReplica(), {0, 5});
   EXPECT_EQ(core_.ReadAll(UpReplica()), "[0,3)damaged [3,5)batch [5,9)damaged");
@@ -73,7 +72,7 @@ TEST_F(LinkRepairTest, TheCoreFetchesFromTheEdge) {
   EXPECT_EQ(core_.state->damage().counts().fetched, 2u);
 }
 
-TEST_F(LinkRepairTest, DownStreamsHealBothWays) {
+TEST_F(RepairFlowsTest, DownStreamsHealBothWays) {
   Begin();
   const std::vector<std::string> down = Bodies(Down());
   edge_.Damage(DownReplica(), {3});
@@ -85,7 +84,7 @@ TEST_F(LinkRepairTest, DownStreamsHealBothWays) {
   EXPECT_EQ(Bodies(DownReplica()), down);
 }
 
-TEST_F(LinkRepairTest, ALargeRangeComesInPiecesWithinTheCredit) {
+TEST_F(RepairFlowsTest, ALargeRangeComesInPiecesWithinTheCredit) {
   window_ = 64 << 10;
   Link();
   CreateStream("up", v1::UP);
@@ -101,7 +100,7 @@ TEST_F(LinkRepairTest, ALargeRangeComesInPiecesWithinTheCredit) {
   EXPECT_EQ(core_.state->damage().counts().found, 1u);
 }
 
-TEST_F(LinkRepairTest, WhatWasNotSentBecomesAGapAtOnceAndReplicates) {
+TEST_F(RepairFlowsTest, WhatWasNotSentBecomesAGapAtOnceAndReplicates) {
   Begin();
   Unlink();
   for (int records : {2, 1}) edge_.Append(Up(), records);
@@ -120,7 +119,7 @@ TEST_F(LinkRepairTest, WhatWasNotSentBecomesAGapAtOnceAndReplicates) {
   EXPECT_EQ(core_.state->logs().Losses()->size(), 1u);
 }
 
-TEST_F(LinkRepairTest, AFlowThatMeetsDamageGoesOnBehindTheGap) {
+TEST_F(RepairFlowsTest, AFlowThatMeetsDamageGoesOnBehindTheGap) {
   Begin();
   Unlink();
   for (int records : {2, 1}) edge_.Append(Up(), records);
@@ -131,7 +130,7 @@ TEST_F(LinkRepairTest, AFlowThatMeetsDamageGoesOnBehindTheGap) {
   EXPECT_FALSE(edge_.OpenAlarm("flow_held"));
 }
 
-TEST_F(LinkRepairTest, ARangeThatTheReplicaHasInPartIsFetchedInPart) {
+TEST_F(RepairFlowsTest, ARangeThatTheReplicaHasInPartIsFetchedInPart) {
   Begin();
   Unlink();
   for (int records : {2, 1}) edge_.Append(Up(), records);
@@ -145,7 +144,7 @@ TEST_F(LinkRepairTest, ARangeThatTheReplicaHasInPartIsFetchedInPart) {
   EXPECT_EQ(core_.ReadAll(UpReplica()), edge_.ReadAll(Up()));
 }
 
-TEST_F(LinkRepairTest, WhatTheOtherEndHoldsNoMoreBecomesAGap) {
+TEST_F(RepairFlowsTest, WhatTheOtherEndHoldsNoMoreBecomesAGap) {
   Begin();
   ASSERT_TRUE(Up().Trim(Offset(5), std::nullopt, GapReason::kExpired).ok());
   core_.Damage(UpReplica(), {3});
@@ -157,7 +156,7 @@ TEST_F(LinkRepairTest, WhatTheOtherEndHoldsNoMoreBecomesAGap) {
   EXPECT_EQ(core_.state->logs().Losses()->size(), 1u);
 }
 
-TEST_F(LinkRepairTest, WhatWaitsForTheDiskIsNotDoneByTheLink) {
+TEST_F(RepairFlowsTest, WhatWaitsForTheDiskIsNotDoneByTheLink) {
   std::vector<std::function<void()>> errands;
   bool elsewhere = false;
   run_ = [&](std::function<void()> work) {
@@ -183,7 +182,7 @@ TEST_F(LinkRepairTest, WhatWaitsForTheDiskIsNotDoneByTheLink) {
   EXPECT_EQ(core_.ReadAll(UpReplica()), "[0,3)batch [3,5)gap:corrupt [5,9)batch");
 }
 
-TEST_F(LinkRepairTest, DamageAtBothEndsIsForTheSourceToDecide) {
+TEST_F(RepairFlowsTest, DamageAtBothEndsIsForTheSourceToDecide) {
   Begin();
   edge_.Damage(Up(), {3});
   core_.Damage(UpReplica(), {3});
@@ -195,8 +194,8 @@ TEST_F(LinkRepairTest, DamageAtBothEndsIsForTheSourceToDecide) {
   EXPECT_FALSE(core_.OpenAlarm("entry_damaged"));
 }
 
-TEST_F(LinkRepairTest, APeerThatCannotIsNotAsked) {
-  old_core_ = true;
+TEST_F(RepairFlowsTest, APeerThatCannotIsNotAsked) {
+  core_lacks_ = "repair";
   Begin();
   edge_.Damage(Up(), {3});
   (void)edge_.ReadAll(Up());
@@ -206,7 +205,7 @@ TEST_F(LinkRepairTest, APeerThatCannotIsNotAsked) {
   EXPECT_EQ(edge_.ReadAll(Up()), "[0,3)batch [3,5)damaged [5,9)batch");
 }
 
-TEST_F(LinkRepairTest, ACutLinkResumes) {
+TEST_F(RepairFlowsTest, ACutLinkResumes) {
   Begin();
   edge_.Damage(Up(), {3});
   (void)edge_.ReadAll(Up());
@@ -221,7 +220,7 @@ TEST_F(LinkRepairTest, ACutLinkResumes) {
   EXPECT_EQ(Bodies(Up()), whole_);
 }
 
-TEST_F(LinkRepairTest, OnlyWhatIsTheEdgesOwnIsGiven) {
+TEST_F(RepairFlowsTest, OnlyWhatIsTheEdgesOwnIsGiven) {
   Begin();
   // A log of another edge, and a local one of the core.
   auto foreign = core_.state->logs().Create({.origin = {"shop", Slot(1), "up", PartitionId(0)},
@@ -239,19 +238,19 @@ TEST_F(LinkRepairTest, OnlyWhatIsTheEdgesOwnIsGiven) {
     request.set_name(log->origin().stream);
     request.set_log_id(log->state().id.bytes());
     request.set_to(3);
-    Ask(77, request);
+    const uint32_t number = Ask(request);
     Settle();
     const auto& sent = ends_[kCore].sent;
     auto refusal =
         std::find_if(sent.rbegin(), sent.rend(), [](const auto& f) { return f.has_request_refuse(); });
     ASSERT_TRUE(refusal != sent.rend());
-    EXPECT_EQ(refusal->request_refuse().request(), 77u);
+    EXPECT_EQ(refusal->request_refuse().request(), number);
     EXPECT_EQ(refusal->request_refuse().problem().kind(), "range_not_held");
   }
-  EXPECT_EQ(Sent(kCore, v1::Frame::kFlowOpen), 1) << "its own down stream";
+  for (const v1::Frame& frame : ends_[kCore].sent) EXPECT_NE(frame.flow_open().kind(), v1::REPAIR);
 }
 
-TEST_F(LinkRepairTest, RequestsThatMakeNoSenseAreRefused) {
+TEST_F(RepairFlowsTest, RequestsThatMakeNoSenseAreRefused) {
   Begin();
   v1::RepairRequest whole;
   whole.set_name("up");
@@ -273,20 +272,20 @@ TEST_F(LinkRepairTest, RequestsThatMakeNoSenseAreRefused) {
   for (const auto& [kind, spoil] : cases) {
     v1::RepairRequest request = whole;
     spoil(request);
-    Ask(1, request);
+    Ask(request);
     Settle();
     EXPECT_EQ(ends_[kCore].sent.back().request_refuse().problem().kind(), kind) << request.ShortDebugString();
   }
 }
 
-TEST_F(LinkRepairTest, AnOfferThatNobodyAskedForIsRefused) {
+TEST_F(RepairFlowsTest, AnOfferThatNobodyAskedForIsRefused) {
   Begin();
   v1::RepairRequest request;  // behind the handler's back
   request.set_name("up");
   request.set_log_id(Up().state().id.bytes());
   request.set_from(0);
   request.set_to(3);
-  Ask(9, request);
+  Ask(request);
   Settle();
   EXPECT_EQ(Sent(kEdge, v1::Frame::kFlowRefuse), 1);
   EXPECT_EQ(edge_.ReadAll(Up()), "[0,3)batch [3,5)batch [5,9)batch");
@@ -297,7 +296,7 @@ TEST_F(LinkRepairTest, AnOfferThatNobodyAskedForIsRefused) {
   EXPECT_EQ(Bodies(Up()), whole_) << "a later one is answered";
 }
 
-TEST_F(LinkRepairTest, ALocalStreamHasNoOtherCopy) {
+TEST_F(RepairFlowsTest, ALocalStreamHasNoOtherCopy) {
   v1::StreamDefinition definition;
   definition.set_name("inner");
   definition.set_direction(v1::LOCAL);
@@ -311,7 +310,7 @@ TEST_F(LinkRepairTest, ALocalStreamHasNoOtherCopy) {
   EXPECT_TRUE(edge_.OpenAlarm("entry_quarantined"));
 }
 
-TEST_F(LinkRepairTest, AnOperatorGivesUpWhatWaits) {
+TEST_F(RepairFlowsTest, AnOperatorGivesUpWhatWaits) {
   Begin();
   Unlink();
   edge_.Damage(Up(), {3});
@@ -326,7 +325,7 @@ TEST_F(LinkRepairTest, AnOperatorGivesUpWhatWaits) {
   EXPECT_TRUE(edge_.OpenAlarm("entry_quarantined"));
 }
 
-TEST_F(LinkRepairTest, AfterARestartItIsFoundAgain) {
+TEST_F(RepairFlowsTest, AfterARestartItIsFoundAgain) {
   Begin();
   Unlink();
   edge_.Damage(Up(), {3});
@@ -344,7 +343,7 @@ TEST_F(LinkRepairTest, AfterARestartItIsFoundAgain) {
   EXPECT_FALSE(edge_.OpenAlarm("entry_damaged"));
 }
 
-TEST_F(LinkRepairTest, AfterARestartAnAlarmWithoutDamageEnds) {
+TEST_F(RepairFlowsTest, AfterARestartAnAlarmWithoutDamageEnds) {
   Begin();
   Unlink();
   edge_.Damage(Up(), {3});

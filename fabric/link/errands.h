@@ -37,6 +37,9 @@ class Errands : public std::enable_shared_from_this<Errands> {
   void Begin(std::function<void(Back)> begin) ABSL_LOCKS_EXCLUDED(mutex_);
   /// Cheap when nothing is back.
   void Apply(replication::Session& session) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// For the errand under way: what it found ends the link, so none is begun behind it. What comes of it is
+  /// still applied.
+  void BeginNoOthers() ABSL_LOCKS_EXCLUDED(mutex_);
   /// The link ended: errands that were not begun are dropped, and what comes of the one under way is, too.
   void Drop() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -51,6 +54,7 @@ class Errands : public std::enable_shared_from_this<Errands> {
   std::deque<std::function<void(Back)>> waiting_ ABSL_GUARDED_BY(mutex_);
   std::vector<Then> back_ ABSL_GUARDED_BY(mutex_);
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
+  bool begins_others_ ABSL_GUARDED_BY(mutex_) = true;
   bool dropped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -3,7 +3,7 @@
 #include "fabric/replication/message.h"
 #include "fabric/telemetry/log.h"
 #include "tests/support/admit.h"
-#include "tests/unit/control/linked_nodes.h"
+#include "tests/unit/link/linked_nodes.h"
 
 /// Every hold has a way out that keeps the data (docs/reliability.md): each is walked through here, but for
 /// those of whole logs (log_recovery_test, link_repair_test) and of whole edges (admission_test,

@@ -1,4 +1,4 @@
-#include "fabric/control/link_repair.h"
+#include "fabric/link/repair_flows.h"
 
 #include <fmt/format.h>
 
@@ -23,34 +23,13 @@ constexpr size_t kSourcesMax = 4;
 
 }  // namespace
 
-bool LinkRepair::Handle(Session& session, const Session::Event& event) {
-  if (const auto* asked = std::get_if<Session::Requested>(&event)) return OnRequest(session, asked->request);
-  if (const auto* refused = std::get_if<Session::RequestRefused>(&event)) {
-    OnRefused(*refused);
-    return true;
-  }
-  if (const auto* offered = std::get_if<Session::FlowOffered>(&event)) {
-    if (offered->open.kind() != v1::REPAIR) return false;
-    OnOffered(session, offered->flow, offered->open);
-    return true;
-  }
-  if (const auto* held = std::get_if<Session::FlowHeld>(&event)) return DropSource(session, held->flow);
-  if (const auto* ended = std::get_if<Session::FlowEnded>(&event)) {
-    if (!sinks_.contains(ended->flow)) return false;
-    OnEnded(ended->flow, ended->why);
-    return true;
-  }
-  return false;
+void RepairFlows::OnHeld(Session& session, const Session::FlowHeld& held) {
+  if (!sources_.contains(held.flow)) return;
+  session.Withdraw(held.flow);  // whoever asked asks again
+  sources_.erase(held.flow);
 }
 
-bool LinkRepair::DropSource(Session& session, FlowNumber flow) {
-  if (!sources_.contains(flow)) return false;
-  session.Withdraw(flow);  // whoever asked asks again
-  sources_.erase(flow);
-  return true;
-}
-
-void LinkRepair::Tick(Session& session) {
+void RepairFlows::Tick(Session& session) {
   for (auto it = sources_.begin(); it != sources_.end();) {
     if (!it->second->finished()) {
       ++it;
@@ -63,17 +42,16 @@ void LinkRepair::Tick(Session& session) {
     node_.damage().Fetched();
     AskLater(absl::ZeroDuration());
   }
-  if (asks_ && !asked_) Ask(session);
+  if (!asked_) Ask(session);
 }
 
-void LinkRepair::Ask(Session& session) {
+void RepairFlows::Ask(Session& session) {
   const absl::Duration now = node_.clock().Monotonic();
   std::erase_if(not_before_, [&](const auto& entry) { return entry.second <= now; });
   for (DamageControl::Wanted& wanted : node_.damage().Waiting()) {
     if (!shared_(wanted.log->origin()) || not_before_.contains({wanted.log->number(), wanted.damage.from}))
       continue;
     v1::FlowRequest asking;
-    asking.set_request(next_request_++);
     v1::RepairRequest& request = *asking.mutable_repair();
     request.set_name(wanted.log->origin().stream);
     request.set_partition(wanted.log->origin().partition.value());
@@ -84,19 +62,18 @@ void LinkRepair::Ask(Session& session) {
     request.set_has_hash_after(wanted.to == wanted.damage.to);
     if (request.has_hash_after()) request.set_hash_after(wanted.damage.hash_after.value());
     request.set_max_bytes(std::min(kRepairPieceMax, session.receive_window() / kWindowShare));
-    session.SendRequest(asking);
-    asked_ = Question{asking.request(), std::move(wanted)};
+    asked_ = Question{session.SendRequest(std::move(asking)), std::move(wanted)};
     return;
   }
 }
 
-void LinkRepair::AskLater(absl::Duration after) {
+void RepairFlows::AskLater(absl::Duration after) {
   not_before_[{asked_->wanted.log->number(), asked_->wanted.damage.from}] = node_.clock().Monotonic() + after;
   asked_.reset();
   fetching_.reset();
 }
 
-void LinkRepair::OnRefused(const Session::RequestRefused& refused) {
+void RepairFlows::OnRefused(const Session::RequestRefused& refused) {
   if (!asked_ || asked_->request != refused.request || fetching_) return;
   errands_->Add([&damage = node_.damage(), log = asked_->wanted.log, from = asked_->wanted.damage.from,
                  why = refused.why]() -> Errands::Then {
@@ -106,7 +83,7 @@ void LinkRepair::OnRefused(const Session::RequestRefused& refused) {
   AskLater(kAfterRefusal);
 }
 
-void LinkRepair::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
+void RepairFlows::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
   const bool answers = asked_ && !fetching_ && asked_->request == open.request() &&
                        open.start() == asked_->wanted.damage.from.value() && open.end() > open.start() &&
                        open.end() <= asked_->wanted.to.value();
@@ -123,9 +100,11 @@ void LinkRepair::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   sinks_[flow] = std::move(sink);
 }
 
-void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
-  const bool stored = sinks_.at(flow)->stored();
-  sinks_.erase(flow);  // what it still waited for is given up
+void RepairFlows::OnEnded(FlowNumber flow, const absl::Status& status) {
+  const auto sink = sinks_.find(flow);
+  if (sink == sinks_.end()) return;
+  const bool stored = sink->second->stored();
+  sinks_.erase(sink);  // what it still waited for is given up
   if (fetching_ != flow) return;
   if (!stored) {
     if (!status.ok()) {
@@ -139,7 +118,7 @@ void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
   AskLater(absl::ZeroDuration());
 }
 
-absl::StatusOr<EmbeddedLog*> LinkRepair::LogOf(const v1::RepairRequest& request) {
+absl::StatusOr<EmbeddedLog*> RepairFlows::LogOf(const v1::RepairRequest& request) {
   if (sources_.size() + looked_for_ >= kSourcesMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too many repairs at the same time",
                      "", Retry::kYes);
@@ -155,7 +134,7 @@ absl::StatusOr<EmbeddedLog*> LinkRepair::LogOf(const v1::RepairRequest& request)
       fmt::format("no such log of {}/{} is held here", request.name().substr(0, 200), request.partition()));
 }
 
-bool LinkRepair::OnRequest(Session& session, const v1::FlowRequest& request) {
+bool RepairFlows::OnRequested(Session& session, const v1::FlowRequest& request) {
   if (!request.has_repair()) return false;
   const auto log = LogOf(request.repair());
   if (!log.ok()) {
@@ -173,8 +152,8 @@ bool LinkRepair::OnRequest(Session& session, const v1::FlowRequest& request) {
   return true;
 }
 
-void LinkRepair::Answer(Session& session, uint32_t request,
-                        absl::StatusOr<std::unique_ptr<RepairSource>> source) {
+void RepairFlows::Answer(Session& session, uint32_t request,
+                         absl::StatusOr<std::unique_ptr<RepairSource>> source) {
   --looked_for_;
   if (!source.ok()) return session.SendRefusal(request, source.status());
   const FlowNumber flow = session.Offer(**source);

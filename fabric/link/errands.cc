@@ -1,4 +1,4 @@
-#include "fabric/control/errands.h"
+#include "fabric/link/errands.h"
 
 #include <utility>
 
@@ -15,7 +15,7 @@ void Errands::Add(Errand errand) {
 void Errands::Begin(std::function<void(Back)> begin) {
   {
     absl::MutexLock lock(&mutex_);
-    if (dropped_) return;
+    if (dropped_ || !begins_others_) return;
     waiting_.push_back(std::move(begin));
     if (std::exchange(running_, true)) return;
   }
@@ -57,6 +57,12 @@ void Errands::Apply(replication::Session& session) {
     }
     for (Then& then : back) then(session);
   }
+}
+
+void Errands::BeginNoOthers() {
+  absl::MutexLock lock(&mutex_);
+  begins_others_ = false;
+  waiting_.clear();
 }
 
 void Errands::Drop() {

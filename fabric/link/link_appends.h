@@ -4,8 +4,8 @@
 #include <memory>
 #include <utility>
 
-#include "fabric/control/errands.h"
 #include "fabric/control/node_state.h"
+#include "fabric/link/errands.h"
 #include "fabric/stream/log_flow.h"
 #include "fabric/stream/log_store.h"
 

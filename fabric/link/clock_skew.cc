@@ -1,4 +1,4 @@
-#include "fabric/control/clock_skew.h"
+#include "fabric/link/clock_skew.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -108,6 +110,7 @@ class LinkedNodes : public ::testing::Test {
       absl::StatusOr<replication::FlowPosition> position;
     };
     std::shared_ptr<std::vector<Durable>> durable = std::make_shared<std::vector<Durable>>();
+    std::shared_ptr<std::atomic<bool>> woken = std::make_shared<std::atomic<bool>>(false);
     std::vector<v1::Frame> sent;
   };
 
@@ -122,9 +125,9 @@ class LinkedNodes : public ::testing::Test {
       ends_[side].session = std::make_unique<Session>(options, ends_[side].node->clock.Monotonic());
     }
     ends_[0].handler = std::make_shared<Uplink>(
-        *edge_.edge, 0, [] {}, run_);
+        *edge_.edge, 0, [woken = ends_[0].woken] { *woken = true; }, run_);
     ends_[1].handler = std::make_shared<PeerLink>(
-        *core_.fleet, metrics_, name_, [] {}, run_);
+        *core_.fleet, metrics_, name_, [woken = ends_[1].woken] { *woken = true; }, run_);
     for (End& end : ends_) end.handler->Opened(*end.session);
     Settle();
   }
@@ -193,7 +196,7 @@ class LinkedNodes : public ::testing::Test {
   std::string name_ = "rig";  // as the edge's certificate says
   uint64_t window_ = 4 << 20;
   Errands::Runner run_ = Errands::AtOnce();
-  bool old_core_ = false;  // one that knows nothing of repairs
+  std::string core_lacks_;  // a capability
   End ends_[2];
 
   std::vector<v1::Frame> Pump(End& end) {
@@ -203,6 +206,7 @@ class LinkedNodes : public ::testing::Test {
     for (const End::Durable& durable : std::exchange(*end.durable, {})) {
       end.session->Persisted(durable.flow, durable.credit, durable.position);
     }
+    if (end.woken->exchange(false)) end.handler->Woken(*end.session);
     Session::Ready ready = end.session->TakeReady(now, 1 << 20);
     for (Session::Persist& persist : ready.persist) {
       persist.sink->Persist(std::move(persist.entry), [durable = end.durable, flow = persist.flow,
@@ -214,12 +218,16 @@ class LinkedNodes : public ::testing::Test {
     EXPECT_FALSE(ready.closed) << ready.reason;
     std::vector<v1::Frame> frames;
     for (replication::Message& message : ready.messages) {
-      if (old_core_ && message.frame.has_welcome()) message.frame.mutable_welcome()->clear_capabilities();
+      if (message.frame.has_welcome()) {
+        auto& capabilities = *message.frame.mutable_welcome()->mutable_capabilities();
+        capabilities.erase(std::remove(capabilities.begin(), capabilities.end(), core_lacks_),
+                           capabilities.end());
+      }
       message.frame.set_payload(std::string(message.payload.view()));
       frames.push_back(std::move(message.frame));
     }
     // The handler may have queued more.
-    if (frames.empty() && !ready.events.empty()) return Pump(end);
+    if (frames.empty() && (!ready.events.empty() || *end.woken)) return Pump(end);
     end.sent.insert(end.sent.end(), frames.begin(), frames.end());
     return frames;
   }

@@ -1,4 +1,4 @@
-#include "fabric/control/link_appends.h"
+#include "fabric/link/link_appends.h"
 
 namespace selvage {
 namespace {
