@@ -33,6 +33,9 @@ class CoreAdmin : public AdminBackend {
   absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) override;
   absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) override;
   absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) override;
+  void CallEdge(const std::string& edge, NodeCall call, CallDone done) override {
+    fleet_.CallEdge(edge, std::move(call), std::move(done));
+  }
   /// The core's own, then those that edges reported last, each with its edge as origin.
   std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) override;
   int OpenAlarms() override;

@@ -20,12 +20,12 @@ namespace {
 /// What an edge offers makes logs here, and each costs memory and stays.
 constexpr int64_t kLogsOfEdgeMax = 20'000;
 
-absl::Status Unknown(const std::string& edge) {
+}  // namespace
+
+absl::Status Fleet::UnknownEdge(const std::string& edge) {
   return MakeError(absl::StatusCode::kNotFound, "unknown_edge",
                    fmt::format("no edge {} was ever linked", edge), "selvagectl edge list shows the edges");
 }
-
-}  // namespace
 
 absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
   SELVAGE_ASSIGN_OR_RETURN(auto stored, node_.store().Get(Family::kMeta, kCoreKey));
@@ -421,7 +421,7 @@ absl::Status Fleet::Flush() {
 absl::StatusOr<v1::EdgeSummary> Fleet::Summary(const std::string& edge) const {
   absl::MutexLock lock(&mutex_);
   auto it = edges_.find(edge);
-  if (it == edges_.end()) return Unknown(edge);
+  if (it == edges_.end()) return UnknownEdge(edge);
   return SummaryOf(it->second);
 }
 
@@ -433,7 +433,7 @@ absl::Status Fleet::ChangeEdge(const std::string& name, const std::function<void
   {
     absl::MutexLock lock(&mutex_);
     auto it = edges_.find(name);
-    if (it == edges_.end()) return Unknown(name);
+    if (it == edges_.end()) return UnknownEdge(name);
     edge = it->second;
   }
   change(edge);

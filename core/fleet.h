@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/admission.h"
 #include "fabric/control/node_state.h"
+#include "fabric/link/call_flows.h"
 #include "selvage/v1/admin.pb.h"
 #include "selvage/v1/control.pb.h"
 #include "selvage/v1/link.pb.h"
@@ -59,13 +60,16 @@ class Fleet {
   /// The link that counts from here on; `close` ends it when another takes its place. Returns a number for
   /// Unlinked; 0 when a link that was admitted later is there already: then this one must end.
   uint64_t Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
-                  std::function<void()> wake);
+                  std::function<void()> wake, NodeCaller call = {});
   void Unlinked(const std::string& edge, uint64_t link);
   /// The edge at the other end of this link is alive.
   void Heard(const std::string& edge, uint64_t link);
   /// Whether this link takes entries of a log of its edge now.
   void SetFlowOpen(const std::string& edge, uint64_t link, LogNumber log, bool open);
   bool IsLinked(const std::string& edge, uint64_t link) const;
+  /// Makes a call of an edge's admin service over its link. Errors beside those of CallFlows::caller:
+  /// "unknown_edge", "edge_offline".
+  void CallEdge(const std::string& edge, NodeCall call, CallDone done) const;
   int links() const;
 
   // Logs of an edge.
@@ -133,6 +137,7 @@ class Fleet {
     uint64_t number;
     std::function<void()> close;
     std::function<void()> wake;
+    NodeCaller call;
     SessionEpoch epoch;
     bool reported = false;  ///< its status, since it linked
     std::set<LogNumber> open_flows{};
@@ -189,6 +194,7 @@ class Fleet {
   absl::Status CheckNameFree(const std::string& name, Maker maker) const;
   absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition, Maker maker) const;
   absl::StatusOr<v1::StreamDefinition> CreateStream(v1::StreamDefinition definition, Maker maker);
+  static absl::Status UnknownEdge(const std::string& edge);
   void ReportHold(const v1::StoredEdge& edge);
   absl::Status OpenEdges();
   /// The store was another core's until now.

@@ -188,7 +188,7 @@ void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcom
 }
 
 uint64_t Fleet::Linked(const std::string& edge, SessionEpoch epoch, std::function<void()> close,
-                       std::function<void()> wake) {
+                       std::function<void()> wake, NodeCaller call) {
   std::function<void()> former;
   uint64_t number = 0;
   {
@@ -198,7 +198,7 @@ uint64_t Fleet::Linked(const std::string& edge, SessionEpoch epoch, std::functio
       former = it->second.close;
     }
     number = next_link_++;
-    links_[edge] = Link{number, std::move(close), std::move(wake), epoch};
+    links_[edge] = Link{number, std::move(close), std::move(wake), std::move(call), epoch};
   }
   if (former) former();
   return number;
@@ -234,6 +234,31 @@ bool Fleet::IsLinked(const std::string& edge, uint64_t link) const {
   absl::MutexLock lock(&mutex_);
   auto it = links_.find(edge);
   return it != links_.end() && it->second.number == link;
+}
+
+void Fleet::CallEdge(const std::string& edge, NodeCall call, CallDone done) const {
+  NodeCaller caller;
+  absl::Status refused;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto link = links_.find(edge); link != links_.end() && link->second.call) {
+      caller = link->second.call;
+    } else if (!edges_.contains(edge)) {
+      refused = UnknownEdge(edge);
+    } else {
+      const auto report = reports_.find(edge);
+      const int64_t seen_ms = report == reports_.end() ? 0 : report->second.last_seen_ms();
+      refused = MakeError(
+          absl::StatusCode::kUnavailable, "edge_offline",
+          seen_ms == 0 ? fmt::format("edge {} is not linked", edge)
+                       : fmt::format("edge {} is not linked; it was last seen at {}", edge,
+                                     absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMillis(seen_ms),
+                                                      absl::UTCTimeZone())),
+          "what it does meanwhile is known there alone: ask again when it is linked", Retry::kYes);
+    }
+  }
+  if (!refused.ok()) return done(refused);
+  caller(std::move(call), std::move(done));
 }
 
 int Fleet::links() const {

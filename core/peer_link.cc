@@ -40,7 +40,8 @@ PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::functi
           {{.name = "status",
             .held = [](const std::string&) { return 0; },  // what an earlier link brought may be old
             .take = [this](std::string body, IncomingDocument::Done done) { TakeStatus(body, done); }}}),
-      link_(errands_, {&streams_, &repairs_, &documents_}),
+      calls_(fleet.node().clock(), {}, wake_),
+      link_(errands_, {&streams_, &repairs_, &documents_, &calls_}),
       skew_(fleet.node().alarms(), "edge's", "the core's") {}
 
 void PeerLink::Handle(Session& session, const Session::Event& event) {
@@ -80,7 +81,7 @@ void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
         signal->close = true;
         wake();
       },
-      wake_);
+      wake_, calls_.caller());
   if (link_number_ == 0) return CloseSuperseded(session);
   streams_end_->Admitted(admission->slot, link_number_);
   skew_.Judge(edge_, hello.wall_ms(), hello_at_ms_);

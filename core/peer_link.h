@@ -7,6 +7,7 @@
 
 #include "core/fleet.h"
 #include "core/peer_streams.h"
+#include "fabric/link/call_flows.h"
 #include "fabric/link/clock_skew.h"
 #include "fabric/link/document_flows.h"
 #include "fabric/link/errands.h"
@@ -61,6 +62,7 @@ class PeerLink : public replication::LinkHandler {
   StreamFlows streams_;
   RepairFlows repairs_;
   DocumentFlows documents_;
+  CallFlows calls_;
   Link link_;
   int64_t hello_at_ms_ = 0;  // when it came, by the wall clock
   uint64_t link_number_ = 0;

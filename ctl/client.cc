@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "ctl/units.h"
+#include "fabric/admin/call_metadata.h"
 #include "fabric/admin/error_metadata.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
@@ -76,6 +77,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenTlsChannel(const ConnectionOp
 void Client::Prepare(grpc::ClientContext& context, absl::Duration longer) const {
   context.set_deadline(std::chrono::system_clock::now() +
                        absl::ToChronoMilliseconds(options_.timeout + longer));
+  if (!options_.edge.empty()) context.AddMetadata(kEdgeMetadata, options_.edge);
 }
 
 absl::Status Client::Explain(const grpc::Status& status, const grpc::ClientContext& context) const {

@@ -20,6 +20,7 @@ struct ConnectionOptions {
   std::string address = "127.0.0.1:7443";
   std::string identity;       ///< DIR/NAME, short for DIR/NAME.crt, DIR/NAME.key and DIR/ca.crt
   std::string cert, key, ca;  ///< each takes precedence over `identity`
+  std::string edge;           ///< which edge is meant, over its link; empty: the node at the address
   absl::Duration timeout = absl::Seconds(10);  ///< of one call
 };
 
@@ -60,7 +61,7 @@ class Client {
     return response;
   }
 
-  /// Sets the deadline of a call made with `stub`.
+  /// Sets the deadline of a call made with `stub`, and which edge is meant.
   void Prepare(grpc::ClientContext& context, absl::Duration longer = absl::ZeroDuration()) const;
 
   /// The error of a finished call for an operator: what the node said; else "unreachable" or "timeout" with

@@ -29,6 +29,10 @@ void AddGlobalOptions(CLI::App& app, Session& session) {
   app.add_option("--cert", to.cert, "Own certificate, PEM")->envname("SELVAGE_CERT")->group(group);
   app.add_option("--key", to.key, "Its private key, PEM")->envname("SELVAGE_KEY")->group(group);
   app.add_option("--ca", to.ca, "Authorities to trust, PEM")->envname("SELVAGE_CA")->group(group);
+  app.add_option("--edge", to.edge,
+                 "Ask this edge, over the link that it holds to the core at --address; of commands that have "
+                 "an --edge of their own, write it before the command")
+      ->group(group);
   AddParsed(app, "--timeout", to.timeout, ParsePositiveDuration, "How long one call may take (default 10s)")
       ->group(group);
   AddChoice<Format>(app, "-o,--output", session.format, {{"table", Format::kTable}, {"json", Format::kJson}},
@@ -40,6 +44,13 @@ void AddGlobalOptions(CLI::App& app, Session& session) {
 absl::StatusOr<Client> Session::Connect(const std::string& address) {
   ConnectionOptions to = connection;
   to.address = address;
+  SELVAGE_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, world.connect(to));
+  return Client(std::move(channel), to);
+}
+
+absl::StatusOr<Client> Session::ConnectEdge(const std::string& edge) {
+  ConnectionOptions to = connection;
+  to.edge = edge;
   SELVAGE_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, world.connect(to));
   return Client(std::move(channel), to);
 }

@@ -54,6 +54,8 @@ class Session {
   /// A client of the node at --address, or at `address`.
   absl::StatusOr<Client> Connect() { return Connect(connection.address); }
   absl::StatusOr<Client> Connect(const std::string& address);
+  /// A client of an edge, over its link to the core at --address.
+  absl::StatusOr<Client> ConnectEdge(const std::string& edge);
 
   /// Takes over how a command ended: prints an error and sets the exit code.
   void Finish(const absl::Status& status);

@@ -52,12 +52,17 @@ absl::StatusOr<std::string> NodeOf(const Client& client, const std::string& role
   if (status->role() == role) return status->node();
   return MakeError(absl::StatusCode::kInvalidArgument, "wrong_role",
                    fmt::format("{} is the {} {}", client.options().address, status->role(), status->node()),
-                   "--address is the core's, --edge-address the edge's");
+                   "--address is the core's, --edge-address the edge's, unless it is asked over its link");
 }
 
 absl::StatusOr<Ends> Connect(Session& session, const VerifyOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(Client core, session.Connect());
-  SELVAGE_ASSIGN_OR_RETURN(Client edge, session.Connect(options.edge_address));
+  if (options.edge.empty() && options.edge_address.empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "bad_value", "it is not said which edge is meant",
+                     "give its id: --edge rig-7; selvagectl edge list shows the edges");
+  }
+  SELVAGE_ASSIGN_OR_RETURN(Client edge, options.edge_address.empty() ? session.ConnectEdge(options.edge)
+                                                                     : session.Connect(options.edge_address));
   SELVAGE_RETURN_IF_ERROR(NodeOf(core, "core").status());
   SELVAGE_ASSIGN_OR_RETURN(std::string edge_id, NodeOf(edge, "edge"));
   if (!options.edge.empty() && options.edge != edge_id) {
@@ -236,9 +241,9 @@ void AddVerify(CLI::App& app, Session& session) {
   CLI::App* verb =
       app.add_subcommand("verify", "Compare what the core and an edge have stored, entry by entry");
   auto options = std::make_shared<VerifyOptions>();
-  verb->add_option("--edge-address", options->edge_address, "The edge, host:port (--address is the core)")
-      ->required();
-  verb->add_option("--edge", options->edge, "Which edge it must be");
+  verb->add_option("--edge", options->edge, "Which edge; it is asked over its link (--address is the core)");
+  verb->add_option("--edge-address", options->edge_address,
+                   "Ask the edge at its own address instead, host:port: needs no link");
   verb->add_option("--stream", options->stream, "Only this one (default all between the two)");
   verb->callback([&session, options] {
     absl::Status status = Verify(session, *options);

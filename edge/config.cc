@@ -33,6 +33,11 @@ std::vector<Setting> EdgeLinkSettings(EdgeLinkConfig& link) {
                SizeSetting("link.receive_window", &link.receive_window, {.min = 64 * kKiB, .max = kGiB})
                    .Default("4MiB")
                    .Help("Most that the core may have on the way here before it is stored."),
+               ChoiceSetting("link.calls", {"none", "read", "write"},
+                             [&link](size_t choice) { link.calls = static_cast<OverLink>(choice); })
+                   .Default("read")
+                   .Help("What operators at the core may do here over the link (selvagectl --edge). The core "
+                         "vouches for who they are."),
            });
   return all;
 }

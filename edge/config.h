@@ -6,6 +6,7 @@
 
 #include "fabric/config/daemon_config.h"
 #include "fabric/config/reference.h"
+#include "fabric/security/authorizer.h"
 
 namespace selvage {
 
@@ -18,6 +19,7 @@ struct EdgeLinkConfig {
   absl::Duration backoff_min;
   absl::Duration backoff_max;
   uint64_t receive_window = 0;  ///< bytes
+  OverLink calls = OverLink::kRead;
 };
 
 struct EdgeConfig : DaemonConfig {

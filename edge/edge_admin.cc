@@ -92,6 +92,10 @@ absl::StatusOr<std::vector<v1::LogSummary>> EdgeAdmin::ListOrigins(const v1::Lis
   return AtTheCore("the origins of a stream");
 }
 
+void EdgeAdmin::CallEdge(const std::string&, NodeCall, CallDone done) {
+  done(AtTheCore("other edges"));
+}
+
 std::vector<v1::AlarmDocument> EdgeAdmin::ListAlarms(bool also_resolved) {
   return node().alarms().All(also_resolved);
 }

@@ -17,6 +17,7 @@
 #include "edge/edge_topics.h"
 #include "edge/uplink.h"
 #include "fabric/admin/admin_service.h"
+#include "fabric/admin/local_calls.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/base/error.h"
 #include "fabric/control/node_certificate.h"
@@ -136,18 +137,20 @@ absl::Status RunEdge(const EdgeConfig& config) {
 
   // One of the link's two threads at most waits for the disk; the other serves the link meanwhile.
   const auto errands = boost::asio::make_strand(link_threads);
-  LinkClient link(LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(),
-                  SystemRandom(), [&](std::function<void()> wake) {
-                    return std::make_shared<Uplink>(state, config.link.max_rate, std::move(wake),
-                                                    [errands](std::function<void()> work) {
-                                                      boost::asio::post(errands, std::move(work));
-                                                    });
-                  });
+  std::unique_ptr<LocalCalls> local_calls;  // before the link starts
+  LinkClient link(
+      LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(), SystemRandom(),
+      [&](std::function<void()> wake) {
+        return std::make_shared<Uplink>(
+            state, config.link.max_rate, std::move(wake),
+            [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); },
+            [&local_calls](NodeCall call, CallDone done) { local_calls->Call(call, std::move(done)); });
+      });
   EdgeAdmin backend(state, [&link] { return ViewOf(link.state()); });
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  AdminService admin({backend, authorizer, metrics, group_admin});
+  AdminService admin({backend, authorizer, metrics, group_admin, config.link.calls});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
     return CertificateView{certificate.not_after(), certificate.problem().ok()};
   }));
@@ -160,6 +163,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   server_options.metrics = &metrics;
   SELVAGE_ASSIGN_OR_RETURN(auto server,
                            GrpcServer::Start(server_options, link_threads.get_executor(), {&admin}));
+  local_calls = std::make_unique<LocalCalls>(server->InProcessChannel(), admin.local_secret());
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");
@@ -177,6 +181,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   kafka->Stop();
   link.Stop();
   server->Shutdown(kStopDeadline);
+  local_calls.reset();
   link_threads.join();
   node_metrics.reset();
   group_metrics.reset();

@@ -17,7 +17,8 @@ constexpr std::string_view kRefusals[] = {"link_refused", "foreign_cluster", "no
 
 }  // namespace
 
-Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake, Errands::Runner run)
+Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake, Errands::Runner run,
+               NodeCaller serve)
     : state_(state),
       node_(state.node()),
       max_rate_(max_rate),
@@ -33,7 +34,8 @@ Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake, 
                  return definition && definition->direction() != v1::LOCAL;
                }),
       documents_(errands_, {&status_.source()}, {SpecDocument()}),
-      link_(errands_, {&streams_, &repairs_, &documents_}),
+      calls_(node_.clock(), std::move(serve), wake_),
+      link_(errands_, {&streams_, &repairs_, &documents_, &calls_}),
       skew_(node_.alarms(), "core's", "this node's") {}
 
 void Uplink::Opened(Session& session) {

@@ -7,6 +7,7 @@
 #include "edge/edge_state.h"
 #include "edge/status_report.h"
 #include "edge/uplink_streams.h"
+#include "fabric/link/call_flows.h"
 #include "fabric/link/clock_skew.h"
 #include "fabric/link/document_flows.h"
 #include "fabric/link/errands.h"
@@ -24,9 +25,10 @@ class Uplink : public replication::LinkHandler {
  public:
   /// `wake` may be called from any thread to have the session looked at. `max_rate` is what the configuration
   /// says, for when the spec says nothing. `run` runs what may wait for the disk; what it is given must have
-  /// run, or be gone, when `state` ends.
+  /// run, or be gone, when `state` ends. `serve` makes calls of the admin service here that come over the
+  /// link; without it there are none.
   Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake,
-         Errands::Runner run = Errands::AtOnce());
+         Errands::Runner run = Errands::AtOnce(), NodeCaller serve = {});
   ~Uplink() override { link_.End(); }
 
   void Opened(replication::Session& session) override;
@@ -57,6 +59,7 @@ class Uplink : public replication::LinkHandler {
   StreamFlows streams_;
   RepairFlows repairs_;
   DocumentFlows documents_;
+  CallFlows calls_;
   Link link_;
   int64_t welcome_at_ms_ = 0;  // when it came, by the wall clock
   bool welcomed_ = false;      // what the welcome says is stored

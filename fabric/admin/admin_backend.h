@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fabric/control/node_state.h"
+#include "fabric/link/call_flows.h"
 #include "fabric/stream/log_store.h"
 #include "selvage/v1/admin.pb.h"
 
@@ -45,6 +46,9 @@ class AdminBackend {
   virtual absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) = 0;
   virtual absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) = 0;
   virtual absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) = 0;
+  /// Makes a call at an edge, over its link. `done` is called once, on any thread. Errors: Fleet::CallEdge;
+  /// at an edge "wrong_node".
+  virtual void CallEdge(const std::string& edge, NodeCall call, CallDone done) = 0;
 
   // What operators look at.
   virtual std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) = 0;

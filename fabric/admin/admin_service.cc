@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "fabric/admin/log_pages.h"
@@ -13,6 +15,8 @@ namespace selvage {
 namespace {
 
 constexpr size_t kRequestOverhead = 64u << 10;
+/// A call without a deadline of its own does not wait longer for an edge.
+constexpr absl::Duration kPassedOnMax = absl::Minutes(10);
 
 constexpr CallGate::Call kCreateStream{"CreateStream", Action::kWriteAdmin, true};
 constexpr CallGate::Call kListStreams{"ListStreams", Action::kReadAdmin};
@@ -37,6 +41,10 @@ constexpr CallGate::Call kDescribeGroup{"DescribeGroup", Action::kReadAdmin};
 constexpr CallGate::Call kResetGroup{"ResetGroup", Action::kWriteAdmin, true};
 constexpr CallGate::Call kImportGroup{"ImportGroup", Action::kWriteAdmin, true};
 
+std::string SecretOf(Random& random) {
+  return StoreId::Mint(random).bytes() + StoreId::Mint(random).bytes();
+}
+
 /// Moves a result into the response.
 template <class Message>
 absl::Status Put(absl::StatusOr<Message> result, Message& response) {
@@ -58,12 +66,14 @@ AdminService::AdminService(const Options& options)
       node_(options.backend.node()),
       groups_(options.groups),
       started_(node_.clock().Monotonic()),
-      gate_(options.authorizer, options.metrics, node_.clock()),
+      local_secret_(SecretOf(node_.random())),
+      gate_(options.authorizer, options.metrics, node_.clock(), options.over_link, local_secret_),
       pool_(options.pool),
       fetches_{.backend = backend_, .gate = gate_, .pool = pool_, .call = kFetch} {}
 
 grpc::ServerUnaryReactor* AdminService::RunAsync(grpc::CallbackServerContext* context,
-                                                 const CallGate::Call& call, size_t bytes,
+                                                 const CallGate::Call& call, const Message* request,
+                                                 Message* response, size_t bytes,
                                                  std::function<void(Done)> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   auto caller = gate_.Admit(*context, call);
@@ -74,13 +84,40 @@ grpc::ServerUnaryReactor* AdminService::RunAsync(grpc::CallbackServerContext* co
   Done done = [this, context, reactor, &call, caller = *caller](const absl::Status& outcome) {
     reactor->Finish(gate_.Conclude(outcome, call, caller, *context));
   };
-  if (!pool_.TryRun(bytes, [work = std::move(work), done] { work(done); })) done(Overloaded());
+  if (const std::string edge = EdgeAskedFor(*context); !edge.empty()) {
+    PassOn(edge, *context, call, *caller, *request, response, std::move(done));
+  } else if (!pool_.TryRun(bytes, [work = std::move(work), done] { work(done); })) {
+    done(Overloaded());
+  }
   return reactor;
 }
 
 grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext* context, const CallGate::Call& call,
+                                            const Message* request, Message* response,
                                             std::function<absl::Status()> work) {
-  return RunAsync(context, call, 0, [work = std::move(work)](const Done& done) { done(work()); });
+  return RunAsync(context, call, request, response, 0,
+                  [work = std::move(work)](const Done& done) { done(work()); });
+}
+
+void AdminService::PassOn(const std::string& edge, const grpc::CallbackServerContext& context,
+                          const CallGate::Call& call, const std::string& caller, const Message& request,
+                          Message* response, Done done) {
+  NodeCall passed;
+  passed.method = std::string(call.name);
+  passed.request = request.SerializeAsString();
+  passed.caller = caller;
+  passed.timeout =
+      std::min(kPassedOnMax, absl::FromChrono(context.deadline() - std::chrono::system_clock::now()));
+  backend_.CallEdge(edge, std::move(passed),
+                    [this, response, done = std::move(done)](const absl::StatusOr<std::string>& answer) {
+                      absl::Status outcome = answer.status();
+                      if (outcome.ok() && !response->ParseFromString(*answer)) {
+                        outcome = MakeError(absl::StatusCode::kDataLoss, "protocol_error",
+                                            "the edge's response cannot be read", "", Retry::kYes);
+                      }
+                      // The link must not be kept by what gRPC does to answer.
+                      pool_.Continue([done, outcome] { done(outcome); });
+                    });
 }
 
 // --- Streams
@@ -89,14 +126,14 @@ grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext* context
 grpc::ServerUnaryReactor* AdminService::CreateStream(grpc::CallbackServerContext* context,
                                                      const v1::CreateStreamRequest* request,
                                                      v1::StreamDefinition* response) {
-  return Run(context, kCreateStream,
+  return Run(context, kCreateStream, request, response,
              [=, this] { return Put(backend_.CreateStream(request->definition()), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListStreams(grpc::CallbackServerContext* context,
-                                                    const v1::ListStreamsRequest*,
+                                                    const v1::ListStreamsRequest* request,
                                                     v1::ListStreamsResponse* response) {
-  return Run(context, kListStreams, [=, this] {
+  return Run(context, kListStreams, request, response, [=, this] {
     return PutAll(absl::StatusOr<std::vector<v1::StreamDefinition>>(node_.catalog().All()),
                   *response->mutable_streams());
   });
@@ -112,19 +149,21 @@ absl::Status AdminService::DescribeTo(const std::string& stream, v1::DescribeStr
 grpc::ServerUnaryReactor* AdminService::DescribeStream(grpc::CallbackServerContext* context,
                                                        const v1::DescribeStreamRequest* request,
                                                        v1::DescribeStreamResponse* response) {
-  return Run(context, kDescribeStream, [=, this] { return DescribeTo(request->stream(), *response); });
+  return Run(context, kDescribeStream, request, response,
+             [=, this] { return DescribeTo(request->stream(), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::SetStream(grpc::CallbackServerContext* context,
                                                   const v1::SetStreamRequest* request,
                                                   v1::StreamDefinition* response) {
-  return Run(context, kSetStream, [=, this] { return Put(backend_.SetStream(*request), *response); });
+  return Run(context, kSetStream, request, response,
+             [=, this] { return Put(backend_.SetStream(*request), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext* context,
                                                      const v1::DeleteStreamRequest* request,
                                                      v1::DeleteStreamResponse* response) {
-  return Run(context, kDeleteStream, [=, this]() -> absl::Status {
+  return Run(context, kDeleteStream, request, response, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(const int logs, backend_.DeleteStream(request->stream()));
     response->set_logs(logs);
     return absl::OkStatus();
@@ -134,7 +173,7 @@ grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* AdminService::RenameStream(grpc::CallbackServerContext* context,
                                                      const v1::RenameStreamRequest* request,
                                                      v1::StreamDefinition* response) {
-  return Run(context, kRenameStream,
+  return Run(context, kRenameStream, request, response,
              [=, this] { return Put(backend_.RenameStream(request->stream(), request->to()), *response); });
 }
 
@@ -164,19 +203,20 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
 grpc::ServerUnaryReactor* AdminService::Produce(grpc::CallbackServerContext* context,
                                                 const v1::ProduceRequest* request,
                                                 v1::ProduceResponse* response) {
-  return RunAsync(context, kProduce, request->batch().size(),
+  return RunAsync(context, kProduce, request, response, request->batch().size(),
                   [=, this](Done done) { Append(*request, *response, std::move(done)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::Fetch(grpc::CallbackServerContext* context,
                                               const v1::FetchRequest* request, v1::FetchResponse* response) {
-  return FetchCall::Start(fetches_, context, request, response);
+  if (EdgeAskedFor(*context).empty()) return FetchCall::Start(fetches_, context, request, response);
+  return RunAsync(context, kFetch, request, response, 0, [](const Done&) {});
 }
 
 grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* context,
                                                    const v1::FindOffsetRequest* request,
                                                    v1::FindOffsetResponse* response) {
-  return Run(context, kFindOffset, [=, this]() -> absl::Status {
+  return Run(context, kFindOffset, request, response, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
     SELVAGE_ASSIGN_OR_RETURN(const auto first, log->FirstRecordAtOrAfter(request->timestamp_ms(), [=] {
       return context->IsCancelled();
@@ -189,7 +229,7 @@ grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::ReadDigests(grpc::CallbackServerContext* context,
                                                     const v1::ReadDigestsRequest* request,
                                                     v1::ReadDigestsResponse* response) {
-  return Run(context, kReadDigests, [=, this]() -> absl::Status {
+  return Run(context, kReadDigests, request, response, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
     return DigestPage(*log, *request, *response);
   });
@@ -201,27 +241,28 @@ grpc::ServerUnaryReactor* AdminService::ReadDigests(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* AdminService::ListEdges(grpc::CallbackServerContext* context,
                                                   const v1::ListEdgesRequest* request,
                                                   v1::ListEdgesResponse* response) {
-  return Run(context, kListEdges,
+  return Run(context, kListEdges, request, response,
              [=, this] { return PutAll(backend_.ListEdges(*request), *response->mutable_edges()); });
 }
 
 grpc::ServerUnaryReactor* AdminService::SetEdge(grpc::CallbackServerContext* context,
                                                 const v1::SetEdgeRequest* request,
                                                 v1::EdgeSummary* response) {
-  return Run(context, kSetEdge, [=, this] { return Put(backend_.SetEdge(*request), *response); });
+  return Run(context, kSetEdge, request, response,
+             [=, this] { return Put(backend_.SetEdge(*request), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::RetireEdge(grpc::CallbackServerContext* context,
                                                    const v1::RetireEdgeRequest* request,
                                                    v1::EdgeSummary* response) {
-  return Run(context, kRetireEdge,
+  return Run(context, kRetireEdge, request, response,
              [=, this] { return Put(backend_.RetireEdge(request->edge()), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListOrigins(grpc::CallbackServerContext* context,
                                                     const v1::ListOriginsRequest* request,
                                                     v1::ListOriginsResponse* response) {
-  return Run(context, kListOrigins,
+  return Run(context, kListOrigins, request, response,
              [=, this] { return PutAll(backend_.ListOrigins(*request), *response->mutable_origins()); });
 }
 
@@ -248,13 +289,13 @@ absl::Status AdminService::LossesTo(const v1::ListLossesRequest& request, v1::Li
 grpc::ServerUnaryReactor* AdminService::ListLosses(grpc::CallbackServerContext* context,
                                                    const v1::ListLossesRequest* request,
                                                    v1::ListLossesResponse* response) {
-  return Run(context, kListLosses, [=, this] { return LossesTo(*request, *response); });
+  return Run(context, kListLosses, request, response, [=, this] { return LossesTo(*request, *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListAlarms(grpc::CallbackServerContext* context,
                                                    const v1::ListAlarmsRequest* request,
                                                    v1::ListAlarmsResponse* response) {
-  return Run(context, kListAlarms, [=, this] {
+  return Run(context, kListAlarms, request, response, [=, this] {
     return PutAll(absl::StatusOr<std::vector<v1::AlarmDocument>>(backend_.ListAlarms(request->all())),
                   *response->mutable_alarms());
   });
@@ -263,7 +304,7 @@ grpc::ServerUnaryReactor* AdminService::ListAlarms(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::ResolveAlarm(grpc::CallbackServerContext* context,
                                                      const v1::ResolveAlarmRequest* request,
                                                      v1::AlarmDocument* response) {
-  return Run(context, kResolveAlarm,
+  return Run(context, kResolveAlarm, request, response,
              [=, this] { return Put(backend_.ResolveAlarm(request->id(), request->action()), *response); });
 }
 
@@ -283,16 +324,16 @@ absl::Status AdminService::StatusTo(const v1::GetStatusRequest& request, v1::Get
 grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* context,
                                                   const v1::GetStatusRequest* request,
                                                   v1::GetStatusResponse* response) {
-  return Run(context, kGetStatus, [=, this] { return StatusTo(*request, *response); });
+  return Run(context, kGetStatus, request, response, [=, this] { return StatusTo(*request, *response); });
 }
 
 // --- Consumer groups
 // -----------------------------------------------------------------------------------------------
 
 grpc::ServerUnaryReactor* AdminService::ListGroups(grpc::CallbackServerContext* context,
-                                                   const v1::ListGroupsRequest*,
+                                                   const v1::ListGroupsRequest* request,
                                                    v1::ListGroupsResponse* response) {
-  return Run(context, kListGroups, [=, this] {
+  return Run(context, kListGroups, request, response, [=, this] {
     *response = groups_.List();
     return absl::OkStatus();
   });
@@ -301,14 +342,14 @@ grpc::ServerUnaryReactor* AdminService::ListGroups(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::DescribeGroup(grpc::CallbackServerContext* context,
                                                       const v1::DescribeGroupRequest* request,
                                                       v1::DescribeGroupResponse* response) {
-  return Run(context, kDescribeGroup,
+  return Run(context, kDescribeGroup, request, response,
              [=, this] { return Put(groups_.Describe(request->group()), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ResetGroup(grpc::CallbackServerContext* context,
                                                    const v1::ResetGroupRequest* request,
                                                    v1::SetGroupOffsetsResponse* response) {
-  return Run(context, kResetGroup, [=, this] {
+  return Run(context, kResetGroup, request, response, [=, this] {
     return Put(groups_.Reset(*request, [=] { return context->IsCancelled(); }), *response);
   });
 }
@@ -316,7 +357,8 @@ grpc::ServerUnaryReactor* AdminService::ResetGroup(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::ImportGroup(grpc::CallbackServerContext* context,
                                                     const v1::ImportGroupRequest* request,
                                                     v1::SetGroupOffsetsResponse* response) {
-  return Run(context, kImportGroup, [=, this] { return Put(groups_.Import(*request), *response); });
+  return Run(context, kImportGroup, request, response,
+             [=, this] { return Put(groups_.Import(*request), *response); });
 }
 
 size_t AdminRequestMax(size_t batch_max) {

@@ -32,9 +32,13 @@ class AdminService final : public v1::Admin::CallbackService {
     const Authorizer& authorizer;
     Metrics& metrics;
     kafka::GroupAdmin& groups;
+    OverLink over_link = OverLink::kRead;  ///< what operators may do who call over the link
     CallPool::Options pool = {};
   };
   explicit AdminService(const Options& options);
+
+  /// What LocalCalls show; made anew for each service.
+  const std::string& local_secret() const { return local_secret_; }
 
   grpc::ServerUnaryReactor* CreateStream(grpc::CallbackServerContext* context,
                                          const v1::CreateStreamRequest* request,
@@ -103,12 +107,21 @@ class AdminService final : public v1::Admin::CallbackService {
  private:
   using Done = std::function<void(const absl::Status& outcome)>;
 
-  /// Admits the call and has `work` done on the pool, whose request holds so many bytes.
+  using Message = google::protobuf::Message;
+
+  /// Admits the call and has `work` done on the pool. A call that is meant for an edge is passed on instead.
+  /// `request` and `response` are the call's.
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, const CallGate::Call& call,
+                                const Message* request, Message* response,
                                 std::function<absl::Status()> work);
-  /// The same for work that ends later: it calls Done once, from any thread that may not block.
+  /// Run for work that ends later: it calls Done once, from any thread that may not block. The request holds
+  /// so many bytes.
   grpc::ServerUnaryReactor* RunAsync(grpc::CallbackServerContext* context, const CallGate::Call& call,
-                                     size_t bytes, std::function<void(Done)> work);
+                                     const Message* request, Message* response, size_t bytes,
+                                     std::function<void(Done)> work);
+  /// Has the edge make the call, for `caller`.
+  void PassOn(const std::string& edge, const grpc::CallbackServerContext& context, const CallGate::Call& call,
+              const std::string& caller, const Message& request, Message* response, Done done);
 
   void Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, Done done);
   absl::Status DescribeTo(const std::string& stream, v1::DescribeStreamResponse& response);
@@ -119,6 +132,7 @@ class AdminService final : public v1::Admin::CallbackService {
   NodeState& node_;
   kafka::GroupAdmin& groups_;
   const absl::Duration started_;
+  const std::string local_secret_;
   const CallGate gate_;
   CallPool pool_;
   FetchCall::Shared fetches_;

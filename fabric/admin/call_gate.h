@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,6 +15,9 @@
 #include "fabric/telemetry/metrics.h"
 
 namespace selvage {
+
+/// The edge that a call is meant for; empty: this node.
+std::string EdgeAskedFor(const grpc::ServerContextBase& context);
 
 /// What every call passes on its way in and out: who calls and may they; how it ended, counted, logged and
 /// turned into what gRPC carries. Safe to use from several threads.
@@ -26,19 +30,30 @@ class CallGate {
   };
 
   /// The parameters must outlive the gate.
-  CallGate(const Authorizer& authorizer, Metrics& metrics, Clock& clock)
-      : authorizer_(authorizer), metrics_(metrics), clock_(clock) {}
+  /// `local_secret`: calls that carry it are LocalCalls' own.
+  CallGate(const Authorizer& authorizer, Metrics& metrics, Clock& clock, OverLink over_link,
+           std::string local_secret)
+      : authorizer_(authorizer),
+        metrics_(metrics),
+        clock_(clock),
+        over_link_(over_link),
+        local_secret_(std::move(local_secret)) {}
 
-  /// The caller's identity as a URI. Errors: "unauthenticated", "permission_denied".
+  /// The caller's identity as a URI. Errors: "unauthenticated", "permission_denied"; "not_over_link" for what
+  /// this node does for nobody who calls over its link.
   absl::StatusOr<std::string> Admit(const grpc::ServerContextBase& context, const Call& call) const;
   /// What the call finishes with. Once for each call; `caller` is empty for one that was not admitted.
   grpc::Status Conclude(const absl::Status& outcome, const Call& call, const std::string& caller,
                         grpc::ServerContextBase& context) const;
 
  private:
+  absl::StatusOr<Identity> CallerOf(const grpc::ServerContextBase& context, const Call& call) const;
+
   const Authorizer& authorizer_;
   Metrics& metrics_;
   Clock& clock_;
+  const OverLink over_link_;
+  const std::string local_secret_;
   mutable LogLimit refused_log_;
 };
 

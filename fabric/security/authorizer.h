@@ -18,6 +18,9 @@ enum class Action {
   kReadMetrics,  ///< scrape metrics: operators and the core
 };
 
+/// What operators may do whose calls come over the link. The other end of the link vouches for them.
+enum class OverLink { kNothing, kRead, kWrite };
+
 /// Decides what an authenticated identity may do. Denies whatever it does not allow by name. Safe to use from
 /// several threads.
 class Authorizer {

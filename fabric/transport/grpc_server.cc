@@ -196,6 +196,12 @@ GrpcServer::~GrpcServer() {
   Shutdown(absl::ZeroDuration());
 }
 
+std::shared_ptr<grpc::Channel> GrpcServer::InProcessChannel() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  return server_->InProcessChannel(arguments);
+}
+
 void GrpcServer::Shutdown(absl::Duration deadline) {
   acceptor_->Stop();
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(deadline));

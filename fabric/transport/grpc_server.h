@@ -1,5 +1,6 @@
 #pragma once
 
+#include <grpcpp/channel.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 
@@ -34,6 +35,9 @@ class GrpcServer {
   ~GrpcServer();
 
   int port() const { return port_; }
+  /// Calls of the services from within this process, past the listener and its TLS. Must not outlive the
+  /// server.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
   /// Takes no more connections and calls, waits until those under way have ended, cuts them after `deadline`,
   /// and waits for their reactions. Stop link servers before.
   void Shutdown(absl::Duration deadline);
