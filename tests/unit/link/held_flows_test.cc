@@ -6,7 +6,7 @@
 #include "tests/unit/link/linked_nodes.h"
 
 /// Every hold has a way out that keeps the data (docs/reliability.md): each is walked through here, but for
-/// those of whole logs (log_recovery_test, link_repair_test) and of whole edges (admission_test,
+/// those of whole logs (log_recovery_test, repair_flows_test) and of whole edges (admission_test,
 /// succession_test).
 namespace selvage {
 namespace {
