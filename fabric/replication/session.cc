@@ -404,52 +404,33 @@ void Session::RefreshSettings(absl::Duration now) {
 }
 
 void Session::CollectCandidates() {
+  scheduler_.Clear();
   candidates_.clear();
-  candidate_senders_.clear();
   for (const auto& [flow, sender] : senders_) {
     if (!sender->HasWork()) continue;
-    candidates_.push_back({flow, sender->settings().priority, sender->settings().weight});
-    candidate_senders_.push_back(sender.get());
-  }
-  BlockOvertakers();
-}
-
-void Session::DropCandidate(size_t index) {
-  candidates_[index] = candidates_.back();
-  candidates_.pop_back();
-  candidate_senders_[index] = candidate_senders_.back();
-  candidate_senders_.pop_back();
-}
-
-/// Marks who may not begin an entry because another flow claims the credit.
-void Session::BlockOvertakers() {
-  for (size_t i = 0; i < candidates_.size(); ++i) {
-    Scheduler::Candidate& candidate = candidates_[i];
-    if (!candidate.ready || !candidate_senders_[i]->AtEntryStart()) continue;
-    candidate.ready = credit_.MayOvertake({candidate.flow, candidate.priority}, 1);
+    scheduler_.Add(flow, sender->settings().priority, sender->settings().weight);
+    candidates_.push_back(sender.get());
   }
 }
 
 /// False when the link takes no more for now.
 bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
                            size_t& queued) {
-  const Scheduler::Candidate candidate = candidates_[turn.index];
-  const SendCredit::Flow flow{candidate.flow, candidate.priority};
-  Sender& sender = *candidate_senders_[turn.index];
+  const SendCredit::Flow flow{turn.candidate.flow, turn.candidate.priority};
+  Sender& sender = *candidates_[turn.candidate.index];
   size_t read_ahead =
-      std::min(options_.read_ahead, kReadAheadShare * options_.read_ahead / candidates_.size());
+      std::min(options_.read_ahead, kReadAheadShare * options_.read_ahead / scheduler_.size());
   const std::optional<size_t> entry_bytes = sender.EntryBytes(read_ahead, now);
   if (!entry_bytes) {
-    if (sender.state() == Sender::State::kHeld) ReportSender(candidate.flow, sender);
-    DropCandidate(turn.index);
+    if (sender.state() == Sender::State::kHeld) ReportSender(flow.number, sender);
+    scheduler_.Drop();
     return true;
   }
   const size_t credit = CreditOf(*entry_bytes);
   bool begins = sender.AtEntryStart();
   if (begins && !credit_.MayBegin(flow, credit, highest_priority_)) {
-    candidates_[turn.index].ready = false;
+    scheduler_.Block();
     credit_.Claim(flow, turn.given_way);
-    BlockOvertakers();
     return true;
   }
   bool urgent = flow.priority > lowest_priority_;
@@ -459,20 +440,14 @@ bool Session::SendFragment(const Scheduler::Turn& turn, absl::Duration now, size
     ready.wake_at = std::min(ready.wake_at, pacer_.NextFrameAt(rest, now, urgent));
     return false;
   }
-  if (begins && credit_.Begin(flow, credit)) {
-    for (Scheduler::Candidate& c : candidates_) c.ready = true;
-  }
+  const bool frees_others = begins && credit_.Begin(flow, credit);
   Message fragment = sender.NextFragment(std::min(size, budget), {compression_.level(), pacer_.rate()});
   size_t sent = fragment.payload.size();
   pacer_.Sent(sent, now);
-  scheduler_.Sent(candidate, sent);
+  scheduler_.Sent(sent, sender.HasWork());
+  if (frees_others) scheduler_.Unblock();
   queued += sent;
   Queue(std::move(fragment));
-  if (!sender.HasWork()) {
-    DropCandidate(turn.index);
-  } else if (sender.AtEntryStart()) {
-    candidates_[turn.index].ready = credit_.MayOvertake(flow, 1);
-  }
   return true;
 }
 
@@ -492,9 +467,18 @@ void Session::QueueData(absl::Duration now, size_t budget, Ready& ready) {
 
 Session::DataEnd Session::SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued) {
   if (!pacer_.window_open(highest_priority_ > lowest_priority_)) return DataEnd::kLinkFull;
-  if (!nothing_to_send_) CollectCandidates();
-  nothing_to_send_ = candidates_.empty();
-  while (auto turn = scheduler_.Pick(candidates_)) {
+  if (nothing_to_send_) {
+    scheduler_.Clear();
+  } else {
+    CollectCandidates();
+  }
+  nothing_to_send_ = scheduler_.size() == 0;
+  // Who lacks credit claims it, and then others begin no entry before it.
+  const auto may_send = [this](const Scheduler::Candidate& candidate) {
+    return !candidates_[candidate.index]->AtEntryStart() ||
+           credit_.MayOvertake({candidate.flow, candidate.priority}, 1);
+  };
+  while (auto turn = scheduler_.Pick(may_send)) {
     if (queued >= budget) {
       ready.more = true;
       return DataEnd::kLinkFull;

@@ -194,10 +194,8 @@ class Session {
   enum class DataEnd { kAllSent, kLinkFull };
   DataEnd SendFragments(absl::Duration now, size_t budget, Ready& ready, size_t& queued);
   void CollectCandidates();
-  void DropCandidate(size_t index);
   bool SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
                     size_t& queued);
-  void BlockOvertakers();
 
   const Options options_;
   bool established_ = false;
@@ -228,8 +226,7 @@ class Session {
   Scheduler scheduler_;
   Pacer pacer_;
   CompressionEffort compression_;
-  std::vector<Scheduler::Candidate> candidates_;  // flows that have something to send; kept for its memory
-  std::vector<Sender*> candidate_senders_;        // of the same index
+  std::vector<Sender*> candidates_;  // as they were added to the scheduler; kept for its memory
   SendCredit credit_;
 
   std::map<FlowNumber, std::unique_ptr<Receiver>> receivers_;
