@@ -22,6 +22,19 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(selvage_warnings INTERFACE -Wthread-safety)
+  # Abseil's annotations are macros that can stand for nothing, and then no mistake would be seen.
+  try_compile(SELVAGE_UNGUARDED_COMPILES SOURCE_FROM_CONTENT unguarded.cc [[
+    #include "absl/synchronization/mutex.h"
+    struct Counter {
+      int Next() { return ++count; }
+      absl::Mutex mutex;
+      int count ABSL_GUARDED_BY(mutex) = 0;
+    };
+    int main() { return Counter().Next(); }
+    ]] COMPILE_DEFINITIONS -Werror -Wthread-safety CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON OUTPUT_VARIABLE said)
+  if(SELVAGE_UNGUARDED_COMPILES OR NOT said MATCHES "-Werror,-Wthread-safety-analysis")
+    message(FATAL_ERROR "clang does not check which lock guards what:\n${said}")
+  endif()
 endif()
 
 # Comma-separated list for -fsanitize, set by the presets.
