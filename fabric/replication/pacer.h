@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace selvage::replication {
@@ -53,6 +54,8 @@ class Pacer {
   double rate() const;
   /// The smallest delay seen lately; infinite before the first measurement.
   absl::Duration base_delay() const { return base_delay_; }
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   /// A frame under way, and the state of arrivals when it was sent, from which the rate is measured.

@@ -46,6 +46,8 @@ class Receiver {
   /// An acknowledgement for what became durable since the last call.
   std::optional<Message> TakeAck();
   Message OnProbe(Offset offset);
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   absl::Status StartEntry(const v1::Data& data, size_t entry_max);

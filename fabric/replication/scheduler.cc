@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fabric/base/invariant.h"
+
 namespace selvage::replication {
 
 double Scheduler::StartOf(const Candidate& flow) const {
@@ -57,6 +59,15 @@ void Scheduler::Sent(const Candidate& flow, size_t bytes) {
   } else if (picked_overtakes_) {
     overtaken_ = std::min(overtaken_ + bytes, turn_due_);
   }
+}
+
+absl::Status Scheduler::CheckInvariants() const {
+  return FirstBroken({
+      {overtaken_ <= turn_due_,
+       "what the lower priorities were overtaken by is counted until their turn is due"},
+      {!picked_given_way_ || !picked_overtakes_,
+       "a turn that was given to a lower priority overtakes nobody"},
+  });
 }
 
 }  // namespace selvage::replication

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "fabric/replication/flow.h"
 
 namespace selvage::replication {
@@ -34,6 +35,10 @@ class Scheduler {
   /// The flow picked last sent this much.
   void Sent(const Candidate& flow, size_t bytes);
   void Forget(FlowNumber flow) { served_.erase(flow); }
+  /// Flows that it remembers: those that sent something and were not forgotten.
+  size_t remembered() const { return served_.size(); }
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   struct Level {

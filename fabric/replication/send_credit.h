@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/status/status.h"
 #include "fabric/replication/flow.h"
 
 namespace selvage::replication {
@@ -42,6 +43,13 @@ class SendCredit {
   /// An entry begins. True when that was what the claim waited for, so that others may try again.
   bool Begin(Flow flow, size_t entry_bytes);
   void Forget(FlowNumber flow);
+  /// The flow that waits for credit before all others.
+  std::optional<FlowNumber> claimant() const {
+    return claim_ ? std::optional(claim_->flow.number) : std::nullopt;
+  }
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  /// `entry_max`: size of the largest entry that may be sent.
+  absl::Status CheckInvariants(size_t entry_max) const;
 
  private:
   struct Held {
@@ -53,7 +61,7 @@ class SendCredit {
 
   uint64_t window_ = 0;
   uint64_t limit_ = 0;
-  uint64_t begun_ = 0;  // invariant: limit_ <= begun_ + window_
+  uint64_t begun_ = 0;
   std::optional<Held> claim_;
 };
 

@@ -70,6 +70,8 @@ class Sender {
   /// The next fragment, at most `max_bytes` of payload. EntryBytes returned a size before. An entry that
   /// begins with it is compressed on these terms, if that seems worth it.
   Message NextFragment(size_t max_bytes, const CompressionTerms& terms = {});
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   void Fail(absl::Status why, absl::Duration now);

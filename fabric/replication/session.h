@@ -172,6 +172,9 @@ class Session {
   /// Outgoing flows, for status. Withdraw and Offer change the map.
   const std::map<FlowNumber, std::unique_ptr<Sender>>& senders() const { return senders_; }
   const Pacer& pacer() const { return pacer_; }
+  /// Names the first broken rule of this state or of what it consists of; for tests
+  /// (fabric/base/invariant.h). Between a call and the next TakeReady too. Takes time for each flow.
+  absl::Status CheckInvariants() const;
 
  private:
   void Fail(absl::Status why);
@@ -207,6 +210,8 @@ class Session {
   bool SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
                     size_t& queued);
   void BlockOvertakers();
+  absl::Status CheckSenders() const;
+  absl::Status CheckReceivers() const;
 
   const Options options_;
   bool established_ = false;
