@@ -11,10 +11,10 @@
 
 namespace selvage::replication {
 
-/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by
-/// weight (start-time fair queueing). Nothing starves: of the bytes sent while somebody was overtaken, the
-/// lower priorities get one in kShare, taking turns. Who waits for credit is overtaken as well, and keeps the
-/// claim to a turn. Pure.
+/// Chooses the flow that sends next. The highest priority that wants to send goes first; flows of one
+/// priority share by weight (start-time fair queueing). No flow starves: while a higher priority sends and a
+/// lower one waits, one byte in kShare goes to the lower priorities, which take turns. A flow that waits for
+/// credit counts as waiting. Pure.
 class Scheduler {
  public:
   struct Candidate {
@@ -25,12 +25,12 @@ class Scheduler {
   };
   struct Turn {
     size_t index = 0;        ///< in the candidates
-    bool given_way = false;  ///< a higher priority waits: the turn that keeps the lower ones from starving
+    bool given_way = false;  ///< a turn of the lower priorities: a higher one waits meanwhile
   };
   static constexpr size_t kShare = 16;
   static constexpr uint32_t kPriorities = 10;
 
-  /// Picks a ready one; nothing when there is none. The pick counts only when Sent follows.
+  /// Picks a ready candidate; nothing when none is ready. The pick counts only when Sent follows.
   std::optional<Turn> Pick(const std::vector<Candidate>& candidates);
   /// The flow picked last sent this much.
   void Sent(const Candidate& flow, size_t bytes);
@@ -53,7 +53,7 @@ class Scheduler {
   std::array<Level, kPriorities> levels_;
   std::map<FlowNumber, double> served_;  // bytes over weight, per flow: the smallest is next
   uint64_t turn_ = 0;
-  size_t overtaken_ = 0;  // bytes sent over others since their last turn; up to what makes a turn due
+  size_t overtaken_ = 0;  // bytes sent while a lower priority waited, since its last turn; at most turn_due_
   size_t turn_due_ = kShare << 10;
   bool picked_overtakes_ = false;
   bool picked_given_way_ = false;

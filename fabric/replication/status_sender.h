@@ -28,7 +28,8 @@ class StatusSender {
 
   std::optional<v1::EdgeStatus> newest_;
   std::optional<v1::EdgeStatus> sending_;
-  int flows_sent_ = 0;  // of sending_; likewise the others
+  // How many of the flows, alarms and losses of sending_ were sent.
+  int flows_sent_ = 0;
   int alarms_sent_ = 0;
   int losses_sent_ = 0;
   bool begun_ = false;                                    // the first part of sending_ was sent
