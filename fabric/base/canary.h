@@ -31,6 +31,7 @@ enum class Canary {
   kTakeFencedCommit,  ///< a member commits offsets under a generation that is over
   kDropDetached,      ///< retention takes what is not replicated yet of a detached stream
   kCarryDetached,     ///< an edge offers what is detached
+  kKeepClaim,         ///< a flow that ended keeps its claim to the credit
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

@@ -8,31 +8,32 @@
 
 namespace selvage::replication {
 
-/// Compares the histories of a source and its replica by asking the replica for chain hashes (Probe), and
-/// finds the last boundary that both have. Only boundaries that both hold can be compared: either side may
-/// have trimmed, or have a gap in another place. A batch of the replica that spans a boundary of the source's
-/// is another history, since a source never cuts a batch. Where nothing can be compared, what the replica
-/// acknowledged counts as common. Pure; Sender sends the probes.
+/// Compares the histories of a source and its replica: it asks the replica for chain hashes (Probe) and finds
+/// the last boundary that both have. It can compare only boundaries that both hold: either end may have
+/// trimmed, or have a gap in another place. A batch of the replica that spans a boundary of the source
+/// belongs to another history, since a source never cuts a batch. Where nothing can be compared, the entries
+/// that the replica acknowledged count as common. Pure; Sender sends the probes.
 class ForkFinder {
  public:
   /// Both must outlive the finder; `history` is the source's.
   ForkFinder(FlowSource& source, History& history) : source_(source), history_(history) {}
 
   struct Ask {
-    Offset offset;  ///< to be probed
+    Offset offset;  ///< the replica is to be asked for its hash here
   };
-  struct Continues {};  ///< nothing shows that the histories differ: sending goes on at the replica's end
+  struct Continues {};  ///< nothing shows that the histories differ: the sender goes on at the replica's end
   struct Fork {
     FlowPosition common;  ///< the last boundary known to be common
   };
   using Step = std::variant<Ask, Continues, Fork>;
 
-  /// The replica ends inside of an entry of the source's, a gap, and `boundary` is where that begins:
-  /// compares from there backwards.
+  /// The replica ends inside of a gap of the source, and the gap begins at `boundary`. Compares from there
+  /// backwards.
   Step CompareBefore(const FlowPosition& boundary);
-  /// The histories differ: looks for the last common boundary before `differs`. Errors are the source's.
+  /// The histories differ at `differs`. Looks for the last common boundary before it. Returns the source's
+  /// errors.
   absl::StatusOr<Step> Bisect(Offset differs);
-  /// The replica's answer to what was asked last; another one is ignored (nothing).
+  /// The replica's answer to the last Ask. Returns nothing for an answer to any other one.
   absl::StatusOr<std::optional<Step>> OnReply(const v1::ProbeReply& reply);
 
  private:
@@ -52,7 +53,7 @@ class ForkFinder {
   Offset differs_;  // boundaries at or after this one are not common, or not comparable
   // Bisecting:
   FlowPosition common_;        // the largest boundary known to be common, or the first that the source holds
-  bool found_common_ = false;  // it is known to be
+  bool found_common_ = false;  // common_ is known to be common
   std::optional<Offset> skipped_;  // from here to probed_ nothing can be compared
 };
 

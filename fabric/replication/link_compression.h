@@ -13,34 +13,34 @@ struct CompressionTerms {
   double link_rate = 0;  ///< the link's measured bytes per second; 0: not known
 };
 
-/// Of one flow: whether its entries are worth a try, learned from those that were tried. Where entries do not
-/// shrink, more and more bytes pass between two tries, up to 64 MiB. On a link so slow that a try costs next
-/// to nothing beside what it may save, each entry is tried.
+/// Decides for one flow which entries are compressed. It learns from the entries that it tried: while they do
+/// not shrink, more and more bytes pass between two tries, up to 64 MiB. On a link so slow that a try costs
+/// next to nothing beside what it may save, it tries each entry.
 class CompressionHabit {
  public:
-  /// Whether to try an entry of so many bytes, which is sent now.
+  /// Whether to try to compress the entry of so many bytes that is sent now.
   bool WorthATry(size_t bytes, double link_rate);
-  /// What came of the try.
+  /// The outcome of the try.
   void Tried(bool shrank);
 
  private:
-  size_t skip_ = 0;       // bytes that pass without a try after the next failure; 0: the last one shrank
-  size_t skip_left_ = 0;  // of those, still to pass
+  size_t skip_ = 0;       // bytes that pass without a try after the next failure; 0: the last entry shrank
+  size_t skip_left_ = 0;  // bytes that still pass without a try
 };
 
-/// Of one link: zstd's level. It rises while the sender mostly waits for the link to take more, since the
-/// processor has time to spare then and fewer bytes pass sooner; it falls when the sender has work for more
-/// than half of its time.
+/// Chooses the level of zstd for one link. The level rises while the sender mostly waits for the link: the
+/// processor then has time to spare, and fewer bytes arrive sooner. It falls while the sender works for more
+/// than half of the time.
 class CompressionEffort {
  public:
   int level() const;
 
   // What the sender does from `now` on.
-  /// It has sent, and may go on: reading, compressing.
+  /// It has sent something and may go on: it reads and compresses.
   void Working(absl::Duration now) { Enter(State::kWorking, now); }
-  /// Something waits to be sent, and the link takes no more.
+  /// It has something to send, and the link takes no more.
   void Waiting(absl::Duration now) { Enter(State::kWaiting, now); }
-  /// There is nothing to send, or the peer has no memory for it: tells nothing of link or processor.
+  /// It has nothing to send, or the peer has no memory for it. This time says nothing of link or processor.
   void Idle(absl::Duration now) { Enter(State::kIdle, now); }
 
  private:
@@ -49,8 +49,8 @@ class CompressionEffort {
 
   State state_ = State::kIdle;
   absl::Duration since_;
-  absl::Duration worked_;  // since the level was last judged
-  absl::Duration waited_;
+  absl::Duration worked_;  // time since the level was last judged in which the sender worked
+  absl::Duration waited_;  // and in which it waited
   size_t step_ = 0;
 };
 

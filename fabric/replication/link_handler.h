@@ -8,9 +8,8 @@
 
 namespace selvage::replication {
 
-/// What a link is for: the owner of a session, at the edge its uplink, at the core one for each edge. The
-/// driver (the gRPC shell, or a simulator) calls it, one call at a time, and takes what the session has ready
-/// after each call.
+/// The owner of a session: the edge has one for its uplink, the core one for each edge. The driver (the gRPC
+/// shell, or a simulator) makes one call at a time, and calls the session's TakeReady after each.
 class LinkHandler {
  public:
   virtual ~LinkHandler() = default;
@@ -20,9 +19,9 @@ class LinkHandler {
   virtual void Handle(Session& session, const Session::Event& event) = 0;
   /// About once a second.
   virtual void Tick(Session& session) = 0;
-  /// The handler called its wake, or something else did: what was done elsewhere may be back.
+  /// Somebody called the handler's wake: work that another thread did for it may be done.
   virtual void Woken(Session&) {}
-  /// The link ended; no call follows. `retry_after`: what the peer asked for, or 0.
+  /// The link ended; no call follows. `retry_after`: the pause that the peer asked for, or 0.
   virtual void Closed(const absl::Status& reason, absl::Duration retry_after) = 0;
 };
 

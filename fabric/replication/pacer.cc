@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fabric/base/invariant.h"
+
 namespace selvage::replication {
 namespace {
 
@@ -217,6 +219,15 @@ size_t Pacer::Window() const {
   // What the link could do when it was last used fully may be long ago: it is approached from what is under
   // way.
   return std::clamp(window, kWindowMin, kFirstWindow + 2 * std::max(peak_, last_peak_));
+}
+
+absl::Status Pacer::CheckInvariants() const {
+  return FirstBroken({
+      {received_ <= sent_, "nothing arrives before it is sent"},
+      {(marks_.empty() ? received_ : marks_.back().end) == sent_, "what is under way has its marks"},
+      {marks_.empty() || received_ <= marks_.front().end, "what has arrived has no mark any more"},
+      {window_ >= kWindowMin, "the window always lets a frame pass"},
+  });
 }
 
 }  // namespace selvage::replication

@@ -3,46 +3,48 @@
 #include <cstdint>
 #include <deque>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace selvage::replication {
 
-/// How much may be under way on the link, and how large one frame may be: enough to fill the link, and little
-/// more, so that the queue in front of an urgent frame stays short wherever it forms (send buffers, a modem).
-/// Also the token bucket of link.max_rate. Pure: time is a parameter.
+/// Decides how much may be under way on the link, and how large one frame may be. It allows enough to fill
+/// the link, and little more, so that the queue in front of an urgent frame stays short wherever one forms
+/// (send buffers, a modem). It also keeps to link.max_rate with a token bucket. Pure: time is a parameter.
 ///
 /// It models the link as BBR does: the rate is the largest at which bytes arrived lately, the base delay the
 /// smallest time lately from sending a byte to hearing that it arrived. The window is what the link itself
 /// holds (rate × base delay) and some slack; it grows twofold each round until the rate stops growing. A
 /// queue of our own would hide the base delay, so every 15 s the link is drained for one round to measure it.
 ///
-/// On slow links frames are sent apart from one another, a window in a base delay. What is written at once
-/// shares a TLS record of up to 16 KiB, of which the receiver gets nothing before it has all: an urgent frame
-/// would arrive as late as the bulk behind it, and arrivals would be heard of in bursts.
+/// On a slow link the frames of a window are spread over a base delay. Frames that are written at once share
+/// a TLS record of up to 16 KiB, and the receiver reads none of them before it has the whole record: an
+/// urgent frame would arrive as late as the bulk data behind it, and the sender would hear of arrivals in
+/// bursts.
 class Pacer {
  public:
   /// `max_rate` in bytes per second; 0: unlimited.
   explicit Pacer(uint64_t max_rate) : max_rate_(max_rate) {}
 
   void set_max_rate(uint64_t bytes_per_second) { max_rate_ = bytes_per_second; }
-  /// Size of the next frame of an entry of which `rest` bytes remain to be sent; 0: wait. A frame that does
-  /// not end its entry is never small, since headers would waste the link. An urgent one may be one frame
-  /// ahead of what others may: bulk data that fill the window do not hold it up.
+  /// Size of the next frame of an entry with `rest` bytes left to send; 0: wait. A frame that does not end
+  /// its entry is never small, since headers would waste the link. An urgent frame may exceed the window by
+  /// one frame, so that bulk data that fill the window do not hold it up.
   size_t NextFrame(size_t rest, absl::Duration now, bool urgent = false);
-  /// When the spacing and the rate limit let the frame pass that NextFrame refused; infinite when it waits
-  /// for arrivals instead.
+  /// When the spacing and the rate limit let the frame pass that NextFrame refused; infinite when the frame
+  /// waits for arrivals instead.
   absl::Duration NextFrameAt(size_t rest, absl::Duration now, bool urgent = false) const;
-  /// False when NextFrame refuses any such frame until more has arrived.
+  /// False when NextFrame refuses every frame, or every urgent one, until more has arrived.
   bool window_open(bool urgent = false) const { return in_flight() < WindowFor(urgent); }
   void Sent(size_t bytes, absl::Duration now);
-  /// A frame without payload was sent, of `bytes`: it takes its time on the link too.
+  /// A frame of `bytes` without payload was sent. It takes its time on the link too.
   void SentControl(size_t bytes, absl::Duration now);
-  /// When the frames sent so far leave room for another one that is not urgent.
+  /// When the next frame that is not urgent may follow the frames sent so far.
   absl::Duration next_at() const { return next_at_; }
-  /// There was nothing more to send, or the peer had no memory for it: until what is under way has arrived,
-  /// the rate measured is not the link's.
+  /// There was nothing more to send, or the peer had no memory for it. Until the bytes under way have
+  /// arrived, the rate measured is not the link's.
   void Idle();
-  /// The peer has received this many bytes of payload since the link began. False for more than was sent.
+  /// The peer has received `total` bytes of payload since the link began. False when fewer were sent.
   bool Received(uint64_t total, absl::Duration now);
 
   /// Bytes that pass in about 250 ms at the measured rate, at least 1 KiB: the largest frame.
@@ -53,6 +55,8 @@ class Pacer {
   double rate() const;
   /// The smallest delay seen lately; infinite before the first measurement.
   absl::Duration base_delay() const { return base_delay_; }
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   /// A frame under way, and the state of arrivals when it was sent, from which the rate is measured.

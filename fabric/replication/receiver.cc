@@ -5,6 +5,7 @@
 
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
+#include "fabric/base/invariant.h"
 
 namespace selvage::replication {
 Message Receiver::Accept(FlowSink& sink) {
@@ -160,6 +161,21 @@ Message Receiver::OnProbe(Offset offset) {
   reply.set_previous(at.previous.value());
   reply.set_in_batch(at.in_batch);
   return message;
+}
+
+absl::Status Receiver::CheckInvariants() const {
+  const bool keeping = assembling_ && !skipping_;
+  return FirstBroken({
+      {!refused_ || sink_ == nullptr, "a refused flow has no sink"},
+      {!assembling_ || open(), "only an open flow puts an entry together"},
+      {!unacknowledged_ || open(), "only an open flow acknowledges"},
+      {!assembling_ || received_ < current_.wire_size(), "an entry that is complete is handed on"},
+      {buffer_.size() == (keeping ? received_ : 0), "only the bytes of an entry that is wanted are held"},
+      {!keeping || Offset(current_.from()) == expected_,
+       "an entry that is put together follows the one before it"},
+      {!assembling_ || !skipping_ || Offset(current_.to()) <= expected_,
+       "only an entry that is held is skipped"},
+  });
 }
 
 }  // namespace selvage::replication

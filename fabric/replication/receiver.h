@@ -11,8 +11,9 @@
 
 namespace selvage::replication {
 
-/// One incoming flow: where resume is decided. Puts fragments together, recognises what it already has,
-/// refuses what does not follow, and acknowledges only what is durable. Pure; driven by Session.
+/// One incoming flow. It says where the flow resumes, puts fragments together, skips entries that the sink
+/// already has, refuses entries that do not follow the last one, and acknowledges only what is durable. Pure;
+/// driven by Session.
 class Receiver {
  public:
   /// `kind`: v1::FlowKind, as the flow was offered.
@@ -23,31 +24,34 @@ class Receiver {
   bool open() const { return sink_ != nullptr; }
   FlowSink* sink() { return sink_; }
   bool refused() const { return refused_; }
-  /// Offered and not answered yet.
+  /// True while the owner has neither accepted nor refused the flow.
   bool waiting() const { return sink_ == nullptr && !refused_; }
-  /// What the entry that is being put together holds of the credit.
+  /// Bytes of credit that the incomplete entry holds.
   size_t partial_bytes() const { return assembling_ ? CreditOf(current_.entry_size()) : 0; }
-  /// What the entry that would begin with this fragment takes of the credit; 0 when it continues one.
+  /// Bytes of credit that an entry takes which begins with this fragment; 0 when the fragment continues one.
   size_t StartedBy(const v1::Data& data) const { return assembling_ ? 0 : CreditOf(data.entry_size()); }
 
-  /// Starts at the sink's durable end. `sink` must outlive the receiver or be taken back with Refuse.
+  /// Begins at the sink's durable end. `sink` must outlive the receiver, or Refuse must be called before it
+  /// goes.
   Message Accept(FlowSink& sink);
   Message Refuse(const absl::Status& why, absl::Duration retry_after);
 
-  /// What came of a fragment.
+  /// What a fragment led to.
   struct Outcome {
-    size_t released = 0;  ///< credit of entries that need no memory any more (repeated or given up)
+    size_t released = 0;  ///< credit of an entry that was skipped or given up
     std::optional<FlowEntry> complete;
     absl::Status refuse;  ///< the flow must be refused for this
     absl::Status fatal;   ///< the peer broke the protocol: the link must close
   };
-  /// Only for a flow that is not refused, and only when there is credit for an entry that begins.
+  /// Call it only while the flow is not refused, and with an entry's first fragment only if there is credit.
   Outcome OnData(const v1::Data& data, std::string_view payload, size_t entry_max);
   /// The entry that ends at `durable` is on stable storage. True when this makes an acknowledgement due.
   bool OnPersisted(const FlowPosition& durable);
   /// An acknowledgement for what became durable since the last call.
   std::optional<Message> TakeAck();
   Message OnProbe(Offset offset);
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   absl::Status StartEntry(const v1::Data& data, size_t entry_max);
@@ -62,13 +66,13 @@ class Receiver {
   const uint32_t kind_;
   FlowSink* sink_ = nullptr;
   bool refused_ = false;
-  Offset expected_;  // end of what was handed on to be persisted
+  Offset expected_;  // the next entry begins here: the end of the last one that was handed on
 
   bool assembling_ = false;
-  bool skipping_ = false;  // the entry under way is a repeat
-  v1::Data current_;       // its first fragment's fields
-  std::string buffer_;     // bytes of it so far, as they travelled
-  size_t received_ = 0;
+  bool skipping_ = false;  // the sink has the incomplete entry already
+  v1::Data current_;       // the first fragment of the incomplete entry
+  std::string buffer_;     // its bytes so far, as they travelled; none of an entry that is skipped
+  size_t received_ = 0;    // number of its bytes so far
 
   std::optional<FlowPosition> unacknowledged_;
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fabric/base/check.h"
+#include "fabric/base/invariant.h"
 
 namespace selvage::replication {
 
@@ -109,6 +110,23 @@ void Scheduler::Unblock() {
   for (Level& level : levels_) {
     for (const Waiting& blocked : std::exchange(level.blocked, {})) Push(blocked.candidate);
   }
+}
+
+absl::Status Scheduler::CheckInvariants() const {
+  size_t candidates = 0;
+  bool all_heaps = true;
+  for (const Level& level : levels_) {
+    candidates += level.waiting.size() + level.blocked.size();
+    all_heaps &= std::is_heap(level.waiting.begin(), level.waiting.end(), Below);
+  }
+  return FirstBroken({
+      {candidates == size_, "each candidate waits or is left out"},
+      {all_heaps, "the candidate with the smallest start comes first"},
+      {overtaken_ <= turn_due_,
+       "what the lower priorities were overtaken by is counted until their turn is due"},
+      {!picked_given_way_ || !picked_overtakes_,
+       "a turn that was given to a lower priority overtakes nobody"},
+  });
 }
 
 }  // namespace selvage::replication

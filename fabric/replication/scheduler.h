@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "fabric/replication/flow.h"
 
 namespace selvage::replication {
 
-/// Whose turn it is. The highest priority that wants to send goes first; within a priority flows share by
-/// weight (start-time fair queueing). Nothing starves: of the bytes sent while somebody was overtaken, the
-/// lower priorities get one in kShare, taking turns. Who waits for credit is overtaken as well, and keeps the
-/// claim to a turn. Pure.
+/// Chooses the flow that sends next. The highest priority that wants to send goes first; flows of one
+/// priority share by weight (start-time fair queueing). No flow starves: while a higher priority sends and a
+/// lower one waits, one byte in kShare goes to the lower priorities, which take turns. A flow that waits for
+/// credit counts as waiting. Pure.
 class Scheduler {
  public:
   /// A flow that has something to send.
@@ -26,29 +27,34 @@ class Scheduler {
   };
   struct Turn {
     Candidate candidate;
-    bool given_way = false;  ///< a higher priority waits: the turn that keeps the lower ones from starving
+    bool given_way = false;  ///< a turn of the lower priorities: a higher one waits meanwhile
   };
   static constexpr size_t kShare = 16;
   static constexpr uint32_t kPriorities = 10;
 
-  // Who has something to send. To begin with nobody; adding costs a step, picking and what follows it the
-  // logarithm of how many there are.
+  // The candidates. A call of Add takes constant time, a pick and what follows it the logarithm of their
+  // number.
   void Clear();
   void Add(FlowNumber flow, uint32_t priority, uint32_t weight);
   size_t size() const { return size_; }
 
-  /// Picks one for which `may_send` holds; nothing when there is none. It is asked of those whose turn it
-  /// could be, and the others are left out until Unblock. The pick counts only when Sent follows.
+  /// Picks a candidate for which `may_send` holds; nothing when there is none. Only candidates whose turn it
+  /// could be are asked; one that may not send is left out until Unblock. The pick counts only when Sent
+  /// follows.
   std::optional<Turn> Pick(absl::FunctionRef<bool(const Candidate&)> may_send);
-  /// The candidate picked last sent this much, and has more to send or not.
+  /// The candidate picked last sent this much; `more`: it has more to send.
   void Sent(size_t bytes, bool more);
   /// The candidate picked last has nothing to send after all.
   void Drop();
-  /// The candidate picked last may not send; left out until Unblock.
+  /// The candidate picked last may not send; it is left out until Unblock.
   void Block();
-  /// Those that were left out may send again.
+  /// The candidates that were left out may send again.
   void Unblock();
   void Forget(FlowNumber flow) { served_.erase(flow); }
+  /// Flows that it remembers: those that sent something and were not forgotten.
+  size_t remembered() const { return served_.size(); }
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   struct Waiting {
@@ -76,7 +82,7 @@ class Scheduler {
   size_t size_ = 0;                      // of all that waits or is blocked
   std::map<FlowNumber, double> served_;  // bytes over weight, per flow: the smallest is next
   uint64_t turn_ = 0;
-  size_t overtaken_ = 0;  // bytes sent over others since their last turn; up to what makes a turn due
+  size_t overtaken_ = 0;  // bytes sent while a lower priority waited, since its last turn; at most turn_due_
   size_t turn_due_ = kShare << 10;
   uint32_t picked_level_ = 0;
   bool picked_overtakes_ = false;

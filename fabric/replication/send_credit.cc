@@ -1,6 +1,7 @@
 #include "fabric/replication/send_credit.h"
 
 #include "fabric/base/canary.h"
+#include "fabric/base/invariant.h"
 
 namespace selvage::replication {
 
@@ -46,7 +47,17 @@ bool SendCredit::Begin(Flow flow, size_t entry_bytes) {
 }
 
 void SendCredit::Forget(FlowNumber flow) {
+  if (Planted(Canary::kKeepClaim)) return;
   if (claim_ && claim_->flow.number == flow) claim_.reset();
+}
+
+absl::Status SendCredit::CheckInvariants(size_t entry_max) const {
+  return FirstBroken({
+      {window_ <= limit_, "the peer never takes back what it lent in the handshake"},
+      {limit_ <= begun_ + window_, "the peer gives back no more than it was sent"},
+      {used() <= std::max<uint64_t>(window_, CreditOf(entry_max)),
+       "the peer holds no more than its window, or one entry alone"},
+  });
 }
 
 }  // namespace selvage::replication

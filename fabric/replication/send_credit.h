@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/status/status.h"
 #include "fabric/replication/flow.h"
 
 namespace selvage::replication {
 
-/// What an entry of so many bytes takes of the credit. An empty one takes memory too.
+/// The credit that an entry of so many bytes takes. An empty entry takes memory too.
 inline size_t CreditOf(size_t entry_bytes) {
   constexpr size_t kLeast = 64;
   return std::max(entry_bytes, kLeast);
@@ -18,9 +19,10 @@ inline size_t CreditOf(size_t entry_bytes) {
 /// The memory that the peer lends for entries: its receive window. An entry takes CreditOf its size from its
 /// first fragment until the peer has it on disk or dropped it. One larger than the window passes alone. Pure.
 ///
-/// Small entries could keep a large one waiting for ever. So a flow that lacks credit claims what comes free
-/// next: others begin no entry before it, except that a higher priority still goes first. Of a claim made in
-/// the turn that keeps lower priorities from starving even those overtake a quarter of the window at most.
+/// Small entries could keep a large one waiting for ever. So a flow that lacks credit makes a claim: until it
+/// has begun its entry no other flow begins one, except flows of a higher priority. A flow may make its claim
+/// in a turn that Scheduler gave to a lower priority; higher priorities then overtake it by a quarter of the
+/// window at most.
 class SendCredit {
  public:
   struct Flow {
@@ -28,32 +30,40 @@ class SendCredit {
     uint32_t priority = 0;
   };
 
-  /// What the peer said in the handshake.
+  /// The handshake is done, and the peer lends `window` bytes.
   void Open(uint64_t window) { window_ = limit_ = window; }
-  /// The bytes of entries that may have begun since the link did. False when it cannot be true.
+  /// The peer allows entries of `limit` bytes in total since the link began. False when that is more than it
+  /// can mean: it would lend more than its window.
   bool Raise(uint64_t limit);
 
   /// False when the claim of another flow forbids `flow` to begin an entry of this size.
   bool MayOvertake(Flow flow, size_t entry_bytes) const;
   /// True when `flow` may begin an entry of this size now. `highest`: priority of the highest flow there is.
   bool MayBegin(Flow flow, size_t entry_bytes, uint32_t highest) const;
-  /// The flow may not begin. `by_turn`: though it was its turn among higher priorities.
+  /// The flow lacks credit and claims what comes free next. `by_turn`: in a turn of the lower priorities.
   void Claim(Flow flow, bool by_turn);
-  /// An entry begins. True when that was what the claim waited for, so that others may try again.
+  /// An entry begins. True when its flow had the claim, so that the others may try again.
   bool Begin(Flow flow, size_t entry_bytes);
   void Forget(FlowNumber flow);
+  /// The flow that waits for credit before all others.
+  std::optional<FlowNumber> claimant() const {
+    return claim_ ? std::optional(claim_->flow.number) : std::nullopt;
+  }
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  /// `entry_max`: size of the largest entry that may be sent.
+  absl::Status CheckInvariants(size_t entry_max) const;
 
  private:
   struct Held {
     Flow flow;
     bool by_turn = false;
-    uint64_t overtaken = 0;  // bytes of entries begun before it since
+    uint64_t overtaken = 0;  // bytes of entries that other flows began since the claim
   };
   uint64_t used() const { return begun_ + window_ - limit_; }
 
   uint64_t window_ = 0;
-  uint64_t limit_ = 0;
-  uint64_t begun_ = 0;  // invariant: limit_ <= begun_ + window_
+  uint64_t limit_ = 0;  // invariant: limit_ <= begun_ + window_
+  uint64_t begun_ = 0;  // bytes of entries that began since the link did
   std::optional<Held> claim_;
 };
 

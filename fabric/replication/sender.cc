@@ -11,6 +11,7 @@
 #include "fabric/base/canary.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/base/invariant.h"
 
 namespace selvage::replication {
 namespace {
@@ -276,6 +277,38 @@ Message Sender::NextFragment(size_t max_bytes, const CompressionTerms& terms) {
     sent_of_entry_ = 0;
   }
   return message;
+}
+
+absl::Status Sender::CheckInvariants() const {
+  const bool streaming = state_ == State::kStreaming;
+  const bool failed = state_ == State::kHeld || state_ == State::kForked;
+  SELVAGE_RETURN_IF_ERROR(FirstBroken({
+      {streaming || loaded_.empty(), "only a streaming flow has entries loaded"},
+      {streaming || in_flight_.empty(), "only a streaming flow waits for acknowledgements"},
+      {state_ != State::kProbing || finder_.has_value(), "a flow that probes has a finder"},
+      {state_ != State::kForked || fork_.has_value(), "a forked flow knows the last common boundary"},
+      {!failed || !problem_.ok(), "a held or forked flow says why"},
+      {state_ == State::kHeld || retry_at_ == absl::InfiniteDuration(), "only a held flow is offered again"},
+      {held_in_vain_ >= 0 && held_in_vain_ <= kRetryDoublings, "the pauses between offers are bounded"},
+      {sent_of_entry_ == 0 || !loaded_.empty(), "an entry that is partly sent is loaded"},
+      {(sent_of_entry_ == 0) == (encoded_.size() == 0), "only an entry that is partly sent is encoded"},
+      {sent_of_entry_ == 0 || sent_of_entry_ < encoded_.size(), "an entry that is sent whole is done with"},
+      {in_flight_.size() <= kInFlightMax, "the entries under way that are remembered are bounded"},
+  }));
+  if (!streaming) return absl::OkStatus();
+  if (!acknowledged_) return FirstBroken({{false, "a streaming flow knows what the replica holds"}});
+  return FirstBroken({
+      {acknowledged_->offset <= sent_, "nothing is acknowledged before it is sent"},
+      {(loaded_.empty() ? next_ : loaded_.front().from) == sent_,
+       "what is sent next begins where it was sent to"},
+      {loaded_.empty() || loaded_.back().to == next_, "loading goes on where the loaded entries end"},
+      {forgotten_ <= sent_, "nothing is forgotten before it is sent"},
+      {(in_flight_.empty() ? acknowledged_->offset : in_flight_.back().first) == sent_,
+       "what was sent is under way or acknowledged"},
+      {in_flight_.empty() || acknowledged_->offset < in_flight_.front().first,
+       "what is acknowledged is not under way"},
+      {in_flight_.empty() || forgotten_ < in_flight_.front().first, "what is forgotten is not remembered"},
+  });
 }
 
 }  // namespace selvage::replication

@@ -13,24 +13,25 @@
 
 namespace selvage::replication {
 
-/// One outgoing flow: offered, resumed where the replica stands, streamed entry by entry in fragments. When
-/// the source has a History and the replica's differs from it, nothing is sent: the last common boundary is
-/// found by bisecting hashes (Probe), and the flow ends there as forked. Pure; driven by Session.
+/// One outgoing flow. It offers the flow, resumes where the replica stands, and sends entry by entry in
+/// fragments. When the source has a History and the replica holds another one, it sends no entry: it asks the
+/// replica for hashes (Probe) until it knows the last common boundary, and the flow ends as forked. Pure;
+/// driven by Session.
 class Sender {
  public:
   enum class State {
-    kOpening,    ///< offered; the replica has not answered
-    kProbing,    ///< histories differ; looking for the last common boundary
-    kStreaming,  ///< sending, or everything is sent
-    kHeld,       ///< refused or failed; offered again at retry_at(), if ever
-    kForked,     ///< the last common boundary is known; for the owner to decide
+    kOpening,    ///< the flow was offered, and the replica has not answered
+    kProbing,    ///< the sender compares the two histories
+    kStreaming,  ///< the sender sends entries as the source gets them
+    kHeld,    ///< the flow was refused or failed; it is offered again at retry_at(), unless that is infinite
+    kForked,  ///< the histories differ behind fork(); the owner decides what follows
   };
 
-  /// `source` must outlive the sender. `entry_max`: a larger entry holds the flow, since it would end the
-  /// link.
+  /// `source` must outlive the sender. An entry larger than `entry_max` bytes holds the flow: the peer would
+  /// end the link over it.
   Sender(FlowSource& source, size_t entry_max);
 
-  /// What the flow is called on the link; another one after each offer.
+  /// The number of the flow on the link. Each offer gives it another one.
   FlowNumber number() const { return number_; }
   FlowSource& source() { return source_; }
   /// v1::FlowKind, as the flow was offered last.
@@ -39,39 +40,42 @@ class Sender {
   const absl::Status& problem() const { return problem_; }
   absl::Duration retry_at() const { return retry_at_; }
   const std::optional<FlowPosition>& fork() const { return fork_; }
-  /// What the replica holds durably, once it said so.
+  /// The replica's durable end, once it has told it.
   const std::optional<FlowPosition>& acknowledged() const { return acknowledged_; }
 
   /// The source's settings as of the last RefreshSettings.
   const FlowSettings& settings() const { return settings_; }
   void RefreshSettings() { settings_ = source_.settings(); }
 
-  /// Begins, or begins anew, under a number never used before: what is still under way of the old one cannot
-  /// be taken for the new one's.
+  /// Offers the flow, for the first time or again. `number` was never used before, so that messages which are
+  /// still under way for the former number cannot be taken for messages of this offer.
   Message Offer(FlowNumber number);
-  /// A message that may follow at once (a probe).
+  /// The replica accepted the flow and stands at `replica`. Returns a probe to be sent, if one is needed.
   std::optional<Message> OnAccept(const FlowPosition& replica, absl::Duration now);
   std::optional<Message> OnProbeReply(const v1::ProbeReply& reply, absl::Duration now);
   /// An acknowledgement that contradicts what was sent holds the flow.
   void OnAck(const FlowPosition& durable, absl::Duration now);
-  /// To be offered again `retry_after` from now, or never if that is infinite; each time later, up to a
-  /// minute, as long as nothing is acknowledged in between.
+  /// Holds the flow, to be offered again `retry_after` from now, or never if that is infinite. Until
+  /// something is acknowledged each pause is twice as long as the one before, up to a minute.
   void Hold(absl::Status why, absl::Duration retry_after, absl::Duration now);
 
-  /// True when the replica holds no entry that it has not acknowledged: none was sent whole since.
+  /// True when the replica has acknowledged every entry that was sent whole.
   bool AllAcknowledged() const;
   /// True when an entry, or the rest of one, waits to be sent.
   bool HasWork();
   /// True when the next fragment begins a new entry, which needs credit for EntryBytes().
   bool AtEntryStart() const { return sent_of_entry_ == 0; }
-  /// Size of the entry that is next; loads it, and some after it up to `read_ahead` bytes. Nothing when there
-  /// is none (the flow may have been held by an error).
+  /// Size of the next entry. Loads it, and the entries behind it up to `read_ahead` bytes in all. Nothing
+  /// when there is none; an error of the source has then held the flow.
   std::optional<size_t> EntryBytes(size_t read_ahead, absl::Duration now);
-  /// At most this much remains to be sent of the entry that is next. EntryBytes returned a size before.
+  /// Bytes of the next entry that are left to send, at most: it may still be compressed. Call EntryBytes
+  /// before; it must have returned a size.
   size_t EntryRest() const;
-  /// The next fragment, at most `max_bytes` of payload. EntryBytes returned a size before. An entry that
-  /// begins with it is compressed on these terms, if that seems worth it.
+  /// The next fragment, of at most `max_bytes` of payload. Call EntryBytes before; it must have returned a
+  /// size. An entry that begins with the fragment is compressed on `terms` where that seems worth it.
   Message NextFragment(size_t max_bytes, const CompressionTerms& terms = {});
+  /// Names the first broken rule of this state, between two calls; for tests (fabric/base/invariant.h).
+  absl::Status CheckInvariants() const;
 
  private:
   void Fail(absl::Status why, absl::Duration now);
@@ -86,26 +90,27 @@ class Sender {
   const size_t entry_max_;
   FlowNumber number_;
   uint32_t kind_ = 0;
-  std::string offered_;  // the history that was described last
+  std::string offered_;  // the history that the last offer named
   FlowSettings settings_;
   State state_ = State::kOpening;
   absl::Status problem_;
   absl::Duration retry_at_ = absl::InfiniteDuration();
-  int held_in_vain_ = 0;  // times held since something was acknowledged
+  int held_in_vain_ = 0;  // how often the flow was held since the last acknowledgement
 
   Offset next_;                   // first offset that is not loaded
-  Offset sent_;                   // end of the last entry sent whole, or where the replica stood
-  std::deque<FlowEntry> loaded_;  // the front one is being sent
-  Bytes encoded_;                 // the front one as it travels
+  Offset sent_;                   // end of the last entry sent whole; before the first one, the replica's end
+  std::deque<FlowEntry> loaded_;  // the entries [sent_, next_); the front one is being sent
+  Bytes encoded_;                 // the front entry as it travels, once its first fragment was sent
   v1::Encoding encoding_ = v1::RAW;
   CompressionHabit compression_;
   size_t sent_of_entry_ = 0;  // bytes of encoded_
-  // Ends of the entries sent whole and not acknowledged, in order; those up to forgotten_ are not remembered.
+  // The ends of the entries that were sent whole and are not acknowledged, in order. It holds the newest ones
+  // only, from forgotten_ on.
   std::deque<std::pair<Offset, ChainHash>> in_flight_;
   Offset forgotten_;
   std::optional<FlowPosition> acknowledged_;
 
-  FlowPosition replica_;  // as it was accepted
+  FlowPosition replica_;  // where the replica stood when it accepted
   std::optional<ForkFinder> finder_;
   std::optional<FlowPosition> fork_;
 };

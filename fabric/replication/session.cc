@@ -7,6 +7,7 @@
 
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/base/invariant.h"
 
 namespace selvage::replication {
 namespace {
@@ -533,6 +534,71 @@ Session::Ready Session::TakeReady(absl::Duration now, size_t data_budget) {
   ready.wake_at = std::min(ready.wake_at, last_heard_ + options_.timeout + absl::Milliseconds(1));
   if (established_) ready.wake_at = std::min({ready.wake_at, next_retry_, last_sent_ + options_.heartbeat});
   return ready;
+}
+
+absl::Status Session::CheckInvariants() const {
+  // A frame that broke the protocol is left half-done, and nothing follows it.
+  if (closing_) return FirstBroken({{!close_reason_.ok(), "a session that closes says why"}});
+  SELVAGE_RETURN_IF_ERROR(CheckSenders());
+  SELVAGE_RETURN_IF_ERROR(CheckReceivers());
+  SELVAGE_RETURN_IF_ERROR(credit_.CheckInvariants(options_.entry_max));
+  SELVAGE_RETURN_IF_ERROR(scheduler_.CheckInvariants());
+  SELVAGE_RETURN_IF_ERROR(pacer_.CheckInvariants());
+  return FirstBroken({
+      {close_reason_.ok(), "a session that goes on has no reason to close"},
+      {hello_done_ || !established_, "the hello comes before the welcome"},
+      {established_ || (senders_.empty() && receivers_.empty()), "flows begin after the handshake"},
+      {scheduler_.size() <= candidates_.size(), "each candidate has its sender"},
+      {!nothing_to_send_ || scheduler_.size() == 0, "nobody waits to send when there is nothing to send"},
+  });
+}
+
+absl::Status Session::CheckSenders() const {
+  const std::optional<FlowNumber> claimant = credit_.claimant();
+  bool claim_is_of_a_sender = !claimant.has_value();
+  size_t on_link = 0;
+  for (const auto& [flow, sender] : senders_) {
+    SELVAGE_RETURN_IF_ERROR(sender->CheckInvariants());
+    const bool held = sender->state() == Sender::State::kHeld;
+    const auto known = on_link_.find(sender->number());
+    const uint32_t priority = sender->settings().priority;
+    on_link += held ? 0 : 1;
+    claim_is_of_a_sender |= claimant == flow && sender->state() == Sender::State::kStreaming;
+    SELVAGE_RETURN_IF_ERROR(FirstBroken({
+        {sender->number().value() < next_flow_, "a flow's number on the link is not used again"},
+        {held == (known == on_link_.end()), "a flow is on the link unless it is held"},
+        {held || known->second == flow, "a number on the link leads to its flow"},
+        {!held || next_retry_ <= sender->retry_at(), "a held flow is offered again in time"},
+        {lowest_priority_ <= priority && priority <= highest_priority_,
+         "no priority of a flow goes unnoticed"},
+    }));
+  }
+  return FirstBroken({
+      {on_link == on_link_.size(), "no number on the link is left of a flow that ended"},
+      {claim_is_of_a_sender, "who claims the credit is a flow that sends"},
+      {scheduler_.remembered() <= senders_.size(), "nothing is remembered of flows that were withdrawn"},
+  });
+}
+
+absl::Status Session::CheckReceivers() const {
+  uint64_t holding = 0;  // as far as the session knows: what is being persisted is the owner's
+  for (const auto& [flow, receiver] : receivers_) {
+    SELVAGE_RETURN_IF_ERROR(receiver->CheckInvariants());
+    holding += receiver->partial_bytes();
+  }
+  for (const Persist& persist : persist_) holding += persist.credit;
+  const uint64_t held = started_in_ - released_in_;
+  return FirstBroken({
+      {receivers_.size() <= kPeerFlowsMax, "the flows of a peer are bounded"},
+      {receivers_.empty() || receivers_.rbegin()->first.value() <= highest_peer_flow_,
+       "a flow of the peer has a number that it offered"},
+      {released_in_ <= started_in_, "no more memory is given back than entries began to take"},
+      {holding <= held, "what entries hold here is counted against the peer's credit"},
+      {held <= std::max<uint64_t>(options_.receive_window, CreditOf(options_.entry_max)),
+       "entries hold no more than the window, or one does alone"},
+      {credit_received_sent_ <= received_in_, "no byte is confirmed before it came"},
+      {credit_limit_sent_ <= released_in_ + options_.receive_window, "no memory is lent twice"},
+  });
 }
 
 }  // namespace selvage::replication

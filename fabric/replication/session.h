@@ -21,28 +21,29 @@
 
 namespace selvage::replication {
 
-/// One link session, either end: handshake, flows both ways, credit, heartbeats. A pure state machine:
-/// whoever drives it calls a method for each thing that happened, then TakeReady, and obeys: persist what is
-/// to be persisted, report it with Persisted, send the messages in their order. An acknowledgement appears in
-/// a Ready only after Persisted. Times are readings of one monotonic clock. Not thread-safe.
+/// One end of a link session: handshake, flows in both directions, credit, heartbeats. A pure state machine.
+/// Its driver calls a method for each thing that happened and then TakeReady, and does what the Ready says:
+/// it persists the entries, reports each of them with Persisted, and sends the messages in their order. A
+/// Ready holds an acknowledgement only after Persisted. Times are readings of one monotonic clock. Not
+/// thread-safe.
 class Session {
  public:
   struct Options {
     bool is_edge = true;
-    absl::Duration heartbeat = absl::Seconds(10);  ///< something is sent at least this often
-    absl::Duration timeout = absl::Seconds(30);    ///< silence of the peer after which the link is given up
-    uint64_t receive_window = 4 << 20;             ///< bytes of entries the peer may have under way here
-    size_t entry_max = 17 << 20;                   ///< a larger entry is a protocol error
+    absl::Duration heartbeat = absl::Seconds(10);  ///< the session sends something at least this often
+    absl::Duration timeout = absl::Seconds(30);    ///< a peer that is silent for longer ends the link
+    uint64_t receive_window = 4 << 20;             ///< bytes of entries that the peer may have under way here
+    size_t entry_max = 17 << 20;                   ///< bytes; a peer that sends a larger entry ends the link
     uint64_t max_rate = 0;                         ///< bytes per second of payload; 0: unlimited
     size_t read_ahead = 256 << 10;  ///< bytes a flow reads at once; less when many have something to send
   };
 
-  /// An entry for a sink to persist, in this order within a flow. Then call Persisted.
+  /// An entry that `sink` is to persist. The entries of a flow come in order. Call Persisted afterwards.
   struct Persist {
     FlowNumber flow;
     FlowSink* sink = nullptr;
     FlowEntry entry;
-    size_t credit = 0;  ///< what Persisted releases
+    size_t credit = 0;  ///< the peer's credit that the entry holds until Persisted
   };
 
   /// At the core: answer with SendWelcome or Close.
@@ -58,7 +59,7 @@ class Session {
     FlowNumber flow;
     v1::FlowOpen open;
   };
-  /// The histories of an outgoing flow and its sink differ from `common` on.
+  /// The source of an outgoing flow and its replica hold different histories from `common` on.
   struct FlowForked {
     FlowNumber flow;
     uint32_t kind = 0;  ///< v1::FlowKind, as it was offered
@@ -70,18 +71,18 @@ class Session {
     uint32_t kind = 0;  ///< v1::FlowKind, as it was offered
     absl::Status why;
   };
-  /// The peer ended an incoming flow (OK), or this end refused it by itself. No Persist of it follows, as
-  /// those of a Ready come before its events.
+  /// The peer ended an incoming flow (`why` is OK), or this end refused it by itself. No Persist of the flow
+  /// follows: within one Ready the entries come before the events.
   struct FlowEnded {
     FlowNumber flow;
     uint32_t kind = 0;  ///< v1::FlowKind, as it was offered
     absl::Status why;
   };
-  /// The peer asks for something: offer a flow that names the request, or SendRefusal.
+  /// The peer asks for something. Answer with a flow that names the request, or with SendRefusal.
   struct Requested {
     v1::FlowRequest request;
   };
-  /// The peer does not give what was asked for.
+  /// The peer refuses a request of this end.
   struct RequestRefused {
     uint32_t request = 0;
     absl::Status why;
@@ -95,18 +96,18 @@ class Session {
   struct PeerTime {
     int64_t wall_ms = 0;
   };
-  /// Something the owner decides or wants to know.
+  /// What the owner decides or wants to know.
   using Event = std::variant<PeerHello, PeerWelcome, FlowOffered, FlowForked, FlowHeld, FlowEnded, Requested,
                              RequestRefused, PeerClosed, PeerTime>;
 
-  /// To be obeyed in this order. What is to be persisted belongs to flows that were accepted before; an event
-  /// may end such a flow, or offer its log again, which then begins where the log ends.
+  /// What the driver is to do, in the order of the fields. The entries belong to flows that were accepted
+  /// before. An event may end such a flow, or offer its log again; the new flow begins behind the entries.
   struct Ready {
     std::vector<Persist> persist;
     std::vector<Event> events;
     std::vector<Message> messages;
     absl::Duration wake_at = absl::InfiniteDuration();  ///< call TakeReady again at this time at the latest
-    bool more = false;    ///< data could be sent beyond the budget: call again when it was written
+    bool more = false;    ///< the budget left data unsent: call again when `messages` are written
     bool closed = false;  ///< end the link after sending `messages`; `reason` says why
     absl::Status reason;
   };
@@ -117,49 +118,49 @@ class Session {
   void SendHello(v1::Hello hello);
   void SendWelcome(v1::Welcome welcome);
 
-  // What happened.
+  // What the driver reports.
   void Step(const Message& message, absl::Duration now);
-  /// The outcome of a Persist, in order within its flow; `credit` is what the Persist said.
+  /// The outcome of a Persist, with the credit that it named. Call it in order within a flow.
   void Persisted(FlowNumber flow, size_t credit, const absl::StatusOr<FlowPosition>& durable);
 
   // Flows out.
-  /// `source` must outlive the session or be taken back with Withdraw.
-  /// Only when established. The number stays the owner's name for the flow, in events and in senders(), when
-  /// the flow is offered again after a refusal under another number on the link. The source's settings are
-  /// read here and then about once a second.
+  /// Only when established. `source` must outlive the session, or Withdraw must be called before it goes.
+  /// Returns the number by which events and senders() name the flow; it stays when the flow is offered again
+  /// after a refusal, although the number on the link is then another one. The session reads the source's
+  /// settings here and then about once a second.
   FlowNumber Offer(FlowSource& source);
   void Withdraw(FlowNumber flow);
-  /// The same, for the flow of this source.
+  /// Withdraws the flow of this source.
   void Withdraw(const FlowSource& source);
 
   // Flows in.
-  /// The answer to FlowOffered; without effect when the flow has ended meanwhile. `sink` must outlive the
-  /// session, or be taken back with Refuse, or the flow's FlowEnded must have been seen.
+  /// The answer to FlowOffered; it has no effect when the flow has ended meanwhile. `sink` must live until
+  /// the session ends, Refuse is called, or the flow's FlowEnded comes.
   void Accept(FlowNumber flow, FlowSink& sink);
-  /// Also of a flow that was accepted: nothing more of it is persisted.
+  /// The other answer to FlowOffered. It also ends a flow that was accepted: no Persist of it follows.
   void Refuse(FlowNumber flow, const absl::Status& why, absl::Duration retry_after);
 
-  // Requests: only the messages; the flow that answers one is a flow like others.
-  /// Returns the number that the session gave the request: the flow that answers it, or its refusal, names
-  /// it.
+  // Requests. The session carries the messages; the owner offers the flow that answers a request.
+  /// Returns the number that the session gave the request. The flow that answers it, or its refusal, names
+  /// this number.
   uint32_t SendRequest(v1::FlowRequest request);
   void SendRefusal(uint32_t request, const absl::Status& why);
 
-  /// This node's wall clock in milliseconds since 1970, for the peer; renew it about once a second. From the
-  /// first one on the peer hears of it with a heartbeat at least as often as a silent link has one.
+  /// This node's wall clock in milliseconds since 1970, to be told to the peer; renew it about once a second.
+  /// From the first call on the session sends a heartbeat with it at least every Options::heartbeat.
   void SetWallTime(int64_t wall_ms) { wall_ms_ = wall_ms; }
   void set_max_rate(uint64_t bytes_per_second);
-  /// Sends no entries from here on, so that what is under way can be waited for.
+  /// Sends no entry from here on. The owner can then wait until all that was sent is acknowledged.
   void StopSending() { sending_ = false; }
   /// Tells the peer and ends the link. With `retry_after` 0 the peer decides itself when to try again.
   void Close(const absl::Status& why, absl::Duration retry_after = absl::ZeroDuration());
 
-  /// Everything that is due, with at most about `data_budget` bytes of entries.
+  /// Everything that is due now, with about `data_budget` bytes of entries at most.
   Ready TakeReady(absl::Duration now, size_t data_budget);
-  /// Says of the next TakeReady that nothing but time has passed since the last one: no source has more, so
-  /// that flows are not looked through for it.
+  /// Only time has passed since the last TakeReady, and no source has got more. The next TakeReady then does
+  /// not ask the sources.
   void OnlyTimePassed() { only_time_passed_ = true; }
-  /// Grows whenever a flow may stand otherwise than before.
+  /// Grows whenever the state of a flow may have changed.
   uint64_t activity() const { return activity_; }
 
   bool established() const { return established_; }
@@ -167,6 +168,9 @@ class Session {
   /// Outgoing flows, for status. Withdraw and Offer change the map.
   const std::map<FlowNumber, std::unique_ptr<Sender>>& senders() const { return senders_; }
   const Pacer& pacer() const { return pacer_; }
+  /// Names the first broken rule of this state or of what it consists of; for tests
+  /// (fabric/base/invariant.h). Between a call and the next TakeReady too. Takes time for each flow.
+  absl::Status CheckInvariants() const;
 
  private:
   void Fail(absl::Status why);
@@ -196,6 +200,8 @@ class Session {
   void CollectCandidates();
   bool SendFragment(const Scheduler::Turn& turn, absl::Duration now, size_t budget, Ready& ready,
                     size_t& queued);
+  absl::Status CheckSenders() const;
+  absl::Status CheckReceivers() const;
 
   const Options options_;
   bool established_ = false;
@@ -203,7 +209,7 @@ class Session {
   bool closing_ = false;
   bool sending_ = true;
   bool only_time_passed_ = false;
-  bool nothing_to_send_ = false;  // when flows were looked through, and nothing happened since
+  bool nothing_to_send_ = false;  // no source had anything to send, and nothing happened since
   uint64_t activity_ = 0;
   absl::Status close_reason_;
   absl::Duration last_sent_;
@@ -222,7 +228,7 @@ class Session {
   absl::Duration next_retry_ = absl::InfiniteDuration();
   absl::Duration settings_at_ = -absl::InfiniteDuration();
   uint32_t highest_priority_ = 0;                      // of any flow out
-  uint32_t lowest_priority_ = Scheduler::kPriorities;  // likewise; above it frames are urgent
+  uint32_t lowest_priority_ = Scheduler::kPriorities;  // of any flow out; frames of a higher one are urgent
   Scheduler scheduler_;
   Pacer pacer_;
   CompressionEffort compression_;

@@ -245,6 +245,11 @@ class EmbeddedLog : public Log {
   absl::Mutex watch_mutex_;
   std::vector<Watcher> watchers_ ABSL_GUARDED_BY(watch_mutex_);
   int next_watcher_ ABSL_GUARDED_BY(watch_mutex_) = 1;
+
+ public:
+  /// Names the first broken rule of this state; for tests (fabric/base/invariant.h). On the committer's
+  /// thread, or while it stands still.
+  absl::Status CheckInvariants() const;
 };
 
 }  // namespace selvage

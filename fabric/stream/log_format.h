@@ -26,7 +26,19 @@ enum class GapReason : uint8_t {
 };
 std::string_view GapReasonName(GapReason reason);
 
-/// A hole `[from, to)` in a log, stored and replicated like a batch.
+/// A hole `[from, to)` in a log, stored and replicated like a batch. For example, where hN is the chain hash
+/// at offset N:
+///
+///   offset   0     3     5       10  11      15
+///   source   |--a--|--b--|---c---|-d-|---e---|    what was written
+///   source         |-----gap-----|-d-|---e---|    the replica was known to hold a when b and c were dropped
+///   replica  |--a--|--b--|                        what it holds when it links again
+///   replica  |--a--|--b--|--gap--|-d-|---e---|    what it holds then
+///
+/// The gap [3, 10) leads from h3 to the h10 that b and c led to, so d follows on both ends as if nothing had
+/// happened. The replica stands inside of the gap: it gets the rest of it, [5, 10), which leads to h10 as
+/// well, and keeps b. A gap at the end of a log, where nothing is known of what is missing, begins a chain of
+/// its own: h10 is then computed from h3 and the gap (ChainGap).
 struct Gap {
   Offset from;
   Offset to;

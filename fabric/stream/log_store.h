@@ -137,8 +137,19 @@ class Log {
     return FirstRecordAtOrAfter(timestamp_ms, [] { return false; });
   }
 
-  /// Forgets everything before `to`, an entry boundary. What lies at or after `unacknowledged_from` stays
-  /// accounted for as a gap with `reason`; without it nothing is left behind. Raises `start` only.
+  /// Forgets everything before `to`, or before the last entry boundary in front of it. What lies at or after
+  /// `unacknowledged_from` stays accounted for as a gap with `reason`; without it nothing is left behind.
+  /// Raises `start` only. For example:
+  ///
+  ///   offset                           0     3     5       10  11      15
+  ///   held                             |--a--|--b--|---c---|-d-|---e---|
+  ///   Trim(9, nothing)                             |---c---|-d-|---e---|
+  ///   or Trim(10, 3, dropped_for_space)      |-----gap-----|-d-|---e---|
+  ///   then Trim(11, 3, ...)                  |-------gap-------|---e---|
+  ///   then Trim(11, 11, ...)                                   |---e---|
+  ///
+  /// The first is cut at 5, since 9 lies inside of c. The replica holds a in the second: b and c become one
+  /// gap, which grows over d in the third. When the replica has stored the gap it goes, as any entry.
   virtual absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) = 0;
 
   /// Hides the records before `to` (at most the end) from readers, and forgets the entries that hold no

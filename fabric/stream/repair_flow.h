@@ -11,7 +11,21 @@
 #include "selvage/v1/link.pb.h"
 
 /// A piece of a log that is damaged at one end travels from the other as a flow of its own, which ends where
-/// the piece ends.
+/// the piece ends. For example, where hN is the chain hash at offset N:
+///
+///   offset   0     3     5       10  11
+///   peer     |--a--|--b--|---c---|-d-|
+///   here     |--a--|///damaged///|-d-|    h3 and h10 are known from a and d
+///
+/// This end asks for [3, 10) with h3 and h10. The peer sees that it has the same hashes there, and offers
+/// what fits one piece: all of it, or b alone, as [3, 5). With b in its place h5 is known, and [5, 10) is
+/// asked for next:
+///
+///   here     |--a--|--b--|damaged|-d-|
+///   here     |--a--|--b--|---c---|-d-|
+///
+/// c must lead to h10, or it is refused as chain_mismatch. Had the peer a gap [0, 5), it would hold no
+/// boundary at 3 and refuse with range_not_held. While a piece is incomplete nothing of it is stored.
 namespace selvage {
 
 /// The kinds of error with which RepairSource::Make refuses.

@@ -1,5 +1,6 @@
 #include "tests/fuzz/session_world.h"
 
+#include <cstdio>
 #include <string>
 
 #include "fabric/base/check.h"
@@ -72,6 +73,7 @@ Offset SessionWorld::EndOf(uint32_t flow) const {
 void SessionWorld::Step(const Message& message) {
   Observe(message);
   session_.Step(message, now_);
+  CheckInvariants();
 }
 
 /// Notes what the peer may count on afterwards.
@@ -97,6 +99,7 @@ void SessionWorld::Observe(const Message& message) {
 
 void SessionWorld::Take(size_t budget) {
   const Session::Ready ready = session_.TakeReady(now_, budget);
+  CheckInvariants();
   CheckReady(ready);
   if (ready.events.empty() && !ready.more) {
     // Nothing happened, so there is nothing to do: a driver would go round in circles otherwise.
@@ -105,6 +108,13 @@ void SessionWorld::Take(size_t budget) {
     SELVAGE_CHECK(again.wake_at > now_);
   }
   for (const Session::Event& event : ready.events) Handle(event);
+  CheckInvariants();
+}
+
+void SessionWorld::CheckInvariants() const {
+  const absl::Status held = session_.CheckInvariants();
+  if (!held.ok()) std::fprintf(stderr, "%s\n", std::string(held.message()).c_str());
+  SELVAGE_CHECK(held.ok());
 }
 
 void SessionWorld::CheckReady(const Session::Ready& ready) {

@@ -82,6 +82,8 @@ class SessionWorld {
 
   void Observe(const replication::Message& message);
   void Handle(const replication::Session::Event& event);
+  /// The session's own.
+  void CheckInvariants() const;
   void CheckReady(const replication::Session::Ready& ready);
   void CheckPersist(const replication::Session::Persist& persist);
   void CheckMessage(const replication::Message& message);

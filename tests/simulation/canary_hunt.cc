@@ -45,6 +45,7 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kTakeFencedCommit, "take a commit of a generation that is over"},
     {Canary::kDropDetached, "drop what a detached stream holds"},
     {Canary::kCarryDetached, "send what is detached"},
+    {Canary::kKeepClaim, "keep the claim of a flow that ended"},
     {Canary::kForkWithoutDetached, "fork without what is detached"},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way"},
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},

@@ -1,5 +1,6 @@
 #include "tests/simulation/sim_link.h"
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 
 namespace selvage::sim {
@@ -112,6 +113,7 @@ bool SimLink::Deliver(Side to) {
       continue;
     }
     end.session->Step(*message, end.node->clock().Monotonic());
+    CheckInvariants(to);
     // In between, so that what arrives does not wait for all that does.
     Pump(to);
   }
@@ -137,6 +139,7 @@ bool SimLink::Pump(Side side) {
     again = !ready.events.empty() || !ready.persist.empty() || !ready.messages.empty();
     any = any || again;
     Obey(side, std::move(ready));
+    if (again) CheckInvariants(side);
   }
   return any;
 }
@@ -206,6 +209,13 @@ void SimLink::CheckReason(Side side, const absl::Status& reason) {
       kind == "frame_too_large") {
     world_.time.Violate(fmt::format("{}: {}", Name(side), Describe(reason)));
   }
+}
+
+/// The session's own, unless a bug is planted that the world is to find from outside.
+void SimLink::CheckInvariants(Side side) {
+  if (!open(side) || !(Planted(Canary::kNone) || Planted(Canary::kKeepClaim))) return;
+  const absl::Status held = ends_[side].session->CheckInvariants();
+  if (!held.ok()) world_.time.Violate(fmt::format("{}: {}", Name(side), std::string(held.message())));
 }
 
 void SimLink::Close(Side side, const absl::Status& reason) {

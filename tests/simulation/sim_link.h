@@ -73,6 +73,7 @@ class SimLink : public std::enable_shared_from_this<SimLink> {
   void Persist(Side side, replication::Session::Persist persist);
   void Send(Side side, replication::Message message);
   void Close(Side side, const absl::Status& reason);
+  void CheckInvariants(Side side);
   void CheckReason(Side side, const absl::Status& reason);
   absl::Duration NextAt() const;
   bool dead(Side side) const { return ends_[side].node->disk().dead(); }

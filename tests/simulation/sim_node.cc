@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/group/stored.h"
 
@@ -143,10 +144,21 @@ void SimNode::Observe() {
   const uint64_t groups = state_->committer().stats().groups;
   if (std::exchange(groups_seen_, groups) == groups) return;
   for (EmbeddedLog* log : state_->logs().Logs()) {
+    CheckInvariants(*log);
     world_.ledger.Observe(shadow_, *state_, *log);
     // And from here on at once, before a trim can take it away.
     if (watched_.insert(log).second)
       log->Watch([this, log] { world_.ledger.Observe(shadow_, *state_, *log); });
+  }
+}
+
+/// The log's own, unless a bug is planted that the ledger is to find from outside.
+void SimNode::CheckInvariants(const EmbeddedLog& log) {
+  if (!Planted(Canary::kNone)) return;
+  const absl::Status held = log.CheckInvariants();
+  if (!held.ok()) {
+    world_.time.Violate(
+        fmt::format("{}: {}: {}", name_, ToString(log.origin()), std::string(held.message())));
   }
 }
 

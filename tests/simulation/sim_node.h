@@ -87,6 +87,7 @@ class SimNode {
   /// The logs that clients may write to at this node.
   std::vector<EmbeddedLog*> WrittenHere();
   /// A batch was written here for good: while its stream is detached it stays here.
+  void CheckInvariants(const EmbeddedLog& log);
   void Wrote(const EmbeddedLog& log, uint64_t payload);
 
   Surroundings world_;

@@ -105,8 +105,7 @@ class LogNode {
   FenceTable& fences() { return fences_; }
   const Problems& problems() const { return problems_; }
   void CommitAll() {
-    while (committer_.CommitOnce()) {
-    }
+    while (committer_.CommitOnce()) CheckInvariants();
   }
 
   EmbeddedLog& Create(LogOrigin origin, int id = 1, LogPosition base = {},
@@ -153,7 +152,11 @@ class LogNode {
     absl::Status queued = submit([&](const absl::StatusOr<Outcome>& answer) { outcome = answer; });
     if (!queued.ok()) return queued;
     while (!outcome) committer_.CommitOnce();
+    CheckInvariants();
     return *outcome;
+  }
+  void CheckInvariants() {
+    for (EmbeddedLog* log : logs_.Logs()) EXPECT_EQ(log->CheckInvariants(), absl::OkStatus());
   }
 
   DiskBudget budget_;  // before the committer: what waits there has a charge

@@ -113,6 +113,17 @@ TEST_P(LogTrim, DroppingLeavesOneLeadingGapThatGrows) {
   EXPECT_TRUE(node().logs().Losses()->empty());
 }
 
+// The two worked examples, of Log::Trim and of Gap.
+TEST_P(LogTrim, GoesAsTheHeaderSays) {
+  ASSERT_TRUE(Drop(Offset(10), Offset(3)).ok());
+  EXPECT_EQ(Shape(AllEntries(log_)), "[3,10)gap:dropped_for_space [10,11)batch [11,15)batch");
+  EXPECT_EQ(Resume(Offset(5)), "[5,10)gap:dropped_for_space [10,11)batch [11,15)batch");
+  ASSERT_TRUE(Drop(Offset(11), Offset(3)).ok());
+  EXPECT_EQ(Shape(AllEntries(log_)), "[3,11)gap:dropped_for_space [11,15)batch");
+  ASSERT_TRUE(Drop(Offset(11), Offset(11)).ok());
+  EXPECT_EQ(Shape(AllEntries(log_)), "[11,15)batch");
+}
+
 TEST_P(LogTrim, AcknowledgedEntriesBeforeAGapStillGo) {
   ASSERT_TRUE(node().AppendGap(log_, Offset(20)).ok());
   ASSERT_TRUE(Drop(Offset(20), Offset(15)).ok());

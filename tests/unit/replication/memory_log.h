@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,11 @@ class MemoryLog {
 
   void Append(EntryKind kind, Offset to, Bytes body) {
     Offset from = end();
+    if (kind == EntryKind::kGap && body.view().starts_with(kGapThatLeadsTo)) {
+      const ChainHash led_to(std::stoull(std::string(body.view().substr(kGapThatLeadsTo.size()))));
+      entries_.push_back({kind, from, to, led_to, std::move(body)});
+      return;
+    }
     size_t mixed = std::hash<std::string_view>()(body.view());
     for (uint64_t part : {hash().value(), uint64_t(kind), uint64_t(from.value()), uint64_t(to.value())}) {
       mixed = (mixed ^ part) * 0x9E3779B97F4A7C15u;
@@ -63,10 +69,12 @@ class MemoryLog {
     AppendBatch(static_cast<int64_t>(random.Between(1, 20)), std::move(body));
   }
 
-  /// One gap in the place of entries [first, last]; the chain goes on as if they were there.
+  /// One gap in the place of entries [first, last]; the chain goes on as if they were there, since the gap
+  /// names the hash that they led to.
   void ReplaceByGap(size_t first, size_t last) {
-    Stored gap{EntryKind::kGap, entries_[first].from, entries_[last].to, entries_[last].hash_after,
-               Bytes(std::string("gap"))};
+    const ChainHash led_to = entries_[last].hash_after;
+    Stored gap{EntryKind::kGap, entries_[first].from, entries_[last].to, led_to,
+               Bytes(std::string(kGapThatLeadsTo) + std::to_string(led_to.value()))};
     entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(first),
                    entries_.begin() + static_cast<ptrdiff_t>(last));
     entries_[first] = std::move(gap);
@@ -84,6 +92,8 @@ class MemoryLog {
   }
 
  private:
+  static constexpr std::string_view kGapThatLeadsTo = "gap to hash ";
+
   std::string id_;
   std::vector<Stored> entries_;
 };

@@ -21,8 +21,15 @@ class RawSession {
     options.is_edge = is_edge;
     session = std::make_unique<Session>(options, now);
   }
-  void Step(Message message) { session->Step(message, now); }
-  Session::Ready Take() { return session->TakeReady(now, 1 << 20); }
+  void Step(Message message) {
+    session->Step(message, now);
+    EXPECT_EQ(session->CheckInvariants(), absl::OkStatus());
+  }
+  Session::Ready Take() {
+    Session::Ready ready = session->TakeReady(now, 1 << 20);
+    EXPECT_EQ(session->CheckInvariants(), absl::OkStatus());
+    return ready;
+  }
   /// Goes on for that long, and returns all that was ready.
   Session::Ready TakeFor(absl::Duration time) {
     const absl::Duration until = now + time;

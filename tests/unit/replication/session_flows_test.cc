@@ -83,14 +83,6 @@ TEST_F(SinkSession, PeerThatIgnoresCreditIsCutOff) {
   EXPECT_TRUE(core->Take().persist.empty());
 }
 
-TEST_F(SinkSession, PersistingGivesCreditBack) {
-  core->Data(1, 0, 600, 0, std::string(600, 'x'));
-  EXPECT_EQ(LimitSaid(), 1000u);
-  ASSERT_EQ(persist.size(), 1u);
-  core->session->Persisted(FlowNumber(1), 600, sink.Append(persist[0].entry));
-  EXPECT_EQ(LimitSaid(), 1600u);
-}
-
 TEST_F(SinkSession, DataUnderWayForARefusedFlowGivesCreditBack) {
   core->Data(1, 5, 500, 0, "jump");  // refused by the receiver itself, in the middle of an entry
   core->Data(1, 5, 500, 4, std::string(496, 'x'));
@@ -236,17 +228,6 @@ TEST_F(SourceSession, HeldIsReportedOnce) {
   EXPECT_EQ(edge.session->senders().at(flow)->state(), Sender::State::kHeld);
 }
 
-TEST_F(SourceSession, WithdrawnFlowIsClosedOnTheLink) {
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
-  edge.Take();
-  edge.session->Withdraw(source);
-  Session::Ready ready = edge.Take();
-  EXPECT_NE(Find(ready, v1::Frame::kFlowClose), nullptr);
-  log.AppendBatch(1, "more");
-  edge.Step(Credit(5000, 5000 + (1 << 20)));
-  EXPECT_EQ(Find(edge.Take(), v1::Frame::kData), nullptr);
-}
-
 TEST_F(SourceSession, HighPriorityOvertakesWhatWaits) {
   MemoryLog alarm_log{TestLogId(2)};
   alarm_log.AppendBatch(1, "alarm");
@@ -258,21 +239,6 @@ TEST_F(SourceSession, HighPriorityOvertakesWhatWaits) {
   edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0), {}}));
   edge.Step(Credit(4000, 4000 + (1 << 20)));
   Session::Ready ready = edge.TakeFor(absl::Milliseconds(300));
-  const Message* first = Find(ready, v1::Frame::kData);
-  ASSERT_NE(first, nullptr);
-  EXPECT_EQ(first->frame.data().flow(), 2u);
-}
-
-TEST_F(SourceSession, AlarmIsNotHeldUpByAFullWindow) {
-  MemoryLog alarm_log{TestLogId(2)};
-  LogSource alarms(alarm_log, {.priority = 9});
-  for (int i = 0; i < 100; ++i) log.AppendBatch(1, std::string(1000, 'x'));
-  edge.session->Offer(alarms);
-  edge.Step(Accept(1, {log.id(), Offset(0), ChainHash(0), {}}));
-  edge.Step(Accept(2, {alarm_log.id(), Offset(0), ChainHash(0), {}}));
-  edge.TakeFor(absl::Seconds(1));
-  alarm_log.AppendBatch(1, "alarm");
-  Session::Ready ready = edge.Take();
   const Message* first = Find(ready, v1::Frame::kData);
   ASSERT_NE(first, nullptr);
   EXPECT_EQ(first->frame.data().flow(), 2u);
@@ -322,25 +288,6 @@ TEST_F(SourceSession, WhatIsUnderWayIsSentOnWhileOnlyTimePasses) {
     edge.now += absl::Milliseconds(10);
   }
   EXPECT_EQ(bytes, 5000u);
-}
-
-TEST_F(SourceSession, ForkIsReportedAndNothingSent) {
-  edge.Step(Accept(1, {TestLogId(9), Offset(3), ChainHash(1), {}}));
-  Session::Ready ready = edge.Take();
-  for (int i = 0; i < 20 && Find(ready, v1::Frame::kProbe) != nullptr; ++i) {
-    int64_t offset = Find(ready, v1::Frame::kProbe)->frame.probe().offset();
-    edge.Step(Frame([&](v1::Frame& f) {
-      f.mutable_probe_reply()->set_flow(1);
-      f.mutable_probe_reply()->set_offset(offset);
-      f.mutable_probe_reply()->set_known(offset <= 2);
-      f.mutable_probe_reply()->set_hash(log.BoundaryAtOrBefore(Offset(offset)).hash->value());
-    }));
-    ready = edge.Take();
-    EXPECT_EQ(Find(ready, v1::Frame::kData), nullptr);
-  }
-  ASSERT_EQ(Count<Session::FlowForked>(ready), 1);
-  EXPECT_EQ(Get<Session::FlowForked>(ready).common, log.BoundaryAtOrBefore(Offset(2)));
-  EXPECT_EQ(Get<Session::FlowForked>(ready).flow, flow);
 }
 
 }  // namespace

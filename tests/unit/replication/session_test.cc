@@ -143,25 +143,6 @@ TEST(SessionClose, TellsThePeerAndSaysNothingAfterwards) {
   EXPECT_EQ(heard.wake_at, absl::InfiniteDuration());
 }
 
-/// Two ends that find each other's replicas as they were.
-TEST(SessionResume, ByLogPositionAndHash) {
-  LogEnd edge(true, {}), core(false, {});
-  VirtualLink link(edge, core);
-  MemoryLog log(TestLogId(3));
-  for (int i = 0; i < 50; ++i) log.AppendBatch(2, std::string(500, static_cast<char>(i)));
-  edge.AddSource("log", log);
-  auto half = std::make_unique<MemoryLog>(TestLogId(3));
-  for (size_t i = 0; i < 20; ++i) half->AppendBatch(2, std::string(log.entries()[i].body.view()));
-  core.AddReplica("log", std::move(half));
-  size_t stored = 0;
-  core.on_stored = [&](const std::string&, const MemoryLog::Stored&, absl::Duration) { ++stored; };
-  link.Connect();
-  ASSERT_TRUE(
-      link.RunFor(absl::Seconds(5), [&] { return edge.sources()[0]->acknowledged == log.position(); }));
-  EXPECT_EQ(stored, 30u);
-  EXPECT_TRUE(IsPrefix(core.replica("log"), log));
-}
-
 // A kind whose past is not compared: the sink says where it stands, and is believed within what was offered.
 TEST(SessionResume, WithoutAHistoryTheSinkSaysWhereItStands) {
   LogEnd edge(true, {}), core(false, {});
@@ -198,22 +179,6 @@ TEST(SessionResume, WithoutAHistoryAPlaceOutsideOfTheOfferHoldsTheFlow) {
     EXPECT_EQ(ErrorKind(Get<Session::FlowHeld>(ready).why), "protocol_error");
     EXPECT_FALSE(source.acknowledged.has_value());
   }
-}
-
-TEST(SessionResume, RefusedForDamageAndSentAgain) {
-  LogEnd edge(true, {}), core(false, {});
-  VirtualLink link(edge, core);
-  MemoryLog log(TestLogId(3));
-  for (int i = 0; i < 50; ++i) log.AppendBatch(2, std::string(500, static_cast<char>(i)));
-  edge.AddSource("log", log);
-  core.AddReplica("log", std::make_unique<MemoryLog>(TestLogId(3))).check_error =
-      MakeError(absl::StatusCode::kDataLoss, "corrupt_batch", "CRC", "", Retry::kYes);
-  link.Connect();
-  link.RunFor(absl::Milliseconds(500));
-  EXPECT_EQ(core.replica("log").entries().size(), 0u);
-  core.sink("log").check_error = absl::OkStatus();
-  ASSERT_TRUE(
-      link.RunFor(absl::Seconds(5), [&] { return edge.sources()[0]->acknowledged == log.position(); }));
 }
 
 // An entry that the source fails to finish must not keep the peer's memory, or nothing else passes any more.

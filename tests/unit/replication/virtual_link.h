@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -61,6 +63,7 @@ class End {
       held_max_ = std::max(held_max_, held_);
     }
     session_->Step(message, now);
+    EXPECT_EQ(session_->CheckInvariants(), absl::OkStatus());
   }
   /// Does everything that is due; sends to `out`.
   void Pump(absl::Duration now, Wire& out) {
@@ -89,6 +92,7 @@ class End {
         if (on_send) on_send(message);
         out.Send(std::move(message), now);
       }
+      EXPECT_EQ(session_->CheckInvariants(), absl::OkStatus());
       if (ready.closed) {
         closed_ = ready.reason;
         again = false;
