@@ -73,7 +73,7 @@ absl::StatusOr<std::vector<std::shared_ptr<LogFlowSource>>> PeerStreams::Outgoin
       source = known->second;
       source->set_definition(log.definition);
     } else {
-      source = std::make_shared<LogFlowSource>(*log.log, log.definition);
+      source = std::make_shared<LogFlowSource>(log.log, log.definition);
     }
     outgoing.push_back(source);
   }
@@ -82,8 +82,7 @@ absl::StatusOr<std::vector<std::shared_ptr<LogFlowSource>>> PeerStreams::Outgoin
 }
 
 absl::StatusOr<std::shared_ptr<Log>> PeerStreams::LogFor(const v1::FlowOpen& open) {
-  SELVAGE_ASSIGN_OR_RETURN(Log * log, fleet_.LogForOffer(edge_, slot_, open));
-  return Unowned(log);
+  return fleet_.LogForOffer(edge_, slot_, open);
 }
 
 void PeerStreams::OnTaken(const v1::FlowOpen& open, Log& log) {
@@ -110,7 +109,7 @@ void PeerStreams::OnEnded(Log& log, const absl::Status& why) {
 void PeerStreams::OnForked(Session&, std::shared_ptr<Log> log, const LogPosition& common) {
   errands_->Add(
       [&fleet = fleet_, log = std::static_pointer_cast<EmbeddedLog>(log), common]() -> Errands::Then {
-        absl::Status branched = fleet.BranchDownLog(*log, common);
+        absl::Status branched = fleet.BranchDownLog(log, common);
         if (branched.ok()) return {};
         return [branched](Session& session) { session.Close(branched); };
       });

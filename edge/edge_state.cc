@@ -97,7 +97,7 @@ v1::Hello EdgeState::MakeHello() {
   hello.set_store_id(node_.store_id().bytes());
   hello.set_boot_id(node_.boot_id().bytes());
   bool empty = !membership.has_slot();
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (log->origin().edge.empty() && !log->never_written()) empty = false;
   }
   hello.set_empty(empty);
@@ -129,7 +129,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
                            false, std::string(kCoreOrigin)});
     SELVAGE_RETURN_IF_ERROR(MakeProvisional());
     // What the former core acknowledged says nothing of what this one holds.
-    for (EmbeddedLog* log : node_.logs().Logs()) {
+    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
       if (log->origin().edge.empty() && log->acknowledged()) log->SetAcknowledged(log->state().base);
     }
   }
@@ -154,7 +154,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
     if (!new_lineage) return;
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
-    for (EmbeddedLog* log : node_.logs().Logs()) log->StageAcknowledged(batch);
+    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) log->StageAcknowledged(batch);
   }));
   absl::MutexLock lock(&mutex_);
   membership_ = membership;
@@ -174,7 +174,9 @@ absl::Status EdgeState::MakeProvisional() {
 
 absl::Status EdgeState::DropStream(const std::string& name) {
   LogInfo("deleting a stream that the core deleted", {{"stream", name}});
-  return node_.DeleteStream(name).status();
+  SELVAGE_RETURN_IF_ERROR(node_.DeleteStream(name).status());
+  (void)UpFlows();  // lets go of the logs
+  return absl::OkStatus();
 }
 
 uint64_t EdgeState::SpecHeld(const std::string& lineage) {
@@ -242,7 +244,7 @@ void EdgeState::ShowDefinition(const v1::StreamDefinition& definition) {
   }
 }
 
-absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
+absl::StatusOr<std::shared_ptr<Log>> EdgeState::LogForOffer(const v1::FlowOpen& open) {
   const v1::StreamFlow& stream = open.stream();
   auto id = LogId::FromBytes(open.history());
   if (!id || id->none() || stream.base() < 0)
@@ -268,7 +270,7 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
       .base = Offset(stream.base()),
       .base_hash = ChainHash(stream.base_hash()),
       .leader_epoch = LeaderEpoch(0)};
-  EmbeddedLog* log = node_.logs().Find(create.origin);
+  const std::shared_ptr<Log> log = node_.logs().Find(create.origin);
   if (log != nullptr && log->state().id == *id) return log;
   if (log != nullptr) {
     node_.alarms().Report({"log_replaced", ToString(create.origin),
@@ -286,12 +288,12 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
 }
 
 absl::Status EdgeState::BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branching>& branchings) {
-  std::set<const EmbeddedLog*> known;
-  for (const EmbeddedLogStore::Branching& branching : branchings) known.insert(branching.log);
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  std::set<LogNumber> known;
+  for (const EmbeddedLogStore::Branching& branching : branchings) known.insert(branching.log->number());
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     const auto definition = node_.catalog().Find(log->origin().stream);
     if (!log->origin().edge.empty() || log->superseded() || !definition ||
-        definition->direction() != v1::UP || known.contains(log))
+        definition->direction() != v1::UP || known.contains(log->number()))
       continue;
     SELVAGE_RETURN_IF_ERROR(log->held());
     const Offset start = log->state().start;
@@ -355,21 +357,28 @@ std::vector<std::shared_ptr<LogFlowSource>> EdgeState::UpFlows() {
 std::vector<std::shared_ptr<LogFlowSource>> EdgeState::FindUpFlows() {
   std::vector<std::shared_ptr<LogFlowSource>> flows;
   std::map<LogNumber, std::shared_ptr<LogFlowSource>> sources;
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;
     auto definition = node_.catalog().Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP) continue;
     if (definition->settings().detached() && !Planted(Canary::kCarryDetached)) continue;
     auto& source = sources[log->number()];
-    if (const auto known = sources_.find(log->number()); known != sources_.end()) {
+    // A stream that was renamed has other logs under the same numbers.
+    const auto known = sources_.find(log->number());
+    if (known != sources_.end() && &known->second->log() == log.get()) {
       source = known->second;
       source->set_definition(*definition);
     } else {
-      source = std::make_shared<LogFlowSource>(*log, *definition);
+      source = std::make_shared<LogFlowSource>(log, *definition);
     }
     flows.push_back(source);
   }
   sources_ = std::move(sources);
+  std::erase_if(meters_, [&](const auto& meter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !sources_.contains(meter.first);
+  });
+  std::erase_if(running_meters_,
+                [&](LogNumber log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !sources_.contains(log); });
   return flows;
 }
 
@@ -399,7 +408,8 @@ void EdgeState::MeasureRates() {
   absl::Duration now = node_.clock().Monotonic();
   absl::MutexLock lock(&mutex_);
   std::set<LogNumber> moved = running_meters_;
-  for (const EmbeddedLog* log : node_.logs().ChangedSince(meters_seen_)) moved.insert(log->number());
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().ChangedSince(meters_seen_))
+    moved.insert(log->number());
   for (LogNumber number : moved) {
     const auto source = sources_.find(number);
     if (source == sources_.end()) continue;
@@ -453,7 +463,9 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
   flow.set_state(known.state);
   flow.set_detail(known.detail);
   if (flow.state() == "streaming" && acknowledged >= state.end) flow.set_state("caught_up");
-  flow.set_rate_bytes(meters_[log.number()].rate);
+  if (const auto meter = meters_.find(log.number()); meter != meters_.end()) {
+    flow.set_rate_bytes(meter->second.rate);
+  }
   bool estimable = flow.rate_bytes() > 0 && linked_;
   flow.set_catch_up_seconds(flow.lag_bytes() == 0 ? 0
                             : estimable           ? static_cast<double>(flow.lag_bytes()) / flow.rate_bytes()
@@ -483,7 +495,7 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
 std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
   std::vector<v1::FlowStatus> statuses;
   for (const auto& source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (log->origin().edge != kCoreOrigin || log->superseded()) continue;
     const auto definition = node_.catalog().Find(log->origin().stream);
     if (definition && definition->settings().detached()) continue;  // as with what flows up

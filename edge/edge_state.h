@@ -47,7 +47,7 @@ class EdgeState {
   absl::StatusOr<bool> ApplySpec(const v1::EdgeSpec& spec);
   /// The log that the core's offer goes into, made if need be. Errors: "definition_mismatch",
   /// "wrong_partition", "protocol_error".
-  absl::StatusOr<Log*> LogForOffer(const v1::FlowOpen& open);
+  absl::StatusOr<std::shared_ptr<Log>> LogForOffer(const v1::FlowOpen& open);
   /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and
   /// the slot is given up, all in one batch. Up logs that are not among `forks`, as those of detached
   /// streams, begin anew behind what was acknowledged of them.
@@ -71,7 +71,7 @@ class EdgeState {
   /// True once after an operator wanted the link made anew, so that everything is offered again.
   bool TakeRelink() { return relink_.exchange(false); }
 
-  /// What is offered to the core: a source for each own log of an up stream.
+  /// What is offered to the core: a source for each own log of an up stream, the same one each time.
   std::vector<std::shared_ptr<LogFlowSource>> UpFlows();
   /// Grows whenever UpFlows may say something else.
   uint64_t flow_changes() const { return node_.logs().changes() + node_.catalog().changes(); }

@@ -48,8 +48,7 @@ absl::StatusOr<std::vector<std::shared_ptr<LogFlowSource>>> UplinkStreams::Outgo
 }
 
 absl::StatusOr<std::shared_ptr<Log>> UplinkStreams::LogFor(const v1::FlowOpen& open) {
-  SELVAGE_ASSIGN_OR_RETURN(Log * log, state_.LogForOffer(open));
-  return Unowned(log);
+  return state_.LogForOffer(open);
 }
 
 std::optional<uint64_t> UplinkStreams::outgoing_version() {
@@ -102,8 +101,8 @@ void UplinkStreams::RebirthIfForked(Session& session) {
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     const auto& from = forked ? sender->fork() : sender->acknowledged();
     if (from) {
-      branchings.push_back(
-          {static_cast<EmbeddedLog*>(&source->log()), LogId::Mint(node_.random()), ToLogPosition(*from)});
+      branchings.push_back({std::static_pointer_cast<EmbeddedLog>(source->shared_log()),
+                            LogId::Mint(node_.random()), ToLogPosition(*from)});
     }
   }
   forking_ = true;

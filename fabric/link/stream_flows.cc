@@ -147,7 +147,7 @@ void StreamFlows::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOp
 void StreamFlows::Accept(Session& session, FlowNumber flow, const v1::FlowOpen& open,
                          std::shared_ptr<Log> log) {
   unanswered_.erase(flow);
-  auto sink = std::make_unique<LinkLogSink>(*log, node_.options().batch_max, fence_, appends_);
+  auto sink = std::make_unique<LinkLogSink>(log, node_.options().batch_max, fence_, appends_);
   session.Accept(flow, *sink);
   end_->OnTaken(open, *log);
   sinks_[flow] = std::move(sink);

@@ -98,6 +98,8 @@ class LogNode {
     if (problems.ok()) problems_ = *std::move(problems);
   }
 
+  ~LogNode() { committer_.FailWaiting(); }
+
   EmbeddedLogStore& logs() { return logs_; }
   Committer& committer() { return committer_; }
   TailCache& cache() { return cache_; }
@@ -156,7 +158,7 @@ class LogNode {
     return *outcome;
   }
   void CheckInvariants() {
-    for (EmbeddedLog* log : logs_.Logs()) EXPECT_EQ(log->CheckInvariants(), absl::OkStatus());
+    for (const auto& log : logs_.Logs()) EXPECT_EQ(log->CheckInvariants(), absl::OkStatus());
   }
 
   DiskBudget budget_;  // before the committer: what waits there has a charge

@@ -110,7 +110,7 @@ void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
   groups_ = std::make_unique<kafka::GroupService>(*node_);
   group_admin_ = std::make_unique<kafka::GroupAdmin>(*groups_, topics);
   service_ = std::make_unique<AdminService>(
-      AdminService::Options{backend, authorizer_, metrics_, *group_admin_, options_.pool});
+      AdminService::Options{backend, authorizer_, metrics_, *group_admin_, OverLink::kRead, options_.pool});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
   auto server =
       GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)},
@@ -207,8 +207,8 @@ Fleet::Admission CoreNode::Join(const std::string& edge) {
   return admission.ok() ? *admission : Fleet::Admission{};
 }
 
-Log* CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition, int32_t p,
-                         const std::vector<std::string>& batches) {
+std::shared_ptr<Log> CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition,
+                                         int32_t p, const std::vector<std::string>& batches) {
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
   open.mutable_stream()->set_name(definition.name());

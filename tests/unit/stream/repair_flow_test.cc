@@ -37,9 +37,9 @@ class RepairFlowTest : public testing::Test {
   /// Asks for what is damaged from `offset` on, and stores the piece that is offered: "[from,to)".
   std::string RepairPiece(int64_t offset, uint64_t max_bytes) {
     const LogDamage damage = DamageAt(offset);
-    const auto source = RepairSource::Make(held_, 1, RequestFor(damage, max_bytes));
+    const auto source = RepairSource::Make(held_.shared_from_this(), 1, RequestFor(damage, max_bytes));
     if (!source.ok()) return ErrorKind(source.status());
-    RepairSink sink(copy_, damage, (*source)->end(), kAll, {"rig", SessionEpoch(1)});
+    RepairSink sink(copy_.shared_from_this(), damage, (*source)->end(), kAll, {"rig", SessionEpoch(1)});
     const Offset from = Offset((*source)->Describe().start());
     EXPECT_EQ(sink.position().offset, from);
     auto entries = (*source)->Read(from, kAll);
@@ -96,7 +96,7 @@ TEST_F(RepairFlowTest, AnEntryThatDoesNotLeadToTheKnownHashIsRefused) {
   EmbeddedLog& other = holder_.Create(LogOrigin{"", Slot(0), "other", PartitionId(0)}, 2);
   for (int records : {3, 2, 5}) ASSERT_TRUE(holder_.Append(other, ProducedBatch(records, 10, 77)).ok());
   const LogDamage damage = DamageAt(3);
-  RepairSink sink(copy_, damage, damage.to, kAll, {"rig", SessionEpoch(1)});
+  RepairSink sink(copy_.shared_from_this(), damage, damage.to, kAll, {"rig", SessionEpoch(1)});
   const std::vector<Entry> others = AllEntries(other);
   EXPECT_EQ(sink.Check(ToReplica(others[1])), absl::OkStatus()) << "no hash at 5 is known to compare with";
   EXPECT_EQ(KindOfError(sink.Check(ToReplica(others[2]))), "chain_mismatch");
