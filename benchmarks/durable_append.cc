@@ -53,7 +53,7 @@ Round Measure(size_t batch_bytes, int writers) {
     auto begin = std::chrono::steady_clock::now();
     std::vector<std::thread> threads;
     for (int w = 0; w < writers; ++w) {
-      Log* log = node->state().logs().Find({"", Slot(0), "bench", PartitionId(w)});
+      const std::shared_ptr<Log> log = node->state().logs().Find({"", Slot(0), "bench", PartitionId(w)});
       threads.emplace_back([log, &batch, per_writer] { AppendAll(*log, batch, per_writer); });
     }
     for (std::thread& thread : threads) thread.join();

@@ -83,7 +83,7 @@ std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
   std::map<std::string, v1::StreamDefinition> definitions;
   for (v1::StreamDefinition& definition : node().catalog().All()) definitions[definition.name()] = definition;
   std::vector<v1::LogSummary> logs;
-  for (EmbeddedLog* log : node().logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node().logs().Logs()) {
     const LogOrigin& origin = log->origin();
     if (!stream.empty() && origin.stream != stream) continue;
     v1::LogSummary summary = SummaryOf(*log);
@@ -101,7 +101,7 @@ std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
   return logs;
 }
 
-absl::StatusOr<Log*> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
+absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
   const auto definition = node().catalog().Find(address.stream());
   if (!definition) return UnknownStream(address.stream());
   switch (definition->direction()) {
@@ -114,7 +114,8 @@ absl::StatusOr<Log*> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse us
   }
 }
 
-absl::StatusOr<Log*> CoreAdmin::FindReplica(const v1::LogAddress& address, int32_t partitions, LogUse use) {
+absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindReplica(const v1::LogAddress& address, int32_t partitions,
+                                                            LogUse use) {
   if (use == LogUse::kWrite) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "read_only_replica",
@@ -127,14 +128,15 @@ absl::StatusOr<Log*> CoreAdmin::FindReplica(const v1::LogAddress& address, int32
   if (!slot)
     SELVAGE_RETURN_IF_ERROR(
         fleet_.Summary(address.edge()).status());  // unknown, or held before it ever linked
-  Log* log =
+  const std::shared_ptr<Log> log =
       !slot ? nullptr
             : node().logs().Find({address.edge(), *slot, address.stream(), PartitionId(address.partition())});
   if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", address.edge()));
   return log;
 }
 
-absl::StatusOr<Log*> CoreAdmin::FindTopicPartition(const v1::LogAddress& address, int32_t partitions) {
+absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindTopicPartition(const v1::LogAddress& address,
+                                                                   int32_t partitions) {
   if (address.partition() < 0) return WrongPartition(address, "partitions from 0 on");
   const Slot slot(static_cast<uint32_t>(address.partition() / partitions));
   const std::optional<std::string> edge = fleet_.EdgeOf(slot);
@@ -143,13 +145,14 @@ absl::StatusOr<Log*> CoreAdmin::FindTopicPartition(const v1::LogAddress& address
         address, fmt::format("no edge has slot {}; selvagectl origin list shows which partition is whose",
                              slot.value()));
   }
-  Log* log =
+  const std::shared_ptr<Log> log =
       node().logs().Find({*edge, slot, address.stream(), PartitionId(address.partition() % partitions)});
   if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", *edge));
   return log;
 }
 
-absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32_t partitions, LogUse use) {
+absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32_t partitions,
+                                                            LogUse use) {
   if (address.edge().empty()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "edge_needed",
                      fmt::format("stream {} has a log for each edge", address.stream()),
@@ -165,19 +168,21 @@ absl::StatusOr<Log*> CoreAdmin::FindForEdge(const v1::LogAddress& address, int32
   const LogOrigin origin{address.edge(), Slot(0), address.stream(), PartitionId(address.partition())};
   if (node().logs().Find(origin) == nullptr)
     SELVAGE_RETURN_IF_ERROR(fleet_.DownLogs(address.edge()).status());
-  Log* log = node().logs().Find(origin);
+  const std::shared_ptr<Log> log = node().logs().Find(origin);
   if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
   return log;
 }
 
-absl::StatusOr<Log*> CoreAdmin::FindShared(const v1::LogAddress& address, int32_t partitions) {
+absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindShared(const v1::LogAddress& address,
+                                                           int32_t partitions) {
   if (!address.edge().empty()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "not_per_edge",
                      fmt::format("stream {} at the core is not an edge's", address.stream()),
                      "leave the edge out");
   }
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
-  Log* log = node().logs().Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
+  const std::shared_ptr<Log> log =
+      node().logs().Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
   if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
   return log;
 }

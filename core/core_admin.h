@@ -27,7 +27,7 @@ class CoreAdmin : public AdminBackend {
   absl::StatusOr<v1::StreamDefinition> RenameStream(const std::string& stream,
                                                     const std::string& to) override;
   std::vector<v1::LogSummary> Logs(const std::string& stream) override;
-  absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindLog(const v1::LogAddress& address, LogUse use) override;
   absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) override;
   /// Error beside the fleet's: "invalid_label".
   absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) override;
@@ -45,11 +45,13 @@ class CoreAdmin : public AdminBackend {
   NodeMetrics::Sources MetricSources(std::function<CertificateView()> certificate);
 
  private:
-  absl::StatusOr<Log*> FindReplica(const v1::LogAddress& address, int32_t partitions, LogUse use);
+  absl::StatusOr<std::shared_ptr<Log>> FindReplica(const v1::LogAddress& address, int32_t partitions,
+                                                   LogUse use);
   /// Partition `address.partition` of the topic: slot × P + p.
-  absl::StatusOr<Log*> FindTopicPartition(const v1::LogAddress& address, int32_t partitions);
-  absl::StatusOr<Log*> FindForEdge(const v1::LogAddress& address, int32_t partitions, LogUse use);
-  absl::StatusOr<Log*> FindShared(const v1::LogAddress& address, int32_t partitions);
+  absl::StatusOr<std::shared_ptr<Log>> FindTopicPartition(const v1::LogAddress& address, int32_t partitions);
+  absl::StatusOr<std::shared_ptr<Log>> FindForEdge(const v1::LogAddress& address, int32_t partitions,
+                                                   LogUse use);
+  absl::StatusOr<std::shared_ptr<Log>> FindShared(const v1::LogAddress& address, int32_t partitions);
 
   Fleet& fleet_;
 };

@@ -65,8 +65,8 @@ absl::StatusOr<kafka::Topic> CoreTopics::Find(const std::string& name) {
   return kafka::Topic{name, partitions, std::move(meaning.definition)};
 }
 
-absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::string& topic,
-                                             int32_t partition) {
+absl::StatusOr<std::shared_ptr<Log>> CoreTopics::FindReplica(const Meaning& meaning, const std::string& topic,
+                                                             int32_t partition) {
   const int32_t shown = PartitionsOf(meaning);
   if (partition < 0 || partition >= shown) {
     return WrongPartition(AddressOf("", topic, partition), fmt::format("partitions 0 to {}", shown - 1));
@@ -87,7 +87,7 @@ absl::StatusOr<Log*> CoreTopics::FindReplica(const Meaning& meaning, const std::
   return fleet_.node().logs().Find(origin);
 }
 
-absl::StatusOr<Log*> CoreTopics::FindForReading(const std::string& topic, int32_t partition) {
+absl::StatusOr<std::shared_ptr<Log>> CoreTopics::FindForReading(const std::string& topic, int32_t partition) {
   SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
   const bool for_each_edge = meaning.definition.direction() == v1::DOWN && meaning.edge.empty();
   if (meaning.definition.direction() == v1::UP || for_each_edge)
@@ -124,7 +124,7 @@ absl::Status CoreTopics::RefuseWrite(const Meaning& meaning, int32_t partition) 
                    : fmt::format("produce to {} at edge {}", meaning.definition.name(), edge));
 }
 
-absl::StatusOr<Log*> CoreTopics::FindForWriting(const std::string& topic, int32_t partition) {
+absl::StatusOr<std::shared_ptr<Log>> CoreTopics::FindForWriting(const std::string& topic, int32_t partition) {
   SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
   const bool of_edge = meaning.definition.direction() == v1::DOWN && !meaning.edge.empty();
   // The first write to an edge's part of a stream makes it, and any error is given then.
@@ -132,12 +132,12 @@ absl::StatusOr<Log*> CoreTopics::FindForWriting(const std::string& topic, int32_
   return MakeForWriting(topic, partition);
 }
 
-Log* CoreTopics::FindDown(const Meaning& meaning, int32_t partition) {
+std::shared_ptr<Log> CoreTopics::FindDown(const Meaning& meaning, int32_t partition) {
   return fleet_.node().logs().Find(
       {meaning.edge, Slot(0), meaning.definition.name(), PartitionId(partition)});
 }
 
-absl::StatusOr<Log*> CoreTopics::MakeForWriting(const std::string& topic, int32_t partition) {
+absl::StatusOr<std::shared_ptr<Log>> CoreTopics::MakeForWriting(const std::string& topic, int32_t partition) {
   SELVAGE_ASSIGN_OR_RETURN(const Meaning meaning, Resolve(topic));
   const std::string& stream = meaning.definition.name();
   if (meaning.definition.direction() == v1::UP) return RefuseWrite(meaning, partition);

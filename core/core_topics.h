@@ -21,10 +21,10 @@ class CoreTopics : public kafka::Topics {
 
   std::vector<kafka::Topic> List() override;
   absl::StatusOr<kafka::Topic> Find(const std::string& name) override;
-  absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindForReading(const std::string& topic, int32_t partition) override;
   uint64_t changes() const override;
-  absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) override;
-  absl::StatusOr<Log*> MakeForWriting(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindForWriting(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<std::shared_ptr<Log>> MakeForWriting(const std::string& topic, int32_t partition) override;
   absl::StatusOr<kafka::Topic> Create(v1::StreamDefinition definition, bool validate_only) override;
   absl::StatusOr<kafka::Topic> Set(const v1::SetStreamRequest& request) override;
   absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only) override;
@@ -41,8 +41,9 @@ class CoreTopics : public kafka::Topics {
   absl::Status CheckWhole(const std::string& topic) const;
   int32_t PartitionsOf(const Meaning& meaning) const;
   /// Null when nobody wrote to it yet.
-  Log* FindDown(const Meaning& meaning, int32_t partition);
-  absl::StatusOr<Log*> FindReplica(const Meaning& meaning, const std::string& topic, int32_t partition);
+  std::shared_ptr<Log> FindDown(const Meaning& meaning, int32_t partition);
+  absl::StatusOr<std::shared_ptr<Log>> FindReplica(const Meaning& meaning, const std::string& topic,
+                                                   int32_t partition);
   absl::Status RefuseWrite(const Meaning& meaning, int32_t partition) const;
 
   Fleet& fleet_;

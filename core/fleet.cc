@@ -151,7 +151,8 @@ uint64_t Fleet::generation() const {
 // --- Logs
 // ----------------------------------------------------------------------------------------------------------
 
-absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, const v1::FlowOpen& open) {
+absl::StatusOr<std::shared_ptr<Log>> Fleet::LogForOffer(const std::string& edge, Slot slot,
+                                                        const v1::FlowOpen& open) {
   const v1::StreamFlow& stream = open.stream();
   auto id = LogId::FromBytes(open.history());
   if (!id || id->none() || stream.base() < 0)
@@ -181,7 +182,7 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
     if (!created.ok() && created.status().code() != absl::StatusCode::kAlreadyExists) return created.status();
   }
   LogOrigin origin{edge, slot, stream.name(), PartitionId(stream.partition())};
-  EmbeddedLog* log = node_.logs().Find(origin);
+  const std::shared_ptr<Log> log = node_.logs().Find(origin);
   if (log != nullptr && log->state().id == *id) return log;
   SELVAGE_RETURN_IF_ERROR(CheckLogCount(edge));
   if (log != nullptr) {
@@ -199,9 +200,10 @@ absl::StatusOr<Log*> Fleet::LogForOffer(const std::string& edge, Slot slot, cons
 }
 
 absl::Status Fleet::CheckLogCount(const std::string& edge) {
-  const std::vector<EmbeddedLog*> logs = node_.logs().Logs();
-  const auto of_edge =
-      std::count_if(logs.begin(), logs.end(), [&](EmbeddedLog* log) { return log->origin().edge == edge; });
+  const std::vector<std::shared_ptr<EmbeddedLog>> logs = node_.logs().Logs();
+  const auto of_edge = std::count_if(logs.begin(), logs.end(), [&](const std::shared_ptr<EmbeddedLog>& log) {
+    return log->origin().edge == edge;
+  });
   if (of_edge < kLogsOfEdgeMax) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kResourceExhausted, "too_many_logs",
@@ -223,10 +225,10 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
     if (!own && definition.direction() != v1::DOWN_SHARED) continue;
     for (int32_t p = 0; p < definition.partitions(); ++p) {
       LogOrigin origin{own ? edge : "", Slot(0), definition.name(), PartitionId(p)};
-      EmbeddedLog* log = node_.logs().Find(origin);
+      std::shared_ptr<EmbeddedLog> log = node_.logs().FindEmbedded(origin);
       if (log == nullptr) {
         absl::MutexLock change(&change_mutex_);
-        log = node_.logs().Find(origin);
+        log = node_.logs().FindEmbedded(origin);
         if (log == nullptr) {
           SELVAGE_RETURN_IF_ERROR(node_.logs()
                                       .Create({.origin = origin,
@@ -235,10 +237,10 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
                                                .base_hash = ChainHash(0),
                                                .leader_epoch = LeaderEpoch(0)})
                                       .status());
-          log = node_.logs().Find(origin);
+          log = node_.logs().FindEmbedded(origin);
         }
       }
-      down.push_back({log, definition});
+      down.push_back({std::move(log), definition});
     }
   }
   return down;

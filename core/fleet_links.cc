@@ -173,7 +173,7 @@ Fleet::Admission Fleet::WelcomeOf(const v1::Hello& hello, const v1::StoredCore& 
 }
 
 void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome) {
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (log->origin().edge != edge || log->origin().slot != slot || log->superseded()) continue;
     auto definition = node_.catalog().Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP) continue;
@@ -243,23 +243,23 @@ int Fleet::links() const {
   return static_cast<int>(links_.size());
 }
 
-absl::Status Fleet::BranchDownLog(EmbeddedLog& log, const LogPosition& from) {
-  const bool shared = log.origin().edge.empty();
+absl::Status Fleet::BranchDownLog(const std::shared_ptr<EmbeddedLog>& log, const LogPosition& from) {
+  const bool shared = log->origin().edge.empty();
   LogPosition at = from;
   if (shared) {
-    SELVAGE_ASSIGN_OR_RETURN(at, log.BoundaryAtOrBefore(log.state().start));
+    SELVAGE_ASSIGN_OR_RETURN(at, log->BoundaryAtOrBefore(log->state().start));
   }
   SELVAGE_RETURN_IF_ERROR(
-      node_.logs().BranchAll({{&log, LogId::Mint(node_.random()), at}}, [](WriteBatch&) {}));
+      node_.logs().BranchAll({{log, LogId::Mint(node_.random()), at}}, [](WriteBatch&) {}));
   node_.alarms().Report(
-      {"fork", ToString(log.origin()),
+      {"fork", ToString(log->origin()),
        "edges hold another history of this stream: the core was restored from a backup",
        "what the stream holds since goes into a new log at the edges; nothing there is overwritten", false});
   std::vector<std::function<void()>> closes;
   {
     absl::MutexLock lock(&mutex_);
     for (const auto& [edge, link] : links_) {
-      if (shared || edge == log.origin().edge) closes.push_back(link.close);
+      if (shared || edge == log->origin().edge) closes.push_back(link.close);
     }
   }
   for (const auto& close : closes) close();

@@ -87,7 +87,7 @@ std::vector<v1::FlowStatus> Fleet::FlowStatuses(const std::string& only) const {
       if (!up)
         origin = {flow.direction() == v1::DOWN ? edge.edge : "", Slot(0), flow.stream(),
                   PartitionId(flow.partition())};
-      if (EmbeddedLog* log = node_.logs().Find(origin); log != nullptr) {
+      if (const std::shared_ptr<Log> log = node_.logs().Find(origin); log != nullptr) {
         LogState state = log->state();
         // A report may be a minute old on a slow link: that this end takes the flow is known here.
         const bool opening = flow.state() == "opening" || flow.state() == "offline";

@@ -109,12 +109,13 @@ std::string PeerLink::DownSubject(LogFlowSource& source) const {
 void PeerLink::OnFlowForked(const Session::FlowForked& forked) {
   LogFlowSource* source = OfferedSource(forked.flow);
   if (source == nullptr) return;
-  EmbeddedLog& log = static_cast<EmbeddedLog&>(source->log());
-  errands_->Add([&fleet = fleet_, &log, at = ToLogPosition(forked.common)]() -> Errands::Then {
-    absl::Status branched = fleet.BranchDownLog(log, at);
-    if (branched.ok()) return {};
-    return [branched](Session& session) { session.Close(branched); };
-  });
+  auto& log = static_cast<EmbeddedLog&>(source->log());
+  errands_->Add(
+      [&fleet = fleet_, log = log.shared_from_this(), at = ToLogPosition(forked.common)]() -> Errands::Then {
+        absl::Status branched = fleet.BranchDownLog(log, at);
+        if (branched.ok()) return {};
+        return [branched](Session& session) { session.Close(branched); };
+      });
 }
 
 void PeerLink::OnFlowEnded(FlowNumber flow, const absl::Status& why) {
@@ -237,7 +238,7 @@ void PeerLink::OfferLogs(Session& session, const std::vector<Fleet::DownLog>& do
       continue;
     }
     Offered offered;
-    offered.source = std::make_unique<LogFlowSource>(*log.log, log.definition);
+    offered.source = std::make_unique<LogFlowSource>(log.log, log.definition);
     offered.flow = session.Offer(*offered.source);
     offered.watch = log.log->Watch(wake_);
     offered_.emplace(number, std::move(offered));
@@ -258,14 +259,14 @@ void PeerLink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOp
     return session.Refuse(flow, replication::UnknownKind("flow"), absl::InfiniteDuration());
   unanswered_.insert(flow);
   errands_->Add([this, &fleet = fleet_, edge = edge_, slot = slot_, flow, open]() -> Errands::Then {
-    absl::StatusOr<Log*> log = fleet.LogForOffer(edge, slot, open);
+    absl::StatusOr<std::shared_ptr<Log>> log = fleet.LogForOffer(edge, slot, open);
     const std::string subject = FlowSubject(edge, open.stream().name(), open.stream().partition());
     return [this, flow, subject, log](Session& later) { OnLogFound(later, flow, subject, log); };
   });
 }
 
 void PeerLink::OnLogFound(Session& session, FlowNumber flow, const std::string& subject,
-                          const absl::StatusOr<Log*>& log) {
+                          const absl::StatusOr<std::shared_ptr<Log>>& log) {
   if (!unanswered_.contains(flow)) return;  // the edge ended it meanwhile
   if (!log.ok()) {
     unanswered_.erase(flow);
@@ -279,22 +280,22 @@ void PeerLink::OnLogFound(Session& session, FlowNumber flow, const std::string& 
     return;
   }
   fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
-  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, **log);
+  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, *log);
   // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
   errands_->Add([this, &fleet = fleet_, fence = fence_, flow, log = *log]() -> Errands::Then {
     absl::Status drained = fleet.node().RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
     return [this, drained, flow, log](Session& later) {
       if (!drained.ok()) return later.Close(drained);
-      if (unanswered_.contains(flow)) AcceptFlow(later, flow, *log);
+      if (unanswered_.contains(flow)) AcceptFlow(later, flow, log);
     };
   });
 }
 
-void PeerLink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
+void PeerLink::AcceptFlow(Session& session, FlowNumber flow, const std::shared_ptr<Log>& log) {
   unanswered_.erase(flow);
   auto sink = std::make_unique<LinkLogSink>(log, fleet_.node().options().batch_max, fence_, appends_);
   session.Accept(flow, *sink);
-  fleet_.SetFlowOpen(edge_, link_, log.number(), true);
+  fleet_.SetFlowOpen(edge_, link_, log->number(), true);
   sinks_[flow] = std::move(sink);
 }
 

@@ -53,8 +53,9 @@ class PeerLink : public replication::LinkHandler {
                   const absl::StatusOr<Fleet::Admission>& admission);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnLogFound(replication::Session& session, replication::FlowNumber flow, const std::string& subject,
-                  const absl::StatusOr<Log*>& log);
-  void AcceptFlow(replication::Session& session, replication::FlowNumber flow, Log& log);
+                  const absl::StatusOr<std::shared_ptr<Log>>& log);
+  void AcceptFlow(replication::Session& session, replication::FlowNumber flow,
+                  const std::shared_ptr<Log>& log);
   void OnFlowForked(const replication::Session::FlowForked& forked);
   void OnFlowEnded(replication::FlowNumber flow, const absl::Status& why);
   void OnFlowHeld(replication::FlowNumber flow, const absl::Status& why);

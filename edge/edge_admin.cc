@@ -49,13 +49,13 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::RenameStream(const std::string& 
 
 std::vector<v1::LogSummary> EdgeAdmin::Logs(const std::string& stream) {
   std::vector<v1::LogSummary> logs;
-  for (EmbeddedLog* log : node().logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node().logs().Logs()) {
     if (stream.empty() || log->origin().stream == stream) logs.push_back(SummaryOf(*log));
   }
   return logs;
 }
 
-absl::StatusOr<Log*> EdgeAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
+absl::StatusOr<std::shared_ptr<Log>> EdgeAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
   if (!address.edge().empty() && address.edge() != node().node()) return AtTheCore("the logs of other edges");
   const auto definition = node().catalog().Find(address.stream());
   if (!definition) return UnknownStream(address.stream());
@@ -71,7 +71,7 @@ absl::StatusOr<Log*> EdgeAdmin::FindLog(const v1::LogAddress& address, LogUse us
   }
   const LogOrigin origin{own ? std::string() : std::string(kCoreOrigin), Slot(0), address.stream(),
                          PartitionId(address.partition())};
-  Log* log = node().logs().Find(origin);
+  const std::shared_ptr<Log> log = node().logs().Find(origin);
   if (log == nullptr) return NotReplicatedYet(address, own ? "this edge" : "the core");
   return log;
 }

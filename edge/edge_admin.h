@@ -36,7 +36,7 @@ class EdgeAdmin : public AdminBackend {
   absl::StatusOr<v1::StreamDefinition> RenameStream(const std::string& stream,
                                                     const std::string& to) override;
   std::vector<v1::LogSummary> Logs(const std::string& stream) override;
-  absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindLog(const v1::LogAddress& address, LogUse use) override;
   absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) override;
   absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) override;
   absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) override;

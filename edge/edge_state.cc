@@ -98,7 +98,7 @@ v1::Hello EdgeState::MakeHello() {
   hello.set_store_id(node_.store_id().bytes());
   hello.set_boot_id(node_.boot_id().bytes());
   bool empty = !membership.has_slot();
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (log->origin().edge.empty() && !log->never_written()) empty = false;
   }
   hello.set_empty(empty);
@@ -131,7 +131,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
                            false, std::string(kCoreOrigin)});
     SELVAGE_RETURN_IF_ERROR(MakeProvisional());
     // What the former core acknowledged says nothing of what this one holds.
-    for (EmbeddedLog* log : node_.logs().Logs()) {
+    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
       if (log->origin().edge.empty() && log->acknowledged()) log->SetAcknowledged(log->state().base);
     }
   }
@@ -156,7 +156,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
     if (!new_lineage) return;
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
-    for (EmbeddedLog* log : node_.logs().Logs()) log->StageAcknowledged(batch);
+    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) log->StageAcknowledged(batch);
   }));
   absl::MutexLock lock(&mutex_);
   membership_ = membership;
@@ -176,7 +176,9 @@ absl::Status EdgeState::MakeProvisional() {
 
 absl::Status EdgeState::DropStream(const std::string& name) {
   LogInfo("deleting a stream that the core deleted", {{"stream", name}});
-  return node_.DeleteStream(name).status();
+  SELVAGE_RETURN_IF_ERROR(node_.DeleteStream(name).status());
+  (void)UpFlows();  // lets go of the logs
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
@@ -239,7 +241,7 @@ void EdgeState::ShowDefinition(const v1::StreamDefinition& definition) {
   }
 }
 
-absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
+absl::StatusOr<std::shared_ptr<Log>> EdgeState::LogForOffer(const v1::FlowOpen& open) {
   const v1::StreamFlow& stream = open.stream();
   auto id = LogId::FromBytes(open.history());
   if (!id || id->none() || stream.base() < 0)
@@ -265,7 +267,7 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
       .base = Offset(stream.base()),
       .base_hash = ChainHash(stream.base_hash()),
       .leader_epoch = LeaderEpoch(0)};
-  EmbeddedLog* log = node_.logs().Find(create.origin);
+  const std::shared_ptr<Log> log = node_.logs().Find(create.origin);
   if (log != nullptr && log->state().id == *id) return log;
   if (log != nullptr) {
     node_.alarms().Report({"log_replaced", ToString(create.origin),
@@ -283,12 +285,12 @@ absl::StatusOr<Log*> EdgeState::LogForOffer(const v1::FlowOpen& open) {
 }
 
 absl::Status EdgeState::BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branching>& branchings) {
-  std::set<const EmbeddedLog*> known;
-  for (const EmbeddedLogStore::Branching& branching : branchings) known.insert(branching.log);
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  std::set<LogNumber> known;
+  for (const EmbeddedLogStore::Branching& branching : branchings) known.insert(branching.log->number());
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     const auto definition = node_.catalog().Find(log->origin().stream);
     if (!log->origin().edge.empty() || log->superseded() || !definition ||
-        definition->direction() != v1::UP || known.contains(log))
+        definition->direction() != v1::UP || known.contains(log->number()))
       continue;
     SELVAGE_RETURN_IF_ERROR(log->held());
     const Offset start = log->state().start;
@@ -339,22 +341,26 @@ absl::Status EdgeState::TakeStore() {
   return absl::OkStatus();
 }
 
-std::vector<LogFlowSource*> EdgeState::UpFlows() {
+std::vector<std::shared_ptr<LogFlowSource>> EdgeState::UpFlows() {
   const uint64_t at = flow_changes();
   {
     absl::MutexLock lock(&mutex_);
     if (at == up_flows_at_) return up_flows_;
   }
-  std::vector<LogFlowSource*> flows = FindUpFlows();
+  std::vector<std::shared_ptr<LogFlowSource>> flows = FindUpFlows();
   absl::MutexLock lock(&mutex_);
   up_flows_ = flows;
   up_flows_at_ = at;
   return flows;
 }
 
-std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
-  std::vector<LogFlowSource*> flows;
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+std::vector<std::shared_ptr<LogFlowSource>> EdgeState::FindUpFlows() {
+  std::vector<std::shared_ptr<LogFlowSource>> flows;
+  {
+    absl::MutexLock lock(&mutex_);
+    ForgetDeleted();
+  }
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;
     // Looked up under the lock: a change is shown to the sources after it is in the catalog.
     absl::MutexLock lock(&mutex_);
@@ -362,14 +368,25 @@ std::vector<LogFlowSource*> EdgeState::FindUpFlows() {
     if (!definition || definition->direction() != v1::UP) continue;
     if (definition->settings().detached() && !Planted(Canary::kCarryDetached)) continue;
     auto& source = sources_[log->number()];
-    if (source == nullptr) {
-      source = std::make_unique<LogFlowSource>(*log, *definition);
+    if (source == nullptr || &source->log() != log.get()) {
+      source = std::make_shared<LogFlowSource>(log, *definition);
     } else {
       source->set_definition(*definition);
     }
-    flows.push_back(source.get());
+    flows.push_back(source);
   }
   return flows;
+}
+
+void EdgeState::ForgetDeleted() {
+  std::erase_if(sources_, [&](const auto& source) {
+    return node_.logs().FindNumber(source.first).get() != &source.second->log();
+  });
+  std::erase_if(meters_, [&](const auto& meter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !sources_.contains(meter.first);
+  });
+  std::erase_if(running_meters_,
+                [&](LogNumber log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !sources_.contains(log); });
 }
 
 void EdgeState::SetFlowStates(std::map<LogNumber, FlowState> states) {
@@ -398,7 +415,8 @@ void EdgeState::MeasureRates() {
   absl::Duration now = node_.clock().Monotonic();
   absl::MutexLock lock(&mutex_);
   std::set<LogNumber> moved = running_meters_;
-  for (const EmbeddedLog* log : node_.logs().ChangedSince(meters_seen_)) moved.insert(log->number());
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().ChangedSince(meters_seen_))
+    moved.insert(log->number());
   for (LogNumber number : moved) {
     const auto source = sources_.find(number);
     if (source == sources_.end()) continue;
@@ -452,7 +470,9 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
   flow.set_state(known.state);
   flow.set_detail(known.detail);
   if (flow.state() == "streaming" && acknowledged >= state.end) flow.set_state("caught_up");
-  flow.set_rate_bytes(meters_[log.number()].rate);
+  if (const auto meter = meters_.find(log.number()); meter != meters_.end()) {
+    flow.set_rate_bytes(meter->second.rate);
+  }
   bool estimable = flow.rate_bytes() > 0 && linked_;
   flow.set_catch_up_seconds(flow.lag_bytes() == 0 ? 0
                             : estimable           ? static_cast<double>(flow.lag_bytes()) / flow.rate_bytes()
@@ -481,8 +501,8 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
 
 std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
   std::vector<v1::FlowStatus> statuses;
-  for (LogFlowSource* source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const auto& source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (log->origin().edge != kCoreOrigin || log->superseded()) continue;
     const auto definition = node_.catalog().Find(log->origin().stream);
     if (definition && definition->settings().detached()) continue;  // as with what flows up

@@ -45,7 +45,7 @@ class EdgeState {
   absl::StatusOr<bool> ApplySpec(const v1::EdgeSpec& spec);
   /// The log that the core's offer goes into, made if need be. Errors: "definition_mismatch",
   /// "wrong_partition", "protocol_error".
-  absl::StatusOr<Log*> LogForOffer(const v1::FlowOpen& open);
+  absl::StatusOr<std::shared_ptr<Log>> LogForOffer(const v1::FlowOpen& open);
   /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and
   /// the slot is given up, all in one batch. Up logs that are not among `forks`, as those of detached
   /// streams, begin anew behind what was acknowledged of them.
@@ -69,8 +69,8 @@ class EdgeState {
   /// True once after an operator wanted the link made anew, so that everything is offered again.
   bool TakeRelink() { return relink_.exchange(false); }
 
-  /// What is offered to the core: a source for each own log of an up stream. They live as long as this.
-  std::vector<LogFlowSource*> UpFlows();
+  /// What is offered to the core: a source for each own log of an up stream, the same one each time.
+  std::vector<std::shared_ptr<LogFlowSource>> UpFlows();
   /// Grows whenever UpFlows may say something else.
   uint64_t flow_changes() const { return node_.logs().changes() + node_.catalog().changes(); }
   /// For status: how each flow stands on the link; one that is not among them is about to be opened. After
@@ -131,7 +131,9 @@ class EdgeState {
   /// What was said of a stream that is not there any more under this name.
   void ClearAlarms(const v1::StreamDefinition& gone);
   void ShowDefinition(const v1::StreamDefinition& definition);
-  std::vector<LogFlowSource*> FindUpFlows();
+  std::vector<std::shared_ptr<LogFlowSource>> FindUpFlows();
+  /// Lets go of the sources of logs that are not the store's any more, and of what was measured of them.
+  void ForgetDeleted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FlowState StateOf(LogNumber number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
   v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
@@ -147,11 +149,9 @@ class EdgeState {
   mutable absl::Mutex mutex_;
   v1::StoredMembership membership_ ABSL_GUARDED_BY(mutex_);
   v1::EdgeSpec spec_ ABSL_GUARDED_BY(mutex_);
-  std::map<LogNumber, std::unique_ptr<LogFlowSource>> sources_ ABSL_GUARDED_BY(mutex_);
-  std::vector<LogFlowSource*> up_flows_ ABSL_GUARDED_BY(mutex_);  // found last, at
-  uint64_t up_flows_at_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;     // this count of flow_changes
-  std::vector<std::unique_ptr<LogFlowSource>> former_sources_
-      ABSL_GUARDED_BY(mutex_);  // of logs that got another name
+  std::map<LogNumber, std::shared_ptr<LogFlowSource>> sources_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<LogFlowSource>> up_flows_ ABSL_GUARDED_BY(mutex_);  // found last, at
+  uint64_t up_flows_at_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;  // this count of flow_changes
   std::map<LogNumber, Meter> meters_ ABSL_GUARDED_BY(mutex_);
   std::set<LogNumber> running_meters_ ABSL_GUARDED_BY(mutex_);  // that show a rate
   uint64_t meters_seen_ ABSL_GUARDED_BY(mutex_) = 0;            // changes of logs, when rates were measured

@@ -87,13 +87,14 @@ absl::StatusOr<int> EdgeState::DeleteStream(const std::string& stream) {
   absl::MutexLock change(&change_mutex_);
   SELVAGE_ASSIGN_OR_RETURN(const v1::StreamDefinition definition, Provisional(stream));
   SELVAGE_ASSIGN_OR_RETURN(const int logs, node_.DeleteStream(stream));
+  (void)UpFlows();  // lets go of the logs
   ClearAlarms(definition);
   SELVAGE_RETURN_IF_ERROR(MakeRoomTaken());
   return logs;
 }
 
 absl::Status EdgeState::CheckNotReplicated(const std::string& stream) {
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     if (log->origin().stream != stream || log->superseded()) continue;
     bool taken = log->acknowledged().value_or(Offset(0)) > log->state().base;
     absl::MutexLock lock(&mutex_);
@@ -116,14 +117,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::RenameStream(const std::string& 
   definition.set_name(to);
   SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition)));
   SELVAGE_RETURN_IF_ERROR(node_.RenameStream(stream, definition));
-  {
-    absl::MutexLock lock(&mutex_);
-    for (auto& [number, source] : sources_) {
-      // A session may still hold it.
-      if (source->log().origin().stream == stream) former_sources_.push_back(std::move(source));
-    }
-    std::erase_if(sources_, [](const auto& entry) { return entry.second == nullptr; });
-  }
+  (void)UpFlows();  // lets go of the former logs
   ClearAlarms(former);
   relink_ = true;
   SELVAGE_RETURN_IF_ERROR(MakeRoomTaken());

@@ -34,7 +34,7 @@ absl::StatusOr<kafka::Topic> EdgeTopics::Find(const std::string& name) {
   return TopicOf(*std::move(definition));
 }
 
-absl::StatusOr<Log*> EdgeTopics::FindForReading(const std::string& topic, int32_t partition) {
+absl::StatusOr<std::shared_ptr<Log>> EdgeTopics::FindForReading(const std::string& topic, int32_t partition) {
   auto log = admin_.FindLog(AddressOf(topic, partition), LogUse::kRead);
   // Nothing came from the core yet: empty.
   if (ErrorKind(log.status()) == "not_replicated_yet") return nullptr;
@@ -45,7 +45,7 @@ uint64_t EdgeTopics::changes() const {
   return admin_.node().catalog().changes() + admin_.node().logs().changes();
 }
 
-absl::StatusOr<Log*> EdgeTopics::FindForWriting(const std::string& topic, int32_t partition) {
+absl::StatusOr<std::shared_ptr<Log>> EdgeTopics::FindForWriting(const std::string& topic, int32_t partition) {
   return admin_.FindLog(AddressOf(topic, partition), LogUse::kWrite);
 }
 

@@ -16,9 +16,9 @@ class EdgeTopics : public kafka::Topics {
 
   std::vector<kafka::Topic> List() override;
   absl::StatusOr<kafka::Topic> Find(const std::string& name) override;
-  absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindForReading(const std::string& topic, int32_t partition) override;
   uint64_t changes() const override;
-  absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindForWriting(const std::string& topic, int32_t partition) override;
   absl::StatusOr<kafka::Topic> Create(v1::StreamDefinition definition, bool validate_only) override;
   absl::StatusOr<kafka::Topic> Set(const v1::SetStreamRequest& request) override;
   absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only) override;

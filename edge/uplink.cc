@@ -188,7 +188,7 @@ void Uplink::EndRefusals(const std::string& core) {
 void Uplink::OfferNew(Session& session) {
   const uint64_t at = state_.flow_changes();
   if (std::exchange(offered_at_, at) == at) return;
-  for (LogFlowSource* source : state_.UpFlows()) {
+  for (const auto& source : state_.UpFlows()) {
     LogNumber number = source->log().number();
     if (offered_.contains(number)) continue;
     session.Offer(*source);
@@ -229,7 +229,7 @@ void Uplink::FollowStreams(Session& session) {
   const uint64_t at = state_.flow_changes();
   if (std::exchange(followed_at_, at) == at) return;
   std::set<LogNumber> current;
-  for (LogFlowSource* source : state_.UpFlows()) current.insert(source->log().number());
+  for (const auto& source : state_.UpFlows()) current.insert(source->log().number());
   for (auto it = offered_.begin(); it != offered_.end();) {
     if (current.contains(it->first)) {
       ++it;
@@ -248,13 +248,13 @@ void Uplink::OnFlowOffered(Session& session, FlowNumber flow, const v1::FlowOpen
   unanswered_.insert(flow);
   errands_->Add([this, &state = state_, flow, open, is_ours = core_is_ours_]() -> Errands::Then {
     if (!*is_ours) return {};
-    absl::StatusOr<Log*> log = state.LogForOffer(open);
+    absl::StatusOr<std::shared_ptr<Log>> log = state.LogForOffer(open);
     return [this, flow, open, log](Session& later) { OnLogFound(later, flow, open, log); };
   });
 }
 
 void Uplink::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOpen& open,
-                        const absl::StatusOr<Log*>& log) {
+                        const absl::StatusOr<std::shared_ptr<Log>>& log) {
   if (!unanswered_.contains(flow)) return;  // the core ended it meanwhile
   if (!log.ok()) {
     unanswered_.erase(flow);
@@ -262,29 +262,29 @@ void Uplink::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOpen& o
                {{"stream", open.stream().name()}, {"error", Describe(log.status())}});
     LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.stream().name(),
                      PartitionId(open.stream().partition())};
-    if (const EmbeddedLog* held = node_.logs().Find(origin); held != nullptr) {
+    if (const std::shared_ptr<Log> held = node_.logs().Find(origin); held != nullptr) {
       down_states_[held->number()] = {"held", std::string(log.status().message())};
       down_states_moved_ = true;
     }
     session.Refuse(flow, log.status(), IsRetryable(log.status()) ? kRetryRefused : kRetryHopeless);
     return;
   }
-  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, **log);
+  if (taken_.insert((*log)->number()).second) return AcceptFlow(session, flow, *log);
   // Offered again on this link: what came before it was refused is on its way to the disk, and counts.
   errands_->Add([this, &node = node_, fence = fence_, flow, log = *log]() -> Errands::Then {
     absl::Status drained = node.RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
     return [this, drained, flow, log](Session& later) {
       if (!drained.ok()) return later.Close(drained);
-      if (unanswered_.contains(flow)) AcceptFlow(later, flow, *log);
+      if (unanswered_.contains(flow)) AcceptFlow(later, flow, log);
     };
   });
 }
 
-void Uplink::AcceptFlow(Session& session, FlowNumber flow, Log& log) {
+void Uplink::AcceptFlow(Session& session, FlowNumber flow, const std::shared_ptr<Log>& log) {
   unanswered_.erase(flow);
   auto sink = std::make_unique<LinkLogSink>(log, node_.options().batch_max, fence_, appends_);
   session.Accept(flow, *sink);
-  down_states_[log.number()] = {"streaming", ""};
+  down_states_[log->number()] = {"streaming", ""};
   down_states_moved_ = true;
   sinks_[flow] = std::move(sink);
 }
@@ -322,7 +322,8 @@ void Uplink::RebirthIfForked(Session& session) {
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     auto& log = static_cast<EmbeddedLog&>(source->log());
     const auto& from = forked ? sender->fork() : sender->acknowledged();
-    if (from) branchings.push_back({&log, LogId::Mint(node_.random()), ToLogPosition(*from)});
+    if (from)
+      branchings.push_back({log.shared_from_this(), LogId::Mint(node_.random()), ToLogPosition(*from)});
   }
   forking_ = true;
   errands_->Add([&state = state_, branchings = std::move(branchings)]() -> Errands::Then {

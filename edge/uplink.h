@@ -38,7 +38,7 @@ class Uplink : public replication::LinkHandler {
 
  private:
   struct Offered {
-    LogFlowSource* source;
+    std::shared_ptr<LogFlowSource> source;
     int watch;
   };
   void OnEvent(replication::Session& session, const replication::Session::Event& event);
@@ -57,8 +57,9 @@ class Uplink : public replication::LinkHandler {
   void FollowStreams(replication::Session& session);
   void OnFlowOffered(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open);
   void OnLogFound(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open,
-                  const absl::StatusOr<Log*>& log);
-  void AcceptFlow(replication::Session& session, replication::FlowNumber flow, Log& log);
+                  const absl::StatusOr<std::shared_ptr<Log>>& log);
+  void AcceptFlow(replication::Session& session, replication::FlowNumber flow,
+                  const std::shared_ptr<Log>& log);
   void OfferNew(replication::Session& session);
   void RebirthIfForked(replication::Session& session);
   void PublishFlowStates(const replication::Session& session);

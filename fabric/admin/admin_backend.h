@@ -38,7 +38,7 @@ class AdminBackend {
   /// "wrong_partition", "unknown_edge", "not_replicated_yet" (a retry helps), "wrong_node", "edge_needed" for
   /// a stream with a log for each edge, and for kWrite "read_only_replica", which says where the stream is
   /// written.
-  virtual absl::StatusOr<Log*> FindLog(const v1::LogAddress& address, LogUse use) = 0;
+  virtual absl::StatusOr<std::shared_ptr<Log>> FindLog(const v1::LogAddress& address, LogUse use) = 0;
 
   // The fleet: at the core.
   virtual absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) = 0;

@@ -177,7 +177,8 @@ grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* 
                                                    const v1::FindOffsetRequest* request,
                                                    v1::FindOffsetResponse* response) {
   return Run(context, kFindOffset, [=, this]() -> absl::Status {
-    SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
+    SELVAGE_ASSIGN_OR_RETURN(const std::shared_ptr<Log> log,
+                             backend_.FindLog(request->address(), LogUse::kRead));
     SELVAGE_ASSIGN_OR_RETURN(const auto first, log->FirstRecordAtOrAfter(request->timestamp_ms(), [=] {
       return context->IsCancelled();
     }));
@@ -190,7 +191,8 @@ grpc::ServerUnaryReactor* AdminService::ReadDigests(grpc::CallbackServerContext*
                                                     const v1::ReadDigestsRequest* request,
                                                     v1::ReadDigestsResponse* response) {
   return Run(context, kReadDigests, [=, this]() -> absl::Status {
-    SELVAGE_ASSIGN_OR_RETURN(Log * log, backend_.FindLog(request->address(), LogUse::kRead));
+    SELVAGE_ASSIGN_OR_RETURN(const std::shared_ptr<Log> log,
+                             backend_.FindLog(request->address(), LogUse::kRead));
     return DigestPage(*log, *request, *response);
   });
 }

@@ -60,7 +60,7 @@ class FetchCall final : public grpc::ServerUnaryReactor, public std::enable_shar
   std::atomic<bool> woken_{false};
 
   // The strand's.
-  Log* log_ = nullptr;
+  std::shared_ptr<Log> log_;
   bool waits_ = false;
   int watch_ = 0;
   bool concluded_ = false;

@@ -25,9 +25,9 @@ void DamageControl::Open() {
   for (const v1::AlarmDocument& alarm : alarms_.All(/*also_resolved=*/false)) {
     if (alarm.kind() != kWaiting) continue;
     bool found = false;
-    for (EmbeddedLog* log : logs_.Logs()) {
+    for (const std::shared_ptr<EmbeddedLog>& log : logs_.Logs()) {
       if (ToString(log->origin()) != alarm.subject()) continue;
-      reading_[log->number()] = log->state().start;
+      reading_[log->number()] = {alarm.subject(), log->state().start};
       found = true;
     }
     if (!found) alarms_.Clear(kWaiting, alarm.subject());
@@ -41,7 +41,7 @@ absl::Status DamageControl::RunOnce() {
   absl::MutexLock lock(&run_mutex_);
   absl::Status first = ReadOn();
   for (LogNumber number : LogsToLookAt()) {
-    EmbeddedLog* log = logs_.FindNumber(number);
+    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
     if (log != nullptr && log->held().ok()) first.Update(LookAt(*log));
     if (log == nullptr || !log->has_damage()) damaged_.erase(number);
   }
@@ -50,7 +50,7 @@ absl::Status DamageControl::RunOnce() {
 }
 
 std::set<LogNumber> DamageControl::LogsToLookAt() {
-  for (EmbeddedLog* log : logs_.ChangedSince(changes_seen_)) {
+  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(changes_seen_)) {
     if (log->has_damage()) damaged_.insert(log->number());
   }
   std::set<LogNumber> logs = damaged_;
@@ -106,12 +106,13 @@ bool DamageControl::IsKnown(const EmbeddedLog& log, const LogDamage& damage) {
 
 void DamageControl::ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting) {
   const std::string subject = ToString(log.origin());
+  std::string former;  // of a log that was renamed
   {
     absl::MutexLock lock(&mutex_);
     if (waiting.empty() && waits_.erase(log.number()) == 0) return;
     if (!waiting.empty()) {
       Waits& waits = waits_[log.number()];
-      waits.subject = subject;
+      if (waits.subject != subject) former = std::exchange(waits.subject, subject);
       std::map<Offset, std::string> ranges;
       for (const LogDamage& damage : waiting) ranges[damage.to] = waits.ranges[damage.to];
       waits.ranges = std::move(ranges);
@@ -122,6 +123,7 @@ void DamageControl::ReportWaiting(const EmbeddedLog& log, const std::vector<LogD
       if (!said.empty()) waits.first += fmt::format("; the other end: {}", said);
     }
   }
+  if (!former.empty()) ReportSubject(former);
   ReportSubject(subject);
 }
 
@@ -164,7 +166,7 @@ absl::Status DamageControl::Quarantine(EmbeddedLog& log, const LogDamage& damage
 
 absl::Status DamageControl::GiveUp(const std::string& subject) {
   absl::Status first;
-  for (EmbeddedLog* log : logs_.Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : logs_.Logs()) {
     if (ToString(log->origin()) != subject) continue;
     for (const LogDamage& damage : log->damages()) first.Update(Quarantine(*log, damage));
   }
@@ -176,23 +178,34 @@ absl::Status DamageControl::ReadOn() {
   absl::Status first;
   if (reading_.empty()) return first;
   std::vector<std::string> read;
-  const std::vector<EmbeddedLog*> logs = logs_.Logs();
-  for (EmbeddedLog* log : logs) {
-    auto reading = reading_.find(log->number());
-    if (reading == reading_.end() || !log->held().ok()) continue;
-    auto done = ReadOn(*log, reading->second);
-    first.Update(done.status());
-    if (done.ok() && !*done) continue;
-    reading_.erase(reading);
-    if (done.ok()) read.push_back(ToString(log->origin()));
+  const std::vector<std::shared_ptr<EmbeddedLog>> logs = logs_.Logs();
+  for (auto reading = reading_.begin(); reading != reading_.end();) {
+    auto& [subject, next] = reading->second;
+    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(reading->first);
+    if (log != nullptr && log->held().ok()) {
+      const auto done = ReadOn(*log, next);
+      first.Update(done.status());
+      if (done.ok() && !*done) {
+        ++reading;
+        continue;
+      }
+      if (done.ok()) read.push_back(subject);
+    } else if (log == nullptr) {
+      read.push_back(subject);  // deleted
+    } else {
+      ++reading;
+      continue;
+    }
+    reading = reading_.erase(reading);
   }
   // An alarm of before the start for which nothing is found.
   for (const std::string& subject : read) {
-    const bool damaged = std::any_of(logs.begin(), logs.end(),
-                                     [&](EmbeddedLog* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_) {
-                                       return ToString(log->origin()) == subject &&
-                                              (reading_.contains(log->number()) || !log->damages().empty());
-                                     });
+    const bool damaged =
+        std::any_of(logs.begin(), logs.end(),
+                    [&](const std::shared_ptr<EmbeddedLog>& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_) {
+                      return ToString(log->origin()) == subject &&
+                             (reading_.contains(log->number()) || !log->damages().empty());
+                    });
     if (!damaged) alarms_.Clear(kWaiting, subject);
   }
   return first;
@@ -222,7 +235,7 @@ std::vector<DamageControl::Wanted> DamageControl::Waiting() {
   }
   std::vector<Wanted> wanted;
   for (LogNumber number : waiting) {
-    EmbeddedLog* log = logs_.FindNumber(number);
+    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
     if (log == nullptr || !log->held().ok()) continue;
     const std::vector<LogDamage> damages = log->damages();
     const std::optional<OtherCopy> copy = find_copy_(*log);

@@ -42,7 +42,7 @@ class DamageControl {
 
   /// A range that waits for the other copy.
   struct Wanted {
-    EmbeddedLog* log;
+    std::shared_ptr<EmbeddedLog> log;
     LogDamage damage;
     Offset to;  ///< where the other copy ends, or the range does
   };
@@ -69,6 +69,12 @@ class DamageControl {
     std::string first;  ///< what is said of the first of them
   };
 
+  /// How far a log with an alarm of an earlier start was read through.
+  struct Reading {
+    std::string subject;  ///< of the alarm
+    Offset next;
+  };
+
   absl::Status LookAt(EmbeddedLog& log);
   /// The logs of which damage is known, or was the last time.
   std::set<LogNumber> LogsToLookAt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
@@ -88,8 +94,7 @@ class DamageControl {
   const FindCopy find_copy_;
 
   absl::Mutex run_mutex_;  // one look at a time; taken before mutex_
-  std::map<LogNumber, Offset> reading_
-      ABSL_GUARDED_BY(run_mutex_);                           // logs that are read through, and how far
+  std::map<LogNumber, Reading> reading_ ABSL_GUARDED_BY(run_mutex_);  // logs that are read through
   std::set<LogNumber> damaged_ ABSL_GUARDED_BY(run_mutex_);  // logs that had damage when they were looked at
   uint64_t changes_seen_ ABSL_GUARDED_BY(run_mutex_) = 0;
   mutable absl::Mutex mutex_;

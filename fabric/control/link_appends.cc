@@ -10,20 +10,21 @@ void AppendNow(Log& log, FlowEntry entry, const Fence& fence, const AppendDone& 
 
 }  // namespace
 
-void LinkAppends::Append(Log& log, FlowEntry entry, const Fence& fence, AppendDone done) {
+void LinkAppends::Append(const std::shared_ptr<Log>& log, FlowEntry entry, const Fence& fence,
+                         AppendDone done) {
   const bool fits = entry.kind != EntryKind::kBatch || node_.budget().Fits(entry.body.size());
-  if (fits && *waiting_ == 0) return AppendNow(log, std::move(entry), fence, done);
+  if (fits && *waiting_ == 0) return AppendNow(*log, std::move(entry), fence, done);
   ++*waiting_;
   errands_->Add(
-      [&log, entry = std::move(entry), fence, done = std::move(done), waiting = waiting_]() -> Errands::Then {
-        AppendNow(log, entry, fence, done);
+      [log, entry = std::move(entry), fence, done = std::move(done), waiting = waiting_]() -> Errands::Then {
+        AppendNow(*log, entry, fence, done);
         --*waiting;
         return {};
       });
 }
 
 void LinkLogSink::Persist(FlowEntry entry, Done done) {
-  appends_.Append(log(), std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
+  appends_.Append(shared_log(), std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
     done(after.ok() ? absl::StatusOr<replication::FlowPosition>(ToFlowPosition(*after)) : after.status());
   });
 }

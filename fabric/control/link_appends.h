@@ -20,9 +20,8 @@ class LinkAppends {
   LinkAppends(NodeState& node, std::shared_ptr<Errands> errands)
       : node_(node), errands_(std::move(errands)) {}
 
-  /// As Log::AppendReplica, whose errors come through `done` as well. `log` must outlive the errands. In the
-  /// order of the calls.
-  void Append(Log& log, FlowEntry entry, const Fence& fence, AppendDone done);
+  /// As Log::AppendReplica, whose errors come through `done` as well. In the order of the calls.
+  void Append(const std::shared_ptr<Log>& log, FlowEntry entry, const Fence& fence, AppendDone done);
 
  private:
   NodeState& node_;
@@ -34,9 +33,9 @@ class LinkAppends {
 /// Takes a log's entries in the order in which the link brings them, without waiting for the disk.
 class LinkLogSink : public LogFlowSink {
  public:
-  /// `log` and `appends` must outlive the sink.
-  LinkLogSink(Log& log, size_t batch_max, const Fence& fence, LinkAppends& appends)
-      : LogFlowSink(log, batch_max, fence), fence_(fence), appends_(appends) {}
+  /// `appends` must outlive the sink.
+  LinkLogSink(std::shared_ptr<Log> log, size_t batch_max, const Fence& fence, LinkAppends& appends)
+      : LogFlowSink(std::move(log), batch_max, fence), fence_(fence), appends_(appends) {}
 
   void Persist(FlowEntry entry, Done done) override;
 

@@ -117,7 +117,7 @@ void LinkRepair::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
         absl::InfiniteDuration());
   }
   fetching_ = flow;
-  auto sink = std::make_unique<RepairSink>(*asked_->wanted.log, asked_->wanted.damage, Offset(open.end()),
+  auto sink = std::make_unique<RepairSink>(asked_->wanted.log, asked_->wanted.damage, Offset(open.end()),
                                            node_.options().batch_max, fence_);
   session.Accept(flow, *sink);
   sinks_[flow] = std::move(sink);
@@ -139,13 +139,13 @@ void LinkRepair::OnEnded(FlowNumber flow, const absl::Status& status) {
   AskLater(absl::ZeroDuration());
 }
 
-absl::StatusOr<EmbeddedLog*> LinkRepair::LogOf(const v1::RepairRequest& request) {
+absl::StatusOr<std::shared_ptr<EmbeddedLog>> LinkRepair::LogOf(const v1::RepairRequest& request) {
   if (sources_.size() + looked_for_ >= kSourcesMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too many repairs at the same time",
                      "", Retry::kYes);
   }
   const auto id = LogId::FromBytes(request.log_id());
-  for (EmbeddedLog* log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
     const LogOrigin& origin = log->origin();
     if (origin.stream != request.name() || origin.partition != PartitionId(request.partition())) continue;
     if (id && log->state().id == *id && shared_(origin)) return log;
@@ -165,7 +165,7 @@ bool LinkRepair::OnRequest(Session& session, const v1::FlowRequest& request) {
   ++looked_for_;
   errands_->Add([this, log = *log, request]() -> Errands::Then {
     auto source = std::make_shared<absl::StatusOr<std::unique_ptr<RepairSource>>>(
-        RepairSource::Make(*log, request.request(), request.repair()));
+        RepairSource::Make(log, request.request(), request.repair()));
     return [this, number = request.request(), source](Session& later) {
       Answer(later, number, std::move(*source));
     };

@@ -56,7 +56,7 @@ class LinkRepair {
   void OnEnded(replication::FlowNumber flow, const absl::Status& status);
   bool DropSource(replication::Session& session, replication::FlowNumber flow);
   /// The log that a piece is asked of.
-  absl::StatusOr<EmbeddedLog*> LogOf(const v1::RepairRequest& request);
+  absl::StatusOr<std::shared_ptr<EmbeddedLog>> LogOf(const v1::RepairRequest& request);
   void Answer(replication::Session& session, uint32_t request,
               absl::StatusOr<std::unique_ptr<RepairSource>> source);
   void AskLater(absl::Duration after);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
@@ -42,15 +43,15 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
   SELVAGE_RETURN_IF_ERROR(alarms_.Open());
   SELVAGE_RETURN_IF_ERROR(catalog_.Open());
   SELVAGE_ASSIGN_OR_RETURN(auto problems, logs_.Open(acknowledged_ends));
-  alarms_.OnResolve("log_held", [this, problems](const v1::AlarmDocument& alarm, const std::string&) {
+  std::map<LogNumber, Offset> held;  // with what was acknowledged of them
+  for (const auto& problem : problems) held.emplace(problem.number, problem.acknowledged_end);
+  alarms_.OnResolve("log_held", [this, held](const v1::AlarmDocument& alarm, const std::string&) {
     // A log and the ones it took the place of have one name; of an earlier start there may be none any more.
-    for (const auto& problem : problems) {
-      if (problem.log == nullptr || ToString(problem.log->origin()) != alarm.subject() ||
-          problem.log->held().ok())
-        continue;
-      const bool source = IsSource(problem.log->origin());
-      SELVAGE_RETURN_IF_ERROR(
-          problem.log->AcceptLoss(source ? std::optional(problem.acknowledged_end) : std::nullopt));
+    for (const auto& [number, acknowledged_end] : held) {
+      const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
+      if (log == nullptr || ToString(log->origin()) != alarm.subject() || log->held().ok()) continue;
+      const bool source = IsSource(log->origin());
+      SELVAGE_RETURN_IF_ERROR(log->AcceptLoss(source ? std::optional(acknowledged_end) : std::nullopt));
     }
     return absl::OkStatus();
   });
@@ -125,11 +126,16 @@ absl::Status NodeState::AddPartitions(const std::string& stream, int32_t partiti
 absl::StatusOr<int> NodeState::DeleteStream(const std::string& name,
                                             const std::function<void(WriteBatch&)>& also) {
   on_delete_(name);
+  std::set<std::string> held;
+  for (const std::shared_ptr<EmbeddedLog>& log : logs_.Logs()) {
+    if (log->origin().stream == name && !log->held().ok()) held.insert(ToString(log->origin()));
+  }
   SELVAGE_ASSIGN_OR_RETURN(int logs, logs_.DeleteStream(name, [&](WriteBatch& batch) {
     catalog_.StageRemove(batch, name);
     also(batch);
   }));
   catalog_.Forget(name);
+  for (const std::string& log : held) alarms_.Clear("log_held", log);
   on_delete_(name);
   return logs;
 }

@@ -48,6 +48,8 @@ class NodeState {
 
   /// The parameters must outlive the state.
   NodeState(Options options, KvStore& store, Clock& clock, Random& random);
+  /// Nobody else may hold a log any more (EmbeddedLogStore), nor drive the committer.
+  ~NodeState() { committer_.FailWaiting(); }
 
   /// Opens everything; logs that recovered less than `acknowledged_ends` are held, with an alarm. Needs a
   /// committer that runs. Error beside those of the parts: "foreign_store".

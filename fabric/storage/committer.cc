@@ -18,7 +18,7 @@ Committer::Committer(KvStore& store, Options options)
       room_(std::make_shared<QueueRoom>(options_.queue_bytes_max)),
       batch_(store.NewBatch()) {}
 
-Committer::~Committer() {
+void Committer::FailWaiting() {
   const absl::Status stopping =
       MakeError(absl::StatusCode::kUnavailable, "stopping", "the node stops", "", Retry::kYes);
   for (const auto& task : CloseWith(stopping)) task->Finish(stopping);

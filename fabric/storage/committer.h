@@ -61,8 +61,7 @@ class Committer {
 
   /// `store` must outlive the committer.
   Committer(KvStore& store, Options options);
-  /// Fails what still waits.
-  ~Committer();
+  ~Committer() { FailWaiting(); }
 
   enum class Limit {
     kQueue,  ///< a producer's task: refused with "overloaded" (kResourceExhausted, a retry helps) by a full
@@ -113,6 +112,9 @@ class Committer {
   bool WaitForWork();
   /// No task is accepted from here on; what waits is still committed.
   void Close();
+  /// Fails what still waits, and frees it; no task is accepted from here on. While nothing drives the
+  /// committer.
+  void FailWaiting();
 
   /// True while a CommitterThread calls CommitOnce; else whoever waits for a task does (storage/commit.h).
   bool driven_by_thread() const { return driven_by_thread_; }

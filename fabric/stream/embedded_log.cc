@@ -24,15 +24,22 @@ class AppendTask : public CommitTask {
  public:
   /// As the source, a batch that gets its offset when it is staged.
   AppendTask(EmbeddedLog& log, std::string batch, ProduceDone done)
-      : log_(log), size_(SizeOf(batch.size())), produced_(std::move(batch)), done_(std::move(done)) {}
+      : log_(log.shared_from_this()),
+        size_(SizeOf(batch.size())),
+        produced_(std::move(batch)),
+        done_(std::move(done)) {}
   /// As the source, a gap from wherever the end is when it is staged.
   AppendTask(EmbeddedLog& log, Offset gap_to, GapReason reason, AppendDone done)
-      : log_(log), size_(kOverhead), done_(TellEnd(std::move(done))), tail_gap_to_(gap_to), reason_(reason) {
+      : log_(log.shared_from_this()),
+        size_(kOverhead),
+        done_(TellEnd(std::move(done))),
+        tail_gap_to_(gap_to),
+        reason_(reason) {
     entry_.kind = EntryKind::kGap;
   }
   /// As a replica, an entry as it is.
   AppendTask(EmbeddedLog& log, FlowEntry entry, Fence fence, AppendDone done)
-      : log_(log),
+      : log_(log.shared_from_this()),
         size_(SizeOf(entry.body.size())),
         done_(TellEnd(std::move(done))),
         fence_(std::move(fence)) {
@@ -49,13 +56,13 @@ class AppendTask : public CommitTask {
   size_t ByteSize() const override { return size_; }
 
   absl::Status Stage(WriteBatch& batch) override {
-    SELVAGE_RETURN_IF_ERROR(log_.CheckAppendable());
+    SELVAGE_RETURN_IF_ERROR(log_->CheckAppendable());
     SELVAGE_RETURN_IF_ERROR(JudgeSequence());
     if (appended_.duplicate) {
-      after_ = log_.staged_;
+      after_ = log_->staged_;
       return absl::OkStatus();
     }
-    entry_.hash_before = log_.staged_.hash;
+    entry_.hash_before = log_->staged_.hash;
     SELVAGE_RETURN_IF_ERROR(fence_ ? CheckReplica() : AssignPosition());
     if (entry_.kind == EntryKind::kBatch) {
       entry_.max_timestamp = ParseBatchHeader(entry_.body.view())->max_timestamp;
@@ -64,20 +71,20 @@ class AppendTask : public CommitTask {
       entry_.max_timestamp = -1;
       entry_.hash_after = DecodeGap(entry_.body.view())->hash_after;
     }
-    log_.StageEntry(batch, entry_);
+    log_->StageEntry(batch, entry_);
     appended_.base = entry_.from;
-    if (sequence_.numbered()) log_.producers_.Add(batch, sequence_, entry_.from, entry_.append_ms);
-    after_ = log_.staged_;
+    if (sequence_.numbered()) log_->producers_.Add(batch, sequence_, entry_.from, entry_.append_ms);
+    after_ = log_->staged_;
     if (Planted(Canary::kServeBeforeSync)) {
-      log_.env_.cache.Insert(log_.number_, entry_);
-      log_.Publish(after_);
-      log_.NotifyWatchers();
+      log_->env_.cache.Insert(log_->number_, entry_);
+      log_->Publish(after_);
+      log_->NotifyWatchers();
     }
     return absl::OkStatus();
   }
 
   void StageLast(WriteBatch& batch) override {
-    if (sequence_.numbered()) log_.producers_.Flush(batch, sequence_.producer);
+    if (sequence_.numbered()) log_->producers_.Flush(batch, sequence_.producer);
   }
 
   void Finish(const absl::Status& status) override {
@@ -95,9 +102,9 @@ class AppendTask : public CommitTask {
     // What it is a duplicate of was durable before it, or in the same group.
     if (appended_.duplicate) return done_(appended_);
     // The cache first: who sees the new end finds the entry there.
-    log_.env_.cache.Insert(log_.number_, entry_);
-    log_.Publish(after_);
-    log_.NotifyWatchers();
+    log_->env_.cache.Insert(log_->number_, entry_);
+    log_->Publish(after_);
+    log_->NotifyWatchers();
     done_(appended_);
   }
 
@@ -112,8 +119,8 @@ class AppendTask : public CommitTask {
 
   absl::Status OutOfSequence(std::string_view what, Offset offset) const {
     return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_sequence",
-                     fmt::format("{}: {} {} does not follow the log end {}", ToString(log_.origin_), what,
-                                 offset.value(), log_.staged_.end.value()),
+                     fmt::format("{}: {} {} does not follow the log end {}", ToString(log_->origin_), what,
+                                 offset.value(), log_->staged_.end.value()),
                      "", Retry::kYes);
   }
 
@@ -122,7 +129,7 @@ class AppendTask : public CommitTask {
     if (fence_ || entry_.kind != EntryKind::kBatch) return absl::OkStatus();
     sequence_ = SequenceOf(*ParseBatchHeader(produced_));
     if (!sequence_.numbered()) return absl::OkStatus();
-    const auto [verdict, base] = log_.producers_.Judge(sequence_);
+    const auto [verdict, base] = log_->producers_.Judge(sequence_);
     switch (verdict) {
       case ProducerWindow::Verdict::kAppend:
         break;
@@ -133,22 +140,22 @@ class AppendTask : public CommitTask {
       case ProducerWindow::Verdict::kOutOfOrder:
         return MakeError(absl::StatusCode::kFailedPrecondition, "out_of_order_sequence",
                          fmt::format("{}: sequence {} of producer {} does not follow what it sent before",
-                                     ToString(log_.origin_), sequence_.first, sequence_.producer));
+                                     ToString(log_->origin_), sequence_.first, sequence_.producer));
       case ProducerWindow::Verdict::kUnknown:
         return MakeError(absl::StatusCode::kFailedPrecondition, "unknown_producer",
                          fmt::format("{}: sequence {} of producer {}, of whom nothing is known here",
-                                     ToString(log_.origin_), sequence_.first, sequence_.producer),
+                                     ToString(log_->origin_), sequence_.first, sequence_.producer),
                          "begin a new epoch of the producer, with sequence 0");
       case ProducerWindow::Verdict::kStaleEpoch:
         return MakeError(absl::StatusCode::kFailedPrecondition, "stale_producer_epoch",
-                         fmt::format("{}: epoch {} of producer {} was superseded", ToString(log_.origin_),
+                         fmt::format("{}: epoch {} of producer {} was superseded", ToString(log_->origin_),
                                      sequence_.epoch, sequence_.producer));
     }
     return absl::OkStatus();
   }
 
   absl::Status AssignPosition() {
-    const LogState& state = log_.staged_;
+    const LogState& state = log_->staged_;
     entry_.from = state.end;
     if (entry_.kind == EntryKind::kBatch) {
       StampBatch(produced_.data(), entry_.from, state.leader_epoch());
@@ -162,7 +169,7 @@ class AppendTask : public CommitTask {
             .reason = reason_,
             .leader_epoch = state.leader_epoch(),
             .hash_after = {},
-            .recorded_ms = absl::ToUnixMillis(log_.env_.clock.Wall())};
+            .recorded_ms = absl::ToUnixMillis(log_->env_.clock.Wall())};
     gap.hash_after = ChainGap(entry_.hash_before, gap);
     entry_.to = gap.to;
     entry_.body = Bytes(EncodeGap(gap));
@@ -170,14 +177,14 @@ class AppendTask : public CommitTask {
   }
 
   absl::Status CheckReplica() const {
-    SELVAGE_RETURN_IF_ERROR(log_.CheckFence(*fence_));
-    if (entry_.from != log_.staged_.end && !Planted(Canary::kStoreJump)) {
+    SELVAGE_RETURN_IF_ERROR(log_->CheckFence(*fence_));
+    if (entry_.from != log_->staged_.end && !Planted(Canary::kStoreJump)) {
       return OutOfSequence("an entry from offset", entry_.from);
     }
     return absl::OkStatus();
   }
 
-  EmbeddedLog& log_;
+  const std::shared_ptr<EmbeddedLog> log_;
   const size_t size_;
   std::string produced_;  // until it has its offset
   ProduceDone done_;
@@ -402,6 +409,7 @@ void EmbeddedLog::StageAcknowledged(WriteBatch& batch) {
 
 int EmbeddedLog::Watch(std::function<void()> advanced) {
   absl::MutexLock lock(&watch_mutex_);
+  if (closed()) return next_watcher_++;  // there is nothing to tell any more
   watchers_.push_back({next_watcher_, std::move(advanced)});
   return next_watcher_++;
 }
@@ -426,7 +434,10 @@ void EmbeddedLog::Close(absl::Status why) {
     superseded_ = true;
     held_ = std::move(why);
   }
-  NotifyWatchers();
+  std::vector<Watcher> told;  // freed without a lock: a watcher may be the last to hold something
+  absl::MutexLock lock(&watch_mutex_);
+  told.swap(watchers_);
+  for (const Watcher& watcher : told) watcher.advanced();
 }
 
 bool EmbeddedLog::closed() const {

@@ -27,7 +27,7 @@
 
 namespace selvage {
 
-/// What the logs of one node share. Everything must outlive them.
+/// What the logs of one node share. Everything must outlive the store of the logs, and thereby them.
 struct LogEnvironment {
   KvStore& store;
   Committer& committer;
@@ -54,7 +54,10 @@ struct CompactionState {
 /// Trim, DeleteRecords, Quarantine, CompactPiece, StoreCompaction, StartLeaderEpoch and AcceptLoss wait for
 /// the committer, and so may Append and AppendReplica when they have to make room: never call them from a
 /// callback that runs on its thread. Lock order: trim_mutex_, then watch_mutex_, then mutex_.
-class EmbeddedLog : public Log {
+///
+/// Always held by shared pointers, made by EmbeddedLogStore; a task that waits in the committer holds its
+/// log. The destructor may run on any thread and under anybody's lock: it neither waits nor takes a lock.
+class EmbeddedLog : public Log, public std::enable_shared_from_this<EmbeddedLog> {
  public:
   /// `ages` and `changes` must outlive the log.
   EmbeddedLog(LogEnvironment env, AgeClock& ages, LogChanges& changes, LogNumber number, LogOrigin origin,
@@ -130,7 +133,8 @@ class EmbeddedLog : public Log {
   /// Stops appends, reads and trims with this error until AcceptLoss: the log recovered less than it
   /// acknowledged, or is damaged.
   void Hold(absl::Status why);
-  /// Stops them for good: the log was deleted.
+  /// Stops them for good: the log was deleted. Watchers are told, and forgotten, since nothing happens here
+  /// any more: what they hold must not keep this log.
   void Close(absl::Status why);
   absl::Status held() const;
 

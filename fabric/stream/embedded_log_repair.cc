@@ -45,29 +45,32 @@ class RepairTask : public CommitTask {
  public:
   /// What the node itself puts there has no fence.
   RepairTask(EmbeddedLog& log, std::vector<Entry> entries, std::optional<Fence> fence, AppendDone done)
-      : log_(log), entries_(std::move(entries)), fence_(std::move(fence)), done_(std::move(done)) {
+      : log_(log.shared_from_this()),
+        entries_(std::move(entries)),
+        fence_(std::move(fence)),
+        done_(std::move(done)) {
     for (const Entry& entry : entries_) size_ += entry.body.size() + kOverhead;
   }
 
   size_t ByteSize() const override { return size_; }
 
   absl::Status Stage(WriteBatch& batch) override {
-    SELVAGE_RETURN_IF_ERROR(log_.held());
-    if (fence_) SELVAGE_RETURN_IF_ERROR(log_.CheckFence(*fence_));
-    return log_.StageRepair(batch, entries_);
+    SELVAGE_RETURN_IF_ERROR(log_->held());
+    if (fence_) SELVAGE_RETURN_IF_ERROR(log_->CheckFence(*fence_));
+    return log_->StageRepair(batch, entries_);
   }
 
   void Finish(const absl::Status& status) override {
     if (!status.ok()) return done_(status);
-    log_.env_.cache.Forget(log_.number_);  // cached entries must not contradict a gap
-    log_.changes_.Note(log_.number_);
-    done_(LogPosition{log_.state().id, entries_.back().to, entries_.back().hash_after});
+    log_->env_.cache.Forget(log_->number_);  // cached entries must not contradict a gap
+    log_->changes_.Note(log_->number_);
+    done_(LogPosition{log_->state().id, entries_.back().to, entries_.back().hash_after});
   }
 
  private:
   static constexpr size_t kOverhead = 256;
 
-  EmbeddedLog& log_;
+  const std::shared_ptr<EmbeddedLog> log_;
   std::vector<Entry> entries_;
   const std::optional<Fence> fence_;
   const AppendDone done_;

@@ -147,6 +147,16 @@ Tail FindTail(KvStore& store, LogNumber log, Offset start) {
 
 }  // namespace
 
+EmbeddedLogStore::~EmbeddedLogStore() {
+  {
+    absl::MutexLock lock(&mutex_);
+    current_.clear();
+    by_number_.clear();
+    logs_.clear();
+  }
+  SELVAGE_CHECK(live_ == 0);
+}
+
 absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Open(
     const std::map<LogNumber, Offset>& acknowledged_ends) {
   std::vector<OpenProblem> problems;
@@ -163,17 +173,18 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
     SELVAGE_RETURN_IF_ERROR(OpenLog(document, acknowledged_ends, problems));
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
-  std::map<LogNumber, EmbeddedLog*> logs;
-  for (EmbeddedLog* log : Logs()) logs.emplace(log->number(), log);
+  std::map<LogNumber, std::shared_ptr<EmbeddedLog>> logs;
+  for (const std::shared_ptr<EmbeddedLog>& log : Logs()) logs.emplace(log->number(), log);
   SELVAGE_RETURN_IF_ERROR(LoadProducers(logs, kProducerPrefix, PrefixEnd(kProducerPrefix)));
   FindVanished(acknowledged_ends, problems);
   int64_t newest_ms = 0;
-  for (EmbeddedLog* log : Logs()) newest_ms = std::max(newest_ms, log->state().append_ms);
+  for (const std::shared_ptr<EmbeddedLog>& log : Logs())
+    newest_ms = std::max(newest_ms, log->state().append_ms);
   if (newest_ms > 0) ages_.GoOnFrom(newest_ms);
   return problems;
 }
 
-absl::Status EmbeddedLogStore::LoadProducers(const std::map<LogNumber, EmbeddedLog*>& logs,
+absl::Status EmbeddedLogStore::LoadProducers(const std::map<LogNumber, std::shared_ptr<EmbeddedLog>>& logs,
                                              std::string_view from, std::string_view to) {
   if (Planted(Canary::kForgetProducers)) return absl::OkStatus();
   auto cursor = env_.store.Scan(Family::kMeta, from, to);
@@ -241,9 +252,10 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   }
   std::optional<Offset> acknowledged;
   if (document.acked() >= 0) acknowledged = Offset(document.acked());
+  const std::shared_ptr<EmbeddedLog> log =
+      MakeLog(number, origin, std::move(state), acknowledged, document.superseded());
   absl::MutexLock lock(&mutex_);
-  EmbeddedLog* log = Add(std::make_unique<EmbeddedLog>(
-      env_, ages_, log_changes_, number, origin, std::move(state), acknowledged, document.superseded()));
+  Add(log);
   log->LoadCompaction(document.compaction());
   if (!problem.ok()) {
     // Whoever comes again after the operator's word is served.
@@ -256,20 +268,30 @@ absl::Status EmbeddedLogStore::OpenLog(const v1::StoredLog& document,
   return absl::OkStatus();
 }
 
-EmbeddedLog* EmbeddedLogStore::Add(std::unique_ptr<EmbeddedLog> log) {
-  EmbeddedLog* added = log.get();
-  added->set_make_room(make_room_);
-  logs_.push_back(std::move(log));
-  by_number_.emplace(added->number(), added);
-  log_changes_.Note(added->number());
-  if (!added->superseded()) {
-    current_[added->origin()] = added;
-    ++changes_;
-  }
-  return added;
+std::shared_ptr<EmbeddedLog> EmbeddedLogStore::MakeLog(LogNumber number, LogOrigin origin, LogState state,
+                                                       std::optional<Offset> acknowledged, bool superseded) {
+  std::shared_ptr<EmbeddedLog> log(new EmbeddedLog(env_, ages_, log_changes_, number, std::move(origin),
+                                                   std::move(state), acknowledged, superseded),
+                                   [this](const EmbeddedLog* last_held) {
+                                     delete last_held;
+                                     --live_;
+                                   });
+  ++live_;
+  log->set_make_room(make_room_);
+  return log;
 }
 
-std::unique_ptr<EmbeddedLog> EmbeddedLogStore::NewLog(const CreateLog& create) {
+void EmbeddedLogStore::Add(std::shared_ptr<EmbeddedLog> log) {
+  by_number_.emplace(log->number(), log);
+  log_changes_.Add(log->number());
+  if (!log->superseded()) {
+    current_[log->origin()] = log;
+    ++changes_;
+  }
+  logs_.push_back(std::move(log));
+}
+
+std::shared_ptr<EmbeddedLog> EmbeddedLogStore::NewLog(const CreateLog& create) {
   LogState state;
   state.id = create.id;
   state.base = state.start = state.end = create.base;
@@ -280,8 +302,7 @@ std::unique_ptr<EmbeddedLog> EmbeddedLogStore::NewLog(const CreateLog& create) {
     absl::MutexLock lock(&mutex_);
     number = next_number_++;
   }
-  return std::make_unique<EmbeddedLog>(env_, ages_, log_changes_, LogNumber(number), create.origin, state,
-                                       std::nullopt, false);
+  return MakeLog(LogNumber(number), create.origin, std::move(state), std::nullopt, false);
 }
 
 void EmbeddedLogStore::StageNextNumber(WriteBatch& batch, const EmbeddedLog& newest) {
@@ -290,14 +311,14 @@ void EmbeddedLogStore::StageNextNumber(WriteBatch& batch, const EmbeddedLog& new
   batch.Put(Family::kMeta, kNextLogKey, {next});
 }
 
-absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
+absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::Create(const CreateLog& create) {
   absl::MutexLock create_lock(&create_mutex_);
-  EmbeddedLog* former = Find(create.origin);
-  for (EmbeddedLog* log : Logs()) {
+  const std::shared_ptr<EmbeddedLog> former = FindEmbedded(create.origin);
+  for (const std::shared_ptr<EmbeddedLog>& log : Logs()) {
     const bool same = log->origin() == create.origin && log->state().id == create.id;
-    if (same && !Planted(Canary::kCopySupersededLog)) return MakeCurrent(*log, former);
+    if (same && !Planted(Canary::kCopySupersededLog)) return MakeCurrent(log, former);
   }
-  std::unique_ptr<EmbeddedLog> log = NewLog(create);
+  const std::shared_ptr<EmbeddedLog> log = NewLog(create);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     StageNextNumber(batch, *log);
     batch.Put(Family::kMeta, LogDocumentKey(log->number()), {log->Document().SerializeAsString()});
@@ -305,7 +326,8 @@ absl::StatusOr<Log*> EmbeddedLogStore::Create(const CreateLog& create) {
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
-  return Add(std::move(log));
+  Add(log);
+  return log;
 }
 
 void EmbeddedLogStore::StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded) {
@@ -313,51 +335,49 @@ void EmbeddedLogStore::StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool
   batch.Put(Family::kMeta, LogDocumentKey(log.number()), {log.Document().SerializeAsString()});
 }
 
-absl::StatusOr<Log*> EmbeddedLogStore::MakeCurrent(EmbeddedLog& log, EmbeddedLog* former) {
-  if (&log == former) return &log;
+absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::MakeCurrent(
+    const std::shared_ptr<EmbeddedLog>& log, const std::shared_ptr<EmbeddedLog>& former) {
+  if (log == former) return log;
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-    StageSuperseded(batch, log, false);
+    StageSuperseded(batch, *log, false);
     if (former != nullptr) StageSuperseded(batch, *former, true);
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
-  current_[log.origin()] = &log;
+  current_[log->origin()] = log;
   ++changes_;
-  return &log;
+  return log;
 }
 
-EmbeddedLog* EmbeddedLogStore::Find(const LogOrigin& origin) {
+std::shared_ptr<EmbeddedLog> EmbeddedLogStore::FindEmbedded(const LogOrigin& origin) {
   absl::MutexLock lock(&mutex_);
   auto it = current_.find(origin);
   return it == current_.end() ? nullptr : it->second;
 }
 
-std::vector<EmbeddedLog*> EmbeddedLogStore::Logs() {
+std::vector<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::Logs() {
   absl::MutexLock lock(&mutex_);
-  std::vector<EmbeddedLog*> logs;
-  logs.reserve(logs_.size());
-  for (const auto& log : logs_) logs.push_back(log.get());
-  return logs;
+  return logs_;
 }
 
-EmbeddedLog* EmbeddedLogStore::FindNumber(LogNumber number) {
+std::shared_ptr<EmbeddedLog> EmbeddedLogStore::FindNumber(LogNumber number) {
   absl::MutexLock lock(&mutex_);
   auto it = by_number_.find(number);
   return it == by_number_.end() ? nullptr : it->second;
 }
 
-std::vector<EmbeddedLog*> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
-  std::vector<EmbeddedLog*> logs;
+std::vector<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
+  std::vector<std::shared_ptr<EmbeddedLog>> logs;
   for (LogNumber number : log_changes_.Since(seen)) {
-    if (EmbeddedLog* log = FindNumber(number); log != nullptr) logs.push_back(log);
+    if (std::shared_ptr<EmbeddedLog> log = FindNumber(number)) logs.push_back(std::move(log));
   }
   return logs;
 }
 
 absl::StatusOr<LiveKeys> EmbeddedLogStore::LiveEntries(std::string_view from, std::string_view to) {
-  std::map<LogNumber, EmbeddedLog*> logs;
+  std::map<LogNumber, std::shared_ptr<EmbeddedLog>> logs;
   const LogNumber first(LoadBig<uint32_t>(from.data()));
-  for (EmbeddedLog* log : Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : Logs()) {
     if (first <= log->number() && LogKey(log->number(), Offset(0)) < to) logs.emplace(log->number(), log);
   }
   LiveKeys live;
@@ -386,9 +406,9 @@ absl::StatusOr<LiveKeys> EmbeddedLogStore::LiveEntries(std::string_view from, st
   return live;
 }
 
-std::vector<Log*> EmbeddedLogStore::All() {
-  std::vector<EmbeddedLog*> logs = Logs();
-  return std::vector<Log*>(logs.begin(), logs.end());
+std::vector<std::shared_ptr<Log>> EmbeddedLogStore::All() {
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
+  return std::vector<std::shared_ptr<Log>>(logs.begin(), logs.end());
 }
 
 absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
@@ -398,13 +418,14 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
 absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
                                                    const std::function<void(WriteBatch&)>& also) {
   absl::MutexLock create_lock(&create_mutex_);
-  std::vector<EmbeddedLog*> logs = Logs();
-  std::erase_if(logs, [&](EmbeddedLog* log) { return log->origin().stream != stream; });
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
+  std::erase_if(logs,
+                [&](const std::shared_ptr<EmbeddedLog>& log) { return log->origin().stream != stream; });
   absl::Status deleted = MakeError(absl::StatusCode::kNotFound, "unknown_stream",
                                    fmt::format("stream {} was deleted", stream), "create it again");
-  for (EmbeddedLog* log : logs) log->Close(deleted);
+  for (const std::shared_ptr<EmbeddedLog>& log : logs) log->Close(deleted);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-    for (EmbeddedLog* log : logs) {
+    for (const std::shared_ptr<EmbeddedLog>& log : logs) {
       batch.DeleteRange(Family::kLog, LogKey(log->number(), Offset(0)), LogKey(log->number() + 1, Offset(0)));
       batch.DeleteRange(Family::kMeta, GapIndexKey(log->number(), Offset(0)),
                         GapIndexKey(log->number() + 1, Offset(0)));
@@ -415,39 +436,43 @@ absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
-  for (auto& log : logs_) {
-    if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
+  Remove(logs);
+  for (const auto& log : logs) {
     env_.cache.Forget(log->number());
-    by_number_.erase(log->number());
     log_changes_.Forget(log->number());
-    auto it = current_.find(log->origin());
-    if (it != current_.end() && it->second == log.get()) current_.erase(it);
-    ++changes_;
     to_reclaim_.push_back({log->number(), log->state().bytes()});
-    deleted_.push_back(std::move(log));
   }
-  std::erase(logs_, nullptr);
   return static_cast<int>(logs.size());
 }
 
-absl::StatusOr<std::unique_ptr<EmbeddedLog>> EmbeddedLogStore::Renamed(EmbeddedLog& log,
+void EmbeddedLogStore::Remove(const std::vector<std::shared_ptr<EmbeddedLog>>& logs) {
+  for (const auto& log : logs) {
+    by_number_.erase(log->number());
+    const auto current = current_.find(log->origin());
+    if (current != current_.end() && current->second == log) current_.erase(current);
+  }
+  std::erase_if(logs_, [&](const auto& log) { return !by_number_.contains(log->number()); });
+  ++changes_;
+}
+
+absl::StatusOr<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::Renamed(EmbeddedLog& log,
                                                                        const v1::StoredLog& document) {
   LogOrigin origin = log.origin();
   origin.stream = document.stream();
-  auto renamed = std::make_unique<EmbeddedLog>(env_, ages_, log_changes_, log.number(), std::move(origin),
-                                               log.state(), log.acknowledged(), document.superseded());
+  const std::shared_ptr<EmbeddedLog> renamed =
+      MakeLog(log.number(), std::move(origin), log.state(), log.acknowledged(), document.superseded());
   renamed->LoadCompaction(document.compaction());
-  SELVAGE_RETURN_IF_ERROR(LoadProducers({{log.number(), renamed.get()}}, ProducerKeys(log.number()),
-                                        ProducerKeys(log.number() + 1)));
+  SELVAGE_RETURN_IF_ERROR(
+      LoadProducers({{log.number(), renamed}}, ProducerKeys(log.number()), ProducerKeys(log.number() + 1)));
   return renamed;
 }
 
 absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::string& to,
                                             const std::function<void(WriteBatch&)>& also) {
   absl::MutexLock create_lock(&create_mutex_);
-  std::vector<EmbeddedLog*> logs = Logs();
-  std::erase_if(logs, [&](EmbeddedLog* log) { return log->origin().stream != from; });
-  for (EmbeddedLog* log : logs) SELVAGE_RETURN_IF_ERROR(log->held());
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
+  std::erase_if(logs, [&](const std::shared_ptr<EmbeddedLog>& log) { return log->origin().stream != from; });
+  for (const std::shared_ptr<EmbeddedLog>& log : logs) SELVAGE_RETURN_IF_ERROR(log->held());
   std::vector<v1::StoredLog> documents(logs.size());
   const absl::Status closed =
       MakeError(absl::StatusCode::kNotFound, "unknown_stream",
@@ -467,27 +492,19 @@ absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::
     also(batch);
     return absl::OkStatus();
   }));
-  std::vector<std::unique_ptr<EmbeddedLog>> renamed;
+  std::vector<std::shared_ptr<EmbeddedLog>> renamed;
   for (size_t i = 0; i < logs.size(); ++i) {
     SELVAGE_ASSIGN_OR_RETURN(renamed.emplace_back(), Renamed(*logs[i], documents[i]));
   }
   absl::MutexLock lock(&mutex_);
-  for (auto& log : logs_) {
-    if (std::find(logs.begin(), logs.end(), log.get()) == logs.end()) continue;
-    auto it = current_.find(log->origin());
-    if (it != current_.end() && it->second == log.get()) current_.erase(it);
-    by_number_.erase(log->number());
-    deleted_.push_back(std::move(log));
-  }
-  std::erase(logs_, nullptr);
-  ++changes_;
+  Remove(logs);
   for (auto& log : renamed) Add(std::move(log));
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
   std::map<LogNumber, LogOrigin> origins;
-  for (EmbeddedLog* log : Logs()) origins.emplace(log->number(), log->origin());
+  for (const std::shared_ptr<EmbeddedLog>& log : Logs()) origins.emplace(log->number(), log->origin());
   std::vector<LostRange> losses;
   auto cursor = env_.store.Scan(Family::kMeta, kGapIndexPrefix, PrefixEnd(kGapIndexPrefix));
   for (cursor->Seek(kGapIndexPrefix); cursor->Valid(); cursor->Next()) {
@@ -504,11 +521,11 @@ absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
 absl::Status EmbeddedLogStore::FlushAcknowledged() {
   absl::MutexLock lock(&flush_mutex_);
   uint64_t seen = flushed_;
-  std::vector<EmbeddedLog*> logs = ChangedSince(seen);
-  std::erase_if(logs, [](EmbeddedLog* log) { return !log->AcknowledgedChanged(); });
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = ChangedSince(seen);
+  std::erase_if(logs, [](const std::shared_ptr<EmbeddedLog>& log) { return !log->AcknowledgedChanged(); });
   if (!logs.empty()) {
     SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-      for (EmbeddedLog* log : logs) log->StageAcknowledged(batch);
+      for (const std::shared_ptr<EmbeddedLog>& log : logs) log->StageAcknowledged(batch);
       return absl::OkStatus();
     }));
   }
@@ -536,23 +553,23 @@ absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,
 absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
                                         std::function<void(WriteBatch&)> also) {
   absl::MutexLock create_lock(&create_mutex_);
-  std::vector<std::unique_ptr<EmbeddedLog>> made;
-  std::vector<EmbeddedLog*> left;  // another log takes their place
-  std::map<LogOrigin, EmbeddedLog*> logs;
+  std::vector<std::shared_ptr<EmbeddedLog>> made;
+  std::vector<std::shared_ptr<EmbeddedLog>> left;  // another log takes their place
+  std::map<LogOrigin, std::shared_ptr<EmbeddedLog>> logs;
   for (const auto& [origin, at, epoch] : adoptions) {
-    EmbeddedLog*& log = logs[origin];
-    if (log == nullptr) log = Find(origin);
+    std::shared_ptr<EmbeddedLog>& log = logs[origin];
+    if (log == nullptr) log = FindEmbedded(origin);
     if (log != nullptr && log->state().end <= at.offset) continue;
     // The end under one number never goes down, or what it stood for would seem lost at the next start.
     if (log != nullptr) left.push_back(log);
     made.push_back(NewLog({origin, at.log, at.offset, at.hash, epoch}));
-    log = made.back().get();
+    log = made.back();
   }
-  std::map<EmbeddedLog*, LogState> after;
+  std::map<std::shared_ptr<EmbeddedLog>, LogState> after;
   const auto stage = [&](WriteBatch& batch) {
     for (const auto& [origin, log] : logs) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
-    for (const EmbeddedLog* log : left) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
-    for (EmbeddedLog* log : left) StageSuperseded(batch, *log, true);
+    for (const std::shared_ptr<EmbeddedLog>& log : left) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
+    for (const std::shared_ptr<EmbeddedLog>& log : left) StageSuperseded(batch, *log, true);
     for (const auto& [origin, at, epoch] : adoptions) {
       after[logs[origin]] = logs[origin]->StageAdopt(batch, at, epoch);
     }

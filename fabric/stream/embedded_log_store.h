@@ -19,19 +19,24 @@ namespace selvage {
 
 /// The logs of a node in its own store. Opening reads the document, the last entry and the producers of each
 /// log, so it does not depend on how much they hold.
+///
+/// A log is shared by this, as long as it is not deleted or renamed, and by whoever holds it beyond a call;
+/// the last one frees it, on any thread. None may outlive this, since logs use what is here and in the
+/// environment: links, servers and committer threads end before, and what still waits in the committer is
+/// failed (Committer::FailWaiting). The destructor checks it.
 class EmbeddedLogStore : public LogStore {
  public:
   /// A log that cannot be served as it is; it stays held until an operator decides.
   struct OpenProblem {
     LogNumber number;
-    EmbeddedLog* log;  ///< null for a log that is gone altogether
+    std::shared_ptr<EmbeddedLog> log;  ///< null for a log that is gone altogether
     absl::Status what;
     Offset acknowledged_end;  ///< everything before it was acknowledged or stored: what
                               ///< EmbeddedLog::AcceptLoss is to cover
   };
   /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
   struct Branching {
-    EmbeddedLog* log;
+    std::shared_ptr<EmbeddedLog> log;
     LogId id;
     LogPosition from;
   };
@@ -47,16 +52,20 @@ class EmbeddedLogStore : public LogStore {
     uint64_t bytes = 0;
   };
 
+  /// What is in the environment must outlive this.
   explicit EmbeddedLogStore(LogEnvironment env) : env_(env), ages_(env.clock) {}
+  ~EmbeddedLogStore() override;
 
   /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log
   /// that holds less is held with a problem, never served as if it were whole; one that is gone, though it
   /// was not deleted, is a problem too. Call once, before anything else.
   absl::StatusOr<std::vector<OpenProblem>> Open(const std::map<LogNumber, Offset>& acknowledged_ends);
 
-  absl::StatusOr<Log*> Create(const CreateLog& create) override;
-  EmbeddedLog* Find(const LogOrigin& origin) override;
-  std::vector<Log*> All() override;
+  absl::StatusOr<std::shared_ptr<Log>> Create(const CreateLog& create) override;
+  std::shared_ptr<Log> Find(const LogOrigin& origin) override { return FindEmbedded(origin); }
+  /// The same, as what it is here.
+  std::shared_ptr<EmbeddedLog> FindEmbedded(const LogOrigin& origin);
+  std::vector<std::shared_ptr<Log>> All() override;
   absl::StatusOr<int> DeleteStream(const std::string& stream) override;
   /// The same, with what `also` stages in the same batch.
   absl::StatusOr<int> DeleteStream(const std::string& stream, const std::function<void(WriteBatch&)>& also);
@@ -68,12 +77,12 @@ class EmbeddedLogStore : public LogStore {
                             const std::function<void(WriteBatch&)>& also);
   absl::StatusOr<std::vector<LostRange>> Losses() override;
 
-  std::vector<EmbeddedLog*> Logs();
+  std::vector<std::shared_ptr<EmbeddedLog>> Logs();
   /// The log with that number, also a superseded one, or null.
-  EmbeddedLog* FindNumber(LogNumber number);
+  std::shared_ptr<EmbeddedLog> FindNumber(LogNumber number);
   /// The logs that changed since the call that left `seen`, all of them for 0; see LogChanges. Moves `seen`
   /// on.
-  std::vector<EmbeddedLog*> ChangedSince(uint64_t& seen);
+  std::vector<std::shared_ptr<EmbeddedLog>> ChangedSince(uint64_t& seen);
   /// What of the keys of entries in [from, to) is alive. Reads all of them: kDataLoss where one is damaged.
   absl::StatusOr<LiveKeys> LiveEntries(std::string_view from, std::string_view to);
   /// Grows whenever Find may find another log, or none, for some origin.
@@ -94,6 +103,8 @@ class EmbeddedLogStore : public LogStore {
   int64_t AgeNowMs() { return ages_.NowMs(); }
   /// The store holds something else that ages by this time, this new; before the first AgeNowMs.
   void AgesGoOnFrom(int64_t newest_ms) { ages_.GoOnFrom(newest_ms); }
+  /// The logs in memory: those of the store, and what is still held of deleted and renamed ones.
+  int live() const { return live_; }
   /// Logs deleted since the last call: their space waits to be reclaimed.
   std::vector<DeletedLog> TakeDeleted();
 
@@ -101,18 +112,24 @@ class EmbeddedLogStore : public LogStore {
   absl::Status OpenLog(const v1::StoredLog& document, const std::map<LogNumber, Offset>& acknowledged_ends,
                        std::vector<OpenProblem>& problems);
   /// What the store holds of the producers of these logs, in keys from `from` up to `to`.
-  absl::Status LoadProducers(const std::map<LogNumber, EmbeddedLog*>& logs, std::string_view from,
-                             std::string_view to);
+  absl::Status LoadProducers(const std::map<LogNumber, std::shared_ptr<EmbeddedLog>>& logs,
+                             std::string_view from, std::string_view to);
   /// The log as `document` says, which was just stored.
-  absl::StatusOr<std::unique_ptr<EmbeddedLog>> Renamed(EmbeddedLog& log, const v1::StoredLog& document);
+  absl::StatusOr<std::shared_ptr<EmbeddedLog>> Renamed(EmbeddedLog& log, const v1::StoredLog& document);
   static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
-  absl::StatusOr<Log*> MakeCurrent(EmbeddedLog& log, EmbeddedLog* former);
+  absl::StatusOr<std::shared_ptr<Log>> MakeCurrent(const std::shared_ptr<EmbeddedLog>& log,
+                                                   const std::shared_ptr<EmbeddedLog>& former);
+  /// A log that is counted as long as it lives.
+  std::shared_ptr<EmbeddedLog> MakeLog(LogNumber number, LogOrigin origin, LogState state,
+                                       std::optional<Offset> acknowledged, bool superseded);
   /// A log with the next number; part of the store once it is added.
-  std::unique_ptr<EmbeddedLog> NewLog(const CreateLog& create);
+  std::shared_ptr<EmbeddedLog> NewLog(const CreateLog& create);
   /// Stages the number after that of `newest`, the newest log.
   static void StageNextNumber(WriteBatch& batch, const EmbeddedLog& newest);
   void FindVanished(const std::map<LogNumber, Offset>& acknowledged_ends, std::vector<OpenProblem>& problems);
-  EmbeddedLog* Add(std::unique_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// They are not the store's any more.
+  void Remove(const std::vector<std::shared_ptr<EmbeddedLog>>& logs) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Add(std::shared_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LogEnvironment env_;
   AgeClock ages_;
@@ -120,13 +137,12 @@ class EmbeddedLogStore : public LogStore {
   EmbeddedLog::MakeRoom make_room_;
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_
   absl::Mutex mutex_;
-  std::vector<std::unique_ptr<EmbeddedLog>> logs_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::unique_ptr<EmbeddedLog>> deleted_
-      ABSL_GUARDED_BY(mutex_);  // readers may still hold pointers
+  std::vector<std::shared_ptr<EmbeddedLog>> logs_ ABSL_GUARDED_BY(mutex_);
   std::vector<DeletedLog> to_reclaim_ ABSL_GUARDED_BY(mutex_);
-  std::map<LogOrigin, EmbeddedLog*> current_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<LogNumber, EmbeddedLog*> by_number_ ABSL_GUARDED_BY(mutex_);
+  std::map<LogOrigin, std::shared_ptr<EmbeddedLog>> current_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<LogNumber, std::shared_ptr<EmbeddedLog>> by_number_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> changes_{0};  // of current_
+  std::atomic<int> live_{0};
   uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::Mutex flush_mutex_;                             // one FlushAcknowledged at a time
   uint64_t flushed_ ABSL_GUARDED_BY(flush_mutex_) = 0;  // changes of which the acknowledgements are stored

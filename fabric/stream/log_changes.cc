@@ -2,12 +2,21 @@
 
 namespace selvage {
 
+void LogChanges::Add(LogNumber log) {
+  absl::MutexLock lock(&mutex_);
+  MoveToEnd(log, changed_at_[log]);
+}
+
 void LogChanges::Note(LogNumber log) {
   absl::MutexLock lock(&mutex_);
-  const auto [it, fresh] = changed_at_.try_emplace(log, 0);
-  if (!fresh && it->second > newest_seen_) return;
-  by_change_.erase(it->second);
-  it->second = ++last_;
+  const auto it = changed_at_.find(log);
+  if (it == changed_at_.end() || it->second > newest_seen_) return;
+  MoveToEnd(log, it->second);
+}
+
+void LogChanges::MoveToEnd(LogNumber log, uint64_t& changed_at) {
+  by_change_.erase(changed_at);
+  changed_at = ++last_;
   by_change_.emplace_hint(by_change_.end(), last_, log);
 }
 

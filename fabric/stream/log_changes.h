@@ -17,14 +17,18 @@ namespace selvage {
 /// threads.
 class LogChanges {
  public:
-  /// Call after the change can be seen.
+  /// There is a log with that number, and it counts as changed.
+  void Add(LogNumber log);
+  /// Call after the change can be seen. Nothing for a log that is gone: whoever still holds it may do this.
   void Note(LogNumber log);
-  /// The log is gone.
+  /// The log is gone; its number does not come again.
   void Forget(LogNumber log);
   /// The logs that changed since the call that left `seen`, each once; all of them for 0. Moves `seen` on.
   std::vector<LogNumber> Since(uint64_t& seen);
 
  private:
+  void MoveToEnd(LogNumber log, uint64_t& changed_at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   absl::Mutex mutex_;
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
   /// A log that changed after this is ahead of every reader already and stays where it is.

@@ -36,12 +36,12 @@ absl::StatusOr<LogCompaction::Work> LogCompaction::Run(const v1::StreamSettings&
 }
 
 absl::Status LogCompaction::Begin(const v1::StreamSettings& settings, int64_t now_ms) {
-  const LogState state = log_.state();
-  const CompactionState done = log_.compaction();
+  const LogState state = log_->state();
+  const CompactionState done = log_->compaction();
   if (state.log_bytes <= done.counted_to + kNewestBytes) return absl::OkStatus();
   const uint64_t newest_from = state.log_bytes - kNewestBytes;
   SELVAGE_ASSIGN_OR_RETURN(const std::optional<Entry> first_left,
-                           log_.Search([&](const Entry& entry) { return entry.log_bytes > newest_from; }));
+                           log_->Search([&](const Entry& entry) { return entry.log_bytes > newest_from; }));
   const Offset from = std::max(state.start, done.to);
   if (!first_left || first_left->from <= from) return absl::OkStatus();
   const uint64_t counted = std::max(done.counted_to, state.bytes_before_start);
@@ -58,10 +58,10 @@ absl::Status LogCompaction::Begin(const v1::StreamSettings& settings, int64_t no
 
 absl::StatusOr<LogCompaction::Work> LogCompaction::Learn() {
   size_t bytes = 0;
-  pass_->next = std::max(pass_->next, log_.state().start);
+  pass_->next = std::max(pass_->next, log_->state().start);
   if (pass_->next < pass_->to) {
     SELVAGE_ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                             log_.Read(pass_->next, kPieceBytes, /*from_disk=*/true));
+                             log_->Read(pass_->next, kPieceBytes, /*from_disk=*/true));
     for (const Entry& entry : entries) {
       if (entry.from >= pass_->to) break;
       if (pass_->newest.full()) {
@@ -78,7 +78,7 @@ absl::StatusOr<LogCompaction::Work> LogCompaction::Learn() {
   }
   if (pass_->next >= pass_->to) {
     pass_->learned = true;
-    pass_->next = log_.state().start;
+    pass_->next = log_->state().start;
   }
   return Work{.read = bytes};
 }
@@ -90,14 +90,14 @@ absl::StatusOr<LogCompaction::Work> LogCompaction::Rewrite() {
     return compacted;
   };
   SELVAGE_ASSIGN_OR_RETURN(const EmbeddedLog::CompactedPiece piece,
-                           log_.CompactPiece(pass_->next, pass_->to, kPieceBytes, rewrite));
+                           log_->CompactPiece(pass_->next, pass_->to, kPieceBytes, rewrite));
   pass_->next = piece.next;
   pass_->kept_bytes += piece.bytes_kept;
   return Work{piece.bytes_read, piece.bytes_read - piece.bytes_kept};
 }
 
 absl::Status LogCompaction::Finish(int64_t now_ms) {
-  CompactionState done = log_.compaction();
+  CompactionState done = log_->compaction();
   const std::unique_ptr<Pass> pass = std::move(pass_);
   // Those that this pass met first wait from now on, once those before them are gone.
   if (done.tombstones_to == pass->tombstones_to) {
@@ -107,7 +107,7 @@ absl::Status LogCompaction::Finish(int64_t now_ms) {
   done.to = pass->to;
   done.counted_to = pass->counted_to;
   done.kept_bytes = pass->kept_bytes;
-  return log_.StoreCompaction(done);
+  return log_->StoreCompaction(done);
 }
 
 }  // namespace selvage

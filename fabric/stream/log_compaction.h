@@ -26,8 +26,8 @@ class LogCompaction {
     size_t freed = 0;  ///< of those that are rewritten
   };
 
-  /// `log` must outlive this.
-  explicit LogCompaction(EmbeddedLog& log, size_t keys_max = kKeysMax) : log_(log), keys_max_(keys_max) {}
+  explicit LogCompaction(std::shared_ptr<EmbeddedLog> log, size_t keys_max = kKeysMax)
+      : log_(std::move(log)), keys_max_(keys_max) {}
 
   /// Goes on until about `max_bytes` were read, or there is nothing to do: a pass begins when what came since
   /// the last one is as large as what that left. `now_ms` is of the age clock.
@@ -50,7 +50,7 @@ class LogCompaction {
   absl::StatusOr<Work> Rewrite();
   absl::Status Finish(int64_t now_ms);
 
-  EmbeddedLog& log_;
+  const std::shared_ptr<EmbeddedLog> log_;
   const size_t keys_max_;
   std::unique_ptr<Pass> pass_;
 };

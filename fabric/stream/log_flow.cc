@@ -99,10 +99,10 @@ absl::Status CheckReceived(const FlowEntry& entry, const LogOrigin& origin, size
   return absl::OkStatus();
 }
 
-LogFlowSource::LogFlowSource(Log& log, v1::StreamDefinition definition)
-    : log_(log), definition_(std::move(definition)) {
-  offered_ = log.state().id;
-  acknowledged_log_bytes_ = LogBytesAt(log.acknowledged().value_or(Offset(0)));
+LogFlowSource::LogFlowSource(std::shared_ptr<Log> log, v1::StreamDefinition definition)
+    : log_(std::move(log)), definition_(std::move(definition)) {
+  offered_ = log_->state().id;
+  acknowledged_log_bytes_ = LogBytesAt(log_->acknowledged().value_or(Offset(0)));
 }
 
 v1::StreamDefinition LogFlowSource::definition() const {
@@ -116,16 +116,16 @@ void LogFlowSource::set_definition(const v1::StreamDefinition& definition) {
 }
 
 uint64_t LogFlowSource::lag_bytes() const {
-  const LogState state = log_.state();
+  const LogState state = log_->state();
   const uint64_t from = std::max(acknowledged_log_bytes_.load(), state.bytes_before_start);
   return state.log_bytes - std::min(from, state.log_bytes);
 }
 
 uint64_t LogFlowSource::LogBytesAt(Offset offset) {
-  const LogState state = log_.state();
+  const LogState state = log_->state();
   if (offset <= state.start) return state.bytes_before_start;
   if (offset >= state.end) return state.log_bytes;
-  auto entries = log_.Read(offset, 1);
+  auto entries = log_->Read(offset, 1);
   if (!entries.ok() || entries->empty()) return state.bytes_before_start;
   const Entry& next = entries->front();
   return next.log_bytes - std::min<uint64_t>(next.body.size(), next.log_bytes);
@@ -133,7 +133,7 @@ uint64_t LogFlowSource::LogBytesAt(Offset offset) {
 
 v1::FlowOpen LogFlowSource::Describe() {
   sent_.clear();
-  LogState state = log_.state();
+  LogState state = log_->state();
   offered_ = state.id;
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
@@ -141,8 +141,8 @@ v1::FlowOpen LogFlowSource::Describe() {
   open.set_start(state.start.value());
   open.set_end(state.end.value());
   v1::StreamFlow& stream = *open.mutable_stream();
-  stream.set_name(log_.origin().stream);
-  stream.set_partition(log_.origin().partition.value());
+  stream.set_name(log_->origin().stream);
+  stream.set_partition(log_->origin().partition.value());
   stream.set_end_hash(state.hash.value());
   stream.set_base(state.base.value());
   stream.set_base_hash(state.base_hash.value());
@@ -165,22 +165,22 @@ replication::FlowSettings LogFlowSource::settings() {
 
 absl::StatusOr<bool> LogHistory::Continues(const FlowPosition& at) {
   const LogPosition replica = ToLogPosition(at);
-  const LogState state = log_.state();
+  const LogState state = log_->state();
   if (replica.log != state.id || replica.offset > state.end) return false;
   if (replica.offset < state.start) return true;  // what it lacks and we no longer hold becomes a gap
-  SELVAGE_ASSIGN_OR_RETURN(LogPosition boundary, log_.BoundaryAtOrBefore(replica.offset));
+  SELVAGE_ASSIGN_OR_RETURN(LogPosition boundary, log_->BoundaryAtOrBefore(replica.offset));
   if (boundary.offset == replica.offset)
     return boundary.hash == replica.hash || Planted(Canary::kSkipHashCheck);
   // Inside of an entry: only a gap of ours may stand where the replica has boundaries.
-  SELVAGE_ASSIGN_OR_RETURN(std::vector<Entry> entries, log_.Read(boundary.offset, 1));
+  SELVAGE_ASSIGN_OR_RETURN(std::vector<Entry> entries, log_->Read(boundary.offset, 1));
   return !entries.empty() && entries.front().kind == EntryKind::kGap;
 }
 
 absl::StatusOr<FlowEntry> LogFlowSource::GapBeforeStart(Offset from) {
   while (true) {
-    const LogState state = log_.state();
-    auto start = log_.BoundaryAtOrBefore(state.start);
-    if (!start.ok() && log_.state().start > state.start) continue;  // trimmed meanwhile
+    const LogState state = log_->state();
+    auto start = log_->BoundaryAtOrBefore(state.start);
+    if (!start.ok() && log_->state().start > state.start) continue;  // trimmed meanwhile
     if (!start.ok()) return start.status();
     return GapEntry({.from = from,
                      .to = start->offset,
@@ -195,7 +195,7 @@ absl::StatusOr<FlowEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset fr
   if (entry.kind != EntryKind::kGap) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "chain_mismatch",
-        fmt::format("{}: offset {} lies inside of a batch", ToString(log_.origin()), from.value()));
+        fmt::format("{}: offset {} lies inside of a batch", ToString(log_->origin()), from.value()));
   }
   SELVAGE_ASSIGN_OR_RETURN(Gap rest, DecodeGap(entry.body.view()));
   rest.from = from;
@@ -203,15 +203,15 @@ absl::StatusOr<FlowEntry> LogFlowSource::RestOfGap(const Entry& entry, Offset fr
 }
 
 absl::StatusOr<std::vector<FlowEntry>> LogFlowSource::Read(Offset from, size_t max_bytes) {
-  if (log_.state().id != offered_) {
+  if (log_->state().id != offered_) {
     return MakeError(
         absl::StatusCode::kAborted, "log_branched",
-        fmt::format("{}: the log has got a new id since it was offered", ToString(log_.origin())),
+        fmt::format("{}: the log has got a new id since it was offered", ToString(log_->origin())),
         "it is offered again", Retry::kYes);
   }
   std::vector<FlowEntry> entries;
-  auto stored = log_.Read(from, max_bytes);
-  if (!stored.ok() && from < log_.state().start) {
+  auto stored = log_->Read(from, max_bytes);
+  if (!stored.ok() && from < log_->state().start) {
     SELVAGE_ASSIGN_OR_RETURN(FlowEntry gap, GapBeforeStart(from));
     entries.push_back(std::move(gap));
     return entries;
@@ -230,20 +230,20 @@ absl::StatusOr<std::vector<FlowEntry>> LogFlowSource::Read(Offset from, size_t m
 }
 
 absl::StatusOr<FlowPosition> LogHistory::FirstBoundary() {
-  return BoundaryAtOrBefore(log_.state().base);
+  return BoundaryAtOrBefore(log_->state().base);
 }
 
 absl::StatusOr<FlowPosition> LogHistory::BoundaryAtOrBefore(Offset offset) {
   while (true) {
-    const Offset start = log_.state().start;
-    auto boundary = log_.BoundaryAtOrBefore(std::max(offset, start));
+    const Offset start = log_->state().start;
+    auto boundary = log_->BoundaryAtOrBefore(std::max(offset, start));
     if (boundary.ok()) return ToFlowPosition(*boundary);
-    if (log_.state().start == start) return boundary.status();  // else trimmed meanwhile
+    if (log_->state().start == start) return boundary.status();  // else trimmed meanwhile
   }
 }
 
 void LogFlowSource::Acknowledged(const FlowPosition& durable) {
-  log_.SetAcknowledged(durable.offset);
+  log_->SetAcknowledged(durable.offset);
   std::optional<uint64_t> log_bytes;
   while (!sent_.empty() && sent_.front().to <= durable.offset) {
     if (sent_.front().to == durable.offset) log_bytes = sent_.front().log_bytes;
@@ -254,21 +254,21 @@ void LogFlowSource::Acknowledged(const FlowPosition& durable) {
 }
 
 absl::Status LogFlowSink::Check(const FlowEntry& entry) {
-  return CheckReceived(entry, log_.origin(), batch_max_);
+  return CheckReceived(entry, log_->origin(), batch_max_);
 }
 
 void LogFlowSink::Persist(FlowEntry entry, Done done) {
   const absl::Status queued =
-      log_.AppendReplica(std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
+      log_->AppendReplica(std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
         done(after.ok() ? absl::StatusOr<FlowPosition>(ToFlowPosition(*after)) : after.status());
       });
   if (!queued.ok()) done(queued);
 }
 
 replication::Located LogHistory::Locate(Offset offset) {
-  const LogState state = log_.state();
+  const LogState state = log_->state();
   replication::Located at{.hash = {}, .previous = offset, .next = offset};
-  auto boundary = log_.BoundaryAtOrBefore(offset);
+  auto boundary = log_->BoundaryAtOrBefore(offset);
   if (boundary.ok() && boundary->offset == offset) {
     at.hash = boundary->hash;
   } else if (offset < state.start) {
@@ -278,7 +278,7 @@ replication::Located LogHistory::Locate(Offset offset) {
   } else if (boundary.ok()) {
     at.previous = boundary->offset;
     // Not by reading: what is damaged here is still between boundaries that are known.
-    auto entry = log_.Search([&](const Entry& e) { return e.to > offset; });
+    auto entry = log_->Search([&](const Entry& e) { return e.to > offset; });
     if (entry.ok() && *entry) {
       at.next = (*entry)->to;
       at.in_batch = (*entry)->kind == EntryKind::kBatch;

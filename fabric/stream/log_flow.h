@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,27 +35,25 @@ absl::Status CheckReceived(const FlowEntry& entry, const LogOrigin& origin, size
 /// The past of a log, at either end.
 class LogHistory : public replication::History {
  public:
-  /// `log` must outlive it.
-  explicit LogHistory(Log& log) : log_(log) {}
+  explicit LogHistory(std::shared_ptr<Log> log) : log_(std::move(log)) {}
 
   absl::StatusOr<bool> Continues(const replication::FlowPosition& replica) override;
   absl::StatusOr<replication::FlowPosition> FirstBoundary() override;
   absl::StatusOr<replication::FlowPosition> BoundaryAtOrBefore(Offset offset) override;
   replication::Located Locate(Offset offset) override;
-  Offset LastAcknowledged() override { return log_.acknowledged().value_or(Offset(0)); }
+  Offset LastAcknowledged() override { return log_->acknowledged().value_or(Offset(0)); }
 
  private:
-  Log& log_;
+  const std::shared_ptr<Log> log_;
 };
 
 /// Offers a log to the peer. The session calls the port; everything else may be called from any thread, and
 /// the definition may change while the flow runs: settings at once, the rest with the next offer.
 class LogFlowSource : public replication::FlowSource {
  public:
-  /// `log` must outlive the source.
-  LogFlowSource(Log& log, v1::StreamDefinition definition);
+  LogFlowSource(std::shared_ptr<Log> log, v1::StreamDefinition definition);
 
-  Log& log() { return log_; }
+  Log& log() { return *log_; }
   v1::StreamDefinition definition() const;
   void set_definition(const v1::StreamDefinition& definition);
 
@@ -65,7 +64,7 @@ class LogFlowSource : public replication::FlowSource {
 
   v1::FlowOpen Describe() override;
   replication::FlowSettings settings() override;
-  Offset end() override { return log_.end(); }
+  Offset end() override { return log_->end(); }
   absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override;
   void Acknowledged(const replication::FlowPosition& durable) override;
   replication::History* history() override { return &history_; }
@@ -83,7 +82,7 @@ class LogFlowSource : public replication::FlowSource {
   /// Body bytes of the log before `offset`.
   uint64_t LogBytesAt(Offset offset);
 
-  Log& log_;
+  const std::shared_ptr<Log> log_;
   LogHistory history_{log_};
   mutable absl::Mutex mutex_;
   v1::StreamDefinition definition_ ABSL_GUARDED_BY(mutex_);
@@ -96,19 +95,19 @@ class LogFlowSource : public replication::FlowSource {
 /// Appends what arrives to a log, as long as the link's session is not fenced.
 class LogFlowSink : public replication::FlowSink {
  public:
-  /// `log` must outlive the sink.
-  LogFlowSink(Log& log, size_t batch_max, Fence fence)
-      : log_(log), batch_max_(batch_max), fence_(std::move(fence)) {}
+  LogFlowSink(std::shared_ptr<Log> log, size_t batch_max, Fence fence)
+      : log_(std::move(log)), batch_max_(batch_max), fence_(std::move(fence)) {}
 
-  Log& log() { return log_; }
+  Log& log() { return *log_; }
+  const std::shared_ptr<Log>& shared_log() const { return log_; }
 
-  replication::FlowPosition position() override { return ToFlowPosition(log_.state().position()); }
+  replication::FlowPosition position() override { return ToFlowPosition(log_->state().position()); }
   absl::Status Check(const FlowEntry& entry) override;
   void Persist(FlowEntry entry, Done done) override;
   replication::History* history() override { return &history_; }
 
  private:
-  Log& log_;
+  const std::shared_ptr<Log> log_;
   LogHistory history_{log_};
   const size_t batch_max_;
   const Fence fence_;

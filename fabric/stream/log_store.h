@@ -155,7 +155,8 @@ class Log {
   virtual void SetAcknowledged(Offset offset) = 0;
 
   /// Calls `advanced` whenever `end` grew, or the log is superseded, on whatever thread that happens. Must
-  /// not block. Returns a handle for Unwatch.
+  /// not block. A log whose stream was deleted forgets its watchers once they were told. Returns a handle for
+  /// Unwatch.
   virtual int Watch(std::function<void()> advanced) = 0;
   /// After it returns the callback neither runs nor will run.
   virtual void Unwatch(int handle) = 0;
@@ -169,18 +170,19 @@ struct CreateLog {
   LeaderEpoch leader_epoch;
 };
 
-/// All logs of a node. Safe to use from several threads. Logs live as long as the store.
+/// All logs of a node. Safe to use from several threads. A log that was deleted stays usable for whoever
+/// holds it, and answers with errors; it is freed when the last one lets go of it.
 class LogStore {
  public:
   virtual ~LogStore() = default;
 
   /// Creates a log durably and makes it the current one of its origin; an earlier one is superseded, not
   /// touched. A superseded log of that origin and id becomes the current one again, as it is.
-  virtual absl::StatusOr<Log*> Create(const CreateLog& create) = 0;
+  virtual absl::StatusOr<std::shared_ptr<Log>> Create(const CreateLog& create) = 0;
   /// The current log of an origin, or null.
-  virtual Log* Find(const LogOrigin& origin) = 0;
+  virtual std::shared_ptr<Log> Find(const LogOrigin& origin) = 0;
   /// Every log, also superseded ones, in no order.
-  virtual std::vector<Log*> All() = 0;
+  virtual std::vector<std::shared_ptr<Log>> All() = 0;
   /// Deletes the logs of a stream on this node, current and superseded, with all their entries.
   virtual absl::StatusOr<int> DeleteStream(const std::string& stream) = 0;
   /// The loss ledger: all gap entries held.

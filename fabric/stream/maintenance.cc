@@ -37,16 +37,25 @@ absl::Status Maintenance::RunOnce() {
   return first;
 }
 
-std::map<LogNumber, EmbeddedLog*> Maintenance::LogsToLookAt() {
+std::map<LogNumber, std::shared_ptr<EmbeddedLog>> Maintenance::LogsToLookAt() {
   if (const uint64_t catalog = catalog_.changes(); catalog != catalog_seen_) {
     catalog_seen_ = catalog;
     changes_seen_ = 0;  // other limits may hold for any of them
-    std::erase_if(looks_, [&](const auto& look) { return logs_.FindNumber(look.first) == nullptr; });
   }
-  std::map<LogNumber, EmbeddedLog*> logs;
-  for (EmbeddedLog* log : logs_.ChangedSince(changes_seen_)) logs.emplace(log->number(), log);
+  if (const uint64_t found = logs_.changes(); found != logs_seen_) {
+    logs_seen_ = found;
+    std::erase_if(looks_, [&](const auto& look) {
+      if (logs_.FindNumber(look.first) != nullptr) return false;
+      schedule_.Set(look.first, LogSchedule::kNever);
+      return true;
+    });
+  }
+  std::map<LogNumber, std::shared_ptr<EmbeddedLog>> logs;
+  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(changes_seen_))
+    logs.emplace(log->number(), log);
   for (LogNumber number : schedule_.TakeDue(logs_.AgeNowMs())) {
-    if (EmbeddedLog* log = logs_.FindNumber(number); log != nullptr) logs.emplace(number, log);
+    if (const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number); log != nullptr)
+      logs.emplace(number, log);
   }
   return logs;
 }
@@ -181,7 +190,8 @@ absl::Status Maintenance::Compact() {
     compact_catalog_seen_ = catalog;
     compact_changes_seen_ = 0;
   }
-  for (EmbeddedLog* log : logs_.ChangedSince(compact_changes_seen_)) to_compact_.insert(log->number());
+  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(compact_changes_seen_))
+    to_compact_.insert(log->number());
   std::vector<LogNumber> logs(to_compact_.begin(), to_compact_.end());
   // The one under way first.
   std::stable_partition(logs.begin(), logs.end(),
@@ -200,12 +210,12 @@ absl::Status Maintenance::Compact() {
 }
 
 absl::StatusOr<bool> Maintenance::CompactLog(LogNumber number, size_t& bytes_left) {
-  EmbeddedLog* log = logs_.FindNumber(number);
+  const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
   if (log == nullptr) return false;
   const auto definition = catalog_.Find(log->origin().stream);
   const bool wanted = definition && IsCompacted(definition->settings()) && log->origin().edge.empty();
   if (!wanted || !log->held().ok() || log->superseded()) return false;
-  if (compaction_ == nullptr) compaction_ = std::make_unique<LogCompaction>(*log);
+  if (compaction_ == nullptr) compaction_ = std::make_unique<LogCompaction>(log);
   compacting_ = number;
   SELVAGE_ASSIGN_OR_RETURN(const LogCompaction::Work work,
                            compaction_->Run(definition->settings(), logs_.AgeNowMs(), bytes_left));
@@ -228,12 +238,15 @@ void Maintenance::CountTrimmed(LogNumber log, uint64_t bytes) {
 uint64_t Maintenance::BytesToReclaim() {
   const std::vector<EmbeddedLogStore::DeletedLog> deleted = logs_.TakeDeleted();
   absl::MutexLock lock(&mutex_);
-  for (const auto& [number, bytes] : deleted) {
-    deleted_[number] += bytes;
+  for (const auto& [number, held] : deleted) {
+    uint64_t bytes = held;
+    if (const auto trimmed = trimmed_.find(number); trimmed != trimmed_.end()) bytes += trimmed->second;
+    if (const auto compacted = compacted_.extract(number)) bytes += compacted.mapped();
+    if (bytes > 0) deleted_[number] += bytes;
     reclaimed_.erase(number);
     CountTrimmed(number, 0);
   }
-  for (EmbeddedLog* log : logs_.ChangedSince(trims_seen_)) {
+  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(trims_seen_)) {
     const auto reclaimed = reclaimed_.find(log->number());
     CountTrimmed(log->number(),
                  log->state().bytes_before_start - (reclaimed == reclaimed_.end() ? 0 : reclaimed->second));
@@ -256,12 +269,12 @@ std::vector<Maintenance::Range> Maintenance::TakeRanges() {
   for (const auto& [number, bytes] : std::exchange(deleted_, {}))
     ranges.push_back({number, Offset(INT64_MAX), bytes});
   for (const auto& [number, freed] : std::exchange(compacted_, {})) {
-    EmbeddedLog* log = logs_.FindNumber(number);
+    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
     if (log != nullptr && freed > 0) ranges.push_back({number, log->compaction().to, freed});
   }
   trimmed_bytes_ = 0;
   for (const auto& [number, bytes] : std::exchange(trimmed_, {})) {
-    EmbeddedLog* log = logs_.FindNumber(number);
+    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
     if (log == nullptr) continue;
     const LogState state = log->state();
     // What a leading gap stands for is gone as well.

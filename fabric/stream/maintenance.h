@@ -76,7 +76,7 @@ class Maintenance {
     std::optional<FirstKept> by_bytes;
   };
 
-  std::map<LogNumber, EmbeddedLog*> LogsToLookAt();
+  std::map<LogNumber, std::shared_ptr<EmbeddedLog>> LogsToLookAt();
   absl::Status LookAt(EmbeddedLog& log);
   absl::Status TrimLog(EmbeddedLog& log, const v1::StreamDefinition& definition, Look& look);
   absl::StatusOr<Offset> ExpiredTo(EmbeddedLog& log, const v1::StreamSettings& settings,
@@ -107,6 +107,7 @@ class Maintenance {
   std::map<LogNumber, Look> looks_;
   uint64_t changes_seen_ = 0;
   uint64_t catalog_seen_ = 0;
+  uint64_t logs_seen_ = 0;  // EmbeddedLogStore::changes
 
   // For Compact alone: one log at a time, since what is known of its keys takes memory.
   std::unique_ptr<LogCompaction> compaction_;

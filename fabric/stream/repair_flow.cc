@@ -54,21 +54,21 @@ ChainHash HashAfter(ChainHash before, EntryKind kind, std::string_view body) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RepairSource>> RepairSource::Make(Log& log, uint32_t number,
+absl::StatusOr<std::unique_ptr<RepairSource>> RepairSource::Make(std::shared_ptr<Log> log, uint32_t number,
                                                                  const v1::RepairRequest& request) {
   const Offset from(request.from());
   const Offset to(request.to());
-  const LogState state = log.state();
-  const absl::Status not_held = NotHeld(log, from, to);
+  const LogState state = log->state();
+  const absl::Status not_held = NotHeld(*log, from, to);
   if (from >= to || from < state.start || to > state.end) return not_held;
-  SELVAGE_RETURN_IF_ERROR(CheckBoundary(log, from, request.hash_before(), not_held));
+  SELVAGE_RETURN_IF_ERROR(CheckBoundary(*log, from, request.hash_before(), not_held));
   if (request.has_hash_after()) {
-    SELVAGE_RETURN_IF_ERROR(CheckBoundary(log, to, request.hash_after(), not_held));
+    SELVAGE_RETURN_IF_ERROR(CheckBoundary(*log, to, request.hash_after(), not_held));
   }
   SELVAGE_ASSIGN_OR_RETURN(const Offset end,
-                           EndOfPiece(log, from, to, std::min(request.max_bytes(), kRepairPieceMax)));
+                           EndOfPiece(*log, from, to, std::min(request.max_bytes(), kRepairPieceMax)));
   if (end > to) return not_held;
-  return std::unique_ptr<RepairSource>(new RepairSource(log, number, from, end));
+  return std::unique_ptr<RepairSource>(new RepairSource(std::move(log), number, from, end));
 }
 
 v1::FlowOpen RepairSource::Describe() {
@@ -78,8 +78,8 @@ v1::FlowOpen RepairSource::Describe() {
   open.set_history(id_.bytes());
   open.set_start(from_.value());
   open.set_end(to_.value());
-  open.mutable_repair()->set_name(log_.origin().stream);
-  open.mutable_repair()->set_partition(log_.origin().partition.value());
+  open.mutable_repair()->set_name(log_->origin().stream);
+  open.mutable_repair()->set_partition(log_->origin().partition.value());
   return open;
 }
 
@@ -88,14 +88,14 @@ replication::FlowSettings RepairSource::settings() {
 }
 
 absl::StatusOr<std::vector<FlowEntry>> RepairSource::Read(Offset from, size_t max_bytes) {
-  if (log_.state().id != id_) {
+  if (log_->state().id != id_) {
     return MakeError(
         absl::StatusCode::kAborted, "log_branched",
-        fmt::format("{}: the log has got a new id since it was asked for", ToString(log_.origin())),
+        fmt::format("{}: the log has got a new id since it was asked for", ToString(log_->origin())),
         "it is asked for again", Retry::kYes);
   }
-  SELVAGE_ASSIGN_OR_RETURN(const std::vector<Entry> stored, log_.Read(from, max_bytes));
-  if (stored.empty() || stored.front().from != from) return NotHeld(log_, from, to_);
+  SELVAGE_ASSIGN_OR_RETURN(const std::vector<Entry> stored, log_->Read(from, max_bytes));
+  if (stored.empty() || stored.front().from != from) return NotHeld(*log_, from, to_);
   std::vector<FlowEntry> entries;
   for (const Entry& entry : stored) {
     if (entry.from < to_) entries.push_back(ToFlowEntry(entry));
@@ -108,16 +108,16 @@ void RepairSource::Acknowledged(const FlowPosition& durable) {
 }
 
 FlowPosition RepairSink::position() {
-  return {log_.state().id.bytes(), damage_.from, {}, {}};
+  return {log_->state().id.bytes(), damage_.from, {}, {}};
 }
 
 absl::Status RepairSink::Check(const FlowEntry& entry) {
-  SELVAGE_RETURN_IF_ERROR(CheckReceived(entry, log_.origin(), batch_max_));
+  SELVAGE_RETURN_IF_ERROR(CheckReceived(entry, log_->origin(), batch_max_));
   const ChainHash after = HashAfter(expected_, entry.kind, entry.body.view());
   if (entry.to > to_ || (entry.to == damage_.to && after != damage_.hash_after)) {
     return MakeError(absl::StatusCode::kDataLoss, "chain_mismatch",
                      fmt::format("{}: the entry that came for offset {} is not the one that was there",
-                                 ToString(log_.origin()), entry.from.value()),
+                                 ToString(log_->origin()), entry.from.value()),
                      "run selvagectl verify");
   }
   expected_ = after;
@@ -134,7 +134,7 @@ void RepairSink::Persist(FlowEntry entry, Done done) {
   entries_.push_back(std::move(entry));
   if (end < to_) return;
   // The sink may be gone when the committer comes to it.
-  auto all_done = [waiting = std::exchange(waiting_, {}), history = log_.state().id.bytes(),
+  auto all_done = [waiting = std::exchange(waiting_, {}), history = log_->state().id.bytes(),
                    stored = stored_](const absl::StatusOr<LogPosition>& outcome) {
     *stored = outcome.ok();
     for (const Waiting& one : waiting) {
@@ -142,7 +142,7 @@ void RepairSink::Persist(FlowEntry entry, Done done) {
                             : outcome.status());
     }
   };
-  const absl::Status queued = log_.Replace(std::exchange(entries_, {}), fence_, all_done);
+  const absl::Status queued = log_->Replace(std::exchange(entries_, {}), fence_, all_done);
   if (!queued.ok()) all_done(queued);
 }
 

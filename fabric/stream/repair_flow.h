@@ -24,11 +24,10 @@ inline constexpr uint64_t kRepairPieceMax = 1u << 20;
 /// Offers what the peer asked for. The session calls the port.
 class RepairSource : public replication::FlowSource {
  public:
-  /// Over the range that was asked for, or as much of it from its beginning as `request` allows. `log` must
-  /// outlive the source. Errors: "range_not_held" when the range is not held whole, or a gap reaches into it;
-  /// "chain_mismatch" when this log holds another history; "corrupt_entry".
-  /// `number` is the asker's number of the request.
-  static absl::StatusOr<std::unique_ptr<RepairSource>> Make(Log& log, uint32_t number,
+  /// Over the range that was asked for, or as much of it from its beginning as `request` allows. Errors:
+  /// "range_not_held" when the range is not held whole, or a gap reaches into it; "chain_mismatch" when this
+  /// log holds another history; "corrupt_entry". `number` is the asker's number of the request.
+  static absl::StatusOr<std::unique_ptr<RepairSource>> Make(std::shared_ptr<Log> log, uint32_t number,
                                                             const v1::RepairRequest& request);
 
   /// The peer has all of it.
@@ -42,10 +41,10 @@ class RepairSource : public replication::FlowSource {
   void Acknowledged(const replication::FlowPosition& durable) override;
 
  private:
-  RepairSource(Log& log, uint32_t request, Offset from, Offset to)
-      : log_(log), id_(log.state().id), request_(request), from_(from), to_(to) {}
+  RepairSource(std::shared_ptr<Log> log, uint32_t request, Offset from, Offset to)
+      : log_(std::move(log)), id_(log_->state().id), request_(request), from_(from), to_(to) {}
 
-  Log& log_;
+  const std::shared_ptr<Log> log_;
   const LogId id_;
   const uint32_t request_;
   const Offset from_;
@@ -57,10 +56,9 @@ class RepairSource : public replication::FlowSource {
 /// session calls the port; all calls are made on the link's strand.
 class RepairSink : public replication::FlowSink {
  public:
-  /// `to`: where the piece ends, not behind the range. `fence`: of the link's session. `log` must outlive the
-  /// sink.
-  RepairSink(EmbeddedLog& log, LogDamage damage, Offset to, size_t batch_max, Fence fence)
-      : log_(log),
+  /// `to`: where the piece ends, not behind the range. `fence`: of the link's session.
+  RepairSink(std::shared_ptr<EmbeddedLog> log, LogDamage damage, Offset to, size_t batch_max, Fence fence)
+      : log_(std::move(log)),
         damage_(std::move(damage)),
         to_(to),
         batch_max_(batch_max),
@@ -84,7 +82,7 @@ class RepairSink : public replication::FlowSink {
     Offset end;  ///< of the entry
   };
 
-  EmbeddedLog& log_;
+  const std::shared_ptr<EmbeddedLog> log_;
   const LogDamage damage_;
   const Offset to_;
   const size_t batch_max_;

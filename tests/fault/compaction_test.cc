@@ -40,9 +40,9 @@ class CompactedLife {
   absl::Status Open() {
     SELVAGE_ASSIGN_OR_RETURN(engine_, RocksDbStore::Open(options_));
     node_ = std::make_unique<LogNode>(*engine_, clock_);
-    log_ = node_->logs().Find(kOrigin);
-    if (log_ == nullptr) log_ = &node_->Create(kOrigin);
-    compaction_ = std::make_unique<LogCompaction>(*log_, /*keys_max=*/random_.Between(3, 40));
+    log_ = node_->logs().FindEmbedded(kOrigin);
+    if (log_ == nullptr) log_ = node_->Create(kOrigin).shared_from_this();
+    compaction_ = std::make_unique<LogCompaction>(log_, /*keys_max=*/random_.Between(3, 40));
     return log_->held();
   }
   void CutPower() {
@@ -86,6 +86,7 @@ class CompactedLife {
 
   void Close() {
     compaction_.reset();
+    log_.reset();
     node_.reset();
     engine_.reset();
   }
@@ -122,7 +123,7 @@ class CompactedLife {
   v1::StreamSettings settings_;
   std::unique_ptr<RocksDbStore> engine_;
   std::unique_ptr<LogNode> node_;
-  EmbeddedLog* log_ = nullptr;
+  std::shared_ptr<EmbeddedLog> log_;
   std::unique_ptr<LogCompaction> compaction_;
   Newest wrote_;
   Newest pending_;

@@ -64,6 +64,7 @@ void EdgeLife::Close() {
   if (state_) {
     for (auto& [number, log] : logs_) log.Died();
   }
+  if (intent_ && !intent_->repeats) intent_->run = nullptr;  // it may hold logs of this life
   edge_.reset();
   groups_.reset();
   state_.reset();
@@ -97,7 +98,7 @@ absl::Status EdgeLife::Excuse(const absl::Status& status, std::string_view what)
 absl::Status EdgeLife::Run(Intent intent) {
   intent_ = std::move(intent);
   for (const auto& [number, identity] : intent_->becomes) logs_.at(number).MayBecome(identity);
-  for (EmbeddedLog* log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
     const bool forgets = intent_->acknowledges_nothing && log->origin().edge.empty() && log->acknowledged();
     if (forgets) logs_.at(log->number()).Acknowledge(log->state().base);
   }
@@ -131,7 +132,7 @@ void EdgeLife::MakeSure(const Intent& intent) {
 }
 
 void EdgeLife::DiscoverLogs() {
-  for (EmbeddedLog* log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
     if (logs_.contains(log->number())) continue;
     logs_.emplace(log->number(), LogModel(log->state()));
     origins_[log->number()] = log->origin();
@@ -169,7 +170,7 @@ absl::Status EdgeLife::CheckRecovered() {
 }
 
 absl::Status EdgeLife::CheckNoneHeld() {
-  for (EmbeddedLog* log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
     SELVAGE_RETURN_IF_ERROR(Annotate(log->held(), "a log is held"));
   }
   return absl::OkStatus();
@@ -202,7 +203,7 @@ absl::Status EdgeLife::CheckCatalog() {
     if (stream.direction() != v1::UP && stream.direction() != v1::LOCAL) continue;
     for (int32_t p = 0; p < stream.partitions(); ++p) {
       const LogOrigin origin{"", Slot(0), name, PartitionId(p)};
-      if (state_->logs().Find(origin) == nullptr) return Wrong("{} has no log", ToString(origin));
+      if (state_->logs().FindEmbedded(origin) == nullptr) return Wrong("{} has no log", ToString(origin));
     }
   }
   return absl::OkStatus();
@@ -220,8 +221,8 @@ absl::Status EdgeLife::CheckMissing(LogNumber number, const LogOrigin& origin) {
 }
 
 absl::Status EdgeLife::CheckLogs() {
-  std::map<LogNumber, EmbeddedLog*> found;
-  for (EmbeddedLog* log : state_->logs().Logs()) found[log->number()] = log;
+  std::map<LogNumber, std::shared_ptr<EmbeddedLog>> found;
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) found[log->number()] = log;
   for (auto it = logs_.begin(); it != logs_.end();) {
     const auto log = found.find(it->first);
     if (log == found.end()) {
@@ -261,7 +262,7 @@ absl::Status EdgeLife::CheckTakenOver() {
   if (intent_ && !intent_->takes_over.empty()) {
     size_t taken = 0;
     for (const auto& [origin, id] : intent_->takes_over) {
-      EmbeddedLog* log = state_->logs().Find(origin);
+      const std::shared_ptr<EmbeddedLog> log = state_->logs().FindEmbedded(origin);
       taken += log != nullptr && log->state().id == id;
     }
     const size_t all = intent_->takes_over.size();
@@ -299,7 +300,7 @@ absl::Status EdgeLife::CheckLosses() {
 }
 
 absl::Status EdgeLife::CheckAll() {
-  for (EmbeddedLog* log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
     auto model = logs_.find(log->number());
     if (model == logs_.end()) return Wrong("{}: a log that nobody made", ToString(log->origin()));
     const absl::Status same = model->second.Check(*log, random_.Between(1, 40 * kKiB));

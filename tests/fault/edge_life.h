@@ -143,8 +143,8 @@ class EdgeLife {
   std::string Batch();
   std::string BatchOfProducer(LogNumber number);
   std::vector<Entry> LastOfProducer(LogNumber number);
-  std::vector<EmbeddedLog*> LogsWhere(const std::function<bool(EmbeddedLog&)>& wanted);
-  EmbeddedLog* OneOf(const std::vector<EmbeddedLog*>& logs);
+  std::vector<std::shared_ptr<EmbeddedLog>> LogsWhere(const std::function<bool(EmbeddedLog&)>& wanted);
+  std::shared_ptr<EmbeddedLog> OneOf(const std::vector<std::shared_ptr<EmbeddedLog>>& logs);
   AppendDone Answer(LogNumber number);
   v1::StreamDefinition NewDefinition(const std::string& name, v1::Direction direction);
   void AddAdoptions(v1::Welcome& welcome, Intent& intent);

@@ -79,13 +79,14 @@ void EdgeLife::CommitAll() {
   }
 }
 
-std::vector<EmbeddedLog*> EdgeLife::LogsWhere(const std::function<bool(EmbeddedLog&)>& wanted) {
-  std::vector<EmbeddedLog*> logs = state_->logs().Logs();
-  std::erase_if(logs, [&](EmbeddedLog* log) { return !wanted(*log); });
+std::vector<std::shared_ptr<EmbeddedLog>> EdgeLife::LogsWhere(
+    const std::function<bool(EmbeddedLog&)>& wanted) {
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = state_->logs().Logs();
+  std::erase_if(logs, [&](const std::shared_ptr<EmbeddedLog>& log) { return !wanted(*log); });
   return logs;
 }
 
-EmbeddedLog* EdgeLife::OneOf(const std::vector<EmbeddedLog*>& logs) {
+std::shared_ptr<EmbeddedLog> EdgeLife::OneOf(const std::vector<std::shared_ptr<EmbeddedLog>>& logs) {
   return logs.empty() ? nullptr : logs[random_.Below(logs.size())];
 }
 
@@ -130,7 +131,7 @@ std::vector<Entry> EdgeLife::LastOfProducer(LogNumber number) {
 }
 
 absl::Status EdgeLife::SendAgain() {
-  EmbeddedLog* log = OneOf(LogsWhere(IsOwn));
+  const std::shared_ptr<EmbeddedLog> log = OneOf(LogsWhere(IsOwn));
   if (log == nullptr) return absl::OkStatus();
   const std::vector<Entry> sent = LastOfProducer(log->number());
   if (sent.empty()) return absl::OkStatus();
@@ -153,7 +154,7 @@ absl::Status EdgeLife::SendAgain(EmbeddedLog& log, const Entry& sent) {
 }
 
 absl::Status EdgeLife::CheckProducers() {
-  for (EmbeddedLog* log : LogsWhere(IsOwn)) {
+  for (const std::shared_ptr<EmbeddedLog>& log : LogsWhere(IsOwn)) {
     for (const Entry& sent : LastOfProducer(log->number())) SELVAGE_RETURN_IF_ERROR(SendAgain(*log, sent));
   }
   CommitAll();
@@ -193,7 +194,7 @@ absl::Status EdgeLife::AppendSome() {
 }
 
 absl::Status EdgeLife::ReceiveSome() {
-  EmbeddedLog* log = OneOf(LogsWhere(IsReplica));
+  const std::shared_ptr<EmbeddedLog> log = OneOf(LogsWhere(IsReplica));
   if (log == nullptr) return OpenDownFlow();
   LogModel& model = logs_.at(log->number());
   LeaderEpoch epoch = model.identity().leader_epochs.back().first;
@@ -230,7 +231,7 @@ absl::Status EdgeLife::ReceiveSome() {
 }
 
 absl::Status EdgeLife::ReceiveRefused() {
-  EmbeddedLog* log = OneOf(LogsWhere(IsReplica));
+  const std::shared_ptr<EmbeddedLog> log = OneOf(LogsWhere(IsReplica));
   if (log == nullptr) return absl::OkStatus();
   CommitAll();
   if (!usable()) return absl::OkStatus();
@@ -255,7 +256,7 @@ absl::Status EdgeLife::ReceiveRefused() {
 }
 
 absl::Status EdgeLife::NoteGap() {
-  EmbeddedLog* log = OneOf(LogsWhere(IsOwn));
+  const std::shared_ptr<EmbeddedLog> log = OneOf(LogsWhere(IsOwn));
   if (log == nullptr) return absl::OkStatus();
   LogModel& model = logs_.at(log->number());
   const Gap gap = TailGap(model, model.end() + static_cast<int64_t>(random_.Between(1, 50)),
@@ -268,7 +269,8 @@ absl::Status EdgeLife::NoteGap() {
 }
 
 absl::Status EdgeLife::Trim() {
-  EmbeddedLog* log = OneOf(LogsWhere([&](EmbeddedLog& l) { return l.state().end > l.state().start; }));
+  const std::shared_ptr<EmbeddedLog> log =
+      OneOf(LogsWhere([&](EmbeddedLog& l) { return l.state().end > l.state().start; }));
   if (log == nullptr) return absl::OkStatus();
   LogModel& model = logs_.at(log->number());
   const int64_t start = model.start().value();
@@ -300,7 +302,7 @@ void EdgeLife::MayBeTrimmedByPolicy(EmbeddedLog& log) {
 absl::Status EdgeLife::Maintain() {
   CommitAll();
   if (!usable()) return absl::OkStatus();
-  for (EmbeddedLog* log : state_->logs().Logs()) MayBeTrimmedByPolicy(*log);
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) MayBeTrimmedByPolicy(*log);
   const absl::Status done = state_->maintenance().RunOnce();
   if (!done.ok()) return Excuse(done, "maintenance");
   SELVAGE_RETURN_IF_ERROR(CheckAll());
@@ -311,7 +313,7 @@ absl::Status EdgeLife::Maintain() {
 }
 
 absl::Status EdgeLife::Reclaim() {
-  EmbeddedLog* log = OneOf(state_->logs().Logs());
+  const std::shared_ptr<EmbeddedLog> log = OneOf(state_->logs().Logs());
   if (log == nullptr) return absl::OkStatus();
   SELVAGE_RETURN_IF_ERROR(Excuse(state_->maintenance().MaybeReclaim(), "reclaim"));
   return Excuse(store_->Reclaim(Family::kLog, LogKey(log->number(), Offset(0)),
@@ -320,7 +322,7 @@ absl::Status EdgeLife::Reclaim() {
 }
 
 absl::Status EdgeLife::StartEpoch() {
-  EmbeddedLog* log = OneOf(LogsWhere(IsOwn));
+  const std::shared_ptr<EmbeddedLog> log = OneOf(LogsWhere(IsOwn));
   if (log == nullptr) return absl::OkStatus();
   LogModel& model = logs_.at(log->number());
   LogModel::Identity identity = model.identity();
@@ -333,7 +335,7 @@ absl::Status EdgeLife::StartEpoch() {
 }
 
 absl::Status EdgeLife::AcknowledgeSome() {
-  for (EmbeddedLog* log : LogsWhere(IsOwn)) {
+  for (const std::shared_ptr<EmbeddedLog>& log : LogsWhere(IsOwn)) {
     LogModel& model = logs_.at(log->number());
     if (model.sure().empty() || random_.Chance(0.50)) continue;
     const Offset upto = model.sure()[random_.Below(model.sure().size())].to;
@@ -438,7 +440,7 @@ absl::Status EdgeLife::OpenDownFlow() {
 
 void EdgeLife::AddAdoptions(v1::Welcome& welcome, Intent& intent) {
   std::vector<LogOrigin> places;
-  for (EmbeddedLog* log : LogsWhere(IsOwn)) {
+  for (const std::shared_ptr<EmbeddedLog>& log : LogsWhere(IsOwn)) {
     const auto definition = state_->catalog().Find(log->origin().stream);
     if (definition && definition->direction() == v1::UP) places.push_back(log->origin());
   }
@@ -454,7 +456,8 @@ void EdgeLife::AddAdoptions(v1::Welcome& welcome, Intent& intent) {
     *adoption.mutable_position() = ToProto(at);
     adoption.set_leader_epoch(epoch.value());
     intent.takes_over.emplace_back(place, at.log);
-    if (EmbeddedLog* log = state_->logs().Find(place); log != nullptr && log->state().end <= at.offset) {
+    if (const std::shared_ptr<EmbeddedLog> log = state_->logs().FindEmbedded(place);
+        log != nullptr && log->state().end <= at.offset) {
       intent.becomes[log->number()] = {at.log, at.offset, at.hash, {{epoch, at.offset}}};
     }
   }
@@ -519,7 +522,7 @@ absl::Status EdgeLife::Rebirth() {
   if (!usable()) return absl::OkStatus();
   Intent intent{.what = "a rebirth", .new_store_id = true, .run = {}};
   std::vector<EmbeddedLogStore::Branching> forks;
-  for (LogFlowSource* source : edge_->UpFlows()) {
+  for (const auto& source : edge_->UpFlows()) {
     auto& log = static_cast<EmbeddedLog&>(source->log());
     LogModel& model = logs_.at(log.number());
     LogPosition from = log.state().position();
@@ -528,7 +531,7 @@ absl::Status EdgeLife::Rebirth() {
       from = {from.log, entry.to, entry.hash_after};
     }
     const LogId id = LogId::Mint(random_);
-    forks.push_back({&log, id, from});
+    forks.push_back({log.shared_from_this(), id, from});
     intent.becomes[log.number()] = {id, from.offset, from.hash, model.identity().leader_epochs};
     model.Acknowledge(from.offset);
     intent.takes_over.emplace_back(log.origin(), id);

@@ -127,8 +127,8 @@ void World::DiskFull() {
 void World::BitsFlipped() {
   SimNode& node = AnyNode();
   if (!node.up() || node.disk().dead()) return;
-  std::vector<EmbeddedLog*> logs;
-  for (EmbeddedLog* log : node.state().logs().Logs()) {
+  std::vector<std::shared_ptr<EmbeddedLog>> logs;
+  for (const std::shared_ptr<EmbeddedLog>& log : node.state().logs().Logs()) {
     if (log->state().start < log->state().end && log->held().ok()) logs.push_back(log);
   }
   if (logs.empty()) return;

@@ -333,12 +333,12 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   auto [at_core, first] = at_core_.try_emplace(number, here);
   const Place place = std::exchange(at_core->second, here);
   if (!first && (place.log != log.number() || place.from != entry.from)) {
-    const std::vector<EmbeddedLog*> logs = core.logs().Logs();
+    const std::vector<std::shared_ptr<EmbeddedLog>> logs = core.logs().Logs();
     // What a core trimmed, and gets again from an edge that does not know how far it was acknowledged, could
     // not be compared: the edge was set back, or lost the end of its log and what it remembered with it. Nor
     // what is damaged there, also when it was mended since, or in a log whose end is damaged, until an
     // operator has a look: what forked meanwhile is on its way.
-    const bool held = std::any_of(logs.begin(), logs.end(), [&](EmbeddedLog* other) {
+    const bool held = std::any_of(logs.begin(), logs.end(), [&](const std::shared_ptr<EmbeddedLog>& other) {
       return other->number() == place.log && trimmed_at_core_[{place.log, place.id}] <= place.from &&
              !held_at_core_.contains(place.log) && !damaged_at_core_.contains({place.log, place.id}) &&
              other->held().ok() && other->Read(place.from, 1, /*from_disk=*/true).ok();
@@ -394,8 +394,8 @@ void Ledger::CheckRestoredOffsets(Shadow& shadow, const kafka::GroupService& gro
 
 void Ledger::CheckReopened(Shadow& shadow, NodeState& state,
                            const std::map<LogNumber, Offset>& acknowledged_ends) {
-  std::map<LogNumber, EmbeddedLog*> logs;
-  for (EmbeddedLog* log : state.logs().Logs()) {
+  std::map<LogNumber, std::shared_ptr<EmbeddedLog>> logs;
+  for (const std::shared_ptr<EmbeddedLog>& log : state.logs().Logs()) {
     logs[log->number()] = log;
     auto acknowledged = acknowledged_ends.find(log->number());
     if (acknowledged != acknowledged_ends.end() && log->state().end < acknowledged->second &&
@@ -456,7 +456,7 @@ void Ledger::CheckDelivered() {
 }
 
 void Ledger::CheckHeld(Shadow& shadow, NodeState& state) {
-  for (EmbeddedLog* log : state.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state.logs().Logs()) {
     LogState now = log->state();
     Offset next = now.start;
     ChainHash hash = log->BoundaryAtOrBefore(now.start).value_or(now.position()).hash;

@@ -70,9 +70,9 @@ void SimCore::Admitted(const std::string& edge, uint64_t link, const v1::Hello& 
 
 void SimCore::Produce() {
   if (!up() || disk().dead()) return;
-  std::vector<EmbeddedLog*> logs = WrittenHere();
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = WrittenHere();
   if (logs.empty()) return;
-  EmbeddedLog* log = world_.random.Pick(logs);
+  const std::shared_ptr<EmbeddedLog> log = world_.random.Pick(logs);
   const uint64_t payload = world_.ledger.NextPayload();
   (void)log->Append(MakeBatch(world_, payload),
                     [this, log, payload](const absl::StatusOr<Appended>& appended) {

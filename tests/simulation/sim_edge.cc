@@ -74,7 +74,7 @@ void SimEdge::DialAfter(absl::Duration wait) {
 
 void SimEdge::Produce() {
   if (!up() || disk().dead()) return;
-  std::vector<EmbeddedLog*> logs = WrittenHere();
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = WrittenHere();
   if (logs.empty()) return;
   EmbeddedLog& log = *world_.random.Pick(logs);
   if (world_.random.OneIn(2)) {

@@ -142,11 +142,11 @@ void SimNode::Observe() {
   // Only a commit makes anything visible, or makes logs.
   const uint64_t groups = state_->committer().stats().groups;
   if (std::exchange(groups_seen_, groups) == groups) return;
-  for (EmbeddedLog* log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
     world_.ledger.Observe(shadow_, *state_, *log);
     // And from here on at once, before a trim can take it away.
     if (watched_.insert(log).second)
-      log->Watch([this, log] { world_.ledger.Observe(shadow_, *state_, *log); });
+      log->Watch([this, &its = *log] { world_.ledger.Observe(shadow_, *state_, its); });
   }
 }
 
@@ -209,9 +209,9 @@ void SimNode::Wrote(const EmbeddedLog& log, uint64_t payload) {
   world_.ledger.StaysHere(shadow_, log.origin().stream, payload);
 }
 
-std::vector<EmbeddedLog*> SimNode::WrittenHere() {
-  std::vector<EmbeddedLog*> logs;
-  for (EmbeddedLog* log : state_->logs().Logs()) {
+std::vector<std::shared_ptr<EmbeddedLog>> SimNode::WrittenHere() {
+  std::vector<std::shared_ptr<EmbeddedLog>> logs;
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
     const bool known = is_edge_ || state_->catalog().Find(log->origin().stream);
     if (known && state_->IsSource(log->origin()) && !log->superseded()) logs.push_back(log);
   }
@@ -220,7 +220,7 @@ std::vector<EmbeddedLog*> SimNode::WrittenHere() {
 
 void SimNode::DeleteRecords() {
   if (!up() || disk_->dead()) return;
-  std::vector<EmbeddedLog*> logs = WrittenHere();
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = WrittenHere();
   if (logs.empty()) return;
   EmbeddedLog& log = *world_.random.Pick(logs);
   const auto definition = state_->catalog().Find(log.origin().stream);

@@ -85,7 +85,7 @@ class SimNode {
   virtual void Vanished() = 0;
   virtual void Upkeep();
   /// The logs that clients may write to at this node.
-  std::vector<EmbeddedLog*> WrittenHere();
+  std::vector<std::shared_ptr<EmbeddedLog>> WrittenHere();
   /// A batch was written here for good: while its stream is detached it stays here.
   void Wrote(const EmbeddedLog& log, uint64_t payload);
 
@@ -111,7 +111,7 @@ class SimNode {
   std::unique_ptr<SyncedEnds> ends_;  // of this life
   Shadow shadow_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
-  std::set<EmbeddedLog*> watched_;
+  std::set<std::weak_ptr<EmbeddedLog>, std::owner_less<>> watched_;
   std::vector<std::unique_ptr<SimConsumer>> consumers_;
   std::map<std::string, absl::Duration> detached_;  // streams, since when
   uint64_t streams_seen_ = 0;

@@ -124,7 +124,7 @@ absl::StatusOr<std::vector<group::TopicPartition>> GroupAdmin::Wanted(
 absl::StatusOr<int64_t> GroupAdmin::Target(const v1::ResetGroupRequest& request,
                                            const group::TopicPartition& at, int64_t committed,
                                            const Cancelled& cancelled) const {
-  SELVAGE_ASSIGN_OR_RETURN(Log * log, topics_.FindForReading(at.topic, at.partition));
+  SELVAGE_ASSIGN_OR_RETURN(const std::shared_ptr<Log> log, topics_.FindForReading(at.topic, at.partition));
   const PartitionEnds ends = EndsOf(topics_, at);
   switch (request.to()) {
     case v1::RESET_LATEST:

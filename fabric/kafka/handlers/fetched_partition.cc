@@ -34,7 +34,7 @@ bool ReadyPartitions::empty() const {
 
 FetchedPartition::Place FetchedPartition::Resolve(Topics& topics) {
   auto log = topics.FindForReading(topic_, partition_);
-  Log* found = log.ok() ? *log : nullptr;
+  const std::shared_ptr<Log> found = log.ok() ? *log : nullptr;
   const bool is_news = found != log_ || log.status() != unresolved_;
   if (found != log_) {
     Unwatch();

@@ -88,7 +88,7 @@ class FetchedPartition {
   ReadyPartitions& ready_;
   bool is_ready_ = false;  // in the list; guarded by its mutex
   Asked asked_;
-  Log* log_ = nullptr;
+  std::shared_ptr<Log> log_;
   absl::Status unresolved_;
   std::optional<int> watch_;
   int64_t told_high_watermark_ = -1;

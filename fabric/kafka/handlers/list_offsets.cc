@@ -25,7 +25,8 @@ absl::Status FindByTime(Log& log, const Call& call, int64_t timestamp,
   return absl::OkStatus();
 }
 
-absl::Status Find(Log* log, const Call& call, const ListOffsetsRequest::Topic::Partition& asked,
+absl::Status Find(const std::shared_ptr<Log>& log, const Call& call,
+                  const ListOffsetsRequest::Topic::Partition& asked,
                   ListOffsetsResponse::Topic::Partition& row) {
   if (log == nullptr) {
     if (asked.timestamp == kLatest || asked.timestamp == kEarliest) row.offset = 0;

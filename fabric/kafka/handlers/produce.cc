@@ -48,7 +48,7 @@ struct BatchUnderWay {
   ProduceResponse::Topic::Partition& row;
   std::string topic;
   ProducerSequence sequence = {};
-  Log* log = nullptr;
+  std::shared_ptr<Log> log = nullptr;
 };
 
 /// What the client is told for `why`: a batch that does not follow, because one before it was refused, is to

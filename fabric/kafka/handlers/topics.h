@@ -31,16 +31,18 @@ class Topics {
   virtual absl::StatusOr<Topic> Find(const std::string& name) = 0;
   /// The log that a partition is read from; null for a partition that is advertised ahead and has no log yet:
   /// it is empty.
-  virtual absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) = 0;
+  virtual absl::StatusOr<std::shared_ptr<Log>> FindForReading(const std::string& topic,
+                                                              int32_t partition) = 0;
   /// Grows whenever FindForReading may give another log for some partition, or a topic comes or goes. An
   /// error may go away without that.
   virtual uint64_t changes() const = 0;
   /// The log that a partition is written to. Errors besides: "read_only_replica", which says where the stream
   /// is written; "edge_needed" for the bare name of a stream that has a log for each edge. Null when it is
   /// not there yet and MakeForWriting makes it.
-  virtual absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) = 0;
+  virtual absl::StatusOr<std::shared_ptr<Log>> FindForWriting(const std::string& topic,
+                                                              int32_t partition) = 0;
   /// The same, never null; waits for the disk.
-  virtual absl::StatusOr<Log*> MakeForWriting(const std::string& topic, int32_t partition) {
+  virtual absl::StatusOr<std::shared_ptr<Log>> MakeForWriting(const std::string& topic, int32_t partition) {
     return FindForWriting(topic, partition);
   }
 

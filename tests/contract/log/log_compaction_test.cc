@@ -47,7 +47,7 @@ class LogCompactionContract : public LogContract {
     for (int i = 0; i < 4; ++i) Write(log, {"newest"}, 300'000);
   }
   LogCompaction::Work Compact(EmbeddedLog& log, size_t max_bytes = kEnoughForAPass) {
-    LogCompaction compaction(log);
+    LogCompaction compaction(log.shared_from_this());
     auto work = compaction.Run(settings_, node().logs().AgeNowMs(), max_bytes);
     EXPECT_TRUE(work.ok()) << work.status();
     return work.value_or(LogCompaction::Work());
@@ -385,7 +385,7 @@ TEST_P(LogCompactionContract, WritersAndReadersGoOnBesideIt) {
         }
       }
     });
-    LogCompaction compaction(log);
+    LogCompaction compaction(log.shared_from_this());
     while (writing) {
       if (!compaction.Run(settings_, node().logs().AgeNowMs(), kEnoughForAPass).ok()) ++failed;
     }
@@ -414,7 +414,7 @@ TEST_P(LogCompactionContract, ManyKeysTakeSeveralPasses) {
     for (int i = 0; i < kKeys; ++i) Write(log, {"key-" + std::to_string(i)}, 20'000);
   }
   WriteNewest(log);
-  LogCompaction narrow(log, /*keys_max=*/20);
+  LogCompaction narrow(log.shared_from_this(), /*keys_max=*/20);
   Offset done(0);
   for (int run = 0; done < Offset(3 * kKeys) && run < 10'000; ++run) {
     auto work = narrow.Run(settings_, node().logs().AgeNowMs(), 1);

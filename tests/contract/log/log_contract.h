@@ -20,7 +20,8 @@ class LogContract : public ::testing::TestWithParam<StoreKind> {
     node_ = std::make_unique<LogNode>(store(), clock_, acknowledged_ends);
   }
   EmbeddedLog& SourceAgain() {
-    EmbeddedLog* log = node().logs().Find(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
+    const std::shared_ptr<EmbeddedLog> log =
+        node().logs().FindEmbedded(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
     SELVAGE_CHECK(log != nullptr);
     return *log;
   }

@@ -98,6 +98,8 @@ class LogNode {
     if (problems.ok()) problems_ = *std::move(problems);
   }
 
+  ~LogNode() { committer_.FailWaiting(); }
+
   EmbeddedLogStore& logs() { return logs_; }
   Committer& committer() { return committer_; }
   TailCache& cache() { return cache_; }

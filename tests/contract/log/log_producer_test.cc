@@ -162,7 +162,7 @@ TEST_P(LogProducer, ABranchedLogKeepsWhatItKnows) {
   EXPECT_EQ(Produce(log, 0, 3), "0");
   const LogPosition end = log.state().position();
   EXPECT_EQ(Produce(log, 3, 3), "3");
-  ASSERT_TRUE(node().logs().BranchAll({{&log, IdOf(9), end}}, [](WriteBatch&) {}).ok());
+  ASSERT_TRUE(node().logs().BranchAll({{log.shared_from_this(), IdOf(9), end}}, [](WriteBatch&) {}).ok());
   EXPECT_EQ(Produce(log, 0, 3), "0 again");
   EXPECT_EQ(Produce(log, 3, 3), "3 again");
 }

@@ -56,7 +56,7 @@ TEST_P(LogReopen, CreateSupersedes) {
   EXPECT_EQ(KindOfError(node().Append(former, ProducedBatch())), "log_closed");
   Reopen();
   EXPECT_EQ(SourceAgain().state().id, IdOf(2));
-  std::vector<Log*> all = node().logs().All();
+  std::vector<std::shared_ptr<Log>> all = node().logs().All();
   ASSERT_EQ(all.size(), 2u);
   Log& kept = all[0]->superseded() ? *all[0] : *all[1];
   EXPECT_EQ(kept.state().id, IdOf(1));
@@ -76,8 +76,10 @@ TEST_P(LogReopen, NumbersAreNeverReused) {
 }
 
 TEST_P(LogReopen, DeletedStreamStaysDeleted) {
-  EmbeddedLog& former = node().Source(1);
-  EmbeddedLog& log = node().Source(2);
+  std::shared_ptr<EmbeddedLog> former_held = node().Source(1).shared_from_this();
+  std::shared_ptr<EmbeddedLog> held = node().Source(2).shared_from_this();
+  EmbeddedLog& former = *former_held;
+  EmbeddedLog& log = *held;
   EmbeddedLog& other = node().Create(LogOrigin{"", Slot(0), "alarms", PartitionId(0)}, 3);
   Fill(log, {2, 2});
   ASSERT_TRUE(node().AppendGap(log, Offset(9)).ok());
@@ -86,7 +88,7 @@ TEST_P(LogReopen, DeletedStreamStaysDeleted) {
   ASSERT_TRUE(log.Append(ProducedBatch(), [&](const auto& p) { late = KindOfError(p); }).ok());
   ASSERT_EQ(*node().logs().DeleteStream("sensors"), 2);
   EXPECT_EQ(late, "unknown_stream") << "a write in the queue is refused, not stored";
-  EXPECT_EQ(node().logs().Find(log.origin()), nullptr);
+  EXPECT_EQ(node().logs().FindEmbedded(log.origin()), nullptr);
   EXPECT_EQ(KindOfError(log.Read(Offset(0), kAll)), "unknown_stream");
   EXPECT_EQ(KindOfError(node().Append(log, ProducedBatch())), "unknown_stream");
   EXPECT_EQ(KindOfError(log.Trim(Offset(2), std::nullopt, GapReason::kExpired)), "unknown_stream");
@@ -101,6 +103,8 @@ TEST_P(LogReopen, DeletedStreamStaysDeleted) {
                 return absl::OkStatus();
               }).ok());
   EXPECT_TRUE(node().logs().Losses()->empty());
+  former_held.reset();
+  held.reset();
   Reopen();
   ASSERT_EQ(node().logs().All().size(), 1u);
   EXPECT_EQ(Shape(AllEntries(*node().logs().All().front())), "[0,1)batch");
@@ -165,7 +169,7 @@ TEST_P(LogReopen, AdoptAllIsOneStep) {
                                                also)),
             "not_empty");
   EXPECT_EQ(empty.state().id, IdOf(1)) << "all or nothing";
-  EXPECT_EQ(node().logs().Find(missing), nullptr);
+  EXPECT_EQ(node().logs().FindEmbedded(missing), nullptr);
   EXPECT_FALSE(store().Get(Family::kMeta, "also")->has_value());
   int advanced = 0;
   empty.Watch([&] { ++advanced; });
@@ -178,12 +182,12 @@ TEST_P(LogReopen, AdoptAllIsOneStep) {
   for (bool reopened : {false, true}) {
     if (reopened) Reopen();
     EXPECT_EQ(SourceAgain().state().position(), end);
-    ASSERT_NE(node().logs().Find(missing), nullptr);
-    EXPECT_EQ(node().logs().Find(missing)->state().position(), other_end);
-    EXPECT_EQ(node().logs().Find(missing)->state().leader_epoch(), LeaderEpoch(2));
+    ASSERT_NE(node().logs().FindEmbedded(missing), nullptr);
+    EXPECT_EQ(node().logs().FindEmbedded(missing)->state().position(), other_end);
+    EXPECT_EQ(node().logs().FindEmbedded(missing)->state().leader_epoch(), LeaderEpoch(2));
     EXPECT_EQ(**store().Get(Family::kMeta, "also"), "x");
   }
-  EXPECT_GT(node().Source(3).number(), node().logs().Find(missing)->number()) << "numbers go on";
+  EXPECT_GT(node().Source(3).number(), node().logs().FindEmbedded(missing)->number()) << "numbers go on";
 }
 
 TEST_P(LogReopen, BranchAllIsOneStep) {
@@ -192,8 +196,9 @@ TEST_P(LogReopen, BranchAllIsOneStep) {
   Fill(log, {3, 2});
   Fill(other, {1});
   const LogPosition fork = *log.BoundaryAtOrBefore(Offset(3));
-  const std::vector<EmbeddedLogStore::Branching> branchings = {{&log, IdOf(11), fork},
-                                                               {&other, IdOf(12), other.state().position()}};
+  std::vector<EmbeddedLogStore::Branching> branchings = {
+      {log.shared_from_this(), IdOf(11), fork},
+      {other.shared_from_this(), IdOf(12), other.state().position()}};
   other.Hold(absl::DataLossError("damaged"));
   EXPECT_FALSE(node().logs().BranchAll(branchings, [](WriteBatch&) {}).ok());
   EXPECT_EQ(log.state().id, IdOf(1)) << "all or nothing";
@@ -202,6 +207,7 @@ TEST_P(LogReopen, BranchAllIsOneStep) {
                   .logs()
                   .BranchAll(branchings, [](WriteBatch& batch) { batch.Put(Family::kMeta, "also", {"x"}); })
                   .ok());
+  branchings.clear();
   for (bool reopened : {false, true}) {
     if (reopened) Reopen();
     EmbeddedLog& now = SourceAgain();
@@ -211,7 +217,8 @@ TEST_P(LogReopen, BranchAllIsOneStep) {
     EXPECT_EQ(now.state().end, Offset(5));
     EXPECT_EQ(now.acknowledged(), Offset(3));
     EXPECT_EQ(Shape(AllEntries(now)), "[0,3)batch [3,5)batch");
-    EXPECT_EQ(node().logs().Find(LogOrigin{"", Slot(0), "alarms", PartitionId(0)})->state().id, IdOf(12));
+    EXPECT_EQ(node().logs().FindEmbedded(LogOrigin{"", Slot(0), "alarms", PartitionId(0)})->state().id,
+              IdOf(12));
     EXPECT_EQ(**store().Get(Family::kMeta, "also"), "x");
   }
 }

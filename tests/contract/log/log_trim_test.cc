@@ -25,14 +25,16 @@ class LogTrim : public LogContract {
   /// Replicates through the flow ports from a replica that stands at `at`, with its hash there, and expects
   /// it to end where the source ends. The entries that travelled.
   std::string Resume(Offset at) {
-    LogFlowSource flow(log_, {});
+    LogFlowSource flow(log_.shared_from_this(), {});
     const LogPosition held{IdOf(1), at, HashAt(at)};
     auto continues = flow.history()->Continues(ToFlowPosition(held));
     EXPECT_TRUE(continues.ok() && *continues) << "at " << at.value();
-    replica_ = &node().Create(LogOrigin{"rig", Slot(next_slot_++), "sensors", PartitionId(0)}, 1, held);
+    replica_ = node()
+                   .Create(LogOrigin{"rig", Slot(next_slot_++), "sensors", PartitionId(0)}, 1, held)
+                   .shared_from_this();
     EmbeddedLog& replica = *replica_;
     node().RaiseFence({"rig", SessionEpoch(1)});
-    LogFlowSink sink(replica, kAll, {"rig", SessionEpoch(1)});
+    LogFlowSink sink(replica_, kAll, {"rig", SessionEpoch(1)});
     while (replica.state().end < log_.state().end) {
       auto read = flow.Read(replica.state().end, 1);
       EXPECT_TRUE(read.ok()) << read.status();
@@ -48,7 +50,7 @@ class LogTrim : public LogContract {
   }
 
   EmbeddedLog& log_ = node().Source();
-  EmbeddedLog* replica_ = nullptr;  // of the last Resume
+  std::shared_ptr<EmbeddedLog> replica_;  // of the last Resume
   uint32_t next_slot_ = 0;
   std::vector<Entry> entries_;
 };
@@ -142,7 +144,7 @@ TEST_P(LogTrim, ReplicaResumesFromEveryPosition) {
 }
 
 TEST_P(LogTrim, OtherHistoriesDoNotContinue) {
-  LogFlowSource flow(log_, {});
+  LogFlowSource flow(log_.shared_from_this(), {});
   replication::History& past = *flow.history();
   EXPECT_FALSE(*past.Continues({IdOf(2).bytes(), Offset(3), HashAt(Offset(3))}));
   EXPECT_FALSE(*past.Continues({IdOf(1).bytes(), Offset(3), ChainHash(1)}));

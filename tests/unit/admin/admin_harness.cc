@@ -207,8 +207,8 @@ Fleet::Admission CoreNode::Join(const std::string& edge) {
   return admission.ok() ? *admission : Fleet::Admission{};
 }
 
-Log* CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition, int32_t p,
-                         const std::vector<std::string>& batches) {
+std::shared_ptr<Log> CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition,
+                                         int32_t p, const std::vector<std::string>& batches) {
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
   open.mutable_stream()->set_name(definition.name());

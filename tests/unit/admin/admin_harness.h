@@ -141,8 +141,8 @@ class CoreNode : public AdminNode {
   /// An edge links and is given its slot.
   Fleet::Admission Join(const std::string& edge);
   /// What the edge wrote to partition `p` of an up stream arrives.
-  Log* Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition, int32_t p,
-                 const std::vector<std::string>& batches);
+  std::shared_ptr<Log> Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition,
+                                 int32_t p, const std::vector<std::string>& batches);
 
  private:
   Fleet fleet_;

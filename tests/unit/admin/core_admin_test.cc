@@ -145,8 +145,9 @@ TEST_F(CoreAdminTest, ListsLossesOfAnEdge) {
   const Fleet::Admission edge = core_.Join("rig-7");
   ASSERT_TRUE(core_.fleet().CreateStream(Definition("notes", v1::LOCAL)).ok());
   core_.Replicate(edge, Definition("sensors", v1::UP), 0, {});
-  Log* replica = core_.node().logs().Find({"rig-7", edge.slot, "sensors", PartitionId(0)});
-  Log* own = core_.node().logs().Find({"", Slot(0), "notes", PartitionId(0)});
+  const std::shared_ptr<Log> replica =
+      core_.node().logs().Find({"rig-7", edge.slot, "sensors", PartitionId(0)});
+  const std::shared_ptr<Log> own = core_.node().logs().Find({"", Slot(0), "notes", PartitionId(0)});
   ASSERT_TRUE(AppendGapNow(*replica, Offset(4), GapReason::kReplicaRegressed).ok());
   ASSERT_TRUE(AppendGapNow(*own, Offset(4), GapReason::kCorrupt).ok());
   EXPECT_EQ(core_.Ask(&Stub::ListLosses, v1::ListLossesRequest())->losses_size(), 2);

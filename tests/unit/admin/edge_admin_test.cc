@@ -193,8 +193,8 @@ TEST_F(EdgeAdminTest, ListsAndResolvesAlarms) {
 TEST_F(EdgeAdminTest, ListsLossesWithTheirReasons) {
   ASSERT_TRUE(Create(Definition("temperature", v1::UP, 2)).ok());
   ASSERT_TRUE(Create(Definition("pressure", v1::UP)).ok());
-  Log* log = edge_.node().logs().Find({"", Slot(0), "temperature", PartitionId(1)});
-  Log* other = edge_.node().logs().Find({"", Slot(0), "pressure", PartitionId(0)});
+  const std::shared_ptr<Log> log = edge_.node().logs().Find({"", Slot(0), "temperature", PartitionId(1)});
+  const std::shared_ptr<Log> other = edge_.node().logs().Find({"", Slot(0), "pressure", PartitionId(0)});
   ASSERT_TRUE(AppendGapNow(*log, Offset(10), GapReason::kDroppedForSpace).ok());
   ASSERT_TRUE(AppendGapNow(*other, Offset(3), GapReason::kCorrupt).ok());
 

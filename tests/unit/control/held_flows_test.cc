@@ -31,8 +31,8 @@ class HeldFlowsTest : public LinkedNodes {
     return log;
   }
   EmbeddedLog& OwnLog(const std::string& name) { return edge_.Find({"", Slot(0), name, PartitionId(0)}); }
-  EmbeddedLog* Replica(const std::string& name) {
-    return core_.state->logs().Find(
+  std::shared_ptr<EmbeddedLog> Replica(const std::string& name) {
+    return core_.state->logs().FindEmbedded(
         {"rig", core_.fleet->SlotOf("rig").value_or(Slot(0)), name, PartitionId(0)});
   }
   void ExpectReplicated(const std::string& name) {
@@ -81,7 +81,7 @@ TEST_F(HeldFlowsTest, ADottedNameOfAnEdgeThatThereIsGetsAnotherOneWithAllItsReco
   const LogState before = OwnLog("plant.alarms").state();
   Link();
   Pass(2);
-  const EmbeddedLog* replica = Replica("plant.alarms");
+  const std::shared_ptr<EmbeddedLog> replica = Replica("plant.alarms");
   ASSERT_EQ(replica, nullptr);
   ASSERT_TRUE(core_.OpenAlarm("name_reserved"));
   EXPECT_EQ(core_.OpenAlarm("name_reserved")->subject(), "rig/plant.alarms/0");
@@ -227,7 +227,7 @@ TEST_F(HeldFlowsTest, SharedStreamsBeginWhereTheyAreToldTo) {
 
   // The core was set back: its log gets another id, and whoever read the former one gets all of it.
   EmbeddedLog& log = core_.Find({"", Slot(0), "late", PartitionId(0)});
-  ASSERT_TRUE(core_.fleet->BranchDownLog(log, log.state().position()).ok());
+  ASSERT_TRUE(core_.fleet->BranchDownLog(log.shared_from_this(), log.state().position()).ok());
   Relink();
   EXPECT_EQ(replica("late").state().start, Offset(0));
   EXPECT_EQ(replica("late").state().end, Offset(5));
@@ -240,7 +240,8 @@ TEST_F(HeldFlowsTest, FlowsThatEndedTakeNoMemory) {
   Pass(2);
   v1::Frame open;
   *open.mutable_flow_open() =
-      LogFlowSource(OwnLog("readings"), *edge_.state->catalog().Find("readings")).Describe();
+      LogFlowSource(OwnLog("readings").shared_from_this(), *edge_.state->catalog().Find("readings"))
+          .Describe();
   uint32_t flow = 1'000;
   const auto round = [&] {
     open.mutable_flow_open()->set_flow(++flow);

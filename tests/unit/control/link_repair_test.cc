@@ -234,7 +234,7 @@ TEST_F(LinkRepairTest, OnlyWhatIsTheEdgesOwnIsGiven) {
   CreateStream("inner", v1::LOCAL);
   EmbeddedLog& inner = core_.Find({"", Slot(0), "inner", PartitionId(0)});
   core_.Append(inner, 3);
-  for (Log* log : {*foreign, static_cast<Log*>(&inner)}) {
+  for (Log* log : {foreign->get(), static_cast<Log*>(&inner)}) {
     v1::RepairRequest request;
     request.set_name(log->origin().stream);
     request.set_log_id(log->state().id.bytes());

@@ -45,7 +45,7 @@ class MemoryNode {
     }
   }
   EmbeddedLog& Find(const LogOrigin& origin) {
-    EmbeddedLog* log = state->logs().Find(origin);
+    const std::shared_ptr<EmbeddedLog> log = state->logs().FindEmbedded(origin);
     SELVAGE_CHECK(log != nullptr);
     return *log;
   }

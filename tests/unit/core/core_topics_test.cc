@@ -63,8 +63,8 @@ class CoreTopicsTest : public testing::Test {
     return admission->slot;
   }
   /// The log that the edge's first offer makes.
-  Log* Offer(const std::string& edge, Slot slot, const std::string& stream, int32_t partition,
-             int32_t partitions) {
+  std::shared_ptr<Log> Offer(const std::string& edge, Slot slot, const std::string& stream, int32_t partition,
+                             int32_t partitions) {
     v1::FlowOpen open;
     open.set_kind(v1::STREAM);
     open.mutable_stream()->set_name(stream);
@@ -105,7 +105,7 @@ TEST_F(CoreTopicsTest, PartitionsOfAnUpStreamFollowTheSlots) {
   EXPECT_EQ(PartitionsOf("sensors"), 8);
   const Slot first = Join("rig-1");
   const Slot second = Join("rig-2");
-  Log* log = Offer("rig-2", second, "sensors", 1, 2);
+  const std::shared_ptr<Log> log = Offer("rig-2", second, "sensors", 1, 2);
   EXPECT_EQ(topics_->FindForReading("sensors", 3).value(), log);
   EXPECT_EQ(topics_->FindForReading("sensors", 0).value(), nullptr)
       << "nothing came of slot " << first.value();
@@ -138,7 +138,7 @@ TEST_F(CoreTopicsTest, WhateverMovesALogIsAChange) {
 TEST_F(CoreTopicsTest, AnOriginTopicIsOneEdgesPart) {
   ASSERT_TRUE(Create("sensors", v1::UP, 2).ok());
   const Slot slot = Join("rig-1");
-  Log* log = Offer("rig-1", slot, "sensors", 1, 2);
+  const std::shared_ptr<Log> log = Offer("rig-1", slot, "sensors", 1, 2);
   EXPECT_EQ(PartitionsOf("rig-1.sensors"), 2);
   EXPECT_EQ(topics_->FindForReading("rig-1.sensors", 1).value(), log);
   EXPECT_EQ(topics_->FindForReading("rig-1.sensors", 0).value(), nullptr);
@@ -239,7 +239,7 @@ TEST_F(CoreTopicsTest, WhatIsReplicatedIsDetachedBeforeItIsDeleted) {
 TEST_F(CoreTopicsTest, SlotsAreKnownAfterARestart) {
   ASSERT_TRUE(Create("sensors", v1::UP).ok());
   const Slot slot = Join("rig-1");
-  Log* log = Offer("rig-1", slot, "sensors", 0, 1);
+  const std::shared_ptr<Log> log = Offer("rig-1", slot, "sensors", 0, 1);
   auto again = std::make_unique<Fleet>(*node_, "test");
   ASSERT_TRUE(again->Open({}).ok());
   EXPECT_EQ(again->EdgeOf(slot), "rig-1");

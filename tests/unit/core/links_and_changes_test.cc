@@ -69,7 +69,7 @@ class LinksAndChangesTest : public ::testing::Test {
     definition.set_direction(direction);
     return definition;
   }
-  static void Append(EmbeddedLog* log) {
+  static void Append(const std::shared_ptr<EmbeddedLog>& log) {
     if (log == nullptr) return;
     BatchBuilder builder;
     builder.Add({Offset(0), 1, std::nullopt, "value", {}});
@@ -124,18 +124,21 @@ class LinksAndChangesTest : public ::testing::Test {
   std::string Missing(ThreadedNode& node) {
     const std::string& name = node.state->node();
     const auto slot = core_.fleet->SlotOf(name);
-    EmbeddedLog* log = node.state->logs().Find({"", Slot(0), "readings", PartitionId(0)});
+    const std::shared_ptr<EmbeddedLog> log =
+        node.state->logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)});
     if (!slot || log == nullptr) return name + " has not linked";
     if (node.edge->spec().generation() != core_.fleet->generation()) return name + " has another spec";
     if (node.edge->spec().SerializeAsString() != core_.fleet->SpecFor(name).SerializeAsString()) {
       return name + " has other content under the same generation";
     }
-    EmbeddedLog* replica = core_.state->logs().Find({name, *slot, "readings", PartitionId(0)});
+    const std::shared_ptr<EmbeddedLog> replica =
+        core_.state->logs().FindEmbedded({name, *slot, "readings", PartitionId(0)});
     if (replica == nullptr || replica->state().position() != log->state().position())
       return name + " is not replicated";
-    EmbeddedLog* down = core_.state->logs().Find({name, Slot(0), "setpoints", PartitionId(0)});
-    EmbeddedLog* copy =
-        node.state->logs().Find({std::string(kCoreOrigin), Slot(0), "setpoints", PartitionId(0)});
+    const std::shared_ptr<EmbeddedLog> down =
+        core_.state->logs().FindEmbedded({name, Slot(0), "setpoints", PartitionId(0)});
+    const std::shared_ptr<EmbeddedLog> copy =
+        node.state->logs().FindEmbedded({std::string(kCoreOrigin), Slot(0), "setpoints", PartitionId(0)});
     if (down == nullptr || copy == nullptr || down->state().position() != copy->state().position()) {
       return name + " lacks what the core wrote";
     }
@@ -161,7 +164,8 @@ TEST_F(LinksAndChangesTest, EverythingComesTogetherAfterChangesOfAllKindsAtOnce)
     for (int round = 0; round < kRounds; ++round) {
       ChangeTheCore(round);
       for (int i = 0; i < kEdges; ++i) {
-        Append(core_.state->logs().Find({fmt::format("rig-{}", i), Slot(0), "setpoints", PartitionId(0)}));
+        Append(core_.state->logs().FindEmbedded(
+            {fmt::format("rig-{}", i), Slot(0), "setpoints", PartitionId(0)}));
       }
     }
     --working;
@@ -170,7 +174,7 @@ TEST_F(LinksAndChangesTest, EverythingComesTogetherAfterChangesOfAllKindsAtOnce)
     threads.emplace_back([&, node = edge.get()] {
       for (int round = 0; round < kRounds; ++round) {
         ChangeAnEdge(*node, round);
-        Append(node->state->logs().Find({"", Slot(0), "readings", PartitionId(0)}));
+        Append(node->state->logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)}));
       }
       --working;
     });
@@ -181,7 +185,7 @@ TEST_F(LinksAndChangesTest, EverythingComesTogetherAfterChangesOfAllKindsAtOnce)
   for (std::thread& thread : threads) thread.join();
 
   for (auto& edge : edges_) {
-    Append(edge->state->logs().Find({"", Slot(0), "readings", PartitionId(0)}));
+    Append(edge->state->logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)}));
     EXPECT_TRUE(Eventually(kLong, [&] { return Missing(*edge).empty(); })) << Missing(*edge);
   }
 }

@@ -59,7 +59,7 @@ class Edge {
     ASSERT_TRUE(edge_->CreateStream(definition).ok());
   }
   EmbeddedLog& LogOf(const std::string& stream) {
-    return *state_->logs().Find(LogOrigin{"", Slot(0), stream, PartitionId(0)});
+    return *state_->logs().FindEmbedded(LogOrigin{"", Slot(0), stream, PartitionId(0)});
   }
   void Append(const std::string& stream) {
     BatchBuilder builder;
@@ -113,8 +113,9 @@ TEST(EdgeStateTest, AnAdoptionIsAllOrNothing) {
     edge.Restart();
     const bool adopted = edge.LogOf("sensors").state().id == IdOf('a');
     EXPECT_EQ(edge.LogOf("alarms").state().id == IdOf('b'), adopted);
-    EXPECT_EQ(edge.state().logs().Find(LogOrigin{"", Slot(0), "unheard-of", PartitionId(0)}) != nullptr,
-              adopted);
+    EXPECT_EQ(
+        edge.state().logs().FindEmbedded(LogOrigin{"", Slot(0), "unheard-of", PartitionId(0)}) != nullptr,
+        adopted);
     EXPECT_EQ(edge->membership().has_slot(), adopted);
     EXPECT_EQ(edge->MakeHello().empty(), !adopted) << "it must be offered again, or be done";
     if (!taken) {
@@ -167,7 +168,8 @@ TEST(EdgeStateTest, AForkTakesAlongWhatIsNotOfferedNow) {
   const LogId before = edge.LogOf("detached").state().id;
   const LogId empty_before = edge.LogOf("empty").state().id;
   EmbeddedLog& sensors = edge.LogOf("sensors");
-  ASSERT_TRUE(edge->Rebirth({{&sensors, IdOf('s'), *sensors.BoundaryAtOrBefore(Offset(1))}}).ok());
+  ASSERT_TRUE(
+      edge->Rebirth({{sensors.shared_from_this(), IdOf('s'), *sensors.BoundaryAtOrBefore(Offset(1))}}).ok());
   for (int life = 0; life < 2; ++life) {
     EXPECT_EQ(edge.LogOf("sensors").state().id, IdOf('s'));
     EXPECT_EQ(edge.LogOf("sensors").state().base, Offset(1));
@@ -178,6 +180,38 @@ TEST(EdgeStateTest, AForkTakesAlongWhatIsNotOfferedNow) {
     EXPECT_NE(edge.LogOf("empty").state().id, empty_before);
     edge.Restart();
   }
+}
+
+/// A site that makes and deletes streams for years.
+TEST(EdgeState, NothingStaysOfStreamsThatWereDeleted) {
+  Edge edge;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = "stream-" + std::to_string(i);
+    edge.CreateStream(name);
+    edge.Append(name);
+    ASSERT_EQ(edge->UpFlows().size(), 1u);
+    edge->MeasureRates();
+    ASSERT_EQ(edge->FlowStatuses().size(), 1u);
+    if (i % 100 == 0) {
+      ASSERT_TRUE(edge.state().maintenance().RunOnce().ok());
+      ASSERT_TRUE(edge.state().maintenance().Compact().ok());
+      ASSERT_TRUE(edge.state().damage().RunOnce().ok());
+    }
+    const std::shared_ptr<LogFlowSource> offered = edge->UpFlows().front();  // as a link does
+    if (i % 2 == 0) {
+      ASSERT_TRUE(edge->RenameStream(name, name + "-renamed").ok());
+      ASSERT_EQ(edge->UpFlows().size(), 1u);
+      ASSERT_NE(edge->UpFlows().front(), offered) << "the log is another object";
+    }
+    ASSERT_EQ(*edge->DeleteStream(i % 2 == 0 ? name + "-renamed" : name), 1);
+    ASSERT_EQ(edge.state().logs().live(), 1) << "what is offered";
+  }
+  EXPECT_EQ(edge.state().logs().live(), 0);
+  EXPECT_TRUE(edge->UpFlows().empty());
+  EXPECT_TRUE(edge.state().catalog().All().empty());
+  EXPECT_TRUE(edge.state().alarms().All(/*also_resolved=*/true).empty());
+  uint64_t seen = 0;
+  EXPECT_TRUE(edge.state().logs().ChangedSince(seen).empty());
 }
 
 }  // namespace

@@ -30,7 +30,9 @@ class DamagedFiles : public ::testing::Test {
     node_.reset();
     store_.reset();
   }
-  EmbeddedLog& log() { return *node_->logs().Find(LogOrigin{"", Slot(0), "sensors", PartitionId(0)}); }
+  EmbeddedLog& log() {
+    return *node_->logs().FindEmbedded(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
+  }
 
   void Fill(int entries, size_t value_bytes) {
     for (int i = 0; i < entries; ++i) {

@@ -12,8 +12,8 @@ using ::testing::IsEmpty;
 TEST(LogChanges, EachReaderSeesEachChangedLogOnce) {
   LogChanges changes;
   uint64_t one = 0, other = 0;
-  changes.Note(LogNumber(1));
-  changes.Note(LogNumber(2));
+  changes.Add(LogNumber(1));
+  changes.Add(LogNumber(2));
   changes.Note(LogNumber(1));
   EXPECT_THAT(changes.Since(one), ElementsAre(LogNumber(1), LogNumber(2)));
   EXPECT_THAT(changes.Since(one), IsEmpty());
@@ -28,10 +28,11 @@ TEST(LogChanges, EachReaderSeesEachChangedLogOnce) {
 TEST(LogChanges, ALogThatIsGoneIsNotToldOf) {
   LogChanges changes;
   uint64_t seen = 0;
-  changes.Note(LogNumber(1));
-  changes.Note(LogNumber(2));
+  changes.Add(LogNumber(1));
+  changes.Add(LogNumber(2));
   changes.Forget(LogNumber(1));
   changes.Forget(LogNumber(3));
+  changes.Note(LogNumber(1));  // by whoever still holds the log
   EXPECT_THAT(changes.Since(seen), ElementsAre(LogNumber(2)));
 }
 

@@ -89,9 +89,9 @@ class LogCompactionTest : public ::testing::Test {
   MemoryStore store_;
   FakeClock clock_;
   LogNode node_{store_, clock_};
-  EmbeddedLog* log_ = &node_.Source();
+  const std::shared_ptr<EmbeddedLog> log_ = node_.Source().shared_from_this();
   v1::StreamSettings settings_;
-  LogCompaction compaction_{*log_};
+  LogCompaction compaction_{log_};
   std::map<std::string, std::pair<int64_t, std::optional<std::string>>> wrote_;
 };
 
@@ -148,7 +148,7 @@ TEST_F(LogCompactionTest, PiecesOfAPassAreWholeByThemselves) {
 }
 
 TEST_F(LogCompactionTest, MoreKeysThanFitTakeSeveralPasses) {
-  LogCompaction narrow(*log_, /*keys_max=*/10);
+  LogCompaction narrow(log_, /*keys_max=*/10);
   for (int round = 0; round < 2; ++round) {
     for (int i = 0; i < 50; ++i) Write({"key-" + std::to_string(i)});
   }
@@ -182,10 +182,10 @@ TEST_F(LogCompactionTest, ARestartGoesOnWhereThePassEnded) {
   WriteNewest();
   Compact();
   LogNode again(store_, clock_);
-  auto* log = again.logs().Find(log_->origin());
+  auto log = again.logs().FindEmbedded(log_->origin());
   EXPECT_EQ(log->compaction().to, log_->compaction().to);
   EXPECT_EQ(log->compaction().kept_bytes, log_->compaction().kept_bytes);
-  EXPECT_EQ(LogCompaction(*log).Run(settings_, again.logs().AgeNowMs(), kEnough)->read, 0u);
+  EXPECT_EQ(LogCompaction(log).Run(settings_, again.logs().AgeNowMs(), kEnough)->read, 0u);
 }
 
 TEST_F(LogCompactionTest, WhatCannotBeDecodedStays) {

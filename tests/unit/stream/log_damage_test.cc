@@ -121,7 +121,7 @@ TEST_F(LogDamageTest, QuarantinePutsAGapOnTheSameChain) {
   EXPECT_EQ(node_.logs().Losses()->front().gap.reason, GapReason::kCorrupt);
   Fill(log, {1});
   LogNode again(store_, clock_);
-  EXPECT_EQ(Shape(AllEntries(*again.logs().Find(log.origin()))),
+  EXPECT_EQ(Shape(AllEntries(*again.logs().FindEmbedded(log.origin()))),
             "[0,3)batch [3,5)gap:corrupt [5,9)batch [9,10)batch");
 }
 
@@ -247,7 +247,7 @@ TEST_F(LogDamageTest, AFlowGoesOnBehindTheGap) {
   Fill(log, {3, 2, 4});
   const std::vector<Entry> whole = AllEntries(log);
   Damage(log, {3});
-  LogFlowSource flow(log, {});
+  LogFlowSource flow(log.shared_from_this(), {});
   EXPECT_TRUE(*flow.history()->Continues({IdOf(1).bytes(), Offset(3), whole[0].hash_after}));
   EXPECT_EQ(flow.Read(Offset(0), kAll)->size(), 1u) << "what is whole goes out";
   EXPECT_EQ(KindOfError(flow.Read(Offset(3), kAll)), "corrupt_entry");

@@ -27,7 +27,7 @@ TEST_F(LogFlow, DescribesTheLog) {
   v1::StreamDefinition definition;
   definition.set_name("sensors");
   definition.mutable_settings()->set_priority(4);
-  LogFlowSource flow(log_, definition);
+  LogFlowSource flow(log_.shared_from_this(), definition);
   const v1::FlowOpen open = flow.Describe();
   EXPECT_EQ(open.stream().name(), "sensors");
   EXPECT_EQ(open.history(), IdOf(1).bytes());
@@ -45,7 +45,7 @@ TEST_F(LogFlow, DescribesTheLog) {
 
 TEST_F(LogFlow, TellsWhatIsNotAcknowledgedInBytes) {
   Fill({3, 2, 5});
-  LogFlowSource flow(log_, {});
+  LogFlowSource flow(log_.shared_from_this(), {});
   const uint64_t all = log_.state().log_bytes;
   EXPECT_EQ(flow.lag_bytes(), all) << "nothing is known of the replica";
   const std::vector<Entry> entries = AllEntries(log_);
@@ -73,9 +73,9 @@ TEST_F(LogFlow, TellsWhatIsNotAcknowledgedInBytes) {
 TEST_F(LogFlow, LagIsKnownAfterARestart) {
   Fill({3, 2});
   log_.SetAcknowledged(Offset(3));
-  EXPECT_EQ(LogFlowSource(log_, {}).lag_bytes(), BodyBytes(1));
+  EXPECT_EQ(LogFlowSource(log_.shared_from_this(), {}).lag_bytes(), BodyBytes(1));
   ASSERT_TRUE(log_.Trim(Offset(5), std::nullopt, GapReason::kExpired).ok());
-  EXPECT_EQ(LogFlowSource(log_, {}).lag_bytes(), 0u);
+  EXPECT_EQ(LogFlowSource(log_.shared_from_this(), {}).lag_bytes(), 0u);
 }
 
 TEST_F(LogFlow, OnlyUncompressedBatchesAreWorthCompressing) {
@@ -84,7 +84,7 @@ TEST_F(LogFlow, OnlyUncompressedBatchesAreWorthCompressing) {
   builder.Add({Offset(0), 1, std::nullopt, "value", {}});
   ASSERT_TRUE(node_.Append(log_, builder.Build()).ok());
   ASSERT_TRUE(node_.AppendGap(log_, Offset(9)).ok());
-  LogFlowSource flow(log_, {});
+  LogFlowSource flow(log_.shared_from_this(), {});
   flow.Describe();
   auto entries = flow.Read(Offset(0), kAll);
   ASSERT_EQ(entries->size(), 3u);
@@ -102,7 +102,7 @@ TEST_F(LogFlow, SinkChecksWhatArrives) {
   Fill({3});
   ASSERT_TRUE(node_.AppendGap(log_, Offset(9)).ok());
   const std::vector<Entry> entries = AllEntries(log_);
-  LogFlowSink sink(log_, 1000, kFence);
+  LogFlowSink sink(log_.shared_from_this(), 1000, kFence);
   auto check = [&](const Entry& entry, auto change) {
     Received received{entry.kind, entry.from, entry.to, std::string(entry.body.view())};
     change(received);
@@ -121,7 +121,7 @@ TEST_F(LogFlow, SinkChecksWhatArrives) {
 
 TEST_F(LogFlow, HistoryKnowsHashesAtBoundariesOnly) {
   Fill({3, 2});
-  LogHistory sink(log_);
+  LogHistory sink(log_.shared_from_this());
   EXPECT_EQ(sink.Locate(Offset(3)).hash, AllEntries(log_)[0].hash_after);
   EXPECT_EQ(sink.Locate(Offset(5)).hash, log_.state().hash);
   const replication::Located inside = sink.Locate(Offset(4));

@@ -43,7 +43,8 @@ class LogRecovery : public ::testing::Test {
     node_ = std::make_unique<LogNode>(store_, clock_, acknowledged_ends);
   }
   EmbeddedLog& Find(const std::string& edge = "") {
-    return *node_->logs().Find(LogOrigin{edge, Slot(edge.empty() ? 0 : 3), "sensors", PartitionId(0)});
+    return *node_->logs().FindEmbedded(
+        LogOrigin{edge, Slot(edge.empty() ? 0 : 3), "sensors", PartitionId(0)});
   }
   void Fill(Log& log, std::initializer_list<int> batches) {
     for (int records : batches) ASSERT_TRUE(node_->Append(log, ProducedBatch(records)).ok());
@@ -62,7 +63,7 @@ TEST_F(LogRecovery, ACrashLeavesAPrefixWithAllThatWasAcknowledged) {
   for (int round = 0; round < 60; ++round) {
     CrashingStore store;
     auto node = std::make_unique<LogNode>(store, clock_);
-    EmbeddedLog* log = &node->Source();
+    std::shared_ptr<EmbeddedLog> log = node->Source().shared_from_this();
     for (int step = 0; step < 30; ++step) {
       switch (random() % 6) {
         case 0:
@@ -82,13 +83,14 @@ TEST_F(LogRecovery, ACrashLeavesAPrefixWithAllThatWasAcknowledged) {
     store.StopSyncing();
     std::vector<LogPosition> later;
     for (int i = 0; i < 5; ++i) later.push_back(*node->Append(*log, ProducedBatch(2)));
+    log.reset();
     node.reset();
     const size_t kept = random() % (store.UnsyncedBatches() + 1);
     store.LoseUnsynced(kept);
 
     node = std::make_unique<LogNode>(store, clock_, std::map<LogNumber, Offset>{{kSource, acknowledged.end}});
     EXPECT_TRUE(node->problems().empty());
-    log = node->logs().Find(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
+    log = node->logs().FindEmbedded(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
     EXPECT_EQ(log->state().position(), kept == 0 ? acknowledged.position() : later[kept - 1]);
     EXPECT_EQ(log->state().start, acknowledged.start);
     EXPECT_EQ(log->state().leader_epochs, acknowledged.leader_epochs);
@@ -252,7 +254,7 @@ TEST_F(LogRecovery, AReplicaInsideOfALossResumes) {
   const LogPosition at{IdOf(1), Offset(9), ChainHash(4711)};  // the replica got entries that the source lost
   Open({{kSource, Offset(12)}});
   ASSERT_TRUE(Find().AcceptLoss(Offset(12)).ok());
-  LogFlowSource flow(Find(), {});
+  LogFlowSource flow(Find().shared_from_this(), {});
   EXPECT_TRUE(*flow.history()->Continues(ToFlowPosition(at)));
   auto rest = flow.Read(Offset(9), kAll);
   ASSERT_EQ(rest->size(), 1u);

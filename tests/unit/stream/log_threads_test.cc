@@ -24,7 +24,7 @@ class LogThreads : public ::testing::Test {
     store_ = *std::move(opened);
     node_ = std::make_unique<LogNode>(*store_, clock_, std::map<LogNumber, Offset>{}, DiskBudget::Limits{},
                                       64 << 10);
-    log_ = &node_->Source();
+    log_ = node_->Source().shared_from_this();
     committing_ = std::make_unique<CommitterThread>(node_->committer());
   }
 
@@ -84,7 +84,7 @@ class LogThreads : public ::testing::Test {
   FakeClock clock_;
   std::unique_ptr<RocksDbStore> store_;
   std::unique_ptr<LogNode> node_;
-  EmbeddedLog* log_ = nullptr;
+  std::shared_ptr<EmbeddedLog> log_;
   std::unique_ptr<CommitterThread> committing_;
 };
 

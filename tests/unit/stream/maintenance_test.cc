@@ -119,9 +119,9 @@ TEST_F(MaintenanceTest, AgeCountsFromStorageThroughClockJumps) {
 }
 
 TEST_F(MaintenanceTest, LogsOfWhichNothingIsDueAreNotRead) {
-  std::vector<EmbeddedLog*> logs;
+  std::vector<std::shared_ptr<EmbeddedLog>> logs;
   for (int i = 0; i < 20; ++i) {
-    logs.push_back(&Stream(
+    EmbeddedLog& made = Stream(
         "s" + std::to_string(i),
         [](auto& s) {
           s.set_retention_ms(3'600'000);
@@ -129,12 +129,13 @@ TEST_F(MaintenanceTest, LogsOfWhichNothingIsDueAreNotRead) {
           s.set_keep_after_ack(true);
           s.set_cleanup(v1::CLEANUP_DELETE);
         },
-        i % 2 == 0 ? v1::UP : v1::LOCAL));
-    Append(*logs.back(), 1);
-    logs.back()->SetAcknowledged(Offset(1));
+        i % 2 == 0 ? v1::UP : v1::LOCAL);
+    Append(made, 1);
+    made.SetAcknowledged(Offset(1));
+    logs.push_back(made.shared_from_this());
   }
   clock_.Advance(absl::Minutes(30));
-  for (EmbeddedLog* log : logs) Append(*log, 1);
+  for (const std::shared_ptr<EmbeddedLog>& log : logs) Append(*log, 1);
   const auto run = [&] {
     ASSERT_TRUE(maintenance_.RunOnce().ok());
     ASSERT_TRUE(maintenance_.Compact().ok());
@@ -150,7 +151,8 @@ TEST_F(MaintenanceTest, LogsOfWhichNothingIsDueAreNotRead) {
   EXPECT_EQ(store_.writes, 0);
   clock_.Advance(absl::Minutes(10) + absl::Seconds(1));
   run();
-  for (EmbeddedLog* log : logs) EXPECT_EQ(log->state().start, Offset(1)) << "what is due is not forgotten";
+  for (const std::shared_ptr<EmbeddedLog>& log : logs)
+    EXPECT_EQ(log->state().start, Offset(1)) << "what is due is not forgotten";
   clock_.Advance(absl::Minutes(30));
   run();
   for (size_t i = 0; i < logs.size(); ++i) {
@@ -213,7 +215,7 @@ TEST_F(MaintenanceTest, OnlyStreamsThatSaySoAreCompacted) {
   }
   ASSERT_TRUE(maintenance.Compact().ok());
   const auto entries = [&](const std::string& name) {
-    return AllEntries(*roomy.logs().Find({"", Slot(0), name, PartitionId(0)})).size();
+    return AllEntries(*roomy.logs().FindEmbedded({"", Slot(0), name, PartitionId(0)})).size();
   };
   EXPECT_LT(entries("s2"), 15u);
   EXPECT_EQ(entries("s3"), entries("s2"));
@@ -298,7 +300,7 @@ TEST_F(MaintenanceTest, AcknowledgementsAreStored) {
   log.SetAcknowledged(Offset(3));
   ASSERT_TRUE(maintenance_.RunOnce().ok());
   LogNode again(store_, clock_);
-  EXPECT_EQ(again.logs().Find(log.origin())->acknowledged(), Offset(3));
+  EXPECT_EQ(again.logs().FindEmbedded(log.origin())->acknowledged(), Offset(3));
 }
 
 TEST_F(MaintenanceTest, RejectRefusesAndRecoversByItself) {

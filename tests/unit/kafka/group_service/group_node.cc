@@ -25,11 +25,11 @@ absl::StatusOr<Topic> FixedTopics::Find(const std::string& name) {
   return Topic{name, found->second, {}};
 }
 
-absl::StatusOr<Log*> FixedTopics::FindForReading(const std::string&, int32_t) {
+absl::StatusOr<std::shared_ptr<Log>> FixedTopics::FindForReading(const std::string&, int32_t) {
   return nullptr;
 }
 
-absl::StatusOr<Log*> FixedTopics::FindForWriting(const std::string&, int32_t) {
+absl::StatusOr<std::shared_ptr<Log>> FixedTopics::FindForWriting(const std::string&, int32_t) {
   return absl::UnimplementedError("not needed");
 }
 absl::StatusOr<Topic> FixedTopics::Create(v1::StreamDefinition, bool) {

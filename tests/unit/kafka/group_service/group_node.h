@@ -41,9 +41,9 @@ class FixedTopics : public Topics {
 
   std::vector<Topic> List() override;
   absl::StatusOr<Topic> Find(const std::string& name) override;
-  absl::StatusOr<Log*> FindForReading(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindForReading(const std::string& topic, int32_t partition) override;
   uint64_t changes() const override { return 0; }
-  absl::StatusOr<Log*> FindForWriting(const std::string& topic, int32_t partition) override;
+  absl::StatusOr<std::shared_ptr<Log>> FindForWriting(const std::string& topic, int32_t partition) override;
   absl::StatusOr<Topic> Create(v1::StreamDefinition definition, bool validate_only) override;
   absl::StatusOr<Topic> Set(const v1::SetStreamRequest& request) override;
   absl::Status AddPartitions(const std::string& name, int32_t count, bool validate_only) override;

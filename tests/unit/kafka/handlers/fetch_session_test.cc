@@ -172,20 +172,22 @@ TEST_F(FetchSessionTest, ATopicMadeAgainIsFound) {
 /// A topic of which the log changes, as at the core when an edge gets another slot.
 class MovingTopics : public Topics {
  public:
-  absl::StatusOr<Log*> FindForReading(const std::string&, int32_t) override {
+  absl::StatusOr<std::shared_ptr<Log>> FindForReading(const std::string&, int32_t) override {
     ++searches;
     return log;
   }
   uint64_t changes() const override { return changed; }
   std::vector<Topic> List() override { return {}; }
   absl::StatusOr<Topic> Find(const std::string&) override { return unneeded_; }
-  absl::StatusOr<Log*> FindForWriting(const std::string&, int32_t) override { return unneeded_; }
+  absl::StatusOr<std::shared_ptr<Log>> FindForWriting(const std::string&, int32_t) override {
+    return unneeded_;
+  }
   absl::StatusOr<Topic> Create(v1::StreamDefinition, bool) override { return unneeded_; }
   absl::StatusOr<Topic> Set(const v1::SetStreamRequest&) override { return unneeded_; }
   absl::Status AddPartitions(const std::string&, int32_t, bool) override { return unneeded_; }
   absl::Status Delete(const std::string&) override { return unneeded_; }
 
-  absl::StatusOr<Log*> log = nullptr;
+  absl::StatusOr<std::shared_ptr<Log>> log = nullptr;
   uint64_t changed = 1;
   int searches = 0;
 
@@ -198,7 +200,7 @@ TEST_F(FetchSessionTest, ATopicThatMovedToAnotherLogIsFound) {
   world_.Write("t", {"a"});
   world_.Write("moved", {"b", "c"});
   MovingTopics topics;
-  topics.log = &world_.LogOf("t");
+  topics.log = world_.topics().FindForReading("t", 0).value();
   FetchSession session(1);
   FetchRequest request;
   request.topics.push_back({"rig.t", {}, {Asked(0, 0)}});
@@ -214,7 +216,7 @@ TEST_F(FetchSessionTest, ATopicThatMovedToAnotherLogIsFound) {
   EXPECT_EQ(high_watermark(), 1);
   EXPECT_THAT(session.ready().Take(), testing::SizeIs(1));
 
-  topics.log = &world_.LogOf("moved");
+  topics.log = world_.topics().FindForReading("moved", 0).value();
   ++topics.changed;
   now += FetchSession::kResolveEvery;
   EXPECT_FALSE(session.ResolveAll(topics, now));
@@ -239,7 +241,7 @@ TEST_F(FetchSessionTest, PartitionsAheadCostNothingUntilTheTopicsChange) {
   EXPECT_TRUE(session.ready().empty());
 
   world_.Write("t", {"a"});
-  topics.log = &world_.LogOf("t");
+  topics.log = world_.topics().FindForReading("t", 0).value();
   ++topics.changed;
   EXPECT_FALSE(session.ResolveAll(topics, now += FetchSession::kResolveEvery));
   EXPECT_EQ(topics.searches, 2 * kPartitions);
@@ -256,7 +258,7 @@ TEST_F(FetchSessionTest, AnErrorIsLookedAtAgainWithoutAChange) {
   absl::Duration now;
   EXPECT_TRUE(session.ResolveAll(topics, now));
   session.ready().Take();
-  topics.log = &world_.LogOf("t");
+  topics.log = world_.topics().FindForReading("t", 0).value();
   EXPECT_FALSE(session.ResolveAll(topics, now += FetchSession::kResolveEvery));
   EXPECT_THAT(session.ready().Take(), testing::SizeIs(1));
 }
