@@ -116,7 +116,7 @@ TEST_F(CertificateTest, AnEdgeWithoutAGoodCertificateServesItsSiteAndLinksOnceIt
   }
   Put(good);
   ASSERT_THAT(AwaitLinked(core(), "edge-0", kMended), IsOk());
-  EXPECT_EQ(edge().Metric("selvage_certificate_usable"), 1);
+  EXPECT_TRUE(Eventually(kMended, [&] { return edge().Metric("selvage_certificate_usable") == 1; }));
   EXPECT_TRUE(
       Eventually(kMended, [&] { return edge().Metric("selvage_alarms_open{node=\"edge-0\"}") == 0; }));
   EXPECT_THAT(AwaitEnd(core(), At("readings", 0, "edge-0"), Offset(written)), IsOk());

@@ -224,7 +224,8 @@ void SimNode::Wrote(const EmbeddedLog& log, uint64_t payload) {
 std::vector<std::shared_ptr<EmbeddedLog>> SimNode::WrittenHere() {
   std::vector<std::shared_ptr<EmbeddedLog>> logs;
   for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
-    const bool known = is_edge_ || state_->catalog().Find(log->origin().stream);
+    // An edge may hold places that it adopted before it hears of their streams; nobody finds those.
+    const bool known = state_->catalog().Find(log->origin().stream).has_value();
     if (known && state_->IsSource(log->origin()) && !log->superseded()) logs.push_back(log);
   }
   return logs;
