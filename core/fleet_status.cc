@@ -30,6 +30,7 @@ v1::EdgeSummary Fleet::SummaryOf(const v1::StoredEdge& edge) const {
 std::vector<v1::EdgeSummary> Fleet::Summaries() const {
   absl::MutexLock lock(&mutex_);
   std::vector<v1::EdgeSummary> summaries;
+  summaries.reserve(edges_.size());
   for (const auto& [name, edge] : edges_) summaries.push_back(SummaryOf(edge));
   return summaries;
 }

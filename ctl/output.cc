@@ -143,6 +143,7 @@ void Table::Add(std::vector<std::string> cells) {
 
 void Table::Print(std::ostream& out) const {
   std::vector<std::string> header;
+  header.reserve(columns_.size());
   for (const Column& column : columns_) header.push_back(absl::AsciiStrToUpper(column.name));
   std::vector<const std::vector<std::string>*> lines{&header};
   for (const auto& row : rows_) lines.push_back(&row);

@@ -48,8 +48,9 @@ std::string SecretOf(Random& random) {
 /// Moves a result into the response.
 template <class Message>
 absl::Status Put(absl::StatusOr<Message> result, Message& response) {
-  if (result.ok()) response = *std::move(result);
-  return result.status();
+  if (!result.ok()) return result.status();
+  response = *std::move(result);
+  return absl::OkStatus();
 }
 
 template <class Message, class Field>

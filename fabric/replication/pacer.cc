@@ -52,7 +52,8 @@ double Pacer::rate() const {
 }
 
 size_t Pacer::FrameBytes() const {
-  auto frame = static_cast<double>(window_ / kFramesInWindow);
+  const int64_t share = window_ / kFramesInWindow;
+  auto frame = static_cast<double>(share);
   if (rate() > 0) frame = std::min(frame, rate() * absl::ToDoubleSeconds(kFrameTime));
   if (max_rate_ > 0)
     frame = std::min(frame, static_cast<double>(max_rate_) * absl::ToDoubleSeconds(kFrameTime));

@@ -134,7 +134,7 @@ std::vector<absl::Status> Committer::StageGroup(const Tasks& group) {
 
 absl::Status Committer::WriteGroup(size_t tasks) {
   const absl::Duration start = options_.clock->Monotonic();
-  const absl::Status written = store_.Write(*batch_, /*sync=*/!Planted(Canary::kAcknowledgeBeforeSync));
+  absl::Status written = store_.Write(*batch_, /*sync=*/!Planted(Canary::kAcknowledgeBeforeSync));
   const absl::Duration took = options_.clock->Monotonic() - start;
 
   absl::MutexLock lock(&mutex_);

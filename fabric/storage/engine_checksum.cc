@@ -31,6 +31,7 @@ uint32_t Extend(uint32_t init_crc, const char* data, size_t n) {
 
 // Where RocksDB is linked from an archive, --wrap leads its calls to this name.
 extern "C" __attribute__((alias("_ZN7rocksdb6crc32c6ExtendEjPKcm"))) uint32_t
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the linker's name
 __wrap__ZN7rocksdb6crc32c6ExtendEjPKcm(uint32_t init_crc, const char* data, size_t n);
 
 }  // namespace rocksdb::crc32c

@@ -112,6 +112,7 @@ absl::Status MarkedStore::Write(WriteBatch& batch, bool sync) {
 /// Half of them, so that it is done seldom.
 void MarkedStore::LeaveOutOldest() {
   std::vector<uint64_t> numbers;
+  numbers.reserve(mark_.newest.size());
   for (const auto& [subject, number] : mark_.newest) numbers.push_back(number);
   const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
   std::nth_element(numbers.begin(), middle, numbers.end());

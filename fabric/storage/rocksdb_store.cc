@@ -350,7 +350,7 @@ absl::Status RocksDbStore::Reclaim(Family family, std::string_view from, std::st
   if (family != Family::kLog) return absl::OkStatus();
 
   fail_stop_->CopyingValues(true);
-  const absl::Status collected =
+  absl::Status collected =
       internal::CollectBlobs(*db_, Handle(family), reclaim_cancelled_, [this] { return FreeBytes(); });
   fail_stop_->CopyingValues(false);
   return collected;

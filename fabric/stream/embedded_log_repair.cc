@@ -80,6 +80,7 @@ class RepairTask : public CommitTask {
 std::vector<LogDamage> EmbeddedLog::damages() const {
   absl::MutexLock lock(&mutex_);
   std::vector<LogDamage> all;
+  all.reserve(damages_.size());
   for (const auto& [from, damage] : damages_) all.push_back(damage);
   return all;
 }

@@ -34,7 +34,7 @@ struct LogDamage {
 /// a body.
 Entry StandInFor(const LogDamage& damage);
 inline bool IsStandIn(const Entry& entry) {
-  return entry.body.size() == 0;
+  return entry.body.empty();
 }
 
 /// Finds out what of a log cannot be read. It seeks forwards only: in a table of which a block is damaged,

@@ -140,6 +140,7 @@ std::optional<v1::StreamDefinition> StreamCatalog::Find(const std::string& name)
 std::vector<v1::StreamDefinition> StreamCatalog::All() const {
   absl::MutexLock lock(&mutex_);
   std::vector<v1::StreamDefinition> all;
+  all.reserve(streams_.size());
   for (const auto& [name, definition] : streams_) all.push_back(definition);
   return all;
 }

@@ -31,7 +31,7 @@ std::string AllocatorInForce() {
   std::free(sample);
   if (after < before + kSample) return "system";  // it is there, but malloc is another's
   const char* version = "";
-  size_t size = sizeof version;
+  size_t size = sizeof version;  // NOLINT(bugprone-sizeof-expression): a pointer is what is asked for
   if (mallctl("version", &version, &size, nullptr, 0) != 0) return "jemalloc";
   const std::string_view text(version);
   return "jemalloc " + std::string(text.substr(0, text.find('-')));
