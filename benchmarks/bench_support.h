@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "fabric/control/node_store.h"
+#include "fabric/daemon/node_store.h"
 
 namespace selvage::bench {
 

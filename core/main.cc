@@ -1,8 +1,8 @@
 #include "core/config.h"
 #include "core/node.h"
 #include "fabric/base/error.h"
-#include "fabric/control/daemon_main.h"
-#include "fabric/control/node_certificate.h"
+#include "fabric/daemon/daemon_main.h"
+#include "fabric/daemon/node_certificate.h"
 
 /// For jemalloc, which reads it before main. A core has memory and threads enough for its usual number of
 /// arenas.

@@ -12,7 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/log_flow.h"
 #include "selvage/v1/admin.pb.h"
 #include "selvage/v1/control.pb.h"

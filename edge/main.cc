@@ -1,8 +1,8 @@
 #include "edge/config.h"
 #include "edge/node.h"
 #include "fabric/base/error.h"
-#include "fabric/control/daemon_main.h"
-#include "fabric/control/node_certificate.h"
+#include "fabric/daemon/daemon_main.h"
+#include "fabric/daemon/node_certificate.h"
 
 /// For jemalloc, which reads it before main: one arena, small caches for threads, and what was freed goes
 /// back to the system within half a second, so that resident memory follows what is in use

@@ -5,8 +5,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "fabric/control/node_state.h"
 #include "fabric/link/call_flows.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/log_store.h"
 #include "selvage/v1/admin.pb.h"
 

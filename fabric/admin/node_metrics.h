@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 #include "fabric/telemetry/metrics.h"
 #include "selvage/v1/control.pb.h"
 

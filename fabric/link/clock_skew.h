@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "fabric/control/alarm_book.h"
+#include "fabric/node/alarm_book.h"
 
 namespace selvage {
 

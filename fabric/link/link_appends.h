@@ -4,8 +4,8 @@
 #include <memory>
 #include <utility>
 
-#include "fabric/control/node_state.h"
 #include "fabric/link/errands.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/log_flow.h"
 #include "fabric/stream/log_store.h"
 

@@ -8,9 +8,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "fabric/control/node_state.h"
 #include "fabric/link/errands.h"
 #include "fabric/link/flow_kind.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/session.h"
 #include "fabric/stream/repair_flow.h"
 

@@ -12,10 +12,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "fabric/control/node_state.h"
 #include "fabric/link/errands.h"
 #include "fabric/link/flow_kind.h"
 #include "fabric/link/link_appends.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/log_flow.h"
 
 namespace selvage {

@@ -12,8 +12,8 @@
 
 #include "absl/status/status.h"
 #include "edge/edge_state.h"
-#include "fabric/control/node_state.h"
 #include "fabric/kafka/group_service/group_service.h"
+#include "fabric/node/node_state.h"
 #include "fabric/storage/rocksdb_store.h"
 #include "fabric/stream/synced_ends.h"
 #include "tests/contract/log/log_node.h"

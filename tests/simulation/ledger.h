@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/embedded_log.h"
 #include "tests/simulation/generation_model.h"
 #include "tests/simulation/timeline.h"

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "absl/time/time.h"
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/session.h"
 #include "tests/support/seeded_random.h"
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "fabric/control/node_state.h"
 #include "fabric/kafka/group_service/group_service.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/synced_ends.h"
 #include "selvage/v1/link.pb.h"
 #include "tests/simulation/ledger.h"

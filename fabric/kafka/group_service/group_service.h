@@ -17,9 +17,9 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "fabric/control/node_state.h"
 #include "fabric/kafka/group/coordinator.h"
 #include "fabric/kafka/group_service/stored_documents.h"
+#include "fabric/node/node_state.h"
 
 namespace selvage::kafka {
 

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "fabric/control/node_state.h"
 #include "fabric/kafka/handlers/topics.h"
+#include "fabric/node/node_state.h"
 #include "fabric/process/lazy_threads.h"
 #include "fabric/telemetry/metrics.h"
 

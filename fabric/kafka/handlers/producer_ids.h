@@ -5,7 +5,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 
 namespace selvage::kafka {
 

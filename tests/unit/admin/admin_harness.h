@@ -16,7 +16,7 @@
 #include "edge/edge_topics.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/error_metadata.h"
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 #include "fabric/security/tls_files.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/stream/record_batch.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
-#include "fabric/control/node_store.h"
+#include "fabric/daemon/node_store.h"
 #include "fabric/kafka/group/stored.h"
 #include "fabric/kafka/group_service/group_service.h"
 #include "tests/support/test_dir.h"

@@ -11,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "fabric/control/alarm_book.h"
+#include "fabric/node/alarm_book.h"
 #include "fabric/stream/embedded_log_store.h"
 
 namespace selvage {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "absl/synchronization/notification.h"
-#include "fabric/control/node_store.h"
+#include "fabric/daemon/node_store.h"
 #include "fabric/stream/record_batch.h"
 #include "tests/support/eventually.h"
 #include "tests/support/test_dir.h"

@@ -1,4 +1,4 @@
-#include "fabric/control/node_certificate.h"
+#include "fabric/daemon/node_certificate.h"
 
 #include <gmock/gmock.h>
 

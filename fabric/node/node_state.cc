@@ -1,4 +1,4 @@
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 
 #include <fmt/format.h>
 

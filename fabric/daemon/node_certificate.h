@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "fabric/base/clock.h"
 #include "fabric/config/daemon_config.h"
-#include "fabric/control/alarm_book.h"
+#include "fabric/node/alarm_book.h"
 #include "fabric/security/tls_files.h"
 
 namespace selvage {

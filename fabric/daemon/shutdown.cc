@@ -1,4 +1,4 @@
-#include "fabric/control/shutdown.h"
+#include "fabric/daemon/shutdown.h"
 
 #include <pthread.h>
 #include <signal.h>

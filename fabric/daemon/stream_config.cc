@@ -1,4 +1,4 @@
-#include "fabric/control/stream_config.h"
+#include "fabric/daemon/stream_config.h"
 
 #include "absl/time/time.h"
 

@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
-#include "fabric/control/node_state.h"
+#include "fabric/node/node_state.h"
 #include "fabric/storage/marked_store.h"
 #include "fabric/storage/rocksdb_store.h"
 #include "fabric/stream/synced_ends.h"

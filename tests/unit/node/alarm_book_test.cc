@@ -1,4 +1,4 @@
-#include "fabric/control/alarm_book.h"
+#include "fabric/node/alarm_book.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-#include "fabric/control/node_store.h"
+#include "fabric/daemon/node_store.h"
 
 #include <fmt/format.h>
 

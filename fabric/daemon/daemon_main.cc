@@ -1,4 +1,4 @@
-#include "fabric/control/daemon_main.h"
+#include "fabric/daemon/daemon_main.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "fabric/control/damage_control.h"
+#include "fabric/node/damage_control.h"
 
 #include <fmt/format.h>
 
