@@ -250,9 +250,12 @@ absl::StatusOr<v1::AlarmDocument> CoreAdmin::ResolveAlarm(uint64_t id, const std
     if (alarm.id() == id) edges += (edges.empty() ? "" : ", ") + alarm.origin();
   }
   if (edges.empty()) return resolved;
-  return MakeError(absl::StatusCode::kFailedPrecondition, "wrong_node",
-                   fmt::format("alarm {} is not the core's; it was raised at {}", id, edges),
-                   fmt::format("resolve it at the edge: selvagectl --address <edge> alarm resolve {}", id));
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, "wrong_node",
+      fmt::format("alarm {} is not the core's; it was raised at {}", id, edges),
+      fmt::format("resolve it at the edge: selvagectl --address <edge> alarm resolve {0}, or --edge <edge> "
+                  "alarm resolve {0} where its link.calls allows that",
+                  id));
 }
 
 absl::StatusOr<v1::GetStatusResponse> CoreAdmin::Status(const v1::GetStatusRequest& request) {

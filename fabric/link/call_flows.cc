@@ -18,6 +18,8 @@ namespace {
 
 /// That of streams by default: alarms overtake answers, and answers do not starve behind bulk data.
 constexpr uint32_t kCallPriority = 5;
+/// What a peer may make a call wait.
+constexpr absl::Duration kTimeoutMax = absl::Hours(1);
 
 absl::Status LinkLost() {
   return MakeError(absl::StatusCode::kUnavailable, "link_lost",
@@ -247,7 +249,7 @@ bool CallFlows::OnRequested(Session& session, const v1::FlowRequest& request) {
   serve_({.method = call.method(),
           .request = call.request(),
           .caller = call.caller(),
-          .timeout = absl::Milliseconds(std::max<int64_t>(0, call.timeout_ms()))},
+          .timeout = std::clamp(absl::Milliseconds(call.timeout_ms()), absl::ZeroDuration(), kTimeoutMax)},
          [exchange = exchange_, number = request.request()](const absl::StatusOr<std::string>& response) {
            std::string answer = AnswerOf(response);
            if (answer.size() > kCallResponseMax) {

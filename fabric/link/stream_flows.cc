@@ -88,7 +88,7 @@ void StreamFlows::OnHeld(Session& session, const Session::FlowHeld& held) {
 
 /// Ends the alarms about flows that the peer takes now, or that are not offered any more.
 void StreamFlows::ClearHeld(const Session& session) {
-  if (held_.empty() || offered_version_ != end_->outgoing_version()) return;
+  if (held_.empty() || !offered_version_ || offered_version_ != end_->outgoing_version()) return;
   std::set<std::string> waiting;
   for (const auto& [flow, sender] : session.senders()) {
     LogFlowSource* source = SourceOf(*sender);

@@ -322,12 +322,6 @@ void Session::Withdraw(FlowNumber flow) {
   senders_.erase(it);
 }
 
-void Session::Withdraw(const FlowSource& source) {
-  auto it = std::find_if(senders_.begin(), senders_.end(),
-                         [&](const auto& entry) { return &entry.second->source() == &source; });
-  if (it != senders_.end()) Withdraw(it->first);
-}
-
 void Session::Accept(FlowNumber flow, FlowSink& sink) {
   Receiver* receiver = FindReceiver(flow.value());
   if (receiver != nullptr && receiver->waiting()) Queue(receiver->Accept(sink));

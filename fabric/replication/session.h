@@ -130,8 +130,6 @@ class Session {
   /// settings here and then about once a second.
   FlowNumber Offer(FlowSource& source);
   void Withdraw(FlowNumber flow);
-  /// Withdraws the flow of this source.
-  void Withdraw(const FlowSource& source);
 
   // Flows in.
   /// The answer to FlowOffered; it has no effect when the flow has ended meanwhile. `sink` must live until

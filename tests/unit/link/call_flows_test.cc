@@ -179,6 +179,19 @@ TEST_F(CallFlowsTest, APeerThatAsksForMoreIsRefusedByTheNodeItself) {
   EXPECT_EQ(served_.size(), CallFlows::kCallsMax);
 }
 
+TEST_F(CallFlowsTest, HowLongAPeerWaitsIsBounded) {
+  for (int64_t timeout_ms : {INT64_MAX, INT64_MIN}) {
+    v1::FlowRequest request;
+    request.mutable_call()->set_method("GetStatus");
+    request.mutable_call()->set_timeout_ms(timeout_ms);
+    core_.session.SendRequest(request);
+  }
+  Settle();
+  ASSERT_EQ(served_.size(), 2u);
+  EXPECT_EQ(served_[0].first.timeout, absl::Hours(1));
+  EXPECT_EQ(served_[1].first.timeout, absl::ZeroDuration());
+}
+
 TEST_F(CallFlowsTest, AResponseThatIsTooLargeSaysSo) {
   Ask("Fetch");
   Settle();

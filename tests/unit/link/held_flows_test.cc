@@ -258,5 +258,41 @@ TEST_F(HeldFlowsTest, FlowsThatEndedTakeNoMemory) {
   EXPECT_LT(mallinfo2().uordblks, before + 100'000);
 }
 
+// Offers wait for the disk. A peer that offers and ends flows meanwhile does not fill the memory.
+TEST_F(HeldFlowsTest, OffersThatWaitAreBounded) {
+  std::vector<std::function<void()>> waiting;
+  Link();
+  Unlink();
+  run_ = [&](std::function<void()> work) { waiting.push_back(std::move(work)); };
+  Link();
+  // The hello is answered, and then nothing more is done.
+  for (int i = 0; i < 100 && !ends_[1].session->established(); ++i) {
+    for (auto& work : std::exchange(waiting, {})) work();
+    Settle();
+  }
+  ASSERT_TRUE(ends_[1].session->established());
+  Session& core = *ends_[1].session;
+  uint32_t offers = 0;
+  absl::Status reason;
+  for (uint32_t flow = 1000; reason.ok() && offers < 100'000; ++flow) {
+    replication::Message open;
+    open.frame.mutable_flow_open()->set_flow(flow);
+    open.frame.mutable_flow_open()->set_kind(v1::STREAM);
+    open.frame.mutable_flow_open()->mutable_stream()->set_name(std::string(3000, 'n'));
+    core.Step(open, core_.clock.Monotonic());
+    replication::Message close;
+    close.frame.mutable_flow_close()->set_flow(flow);
+    core.Step(close, core_.clock.Monotonic());
+    ++offers;
+    const Session::Ready ready = core.TakeReady(core_.clock.Monotonic(), 1 << 20);
+    for (const Session::Event& event : ready.events) ends_[1].handler->Handle(core, event);
+    if (ready.closed) reason = ready.reason;
+  }
+  EXPECT_EQ(ErrorKind(reason), "protocol_error");
+  EXPECT_GT(offers, 5'000u);
+  EXPECT_LT(offers, 10'000u) << "32 MiB of them";
+  for (End& end : ends_) end = End();
+}
+
 }  // namespace
 }  // namespace selvage

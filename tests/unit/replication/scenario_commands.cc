@@ -211,7 +211,12 @@ absl::Status ScenarioWorld::Withdraw(Words& words) {
   if (log->source == nullptr || links_.empty() || links_.back()->halves[side].session == nullptr) {
     return WrongScenario("the log is not offered");
   }
-  links_.back()->halves[side].session->Withdraw(*log->source);
+  Session& session = *links_.back()->halves[side].session;
+  for (const auto& [flow, sender] : session.senders()) {
+    if (&sender->source() != log->source.get()) continue;
+    session.Withdraw(flow);
+    break;
+  }
   return absl::OkStatus();
 }
 
