@@ -108,7 +108,7 @@ void RepairSource::Acknowledged(const FlowPosition& durable) {
 }
 
 FlowPosition RepairSink::position() {
-  return {log_->state().id.bytes(), damage_.from, {}, {}};
+  return {history_, damage_.from, {}, {}};
 }
 
 absl::Status RepairSink::Check(const FlowEntry& entry) {
@@ -134,7 +134,7 @@ void RepairSink::Persist(FlowEntry entry, Done done) {
   entries_.push_back(std::move(entry));
   if (end < to_) return;
   // The sink may be gone when the committer comes to it.
-  auto all_done = [waiting = std::exchange(waiting_, {}), history = log_->state().id.bytes(),
+  auto all_done = [waiting = std::exchange(waiting_, {}), history = history_,
                    stored = stored_](const absl::StatusOr<LogPosition>& outcome) {
     *stored = outcome.ok();
     for (const Waiting& one : waiting) {

@@ -77,6 +77,7 @@ class RepairSink : public replication::FlowSink {
         to_(to),
         batch_max_(batch_max),
         fence_(std::move(fence)),
+        history_(log_->state().id.bytes()),
         expected_(damage_.hash_before) {}
   ~RepairSink() override { Abandon(); }
 
@@ -101,7 +102,8 @@ class RepairSink : public replication::FlowSink {
   const Offset to_;
   const size_t batch_max_;
   const Fence fence_;
-  ChainHash expected_;  // at the end of what passed Check
+  const std::string history_;  // the log's id when the flow began; a fork may give it another one meanwhile
+  ChainHash expected_;         // at the end of what passed Check
   bool abandoned_ = false;
   std::vector<FlowEntry> entries_;
   std::vector<Waiting> waiting_;

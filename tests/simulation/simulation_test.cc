@@ -64,7 +64,9 @@ TEST(SimulationTest, WhatWasFoundStaysFixed) {
                                                        940000437,
                                                        950000734,
                                                        503882898735559,
-                                                       2979307541496506}) {
+                                                       2979307541496506,
+                                                       330000085,
+                                                       410000049}) {
     ExpectEveryRule(seed);
     if (HasFailure()) return;
   }

@@ -86,6 +86,31 @@ TEST_F(RepairFlowTest, WhatFitsComesInOnePiece) {
   EXPECT_EQ(Shape(AllEntries(copy_)), Shape(whole_));
 }
 
+// A fork gives a log another id. What the flow acknowledges stays in the history that it began with.
+TEST_F(RepairFlowTest, ALogThatGetsAnotherIdMeanwhileIsRepairedAllTheSame) {
+  const LogDamage damage = DamageAt(3);
+  const auto source = RepairSource::Make(held_.shared_from_this(), 1, RequestFor(damage, kAll));
+  ASSERT_TRUE(source.ok());
+  RepairSink sink(copy_.shared_from_this(), damage, (*source)->end(), kAll, {"rig", SessionEpoch(1)});
+  const std::string history = sink.position().history;
+  ASSERT_TRUE(
+      asker_.logs()
+          .BranchAll({{copy_.shared_from_this(), IdOf(9), copy_.state().position()}}, [](WriteBatch&) {})
+          .ok());
+  auto entries = (*source)->Read(damage.from, kAll);
+  ASSERT_TRUE(entries.ok());
+  for (FlowEntry& entry : *entries) {
+    ASSERT_EQ(sink.Check(entry), absl::OkStatus());
+    sink.Persist(std::move(entry), [&](const auto& durable) {
+      ASSERT_TRUE(durable.ok()) << durable.status();
+      EXPECT_EQ(durable->history, history);
+    });
+  }
+  asker_.CommitAll();
+  EXPECT_TRUE(sink.stored());
+  EXPECT_EQ(Shape(AllEntries(copy_)), Shape(whole_));
+}
+
 TEST_F(RepairFlowTest, AGapThatReachesIntoTheRangeIsNotGiven) {
   ASSERT_TRUE(held_.Trim(Offset(5), Offset(0), GapReason::kDroppedForSpace).ok());
   ASSERT_EQ(Shape(AllEntries(held_)), "[0,5)gap:dropped_for_space [5,10)batch [10,11)batch");
