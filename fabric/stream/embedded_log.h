@@ -218,6 +218,7 @@ class EmbeddedLog : public Log, public std::enable_shared_from_this<EmbeddedLog>
     Entry last_dropped;
     std::optional<Entry> gap;
   };
+  absl::StatusOr<std::optional<Entry>> LastEntryWithin(Offset start, Offset to) const;
   absl::StatusOr<std::optional<TrimPlan>> PlanTrim(Offset to, std::optional<Offset> unacknowledged_from,
                                                    GapReason reason) const;
 

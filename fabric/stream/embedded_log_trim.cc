@@ -53,25 +53,33 @@ void EmbeddedLog::StageTrim(WriteBatch& batch, const Entry& last_dropped, const 
   StageDocument(batch);
 }
 
+/// The last entry that ends at `to` or before it; nothing when the one at `start` ends behind.
+absl::StatusOr<std::optional<Entry>> EmbeddedLog::LastEntryWithin(Offset start, Offset to) const {
+  // What is damaged may reach over an entry that can be read by itself, so one step back may not be enough.
+  for (Offset probe = to; probe > start;) {
+    SELVAGE_ASSIGN_OR_RETURN(Entry entry, EntryOrStandIn(probe - 1));
+    if (entry.to <= to) return entry;
+    probe = entry.from;
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<std::optional<EmbeddedLog::TrimPlan>> EmbeddedLog::PlanTrim(
     Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) const {
   const LogState state = this->state();
   to = std::min(to, state.end);
   if (to <= state.start) return std::nullopt;
-  // The last entry that goes: it ends at `to`, or at the boundary before it.
-  SELVAGE_ASSIGN_OR_RETURN(Entry last, EntryOrStandIn(to - 1));
-  if (last.to > to) {
-    if (last.from <= state.start) return std::nullopt;
-    SELVAGE_ASSIGN_OR_RETURN(last, EntryOrStandIn(last.from - 1));
-  }
+  SELVAGE_ASSIGN_OR_RETURN(std::optional<Entry> within, LastEntryWithin(state.start, to));
+  if (!within) return std::nullopt;
+  Entry last = *std::move(within);
   if (!unacknowledged_from || *unacknowledged_from >= last.to) return TrimPlan{std::move(last), std::nullopt};
 
   SELVAGE_ASSIGN_OR_RETURN(const Entry first, EntryOrStandIn(std::max(state.start, *unacknowledged_from)));
   if (first.kind == EntryKind::kGap && first.to == last.to && !IsStandIn(first)) {
     // What was not acknowledged is a gap already; only what lies before it goes.
-    if (first.from == state.start) return std::nullopt;
-    SELVAGE_ASSIGN_OR_RETURN(last, EntryOrStandIn(first.from - 1));
-    return TrimPlan{std::move(last), std::nullopt};
+    SELVAGE_ASSIGN_OR_RETURN(within, LastEntryWithin(state.start, first.from));
+    if (!within) return std::nullopt;
+    return TrimPlan{*std::move(within), std::nullopt};
   }
   // The gap's header says of it what the last entry's said, so that what runs along the log goes on.
   Entry gap = last;

@@ -9,6 +9,10 @@
 namespace selvage {
 namespace {
 
+/// Offsets behind a damaged one of which each is probed for an entry that can be read: a probe takes
+/// microseconds, and batches seldom hold more records.
+constexpr int64_t kProbedOneByOne = 1024;
+
 bool IsDamage(const absl::Status& status) {
   return absl::IsDataLoss(status);
 }
@@ -50,7 +54,8 @@ absl::StatusOr<std::optional<Entry>> DamageFinder::LastReadable(Offset offset) {
 }
 
 /// The first entry in (damaged, bound) that can be read, if any. A cursor does not tell the key of what it
-/// cannot read, so it is found by bisecting offsets: first away from the damage, then back towards it.
+/// cannot read, so offsets are probed: near the damage each of them, lest what lies between two damaged
+/// entries is passed over; farther on by bisecting, first away from the damage, then back towards it.
 absl::StatusOr<std::optional<Entry>> DamageFinder::FirstReadable(Offset damaged, Offset bound) {
   Offset low = damaged;  // seeking from here finds nothing before `bound`, from `high` the entry `after`
   Offset high = bound;
@@ -66,7 +71,12 @@ absl::StatusOr<std::optional<Entry>> DamageFinder::FirstReadable(Offset damaged,
     }
     return absl::OkStatus();
   };
-  for (int64_t ahead = 1; high - damaged > ahead; ahead *= 2) SELVAGE_RETURN_IF_ERROR(probe(damaged + ahead));
+  int64_t ahead = 1;
+  for (; high - damaged > ahead && ahead <= kProbedOneByOne; ++ahead) {
+    SELVAGE_RETURN_IF_ERROR(probe(damaged + ahead));
+    if (after) return after;
+  }
+  for (; high - damaged > ahead; ahead *= 2) SELVAGE_RETURN_IF_ERROR(probe(damaged + ahead));
   while (high - low > 1) SELVAGE_RETURN_IF_ERROR(probe(Offset(low.value() + (high - low) / 2)));
   return after;
 }

@@ -203,6 +203,30 @@ TEST_F(LogDamageTest, AGapThatAReplicaGotTakesItsPlace) {
   EXPECT_EQ(node_.logs().Losses()->size(), 1u);
 }
 
+TEST_F(LogDamageTest, WhatLiesBetweenDamagedEntriesIsNotPassedOver) {
+  EmbeddedLog& log = node_.Source();
+  Fill(log, {3, 4, 2, 4, 1});
+  Damage(log, {3, 7, 13});
+  EXPECT_EQ(ReadAround(log), "[0,3)batch [3,9)damaged [9,13)batch [13,14)damaged");
+  ASSERT_TRUE(log.Quarantine(Offset(3)).ok());
+  EXPECT_EQ(ReadAround(log), "[0,3)batch [3,9)gap:corrupt [9,13)batch [13,14)damaged");
+  ASSERT_TRUE(log.DeleteRecords(Offset(11)).ok());
+  EXPECT_EQ(log.state().start, Offset(9));
+  EXPECT_EQ(log.state().log_start(), Offset(11));
+}
+
+// Far behind the damage the search goes in steps, and may take what can be read for damaged.
+TEST_F(LogDamageTest, ATrimTakesNoMoreThanItIsToldThoughDamageReachesOverWhatCanBeRead) {
+  EmbeddedLog& log = node_.Source();
+  Fill(log, {3, 3000, 2, 3000, 1});
+  Damage(log, {3, 3003, 6005});
+  ASSERT_TRUE(log.Read(Offset(3006), 1, /*from_disk=*/true).ok());
+  ASSERT_TRUE(log.DeleteRecords(Offset(3010)).ok());
+  EXPECT_LE(log.state().start, Offset(3005));
+  EXPECT_EQ(log.state().log_start(), Offset(3010));
+  EXPECT_TRUE(log.Read(Offset(3010), 1, /*from_disk=*/true).ok());
+}
+
 TEST_F(LogDamageTest, ATrimTakesDamageAlong) {
   EmbeddedLog& log = node_.Source();
   Fill(log, {3, 2, 4, 1});
