@@ -47,7 +47,7 @@ class LinkProxyTest : public ::testing::Test {
     return link;
   }
 
-  static bool Passes(Client& from, Client& to, absl::Duration deadline = absl::Seconds(10)) {
+  static bool Passes(Client& from, Client& to, absl::Duration deadline = absl::Seconds(60)) {
     std::string got;
     return from.Send("ping") && to.Receive(4, got, deadline) == Outcome::kData && got == "ping";
   }
@@ -81,14 +81,14 @@ TEST_F(LinkProxyTest, PassesTheEndOfEachDirectionApart) {
   EXPECT_TRUE(Passes(link.far, link.near));
   link.far.Close();
   EXPECT_EQ(link.near.ReceiveEnd(), Outcome::kEnd);
-  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return proxy_->counters().open == 0; }));
+  EXPECT_TRUE(Eventually(absl::Seconds(60), [&] { return proxy_->counters().open == 0; }));
 }
 
 TEST_F(LinkProxyTest, PassesAResetOn) {
   Link link = Connect();
   // Closing with unread bytes makes the kernel send a reset.
   ASSERT_TRUE(link.far.Send("unread"));
-  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] { return proxy_->counters().bytes_down == 10; }));
+  ASSERT_TRUE(Eventually(absl::Seconds(60), [&] { return proxy_->counters().bytes_down == 10; }));
   link.near.Close();
   EXPECT_EQ(link.far.ReceiveEnd(), Outcome::kReset);
 }
@@ -97,7 +97,7 @@ TEST_F(LinkProxyTest, PassesOnAResetThatAWriteMetFirst) {
   Link link = Connect();
   proxy_->Stall(Direction::kUp);
   ASSERT_TRUE(link.far.Send("unread"));
-  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] { return proxy_->counters().bytes_down == 10; }));
+  ASSERT_TRUE(Eventually(absl::Seconds(60), [&] { return proxy_->counters().bytes_down == 10; }));
   link.near.Close();
   ASSERT_TRUE(link.far.Send("into the void"));
   EXPECT_EQ(link.far.ReceiveEnd(kQuiet), Outcome::kTimeout);
@@ -111,7 +111,7 @@ TEST_F(LinkProxyTest, TellsTheTargetThatTheClientIsGoneForGood) {
   EXPECT_EQ(link.far.ReceiveEnd(), Outcome::kEnd);
   link.near.Close();
   // The client's kernel answers the next bytes with a reset, which only the writing direction sees.
-  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return !link.far.Send("anybody?"); }));
+  EXPECT_TRUE(Eventually(absl::Seconds(60), [&] { return !link.far.Send("anybody?"); }));
 }
 
 TEST_F(LinkProxyTest, CutResetsBothEndsAndAcceptsNewConnections) {
@@ -245,7 +245,7 @@ TEST_F(LinkProxyTest, HalfOpenKeepsNothingOfWhatItSwallows) {
 TEST_F(LinkProxyTest, HalfOpenAlsoTakesConnectionsThatAreStillBeingMade) {
   proxy_->Stall(Direction::kBoth);
   Client client(proxy_->port());
-  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] { return proxy_->counters().open == 1; }));
+  ASSERT_TRUE(Eventually(absl::Seconds(60), [&] { return proxy_->counters().open == 1; }));
   proxy_->HalfOpen();
   proxy_->Resume(Direction::kBoth);
   ASSERT_TRUE(client.Send(std::string(1 << 20, 'u')));

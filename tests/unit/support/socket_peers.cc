@@ -82,18 +82,29 @@ size_t Client::SendUntilBlocked(absl::Duration quiet) {
   return total;
 }
 
+Outcome Client::Append(size_t most, std::string& data, absl::Duration deadline) {
+  std::array<char, 64 << 10> buffer;
+  if (!Ready(descriptor_, POLLIN, deadline)) return Outcome::kTimeout;
+  const ssize_t got = recv(descriptor_, buffer.data(), std::min(buffer.size(), most), 0);
+  if (got == 0) return Outcome::kEnd;
+  if (got < 0) return Outcome::kReset;
+  data.append(buffer.data(), static_cast<size_t>(got));
+  return Outcome::kData;
+}
+
 Outcome Client::Receive(size_t size, std::string& data, absl::Duration deadline) {
   const absl::Duration until = SystemClock().Monotonic() + deadline;
-  std::array<char, 64 << 10> buffer;
   data.clear();
   while (data.size() < size) {
-    if (!Ready(descriptor_, POLLIN, until - SystemClock().Monotonic())) return Outcome::kTimeout;
-    const ssize_t got = recv(descriptor_, buffer.data(), std::min(buffer.size(), size - data.size()), 0);
-    if (got == 0) return Outcome::kEnd;
-    if (got < 0) return Outcome::kReset;
-    data.append(buffer.data(), static_cast<size_t>(got));
+    const Outcome outcome = Append(size - data.size(), data, until - SystemClock().Monotonic());
+    if (outcome != Outcome::kData) return outcome;
   }
   return Outcome::kData;
+}
+
+Outcome Client::ReceiveSome(std::string& data, absl::Duration deadline) {
+  data.clear();
+  return Append(SIZE_MAX, data, deadline);
 }
 
 Outcome Client::ReceiveEnd(absl::Duration deadline) {
@@ -140,8 +151,8 @@ void EchoServer::Serve() {
       if (stopping_) return;
     }
     connections_.emplace_back([peer] {
-      std::string byte;
-      while (peer->Receive(1, byte, absl::Seconds(60)) == Outcome::kData && peer->Send(byte)) {
+      std::string data;
+      while (peer->ReceiveSome(data) == Outcome::kData && peer->Send(data)) {
       }
     });
   }

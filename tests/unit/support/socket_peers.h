@@ -29,13 +29,15 @@ class Client {
   int error() const { return error_; }
 
   /// True when all was taken by the kernel in time.
-  bool Send(std::string_view data, absl::Duration deadline = absl::Seconds(10));
+  bool Send(std::string_view data, absl::Duration deadline = absl::Seconds(60));
   /// Sends until the kernel takes no more for `quiet`, at most 32 MiB; returns how much it took.
   size_t SendUntilBlocked(absl::Duration quiet);
   /// Reads exactly `size` bytes, or what came before the end, a reset or the deadline.
-  Outcome Receive(size_t size, std::string& data, absl::Duration deadline = absl::Seconds(10));
+  Outcome Receive(size_t size, std::string& data, absl::Duration deadline = absl::Seconds(60));
+  /// Reads what there is, as soon as there is something.
+  Outcome ReceiveSome(std::string& data, absl::Duration deadline = absl::Seconds(60));
   /// Reads until something other than data comes.
-  Outcome ReceiveEnd(absl::Duration deadline = absl::Seconds(10));
+  Outcome ReceiveEnd(absl::Duration deadline = absl::Seconds(60));
   /// Ends the sending side.
   void ShutdownSend();
   void Close();
@@ -46,6 +48,9 @@ class Client {
     int descriptor;
   };
   explicit Client(Adopted adopted) : descriptor_(adopted.descriptor) {}
+
+  /// One read of at most `most` bytes, behind what `data` holds.
+  Outcome Append(size_t most, std::string& data, absl::Duration deadline);
 
   int descriptor_ = -1;
   int error_ = 0;
@@ -59,7 +64,7 @@ class Server {
 
   uint16_t port() const { return port_; }
   /// The next connection; not connected() when none came in time.
-  Client Accept(absl::Duration deadline = absl::Seconds(10));
+  Client Accept(absl::Duration deadline = absl::Seconds(60));
 
  private:
   int descriptor_;
