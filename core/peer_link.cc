@@ -206,6 +206,7 @@ void PeerLink::FollowSpec(Session& session) {
     v1::EdgeSpec spec = fleet_.SpecFor(edge_);
     spec_sent_ = spec.generation();
     down_offered_ = false;
+    std::erase_if(taken_, [&](LogNumber log) { return fleet_.node().logs().FindNumber(log) == nullptr; });
     session.SendSpec(spec);
   }
   if (!down_offered_) OfferDown();

@@ -228,6 +228,9 @@ void Uplink::FollowStreams(Session& session) {
   if (forking_) return;
   const uint64_t at = state_.flow_changes();
   if (std::exchange(followed_at_, at) == at) return;
+  const auto gone = [&](LogNumber log) { return node_.logs().FindNumber(log) == nullptr; };
+  std::erase_if(taken_, gone);
+  std::erase_if(down_states_, [&](const auto& state) { return gone(state.first); });
   std::set<LogNumber> current;
   for (const auto& source : state_.UpFlows()) current.insert(source->log().number());
   for (auto it = offered_.begin(); it != offered_.end();) {
