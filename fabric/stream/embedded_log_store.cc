@@ -453,7 +453,9 @@ void EmbeddedLogStore::Remove(const std::vector<std::shared_ptr<EmbeddedLog>>& l
     const auto current = current_.find(log->origin());
     if (current != current_.end() && current->second == log) current_.erase(current);
   }
-  std::erase_if(logs_, [&](const auto& log) { return !by_number_.contains(log->number()); });
+  std::erase_if(logs_, [&](const auto& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !by_number_.contains(log->number());
+  });
   ++changes_;
 }
 
