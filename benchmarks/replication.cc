@@ -62,7 +62,7 @@ void FillBacklog(Log& log, size_t batch_bytes) {
     ++waiting;
     // Within what the commit queue takes.
     while (waiting * batch.size() > 8u << 20) absl::SleepFor(absl::Microseconds(100));
-    SELVAGE_CHECK(log.Append(batch,
+    SELVAGE_CHECK(log.Append(std::string(batch),
                              [&](const auto& position) {
                                SELVAGE_CHECK(position.ok());
                                --waiting;

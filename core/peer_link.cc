@@ -13,6 +13,10 @@ using replication::Session;
 
 namespace {
 
+/// What an edge with as many logs as it may have here says of itself fits.
+constexpr size_t kStatusMax = 8 << 20;
+constexpr size_t kStatusFieldsMax = 50'000;
+
 void Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello, Fleet::AdmitDone done) {
   if (hello.edge() == edge) return fleet.Admit(hello, std::move(done));
   done(MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
@@ -38,6 +42,8 @@ PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::functi
       documents_(
           errands_, {&spec_},
           {{.name = "status",
+            .bytes_max = kStatusMax,
+            .fields_max = kStatusFieldsMax,
             .held = [](const std::string&) { return 0; },  // what an earlier link brought may be old
             .take = [this](std::string body, IncomingDocument::Done done) { TakeStatus(body, done); }}}),
       calls_(fleet.node().clock(), {}, wake_),

@@ -188,6 +188,10 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
   absl::MutexLock change(&change_mutex_);
   const uint64_t known = this->spec().generation();
   if (spec.generation() < known || (spec.generation() == known && spec_whole_)) return false;
+  // All of them, before the first is made: a core that is not what it should be must not take the edge down.
+  for (const v1::StreamDefinition& definition : spec.streams()) {
+    SELVAGE_RETURN_IF_ERROR(CompleteDefinition(definition).status());
+  }
   SELVAGE_ASSIGN_OR_RETURN(spec_whole_, MakeStreams(spec));
   SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});

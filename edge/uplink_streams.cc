@@ -129,6 +129,8 @@ bool UplinkStreams::FlowsMoved(const Session& session) {
 
 void UplinkStreams::PublishFlowStates(const Session& session) {
   if (!FlowsMoved(session)) return;
+  std::erase_if(down_states_,
+                [&](const auto& state) { return node_.logs().FindNumber(state.first) == nullptr; });
   std::map<LogNumber, EdgeState::FlowState> states = down_states_;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = StreamFlows::SourceOf(*sender);

@@ -8,6 +8,7 @@
 
 #include "fabric/admin/log_pages.h"
 #include "fabric/base/error.h"
+#include "fabric/link/document_flows.h"
 #include "fabric/stream/produce_check.h"
 #include "fabric/stream/record_batch.h"
 
@@ -15,6 +16,8 @@ namespace selvage {
 namespace {
 
 constexpr size_t kRequestOverhead = 64u << 10;
+/// An edge's response is read into more memory than it has bytes.
+constexpr size_t kPassedOnFieldsMax = 100'000;
 /// A call without a deadline of its own does not wait longer for an edge.
 constexpr absl::Duration kPassedOnMax = absl::Minutes(10);
 
@@ -112,7 +115,9 @@ void AdminService::PassOn(const std::string& edge, const grpc::CallbackServerCon
   backend_.CallEdge(edge, std::move(passed),
                     [this, response, done = std::move(done)](const absl::StatusOr<std::string>& answer) {
                       absl::Status outcome = answer.status();
-                      if (outcome.ok() && !response->ParseFromString(*answer)) {
+                      const bool readable = outcome.ok() && HasFieldsWithin(*answer, kPassedOnFieldsMax) &&
+                                            response->ParseFromString(*answer);
+                      if (outcome.ok() && !readable) {
                         outcome = MakeError(absl::StatusCode::kDataLoss, "protocol_error",
                                             "the edge's response cannot be read", "", Retry::kYes);
                       }

@@ -22,7 +22,9 @@ std::string Trailer(const grpc::ClientContext& context, const char* name) {
 
 grpc::Status ToGrpc(const absl::Status& status, grpc::ServerContextBase& context) {
   if (status.ok()) return grpc::Status::OK;
-  context.AddTrailingMetadata(kErrorKindMetadata, ErrorKind(status));
+  // A kind may come from a peer, and gRPC ends the process over metadata that are no printable ASCII.
+  const std::string kind = ErrorKind(status);
+  context.AddTrailingMetadata(kErrorKindMetadata, IsErrorKind(kind) ? kind : "other");
   if (std::string hint = ErrorHint(status); !hint.empty()) {
     context.AddTrailingMetadata(kErrorHintMetadata, hint.substr(0, kTextMax));
   }

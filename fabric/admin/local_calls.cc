@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "fabric/admin/call_metadata.h"
 #include "fabric/admin/error_metadata.h"
+#include "fabric/security/identity.h"
 
 namespace selvage {
 namespace {
@@ -36,9 +37,12 @@ std::string BytesOf(const grpc::ByteBuffer& buffer) {
 }  // namespace
 
 void LocalCalls::Call(const NodeCall& call, CallDone done) {
+  // What the peer says may be anything; in metadata it would end the process.
+  const absl::StatusOr<Identity> caller = ParseSpiffeUri(call.caller);
+  if (!caller.ok()) return done(caller.status());
   auto under_way = std::make_shared<LocalCall>();
   under_way->done = std::move(done);
-  under_way->context.AddMetadata(kCallerMetadata, call.caller);
+  under_way->context.AddMetadata(kCallerMetadata, SpiffeUri(*caller));
   under_way->context.AddMetadata(kSecretMetadata, secret_);
   under_way->context.set_deadline(std::chrono::system_clock::now() +
                                   absl::ToChronoMilliseconds(call.timeout));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
 
@@ -30,6 +32,12 @@ absl::Status MakeError(absl::StatusCode code, std::string_view kind, std::string
   if (!hint.empty()) status.SetPayload(kHintUrl, absl::Cord(std::string(hint)));
   status.SetPayload(kRetryUrl, absl::Cord(retry == Retry::kYes ? "yes" : "no"));
   return status;
+}
+
+bool IsErrorKind(std::string_view word) {
+  return !word.empty() && word.size() <= 64 && std::all_of(word.begin(), word.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
 std::string ErrorKind(const absl::Status& status) {

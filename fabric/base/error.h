@@ -20,6 +20,9 @@ enum class Retry { kNo, kYes };
 absl::Status MakeError(absl::StatusCode code, std::string_view kind, std::string_view message,
                        std::string_view hint = {}, Retry retry = Retry::kNo);
 
+/// A stable word as the project's errors have it: lower case letters, digits and underscores, not long. What
+/// a peer says may be none.
+bool IsErrorKind(std::string_view word);
 /// The kind given to MakeError; the status code's name in lower case for any other error; empty for OK.
 std::string ErrorKind(const absl::Status& status);
 /// The hint given to MakeError; empty when there is none.

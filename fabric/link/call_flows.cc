@@ -22,8 +22,9 @@ constexpr uint32_t kCallPriority = 5;
 constexpr absl::Duration kTimeoutMax = absl::Hours(1);
 
 absl::Status LinkLost() {
-  return MakeError(absl::StatusCode::kUnavailable, "link_lost",
-                   "the link to the edge ended before the answer came", "", Retry::kYes);
+  return MakeError(
+      absl::StatusCode::kUnavailable, "link_lost", "the link to the edge ended before the answer came",
+      "of a call that changes something it is not known whether it was made: look first", Retry::kYes);
 }
 
 absl::Status TooManyCalls() {
@@ -50,7 +51,7 @@ absl::StatusOr<std::string> ResponseOf(const v1::CallAnswer& answer) {
   const bool known =
       answer.code() > 0 && answer.code() <= static_cast<int>(absl::StatusCode::kUnauthenticated);
   return MakeError(known ? static_cast<absl::StatusCode>(answer.code()) : absl::StatusCode::kUnknown,
-                   problem.kind(), problem.message(), problem.hint(),
+                   IsErrorKind(problem.kind()) ? problem.kind() : "other", problem.message(), problem.hint(),
                    problem.retryable() ? Retry::kYes : Retry::kNo);
 }
 
@@ -62,6 +63,7 @@ class CallFlows::Source : public replication::FlowSource {
   Source(uint32_t request, std::string body) : request_(request), body_(std::move(body)) {}
 
   bool finished() const { return finished_; }
+  size_t bytes() const { return body_.size(); }
 
   v1::FlowOpen Describe() override {
     v1::FlowOpen open;
@@ -136,6 +138,13 @@ NodeCaller CallFlows::caller() {
       absl::MutexLock lock(&exchange->mutex);
       if (exchange->ended) {
         refused = LinkLost();
+      } else if (!exchange->refused.ok()) {
+        refused = exchange->refused;
+      } else if (call.request.size() > kCallRequestMax) {
+        refused = MakeError(absl::StatusCode::kResourceExhausted, "request_too_large",
+                            fmt::format("the request has {} bytes; {} pass over a link", call.request.size(),
+                                        kCallRequestMax),
+                            "call the edge at its own address");
       } else if (exchange->calls.size() >= kCallsMax) {
         refused = TooManyCalls();
       } else {
@@ -149,10 +158,26 @@ NodeCaller CallFlows::caller() {
 
 void CallFlows::Begin(Session& session, const Fence&) {
   begun_ = true;
+  for (const v1::FlowRequest& request : std::exchange(early_, {})) Serve(request);
   Woken(session);
 }
 
+void CallFlows::Absent(Session& session) {
+  std::vector<std::pair<NodeCall, CallDone>> calls;
+  const absl::Status refused = replication::UnknownKind("call");
+  {
+    absl::MutexLock lock(&exchange_->mutex);
+    exchange_->refused = refused;
+    calls.swap(exchange_->calls);
+  }
+  for (const auto& [call, done] : calls) done(refused);
+  for (const v1::FlowRequest& request : std::exchange(early_, {})) {
+    session.SendRefusal(request.request(), refused);
+  }
+}
+
 void CallFlows::Woken(Session& session) {
+  WithdrawFinished(session);
   std::vector<std::pair<NodeCall, CallDone>> calls;
   std::vector<std::pair<uint32_t, std::string>> answers;
   {
@@ -206,8 +231,14 @@ void CallFlows::WithdrawFinished(Session& session) {
   std::erase_if(sources_, [&](const auto& entry) {
     if (!entry.second->finished()) return false;
     session.Withdraw(entry.first);
+    Forget(*entry.second);
     return true;
   });
+}
+
+void CallFlows::Forget(const Source& source) {
+  absl::MutexLock lock(&exchange_->mutex);
+  exchange_->answer_bytes -= source.bytes();
 }
 
 void CallFlows::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen& open) {
@@ -233,17 +264,26 @@ void CallFlows::OnEnded(FlowNumber flow, const absl::Status& why) {
 }
 
 void CallFlows::OnHeld(Session& session, const Session::FlowHeld& held) {
-  if (!sources_.contains(held.flow)) return;
+  const auto source = sources_.find(held.flow);
+  if (source == sources_.end()) return;
   session.Withdraw(held.flow);  // whoever asked does not wait any more
-  sources_.erase(held.flow);
+  Forget(*source->second);
+  sources_.erase(source);
 }
 
 bool CallFlows::OnRequested(Session& session, const v1::FlowRequest& request) {
   if (!request.has_call() || !serve_) return false;
-  if (serving_ + sources_.size() >= kCallsMax) {
+  if (early_.size() + serving_ + sources_.size() >= kCallsMax) {
     session.SendRefusal(request.request(), TooManyCalls());
-    return true;
+  } else if (begun_) {
+    Serve(request);
+  } else {
+    early_.push_back(request);
   }
+  return true;
+}
+
+void CallFlows::Serve(const v1::FlowRequest& request) {
   ++serving_;
   const v1::CallRequest& call = request.call();
   serve_({.method = call.method(),
@@ -254,18 +294,20 @@ bool CallFlows::OnRequested(Session& session, const v1::FlowRequest& request) {
            std::string answer = AnswerOf(response);
            if (answer.size() > kCallResponseMax) {
              answer = AnswerOf(MakeError(absl::StatusCode::kResourceExhausted, "response_too_large",
-                                         fmt::format("the response has {} bytes; {} pass over the link",
+                                         fmt::format("the response has {} bytes; {} pass over a link",
                                                      answer.size(), kCallResponseMax),
                                          "ask for less at once"));
            }
            {
              absl::MutexLock lock(&exchange->mutex);
              if (exchange->ended) return;
+             if (exchange->answer_bytes + answer.size() > kCallResponsesMax)
+               answer = AnswerOf(TooManyCalls());
+             exchange->answer_bytes += answer.size();
              exchange->answers.emplace_back(number, std::move(answer));
            }
            exchange->wake();
          });
-  return true;
 }
 
 void CallFlows::OnRefused(const Session::RequestRefused& refused) {

@@ -34,8 +34,12 @@ using CallDone = std::function<void(const absl::StatusOr<std::string>& response)
 /// Makes a call: at the node that it is for, or over the link to it. Never blocks.
 using NodeCaller = std::function<void(NodeCall call, CallDone done)>;
 
+/// Bytes of a request that passes over a link, as one frame: alarms and heartbeats wait behind it.
+inline constexpr size_t kCallRequestMax = 64 << 10;
 /// Bytes of a response that passes over a link.
 inline constexpr size_t kCallResponseMax = 16 << 20;
+/// Bytes of all responses that wait for one link.
+inline constexpr size_t kCallResponsesMax = 32 << 20;
 
 /// Flows of kind CALL: calls of the admin service that one end makes at the other, for operators who can only
 /// reach this one. A call is a FlowRequest; the flow that answers it has one entry, the response.
@@ -51,13 +55,14 @@ class CallFlows : public FlowKind {
   ~CallFlows() override;
 
   /// Makes calls at the peer; may be used from any thread, also after the link has ended. Errors: those of
-  /// the peer's admin service; "link_lost" when the link ends before the answer has come; "timeout";
-  /// "overloaded"; "unknown_kind" when the peer answers no calls.
+  /// the peer's admin service; "request_too_large"; "link_lost" when the link ends before the answer has
+  /// come; "timeout"; "overloaded"; "unknown_kind" when the peer answers no calls.
   NodeCaller caller();
 
   v1::FlowKind kind() const override { return v1::CALL; }
   std::string_view capability() const override { return "call"; }
   void Begin(replication::Session& session, const Fence& fence) override;
+  void Absent(replication::Session& session) override;
   void Tick(replication::Session& session) override;
   void Woken(replication::Session& session) override;
   void OnOffered(replication::Session& session, replication::FlowNumber flow,
@@ -76,7 +81,9 @@ class CallFlows : public FlowKind {
     explicit Exchange(std::function<void()> wake) : wake(std::move(wake)) {}
     const std::function<void()> wake;
     absl::Mutex mutex;
+    absl::Status refused ABSL_GUARDED_BY(mutex);  // why no more calls are made, if none are
     bool ended ABSL_GUARDED_BY(mutex) = false;
+    size_t answer_bytes ABSL_GUARDED_BY(mutex) = 0;  // of answers that wait or are on their way
     std::vector<std::pair<NodeCall, CallDone>> calls ABSL_GUARDED_BY(mutex);
     std::vector<std::pair<uint32_t, std::string>> answers ABSL_GUARDED_BY(mutex);  // by request
   };
@@ -89,7 +96,9 @@ class CallFlows : public FlowKind {
 
   void Ask(replication::Session& session, NodeCall call, CallDone done);
   void Finish(uint32_t request, const absl::StatusOr<std::string>& response);
+  void Serve(const v1::FlowRequest& request);
   void WithdrawFinished(replication::Session& session);
+  void Forget(const Source& source);
 
   Clock& clock_;
   const NodeCaller serve_;
@@ -98,7 +107,8 @@ class CallFlows : public FlowKind {
   std::map<uint32_t, Asked> asked_;                                     // by request
   std::map<replication::FlowNumber, std::unique_ptr<Sink>> sinks_;      // of flows that have not ended
   std::map<replication::FlowNumber, std::unique_ptr<Source>> sources_;  // answers on their way
-  size_t serving_ = 0;  // calls of the peer that are not answered yet
+  std::vector<v1::FlowRequest> early_;  // that came before the peer was known to be the right one
+  size_t serving_ = 0;                  // calls of the peer that are not answered yet
 };
 
 }  // namespace selvage

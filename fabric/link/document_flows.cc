@@ -1,6 +1,8 @@
 #include "fabric/link/document_flows.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
 #include <utility>
@@ -33,10 +35,14 @@ class DocumentSink : public replication::FlowSink {
                        fmt::format("an entry of kind {} is no document", static_cast<uint32_t>(entry.kind)),
                        "the peer runs a newer version: upgrade this end");
     }
-    if (entry.body.size() <= kDocumentMax) return absl::OkStatus();
-    return MakeError(absl::StatusCode::kInvalidArgument, "document_too_large",
-                     fmt::format("a {} of {} bytes; at most {} are taken", document_.name, entry.body.size(),
-                                 kDocumentMax));
+    if (entry.body.size() <= document_.bytes_max &&
+        HasFieldsWithin(entry.body.view(), document_.fields_max)) {
+      return absl::OkStatus();
+    }
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, "document_too_large",
+        fmt::format("a {} of {} bytes; at most {} bytes with {} fields are taken", document_.name,
+                    entry.body.size(), document_.bytes_max, document_.fields_max));
   }
   void Persist(FlowEntry entry, Done done) override {
     FlowPosition after = at_;
@@ -53,6 +59,17 @@ class DocumentSink : public replication::FlowSink {
 };
 
 }  // namespace
+
+bool HasFieldsWithin(std::string_view message, size_t fields_max) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(message.data()),
+                                            static_cast<int>(message.size()));
+  for (size_t fields = 0;; ++fields) {
+    const uint32_t tag = in.ReadTag();
+    if (tag == 0) return in.ConsumedEntireMessage();
+    if (fields == fields_max || !google::protobuf::internal::WireFormatLite::SkipField(&in, tag))
+      return false;
+  }
+}
 
 void DocumentSource::Set(uint64_t generation, std::string body) {
   generation_ = generation;

@@ -53,12 +53,18 @@ class DocumentSource : public replication::FlowSource {
   int64_t told_ = -1;  // the generation that the peer holds; -1 before it said so
 };
 
+/// True when a serialized message has at most so many fields at its top. Also false for what is no message.
+bool HasFieldsWithin(std::string_view message, size_t fields_max);
+
 /// A document that the other end writes, as this end takes it.
 struct IncomingDocument {
   /// With OK when the document is taken over, else with the reason: then it is offered again.
   using Done = std::function<void(const absl::Status&)>;
 
   std::string name;
+  size_t bytes_max = kDocumentMax;
+  /// Fields of the message at its top: what is small on the link may be large when it is read.
+  size_t fields_max = 100'000;
   /// As an errand: the generation of this history that is held here; 0 for none.
   std::function<uint64_t(const std::string& history)> held;
   /// As the link is called. `done` is called once, on any thread.

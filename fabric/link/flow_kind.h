@@ -23,6 +23,8 @@ class FlowKind {
   /// The handshake is done, and the peer has this kind: flows may be offered and things asked for from here
   /// on. `fence` is the session's; entries that come are stored under it.
   virtual void Begin(replication::Session& session, const Fence& fence) = 0;
+  /// The handshake is done, and the peer does not have this kind: Begin, Tick and Woken are not called.
+  virtual void Absent(replication::Session&) {}
   /// About once a second after Begin.
   virtual void Tick(replication::Session& session) = 0;
   /// Something may have changed; called often, so it must be cheap when nothing has.

@@ -33,7 +33,11 @@ class Link {
     for (FlowKind* kind : kinds_) {
       bool known = kind->capability().empty();
       for (const auto& capability : capabilities) known |= capability == kind->capability();
-      if (known) begun_.push_back(kind);
+      if (known) {
+        begun_.push_back(kind);
+      } else {
+        kind->Absent(session);
+      }
     }
     for (FlowKind* kind : begun_) kind->Begin(session, fence);
   }

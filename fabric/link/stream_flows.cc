@@ -54,6 +54,7 @@ void StreamFlows::Follow(Session&) {
       }
       offered_version_ = version;
       Offer(later, *outgoing);
+      std::erase_if(taken_, [&](LogNumber log) { return node_.logs().FindNumber(log) == nullptr; });
     };
   });
 }

@@ -31,7 +31,8 @@ v1::Problem ToProblem(const absl::Status& status) {
 }
 
 absl::Status FromProblem(const v1::Problem& problem) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, problem.kind(), problem.message(), problem.hint(),
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   IsErrorKind(problem.kind()) ? problem.kind() : "other", problem.message(), problem.hint(),
                    problem.retryable() ? Retry::kYes : Retry::kNo);
 }
 

@@ -154,7 +154,9 @@ EmbeddedLogStore::~EmbeddedLogStore() {
     by_number_.clear();
     logs_.clear();
   }
-  SELVAGE_CHECK(live_ == 0);
+#ifdef SELVAGE_CANARIES
+  SELVAGE_CHECK(*live_ == 0);
+#endif
 }
 
 absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Open(
@@ -272,11 +274,11 @@ std::shared_ptr<EmbeddedLog> EmbeddedLogStore::MakeLog(LogNumber number, LogOrig
                                                        std::optional<Offset> acknowledged, bool superseded) {
   std::shared_ptr<EmbeddedLog> log(new EmbeddedLog(env_, ages_, log_changes_, number, std::move(origin),
                                                    std::move(state), acknowledged, superseded),
-                                   [this](const EmbeddedLog* last_held) {
+                                   [live = live_](const EmbeddedLog* last_held) {
                                      delete last_held;
-                                     --live_;
+                                     --*live;
                                    });
-  ++live_;
+  ++*live_;
   log->set_make_room(make_room_);
   return log;
 }
@@ -451,7 +453,9 @@ void EmbeddedLogStore::Remove(const std::vector<std::shared_ptr<EmbeddedLog>>& l
     const auto current = current_.find(log->origin());
     if (current != current_.end() && current->second == log) current_.erase(current);
   }
-  std::erase_if(logs_, [&](const auto& log) { return !by_number_.contains(log->number()); });
+  std::erase_if(logs_, [&](const auto& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !by_number_.contains(log->number());
+  });
   ++changes_;
 }
 

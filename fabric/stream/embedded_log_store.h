@@ -21,9 +21,10 @@ namespace selvage {
 /// log, so it does not depend on how much they hold.
 ///
 /// A log is shared by this, as long as it is not deleted or renamed, and by whoever holds it beyond a call;
-/// the last one frees it, on any thread. None may outlive this, since logs use what is here and in the
-/// environment: links, servers and committer threads end before, and what still waits in the committer is
-/// failed (Committer::FailWaiting). The destructor checks it.
+/// the last one frees it, on any thread. None may be used when this is gone, since logs use what is here and
+/// in the environment: links, servers and committer threads end before, and what still waits in the committer
+/// is failed (Committer::FailWaiting). To be freed late does no harm, as when a client's request hangs over
+/// the end of a daemon; but in a development build the destructor takes it for a fault, and ends the process.
 class EmbeddedLogStore : public LogStore {
  public:
   /// A log that cannot be served as it is; it stays held until an operator decides.
@@ -104,7 +105,7 @@ class EmbeddedLogStore : public LogStore {
   /// The store holds something else that ages by this time, this new; before the first AgeNowMs.
   void AgesGoOnFrom(int64_t newest_ms) { ages_.GoOnFrom(newest_ms); }
   /// The logs in memory: those of the store, and what is still held of deleted and renamed ones.
-  int live() const { return live_; }
+  int live() const { return *live_; }
   /// Logs deleted since the last call: their space waits to be reclaimed.
   std::vector<DeletedLog> TakeDeleted();
 
@@ -142,7 +143,8 @@ class EmbeddedLogStore : public LogStore {
   std::map<LogOrigin, std::shared_ptr<EmbeddedLog>> current_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<LogNumber, std::shared_ptr<EmbeddedLog>> by_number_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> changes_{0};  // of current_
-  std::atomic<int> live_{0};
+  /// Logs may be freed after this.
+  const std::shared_ptr<std::atomic<int>> live_ = std::make_shared<std::atomic<int>>(0);
   uint32_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::Mutex flush_mutex_;                             // one FlushAcknowledged at a time
   uint64_t flushed_ ABSL_GUARDED_BY(flush_mutex_) = 0;  // changes of which the acknowledgements are stored

@@ -52,12 +52,6 @@ auto& AddSeries(Builder builder, prometheus::Registry& registry, std::string_vie
   });
 }
 
-bool IsPlainWord(std::string_view word) {
-  return !word.empty() && word.size() <= 64 && std::all_of(word.begin(), word.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  });
-}
-
 prometheus::MetricFamily ToPrometheus(const CollectedMetric& collected) {
   const bool counter = collected.type == CollectedMetric::Type::kCounter;
   prometheus::MetricFamily family;
@@ -181,7 +175,7 @@ void Metrics::CountError(const absl::Status& status) {
     absl::MutexLock lock(&state_->error_mutex);
     auto& kinds = state_->error_kinds;
     const bool fits = kinds.contains(kind) || kinds.size() < kErrorKindsMax;
-    if (!IsPlainWord(kind) || !fits) {
+    if (!IsErrorKind(kind) || !fits) {
       kind = "other";
     } else {
       kinds.insert(kind);

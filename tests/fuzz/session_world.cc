@@ -236,7 +236,10 @@ void SessionWorld::Offer(size_t source) {
 
 void SessionWorld::Withdraw(size_t source) {
   sources_[source]->offered = false;
-  session_.Withdraw(sources_[source]->port);
+  for (const auto& [flow, sender] : session_.senders()) {
+    if (&sender->source() != &sources_[source]->port) continue;
+    return session_.Withdraw(flow);
+  }
 }
 
 void SessionWorld::Accept(uint32_t flow) {

@@ -19,6 +19,7 @@ using replication::Session;
 /// Two ends of a link with nothing but calls: the core asks, the edge answers.
 class CallFlowsTest : public ::testing::Test {
  protected:
+  inline static const std::vector<std::string> kCapabilities = {"call"};
   struct End {
     End(bool is_edge, absl::Duration now) : session(Options(is_edge), now) {}
     static Session::Options Options(bool is_edge) {
@@ -35,9 +36,8 @@ class CallFlowsTest : public ::testing::Test {
     Settle();
     core_.session.SendWelcome({});
     Settle();
-    const std::vector<std::string> capabilities = {"call"};
-    core_link_.Begin(core_.session, capabilities, {});
-    edge_link_.Begin(edge_.session, capabilities, {});
+    core_link_.Begin(core_.session, kCapabilities, {});
+    edge_link_.Begin(edge_.session, kCapabilities, {});
   }
   void Settle() {
     for (int round = 0; round < 6; ++round) {
@@ -177,6 +177,80 @@ TEST_F(CallFlowsTest, APeerThatAsksForMoreIsRefusedByTheNodeItself) {
   }
   Settle();
   EXPECT_EQ(served_.size(), CallFlows::kCallsMax);
+}
+
+// As verify makes them, one after the other, faster than the link is looked after once a second.
+TEST_F(CallFlowsTest, CallsThatFollowOneAnotherAreAnswered) {
+  for (size_t i = 0; i < 3 * CallFlows::kCallsMax; ++i) {
+    Ask("ReadDigests");
+    Settle();
+    ASSERT_EQ(served_.size(), i + 1);
+    served_[i].second("page");
+    Settle();
+    ASSERT_EQ(outcomes_.size(), i + 1);
+    ASSERT_TRUE(outcomes_[i].ok()) << outcomes_[i].status();
+  }
+}
+
+TEST_F(CallFlowsTest, APeerWithoutCallsSaysSoAtOnce) {
+  CallFlows calls(clock_, {}, [] {});
+  Link link(core_.errands, {&calls});
+  const auto ask = [&] {
+    calls.caller()({.method = "GetStatus", .request = "", .caller = "", .timeout = absl::Seconds(5)},
+                   [this](const auto& response) { outcomes_.push_back(response); });
+  };
+  ask();
+  link.Begin(core_.session, std::vector<std::string>(), {});
+  ask();
+  ASSERT_EQ(outcomes_.size(), 2u);
+  for (const auto& outcome : outcomes_) EXPECT_EQ(ErrorKind(outcome.status()), "unknown_kind");
+}
+
+TEST_F(CallFlowsTest, WhatComesBeforeThePeerIsKnownToBeTheRightOneWaits) {
+  std::vector<NodeCall> served;
+  CallFlows calls(
+      clock_, [&](NodeCall call, const CallDone&) { served.push_back(std::move(call)); }, [] {});
+  Link link(edge_.errands, {&calls});
+  v1::FlowRequest request;
+  request.set_request(1);
+  request.mutable_call()->set_method("DeleteStream");
+  EXPECT_TRUE(calls.OnRequested(edge_.session, request));
+  EXPECT_TRUE(served.empty());
+  link.Begin(edge_.session, kCapabilities, {});
+  EXPECT_EQ(served.size(), 1u);
+}
+
+TEST_F(CallFlowsTest, ALargeRequestIsNotSent) {
+  core_calls_.caller()({.method = "Produce",
+                        .request = std::string(kCallRequestMax + 1, 'x'),
+                        .caller = "ann",
+                        .timeout = absl::Seconds(5)},
+                       [this](const auto& response) { outcomes_.push_back(response); });
+  Settle();
+  EXPECT_TRUE(served_.empty());
+  ASSERT_EQ(outcomes_.size(), 1u);
+  EXPECT_EQ(ErrorKind(outcomes_[0].status()), "request_too_large");
+}
+
+TEST_F(CallFlowsTest, WhatAPeerCallsAnErrorIsAWord) {
+  Ask("GetStatus");
+  Settle();
+  served_[0].second(MakeError(absl::StatusCode::kInternal, "a\nb", "odd"));
+  Settle();
+  ASSERT_EQ(outcomes_.size(), 1u);
+  EXPECT_EQ(ErrorKind(outcomes_[0].status()), "other");
+}
+
+TEST_F(CallFlowsTest, AnswersThatWaitAreBounded) {
+  for (int i = 0; i < 4; ++i) Ask("Fetch");
+  Settle();
+  ASSERT_EQ(served_.size(), 4u);
+  for (const auto& [call, done] : served_) done(std::string(kCallResponsesMax / 3, 'x'));
+  for (int i = 0; i < 50 && outcomes_.size() < 4; ++i) Settle();
+  ASSERT_EQ(outcomes_.size(), 4u);
+  int refused = 0;
+  for (const auto& outcome : outcomes_) refused += ErrorKind(outcome.status()) == "overloaded" ? 1 : 0;
+  EXPECT_EQ(refused, 2);
 }
 
 TEST_F(CallFlowsTest, HowLongAPeerWaitsIsBounded) {

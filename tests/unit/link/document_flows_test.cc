@@ -16,6 +16,11 @@ namespace {
 
 using replication::Session;
 
+/// A message with one field.
+std::string Text(const std::string& text) {
+  return std::string("\n") + static_cast<char>(text.size()) + text;
+}
+
 /// Two ends of a link with nothing but documents: the core writes "spec", the edge takes it.
 class DocumentFlowsTest : public ::testing::Test {
  protected:
@@ -92,24 +97,24 @@ class DocumentFlowsTest : public ::testing::Test {
 
 TEST_F(DocumentFlowsTest, OnlyTheNewestIsSent) {
   spec_.set_history("lineage");
-  spec_.Set(3, "three");
+  spec_.Set(3, Text("three"));
   Begin();
-  spec_.Set(4, "four");
+  spec_.Set(4, Text("four"));
   Settle();
-  EXPECT_EQ(taken_, std::vector<std::string>{"four"});
+  EXPECT_EQ(taken_, std::vector<std::string>{Text("four")});
   EXPECT_TRUE(spec_.told());
-  spec_.Set(6, "six");
+  spec_.Set(6, Text("six"));
   EXPECT_FALSE(spec_.told());
-  spec_.Set(7, "seven");
+  spec_.Set(7, Text("seven"));
   Settle();
-  EXPECT_EQ(taken_, (std::vector<std::string>{"four", "seven"}));
+  EXPECT_EQ(taken_, (std::vector<std::string>{Text("four"), Text("seven")}));
   EXPECT_GT(told_, 0);
 }
 
 TEST_F(DocumentFlowsTest, WhatIsHeldIsNotSentAgain) {
   holds_ = 7;
   spec_.set_history("lineage");
-  spec_.Set(7, "seven");
+  spec_.Set(7, Text("seven"));
   Begin();
   Settle();
   EXPECT_TRUE(taken_.empty());
@@ -120,27 +125,27 @@ TEST_F(DocumentFlowsTest, WhatIsHeldIsNotSentAgain) {
 TEST_F(DocumentFlowsTest, AnotherHistoryBeginsAnew) {
   holds_ = 7;
   spec_.set_history("another");
-  spec_.Set(2, "two");
+  spec_.Set(2, Text("two"));
   Begin();
   Settle();
-  EXPECT_EQ(taken_, std::vector<std::string>{"two"});
+  EXPECT_EQ(taken_, std::vector<std::string>{Text("two")});
 }
 
 TEST_F(DocumentFlowsTest, AGenerationBehindTheOfferedOneDoesNotHoldTheFlow) {
   holds_ = 7;
   spec_.set_history("lineage");
-  spec_.Set(5, "five");
+  spec_.Set(5, Text("five"));
   Begin();
   Settle();
   EXPECT_TRUE(held_.empty());
-  spec_.Set(8, "eight");
+  spec_.Set(8, Text("eight"));
   Settle();
-  EXPECT_EQ(taken_, std::vector<std::string>{"eight"});
+  EXPECT_EQ(taken_, std::vector<std::string>{Text("eight")});
 }
 
 TEST_F(DocumentFlowsTest, OneThatIsRefusedIsOfferedAgainInItsNewestForm) {
   spec_.set_history("lineage");
-  spec_.Set(1, "one");
+  spec_.Set(1, Text("one"));
   refuse_ = MakeError(absl::StatusCode::kUnavailable, "disk_full", "no room", "", Retry::kYes);
   Begin();
   Settle();
@@ -148,19 +153,19 @@ TEST_F(DocumentFlowsTest, OneThatIsRefusedIsOfferedAgainInItsNewestForm) {
   EXPECT_FALSE(spec_.told());
   EXPECT_EQ(held_.front(), "disk_full");
   refuse_.reset();
-  spec_.Set(2, "two");
+  spec_.Set(2, Text("two"));
   for (int i = 0; i < 90; ++i) {
     now_ += absl::Seconds(1);
     Settle();
   }
-  EXPECT_EQ(taken_, std::vector<std::string>{"two"});
+  EXPECT_EQ(taken_, std::vector<std::string>{Text("two")});
   EXPECT_TRUE(spec_.told());
 }
 
 TEST_F(DocumentFlowsTest, AnUnknownDocumentIsRefusedQuietly) {
   DocumentSource other("weather");
   other.set_history("lineage");
-  other.Set(1, "rain");
+  other.Set(1, Text("rain"));
   Begin();
   core_.session.Offer(other);
   Settle();
@@ -180,12 +185,28 @@ TEST_F(DocumentFlowsTest, AnEntryThatIsNoDocumentIsRefused) {
   };
   Odd odd("spec");
   odd.set_history("lineage");
-  odd.Set(1, "one");
+  odd.Set(1, Text("one"));
   Begin();
   core_.session.Offer(odd);
   Settle();
   EXPECT_TRUE(taken_.empty());
   EXPECT_EQ(held_, std::vector<std::string>{"unknown_encoding"});
+}
+
+// Two bytes each on the link, and a hundred when they are read.
+TEST_F(DocumentFlowsTest, ADocumentOfManyEmptyFieldsIsRefused) {
+  std::string many;
+  for (int i = 0; i < 100'001; ++i) many += std::string("\x42\x00", 2);
+  EXPECT_TRUE(HasFieldsWithin(std::string_view(many).substr(2), 100'000));
+  EXPECT_FALSE(HasFieldsWithin(many, 100'000));
+  EXPECT_FALSE(HasFieldsWithin("\x42", 100));
+  EXPECT_TRUE(HasFieldsWithin("", 0));
+  spec_.set_history("lineage");
+  spec_.Set(1, many);
+  Begin();
+  Settle();
+  EXPECT_TRUE(taken_.empty());
+  EXPECT_EQ(held_.front(), "document_too_large");
 }
 
 TEST_F(DocumentFlowsTest, APeerThatOffersInALoopIsCutOff) {
