@@ -12,7 +12,7 @@
 #include "fabric/base/error.h"
 #include "fabric/base/utf8.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 namespace json = boost::json;
@@ -344,4 +344,4 @@ bool IsValidUtf8(std::string_view text) {
   return true;
 }
 
-}  // namespace selvage
+}  // namespace selvage::table

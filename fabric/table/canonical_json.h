@@ -14,7 +14,7 @@
 
 /// JSON in one form for each value, so that equal values have equal bytes on every node and their bytes can
 /// decide what no stamp decides (docs/formats.md, "Canonical JSON").
-namespace selvage {
+namespace selvage::table {
 
 /// Objects and arrays inside each other, the row's own object counted.
 inline constexpr int kMaxJsonDepth = 64;
@@ -61,4 +61,4 @@ absl::StatusOr<Fields> ParseFields(std::string_view json);
 void AppendJsonString(std::string& out, std::string_view text);
 bool IsValidUtf8(std::string_view text);
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -6,7 +6,7 @@
 
 #include "fabric/base/endian.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 /// True when some contribution counts on `base`.
@@ -103,4 +103,4 @@ RowDigest DigestOf(const Row& row, int64_t now_ms) {
   return *RowDigest::FromBytes({reinterpret_cast<const char*>(bytes.digest), sizeof bytes.digest});
 }
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -13,7 +13,7 @@
 
 /// A row as its nodes keep it: what was written, with the stamps that decide between writes. docs/tables.md
 /// explains the rules, fabric/table/merge.h carries them out.
-namespace selvage {
+namespace selvage::table {
 
 enum class ClearKind : uint8_t { kDelete = 0, kPut = 1 };
 
@@ -97,4 +97,4 @@ using RowDigest = Id128<struct RowDigestTag>;
 /// None when the row is not there.
 RowDigest DigestOf(const Row& row, int64_t now_ms);
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -5,7 +5,7 @@
 
 #include "fabric/base/check.h"
 
-namespace selvage {
+namespace selvage::table {
 
 bool IsTooFarAhead(Hlc time, int64_t now_ms, int64_t max_ahead_ms) {
   // A time has at most 48 bits of milliseconds, so the difference cannot overflow once now is within them.
@@ -40,4 +40,4 @@ void HlcClock::FloorPersisted(Hlc floor) {
   floor_ = std::max(floor_, floor);
 }
 
-}  // namespace selvage
+}  // namespace selvage::table

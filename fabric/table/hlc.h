@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace selvage {
+namespace selvage::table {
 
 /// A time of a hybrid logical clock (Kulkarni, Demirbas and others, "Logical Physical Clocks", 2014): the
 /// milliseconds of a wall clock since 1970 in the upper 48 bits, a counter in the lower 16. Times compare as
@@ -78,4 +78,4 @@ class HlcClock {
   Hlc floor_;  ///< persisted
 };
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -7,7 +7,7 @@
 
 #include "fabric/base/canary.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 // Each part of a row has a total order, and the greatest wins: by stamp, then by what was written, so that
@@ -252,4 +252,4 @@ MergeResult Merge(Row& row, const Change& change, const Arrival& arrival) {
   return RowMerge(row, change, arrival).Run();
 }
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -12,7 +12,7 @@
 ///
 /// Two things are asked of whoever makes changes: stamps of one node only grow, and only one store at a time,
 /// the core, folds contributions, on top of what was folded before (FoldClosedEpochs).
-namespace selvage {
+namespace selvage::table {
 
 enum class MergeOutcome {
   kApplied,    ///< some part of the change is in the row now
@@ -58,4 +58,4 @@ struct MergeResult {
 /// had both, and has judged.
 MergeResult Merge(Row& row, const Change& change, const Arrival& arrival);
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -8,7 +8,7 @@
 
 #include "fabric/base/error.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 /// Collects what one write replaces.
@@ -181,4 +181,4 @@ Change FoldClosedEpochs(const Row& row, const std::set<Contributor>& closed, con
   return change;
 }
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -12,7 +12,7 @@
 /// Operations on one row. Each looks at the row as the node has it and gives the change that it is; the
 /// caller merges it. An operation has one stamp: this node, and a tick of a clock that has observed all that
 /// the row holds.
-namespace selvage {
+namespace selvage::table {
 
 /// Replaces the whole row. It expires at `expires_at_ms`, or not at all.
 Change Put(const Row& row, const Fields& fields, std::optional<int64_t> expires_at_ms, const Stamp& stamp);
@@ -44,4 +44,4 @@ Change Delete(const Row& row, const Stamp& stamp);
 /// there is nothing to fold.
 Change FoldClosedEpochs(const Row& row, const std::set<Contributor>& closed, const Stamp& stamp);
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -9,7 +9,7 @@
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 constexpr uint8_t kRowFormat = 1;
@@ -387,4 +387,4 @@ absl::StatusOr<Row> DecodeRow(std::string_view bytes) {
   return RowDecoder(bytes).Decode();
 }
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -7,7 +7,7 @@
 #include "fabric/table/document.h"
 
 /// The stored form of a row (docs/formats.md, "Row"). There is one form for each row.
-namespace selvage {
+namespace selvage::table {
 
 /// `row` keeps the invariants of Row.
 std::string EncodeRow(const Row& row);
@@ -17,4 +17,4 @@ std::string EncodeRow(const Row& row);
 /// bytes.
 absl::StatusOr<Row> DecodeRow(std::string_view bytes);
 
-}  // namespace selvage
+}  // namespace selvage::table

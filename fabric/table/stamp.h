@@ -7,7 +7,7 @@
 #include "fabric/base/id128.h"
 #include "fabric/table/hlc.h"
 
-namespace selvage {
+namespace selvage::table {
 
 /// One opening of a store, for the change feed of its tables: made anew each time, so that a restored or
 /// cloned store never goes on with one that another copy of it uses.
@@ -39,4 +39,4 @@ struct Write {
 /// True when the writer of `write` is known to have had the operation `other` in sight.
 bool Knew(const Write& write, const Stamp& other);
 
-}  // namespace selvage
+}  // namespace selvage::table

@@ -5,7 +5,7 @@
 #include "fabric/table/document.h"
 
 /// Short names for what tests of rows are made of.
-namespace selvage::test {
+namespace selvage::table::samples {
 
 inline StoreId Store(int n) {
   return *StoreId::FromBytes(std::string(16, static_cast<char>(n)));
@@ -36,4 +36,4 @@ inline Row RowOfAllParts() {
   return row;
 }
 
-}  // namespace selvage::test
+}  // namespace selvage::table::samples

@@ -6,7 +6,7 @@
 
 #include "fabric/base/error.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 std::string Canonical(std::string_view json) {
@@ -136,4 +136,4 @@ TEST(JsonNumberTest, SumStaysANumber) {
 }
 
 }  // namespace
-}  // namespace selvage
+}  // namespace selvage::table

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 constexpr HlcClock::Limits kLimits{.max_ahead_ms = 60'000, .floor_ahead_ms = 3'000};
@@ -121,4 +121,4 @@ TEST(HlcTest, StampsRightAfterARestartAreNotTooFarAhead) {
 }
 
 }  // namespace
-}  // namespace selvage
+}  // namespace selvage::table

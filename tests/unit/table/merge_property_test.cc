@@ -17,7 +17,7 @@
 #include "tests/support/row_samples.h"
 #include "tests/support/seeded_random.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 constexpr HlcClock::Limits kClock{.max_ahead_ms = 1'000'000, .floor_ahead_ms = 3};
@@ -106,7 +106,7 @@ class History {
       Replica replica;
       // Now and then a clone: two stores with one id.
       const bool clone = i > 1 && random_.OneIn(4);
-      replica.store = test::Store(static_cast<int>(clone ? i - 1 : i) + 1);
+      replica.store = samples::Store(static_cast<int>(clone ? i - 1 : i) + 1);
       replica.epoch = NewEpoch();
       replicas_.push_back(std::move(replica));
     }
@@ -214,7 +214,7 @@ class History {
     return {replica.clock.Tick(now), replica.store};
   }
   void Receive(Replica& replica, const Change& change, const StoreId& via) {
-    const auto observe = [&](const selvage::Write& write) { replica.clock.Observe(write.stamp.hlc, 0); };
+    const auto observe = [&](const table::Write& write) { replica.clock.Observe(write.stamp.hlc, 0); };
     if (change.clear) observe(change.clear->write);
     if (change.expiry) observe(change.expiry->write);
     for (const auto& [name, field] : change.fields) {
@@ -319,7 +319,7 @@ std::string LostSilently(uint64_t seed) {
   test::SeededRandom random(seed);
   std::vector<Replica> replicas(random.Between(2, 4));
   for (size_t i = 0; i < replicas.size(); ++i) {
-    replicas[i].store = test::Store(static_cast<int>(i) + 1);
+    replicas[i].store = samples::Store(static_cast<int>(i) + 1);
     replicas[i].epoch = FeedEpoch::Mint(random);
   }
   // By value: false until somebody replaced it who had seen it, or it was listed.
@@ -350,7 +350,7 @@ std::string LostSilently(uint64_t seed) {
         account(replica.row, name);
         const std::string value = std::to_string(step);
         accounted[value] = false;
-        const Update update{.set = {{name, test::Json(value)}}};
+        const Update update{.set = {{name, samples::Json(value)}}};
         receive(replica, MakeUpdate(replica.row, update, stamp, replica.epoch).value(), StoreId());
         break;
       }
@@ -380,4 +380,4 @@ TEST(MergePropertyTest, WhatLostUnseenIsListedSomewhere) {
 }
 
 }  // namespace
-}  // namespace selvage
+}  // namespace selvage::table

@@ -6,7 +6,7 @@
 #include "fabric/table/operations.h"
 #include "tests/support/row_samples.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 using ::testing::IsEmpty;
@@ -18,7 +18,7 @@ class Node {
   explicit Node(int id) : id_(id) {}
 
   MergeResult Receive(const Change& change, const Node* from = nullptr) {
-    const auto result = Merge(row_, change, {from ? test::Store(from->id_) : StoreId(), next_sequence_});
+    const auto result = Merge(row_, change, {from ? samples::Store(from->id_) : StoreId(), next_sequence_});
     next_sequence_ += result.changed_parts;
     conflicts_.insert(conflicts_.end(), result.conflicts.begin(), result.conflicts.end());
     return result;
@@ -28,19 +28,20 @@ class Node {
     return change;
   }
   Change DoPut(int64_t ms, std::string_view json, std::optional<int64_t> expires_at_ms = {}) {
-    return Write(Put(row_, ParseFields(json).value(), expires_at_ms, test::At(ms, id_)));
+    return Write(Put(row_, ParseFields(json).value(), expires_at_ms, samples::At(ms, id_)));
   }
   Change DoSet(int64_t ms, const std::string& field, std::string_view json) {
-    return Write(MakeUpdate(row_, {.set = {{field, test::Json(json)}}}, test::At(ms, id_), epoch_).value());
+    return Write(
+        MakeUpdate(row_, {.set = {{field, samples::Json(json)}}}, samples::At(ms, id_), epoch_).value());
   }
   Change DoUnset(int64_t ms, const std::string& field) {
-    return Write(MakeUpdate(row_, {.unset = {field}}, test::At(ms, id_), epoch_).value());
+    return Write(MakeUpdate(row_, {.unset = {field}}, samples::At(ms, id_), epoch_).value());
   }
   Change DoIncrement(int64_t ms, const std::string& field, const JsonNumber& by) {
-    return Write(MakeUpdate(row_, {.increment = {{field, by}}}, test::At(ms, id_), epoch_).value());
+    return Write(MakeUpdate(row_, {.increment = {{field, by}}}, samples::At(ms, id_), epoch_).value());
   }
-  Change DoDelete(int64_t ms) { return Write(Delete(row_, test::At(ms, id_))); }
-  void Reopen(int epoch) { epoch_ = test::Epoch(epoch); }
+  Change DoDelete(int64_t ms) { return Write(Delete(row_, samples::At(ms, id_))); }
+  void Reopen(int epoch) { epoch_ = samples::Epoch(epoch); }
 
   std::string Seen(int64_t now_ms = 0) const { return VisibleJson(row_, now_ms).value_or("none"); }
   const Row& row() const { return row_; }
@@ -49,7 +50,7 @@ class Node {
 
  private:
   int id_;
-  FeedEpoch epoch_ = test::Epoch(0x40 + id_);
+  FeedEpoch epoch_ = samples::Epoch(0x40 + id_);
   Row row_;
   uint64_t next_sequence_ = 1;
   std::vector<Conflict> conflicts_;
@@ -93,10 +94,10 @@ TEST_F(MergeTest, NewerWriteOfAFieldWinsAndTheOtherIsListedOnce) {
     const Conflict& conflict = node->conflicts()[0];
     EXPECT_EQ(conflict.kind, ConflictKind::kOverwritten);
     EXPECT_EQ(conflict.field, "bar");
-    EXPECT_EQ(conflict.winner, test::At(3, 2));
-    EXPECT_EQ(conflict.winning_value, test::Json("9"));
-    EXPECT_EQ(conflict.loser, test::At(2, 1));
-    EXPECT_EQ(conflict.losing_value, test::Json("8"));
+    EXPECT_EQ(conflict.winner, samples::At(3, 2));
+    EXPECT_EQ(conflict.winning_value, samples::Json("9"));
+    EXPECT_EQ(conflict.loser, samples::At(2, 1));
+    EXPECT_EQ(conflict.losing_value, samples::Json("8"));
   }
   Exchange(edge_, core_);
   EXPECT_THAT(edge_.conflicts(), SizeIs(1));
@@ -136,7 +137,7 @@ TEST_F(MergeTest, LongOfflineWriteThatLosesIsListed) {
   EXPECT_THAT(core_.conflicts(), IsEmpty());
   core_.Receive(edge_.row(), &edge_);
   ASSERT_THAT(core_.conflicts(), SizeIs(1));
-  EXPECT_EQ(core_.conflicts()[0].losing_value, test::Json("20"));
+  EXPECT_EQ(core_.conflicts()[0].losing_value, samples::Json("20"));
 }
 
 TEST_F(MergeTest, OutcomesAreNamed) {
@@ -162,9 +163,9 @@ TEST_F(MergeTest, ChangedPartsHaveNeighbouringSequencesAndTheirPeer) {
   EXPECT_EQ(row.expiry->write.sequence, 3u);
   EXPECT_EQ(row.fields.at("a").set->write.sequence, 4u);
   EXPECT_EQ(row.fields.at("b").set->write.sequence, 5u);
-  EXPECT_EQ(row.fields.at("b").set->write.via, test::Store(1));
+  EXPECT_EQ(row.fields.at("b").set->write.via, samples::Store(1));
   core_.Receive(edge_.row(), &other_);
-  EXPECT_EQ(row.fields.at("b").set->write.via, test::Store(1)) << "what was here keeps its way";
+  EXPECT_EQ(row.fields.at("b").set->write.via, samples::Store(1)) << "what was here keeps its way";
 }
 
 TEST_F(MergeTest, DeleteDoesNotComeBack) {
@@ -186,8 +187,8 @@ TEST_F(MergeTest, UpdateOutlivesAConcurrentDeleteAlone) {
     ASSERT_THAT(node->conflicts(), SizeIs(1));
     EXPECT_EQ(node->conflicts()[0].kind, ConflictKind::kOutlivesDelete);
     EXPECT_EQ(node->conflicts()[0].field, "bar");
-    EXPECT_EQ(node->conflicts()[0].winner, test::At(3, 1));
-    EXPECT_EQ(node->conflicts()[0].loser, test::At(2, 2));
+    EXPECT_EQ(node->conflicts()[0].winner, samples::At(3, 1));
+    EXPECT_EQ(node->conflicts()[0].loser, samples::At(2, 2));
   }
 }
 
@@ -208,7 +209,7 @@ TEST_F(MergeTest, OlderUpdateIsRemovedByADeleteAndListed) {
   for (const Node* node : {&edge_, &core_}) {
     ASSERT_THAT(node->conflicts(), SizeIs(1));
     EXPECT_EQ(node->conflicts()[0].kind, ConflictKind::kCleared);
-    EXPECT_EQ(node->conflicts()[0].losing_value, test::Json("9"));
+    EXPECT_EQ(node->conflicts()[0].losing_value, samples::Json("9"));
   }
 }
 
@@ -284,8 +285,8 @@ TEST_F(MergeTest, ResetDropsWhatItDidNotSeeAndListsIt) {
   EXPECT_EQ(core_.Seen(), R"({"n":0})") << "also the increment after the reset counts on what was before it";
   ASSERT_THAT(core_.conflicts(), SizeIs(1));
   EXPECT_EQ(core_.conflicts()[0].kind, ConflictKind::kUncounted);
-  EXPECT_EQ(core_.conflicts()[0].losing_value, test::Json("8"));
-  EXPECT_EQ(core_.conflicts()[0].winning_value, test::Json("0"));
+  EXPECT_EQ(core_.conflicts()[0].losing_value, samples::Json("8"));
+  EXPECT_EQ(core_.conflicts()[0].winning_value, samples::Json("0"));
   edge_.DoIncrement(5, "n", int64_t{3});
   Exchange(edge_, core_);
   EXPECT_EQ(core_.Seen(), R"({"n":3})");
@@ -324,15 +325,15 @@ TEST_F(MergeTest, FoldedEpochsCountOnceWhereverTheyCome) {
   const Change old = edge_.DoIncrement(2, "n", int64_t{5});
   core_.Receive(edge_.row(), &edge_);
   other_.Receive(core_.row(), &core_);
-  const std::set<Contributor> closed = {{test::Store(1), edge_.epoch()}};
+  const std::set<Contributor> closed = {{samples::Store(1), edge_.epoch()}};
   edge_.Reopen(0x77);
   edge_.DoIncrement(3, "n", int64_t{1});
   const RowDigest before = DigestOf(core_.row(), 0);
-  core_.Write(FoldClosedEpochs(core_.row(), closed, test::At(4, 2)));
+  core_.Write(FoldClosedEpochs(core_.row(), closed, samples::At(4, 2)));
   EXPECT_EQ(core_.Seen(), R"({"n":105})");
   EXPECT_EQ(DigestOf(core_.row(), 0), before);
   EXPECT_THAT(core_.row().fields.at("n").contributions, SizeIs(1));
-  EXPECT_TRUE(FoldClosedEpochs(core_.row(), closed, test::At(5, 2)).fields.empty());
+  EXPECT_TRUE(FoldClosedEpochs(core_.row(), closed, samples::At(5, 2)).fields.empty());
 
   EXPECT_EQ(core_.Receive(old, &edge_).outcome, MergeOutcome::kKeptNewer) << "the epoch is closed";
   core_.Receive(edge_.row(), &edge_);
@@ -347,17 +348,17 @@ TEST_F(MergeTest, FoldedEpochsCountOnceWhereverTheyCome) {
 TEST_F(MergeTest, FractionsAreNotFolded) {
   core_.Receive(edge_.DoIncrement(1, "n", 0.1), &edge_);
   EXPECT_TRUE(
-      FoldClosedEpochs(core_.row(), {{test::Store(1), edge_.epoch()}}, test::At(2, 2)).fields.empty());
+      FoldClosedEpochs(core_.row(), {{samples::Store(1), edge_.epoch()}}, samples::At(2, 2)).fields.empty());
 }
 
 TEST_F(MergeTest, OperationsThatAreRefused) {
   edge_.DoPut(1, R"({"n":1,"s":"x"})");
   const auto refused = [&](const Update& update) {
-    return ErrorKind(MakeUpdate(edge_.row(), update, test::At(2, 1), edge_.epoch()).status());
+    return ErrorKind(MakeUpdate(edge_.row(), update, samples::At(2, 1), edge_.epoch()).status());
   };
   EXPECT_EQ(refused({.increment = {{"s", int64_t{1}}}}), "not_a_number");
-  EXPECT_EQ(refused({.set = {{"a", test::Json("1")}}, .unset = {"a"}}), "field_named_twice");
-  EXPECT_EQ(refused({.set = {{"a", test::Json("1")}}, .increment = {{"a", int64_t{1}}}}),
+  EXPECT_EQ(refused({.set = {{"a", samples::Json("1")}}, .unset = {"a"}}), "field_named_twice");
+  EXPECT_EQ(refused({.set = {{"a", samples::Json("1")}}, .increment = {{"a", int64_t{1}}}}),
             "field_named_twice");
   EXPECT_EQ(refused({.unset = {"a"}, .increment = {{"a", int64_t{1}}}}), "field_named_twice");
   edge_.DoIncrement(2, "n", INT64_MAX);
@@ -370,13 +371,13 @@ TEST_F(MergeTest, ExpiryTravelsWithEveryChange) {
   core_.Receive(edge_.DoSet(2, "b", "2"), &edge_);
   EXPECT_EQ(core_.Seen(999), R"({"b":2})");
   EXPECT_EQ(core_.Seen(1'000), "none");
-  core_.Write(
-      MakeUpdate(core_.row(), {.expiry = Update::NewExpiry{5'000}}, test::At(3, 2), core_.epoch()).value());
+  core_.Write(MakeUpdate(core_.row(), {.expiry = Update::NewExpiry{5'000}}, samples::At(3, 2), core_.epoch())
+                  .value());
   Exchange(edge_, core_);
   EXPECT_EQ(edge_.Seen(4'999), R"({"a":1,"b":2})");
   EXPECT_TRUE(DigestOf(edge_.row(), 5'000).none());
   edge_.Write(
-      MakeUpdate(edge_.row(), {.expiry = Update::NewExpiry{}}, test::At(4, 1), edge_.epoch()).value());
+      MakeUpdate(edge_.row(), {.expiry = Update::NewExpiry{}}, samples::At(4, 1), edge_.epoch()).value());
   Exchange(edge_, core_);
   EXPECT_EQ(core_.Seen(INT64_MAX), R"({"a":1,"b":2})");
 }
@@ -394,4 +395,4 @@ TEST_F(MergeTest, DigestFollowsWhatIsSeenAndItsStamps) {
 }
 
 }  // namespace
-}  // namespace selvage
+}  // namespace selvage::table

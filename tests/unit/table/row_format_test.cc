@@ -5,7 +5,7 @@
 #include "fabric/base/error.h"
 #include "tests/support/row_samples.h"
 
-namespace selvage {
+namespace selvage::table {
 namespace {
 
 std::string Hex(std::string_view bytes) {
@@ -88,7 +88,7 @@ const char kGoldenHex[] =
     "00";  // not folded
 
 TEST(RowFormatTest, GoldenBytes) {
-  const std::string bytes = EncodeRow(test::RowOfAllParts());
+  const std::string bytes = EncodeRow(samples::RowOfAllParts());
   EXPECT_EQ(Hex(bytes), kGoldenHex);
   const auto row = DecodeRow(bytes);
   ASSERT_TRUE(row.ok()) << row.status();
@@ -102,7 +102,7 @@ TEST(RowFormatTest, EmptyRow) {
 }
 
 TEST(RowFormatTest, CutAnywhereIsRefused) {
-  const std::string bytes = EncodeRow(test::RowOfAllParts());
+  const std::string bytes = EncodeRow(samples::RowOfAllParts());
   for (size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_EQ(ErrorKind(DecodeRow(bytes.substr(0, size)).status()), "corrupt_row") << size;
   }
@@ -110,7 +110,7 @@ TEST(RowFormatTest, CutAnywhereIsRefused) {
 }
 
 TEST(RowFormatTest, FlippedBitsAreRefusedOrGiveAnotherRow) {
-  const std::string bytes = EncodeRow(test::RowOfAllParts());
+  const std::string bytes = EncodeRow(samples::RowOfAllParts());
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string flipped = bytes;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
@@ -124,26 +124,30 @@ TEST(RowFormatTest, FlippedBitsAreRefusedOrGiveAnotherRow) {
 /// A row of one field, with what `spoil` makes of it.
 template <class Spoil>
 std::string Spoilt(Spoil spoil) {
-  Row row = test::RowOfAllParts();
+  Row row = samples::RowOfAllParts();
   spoil(row);
   return ErrorKind(DecodeRow(EncodeRow(row)).status());
 }
 
 TEST(RowFormatTest, RowsThatDoNotKeepTheInvariantsAreRefused) {
   EXPECT_EQ(Spoilt([](Row& row) {
-              row.fields["b"].set->write.stamp = Stamp{Hlc(1), test::Store(1)};
+              row.fields["b"].set->write.stamp = Stamp{Hlc(1), samples::Store(1)};
             }),
             "corrupt_row");
-  EXPECT_EQ(Spoilt([](Row& row) { row.expiry->write.stamp = Stamp{Hlc(1), test::Store(1)}; }), "corrupt_row");
+  EXPECT_EQ(Spoilt([](Row& row) {
+              row.expiry->write.stamp = Stamp{Hlc(1), samples::Store(1)};
+            }),
+            "corrupt_row");
   EXPECT_EQ(Spoilt([](Row& row) { row.fields["x"]; }), "corrupt_row");
   EXPECT_EQ(Spoilt([](Row& row) {
-              row.fields["n"].set = Register{std::nullopt, {test::At(9, 3), {}, 0, {}}};
+              row.fields["n"].set = Register{std::nullopt, {samples::At(9, 3), {}, 0, {}}};
             }),
             "corrupt_row");
   EXPECT_EQ(
       Spoilt([](Row& row) {
         const Stamp base = row.clear->write.stamp;
-        row.fields["n"].contributions[{{test::Store(0x0b), test::Epoch(0xe1)}, base}].write.stamp = base;
+        row.fields["n"].contributions[{{samples::Store(0x0b), samples::Epoch(0xe1)}, base}].write.stamp =
+            base;
       }),
       "corrupt_row");
   EXPECT_EQ(Spoilt([](Row& row) { row.fields["\xff"] = row.fields["b"]; }), "corrupt_row");
@@ -165,4 +169,4 @@ TEST(RowFormatTest, NumbersHaveOneForm) {
 }
 
 }  // namespace
-}  // namespace selvage
+}  // namespace selvage::table
