@@ -1,9 +1,9 @@
 #pragma once
 
-/// Known bugs that tests/simulation/canary_hunt switches on, one in each run, to prove that the simulator
-/// finds each of them. They are compiled into development builds (SELVAGE_CANARIES) and stay off there unless
-/// that program says otherwise. In a release Planted is false when the code is compiled, and nothing is left
-/// of it.
+/// Known bugs that tests/simulation/canary_hunt and tests of properties switch on, one in each run, to prove
+/// that they find each of them. They are compiled into development builds (SELVAGE_CANARIES) and stay off
+/// there unless that program says otherwise. In a release Planted is false when the code is compiled, and
+/// nothing is left of it.
 namespace selvage {
 
 enum class Canary {
@@ -32,6 +32,11 @@ enum class Canary {
   kDropDetached,      ///< retention takes what is not replicated yet of a detached stream
   kCarryDetached,     ///< an edge offers what is detached
   kKeepClaim,         ///< a flow that ended keeps its claim to the credit
+  // Of merging rows: found by tests/unit/table/merge_property_test.
+  kMergeNewestArrival,  ///< what arrives last wins, not what was written last
+  kMergeIgnoreTies,     ///< of two writes with one stamp the one that came first stays
+  kForgetTombstone,     ///< a row that was deleted is forgotten with its clear stamp
+  kAddContributions,    ///< a contribution that comes again is added once more
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

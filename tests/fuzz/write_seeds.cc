@@ -12,9 +12,11 @@
 #include "fabric/replication/message.h"
 #include "fabric/stream/log_format.h"
 #include "fabric/stream/record_batch.h"
+#include "fabric/table/row_format.h"
 #include "fabric/transport/codec.h"
 #include "tests/support/kafka_messages.h"
 #include "tests/support/kafka_sample.h"
+#include "tests/support/row_samples.h"
 
 namespace selvage {
 namespace {
@@ -174,6 +176,20 @@ void WriteSessions() {
   }
 }
 
+void WriteRows() {
+  const std::string all = table::EncodeRow(table::samples::RowOfAllParts());
+  table::Row deleted;
+  deleted.clear = table::Clear{table::ClearKind::kDelete,
+                               {table::samples::At(2, 3), {table::samples::At(1, 0x0a)}, 4, {}}};
+  const std::string tombstone = table::EncodeRow(deleted);
+  Write("fuzz_row", "all-parts", std::string(1, '\0') + all);
+  Write("fuzz_row", "tombstone", std::string(1, '\0') + tombstone);
+  const std::string size{static_cast<char>(all.size()), static_cast<char>(all.size() >> 8)};
+  Write("fuzz_row", "deleted-elsewhere", '\1' + size + all + tombstone);
+  Write("fuzz_row", "json", "\2{\"b\":[1.50,-0,1e400,\"\\u00e9\"],\"a\":{\"\":null}}");
+  Write("fuzz_row", "json-taken", "\2{\"b\":[1.50,-0,1e40,\"\\u00e9\\n\"],\"a\":{\"\":null,\"t\":true}}");
+}
+
 /// Of every message the newest version, and the newest of the older form where it has two.
 template <class Messages>
 void WriteKafka(const std::string& half) {
@@ -205,6 +221,7 @@ int main(int argc, char** argv) {
   selvage::WriteEntries();
   selvage::WriteFrames();
   selvage::WriteSessions();
+  selvage::WriteRows();
   selvage::WriteKafka<selvage::kafka::test::AllRequests>("request");
   selvage::WriteKafka<selvage::kafka::test::AllResponses>("response");
   return 0;

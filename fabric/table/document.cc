@@ -1,0 +1,106 @@
+#include "fabric/table/document.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "fabric/base/endian.h"
+
+namespace selvage::table {
+namespace {
+
+/// True when some contribution counts on `base`.
+bool IsCounted(const Field& field, const Stamp& base) {
+  return std::any_of(field.contributions.begin(), field.contributions.end(),
+                     [&](const auto& entry) { return entry.first.base == base; });
+}
+
+bool IsFieldThere(const Row& row, const Field& field) {
+  return (field.set && field.set->value) || IsCounted(field, BaseOf(row, &field));
+}
+
+void AppendStampTo(std::string& out, const Stamp& stamp) {
+  AppendBig<uint64_t>(out, stamp.hlc.packed());
+  out += stamp.node.view();
+}
+
+void AppendSized(std::string& out, std::string_view text) {
+  AppendBig<uint64_t>(out, text.size());
+  out += text;
+}
+
+}  // namespace
+
+bool Knew(const Write& write, const Stamp& other) {
+  if (write.stamp.node == other.node) return true;
+  return std::any_of(write.replaced.begin(), write.replaced.end(),
+                     [&](const Stamp& seen) { return seen.node == other.node && seen >= other; });
+}
+
+Stamp BaseOf(const Row& row, const Field* field) {
+  if (field != nullptr && field->set) return field->set->write.stamp;
+  return row.clear ? row.clear->write.stamp : Stamp();
+}
+
+std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field) {
+  const std::optional<CanonicalJson> value = field.set ? field.set->value : std::nullopt;
+  const Stamp base = BaseOf(row, &field);
+  if (!IsCounted(field, base)) return value;
+  std::vector<JsonNumber> numbers;
+  if (value) {
+    const auto number = value->number();
+    // Two values under one stamp, of which increments counted on the other: there is nothing to add to.
+    if (!number) return value;
+    numbers.push_back(*number);
+  }
+  // In the order of their keys, which is the same on every node: so sums of fractions are, too.
+  for (const auto& [key, contribution] : field.contributions) {
+    if (key.base == base) numbers.push_back(contribution.amount);
+  }
+  return CanonicalJson::Of(Sum(numbers));
+}
+
+bool IsThere(const Row& row, int64_t now_ms) {
+  if (row.expiry && row.expiry->at_ms && *row.expiry->at_ms <= now_ms) return false;
+  if (row.clear && row.clear->kind == ClearKind::kPut) return true;
+  return std::any_of(row.fields.begin(), row.fields.end(),
+                     [&](const auto& entry) { return IsFieldThere(row, entry.second); });
+}
+
+std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms) {
+  if (!IsThere(row, now_ms)) return std::nullopt;
+  std::string json = "{";
+  for (const auto& [name, field] : row.fields) {
+    const auto value = ValueOf(row, field);
+    if (!value) continue;
+    if (json.size() > 1) json.push_back(',');
+    AppendJsonString(json, name);
+    json.push_back(':');
+    json += value->text();
+  }
+  json.push_back('}');
+  return json;
+}
+
+RowDigest DigestOf(const Row& row, int64_t now_ms) {
+  if (!IsThere(row, now_ms)) return {};
+  std::string seen;
+  const bool expires = row.expiry && row.expiry->at_ms;
+  seen.push_back(expires ? 1 : 0);
+  if (expires) {
+    AppendStampTo(seen, row.expiry->write.stamp);
+    AppendBig<int64_t>(seen, *row.expiry->at_ms);
+  }
+  for (const auto& [name, field] : row.fields) {
+    const auto value = ValueOf(row, field);
+    if (!value) continue;
+    AppendSized(seen, name);
+    AppendStampTo(seen, BaseOf(row, &field));
+    AppendSized(seen, value->text());
+  }
+  XXH128_canonical_t bytes;
+  XXH128_canonicalFromHash(&bytes, XXH3_128bits(seen.data(), seen.size()));
+  return *RowDigest::FromBytes({reinterpret_cast<const char*>(bytes.digest), sizeof bytes.digest});
+}
+
+}  // namespace selvage::table

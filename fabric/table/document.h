@@ -1,0 +1,100 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fabric/base/id128.h"
+#include "fabric/table/canonical_json.h"
+#include "fabric/table/stamp.h"
+
+/// A row as its nodes keep it: what was written, with the stamps that decide between writes. docs/tables.md
+/// explains the rules, fabric/table/merge.h carries them out.
+namespace selvage::table {
+
+enum class ClearKind : uint8_t { kDelete = 0, kPut = 1 };
+
+/// The last put or delete: it removed whatever has a lower stamp. A delete is the row's tombstone.
+struct Clear {
+  ClearKind kind = ClearKind::kDelete;
+  Write write;
+};
+
+/// When the row is hidden, and later purged; without a time never.
+struct Expiry {
+  std::optional<int64_t> at_ms;
+  Write write;
+};
+
+/// The last set or unset of a field (a last-writer-wins register).
+struct Register {
+  std::optional<CanonicalJson> value;  ///< nothing: unset
+  Write write;
+};
+
+/// Whose increments are added up together. A store counts anew in each feed epoch, so neither a restored nor
+/// a cloned one counts twice. Without an epoch: the sum of closed epochs that the core folded.
+struct Contributor {
+  StoreId store;
+  FeedEpoch epoch;
+  auto operator<=>(const Contributor&) const = default;
+};
+
+struct ContributionKey {
+  Contributor by;
+  /// The set, unset, put or delete that it counts on; none when there was nothing.
+  Stamp base;
+  auto operator<=>(const ContributionKey&) const = default;
+};
+
+/// What one contributor added to a field since its base.
+struct Contribution {
+  JsonNumber amount = int64_t{0};
+  /// Of the last increment.
+  Write write;
+  /// Contributors on the same base whose amounts are in this one and no longer count by themselves. Only of a
+  /// sum of closed epochs; ascending.
+  std::vector<Contributor> folded;
+};
+
+struct Field {
+  /// Nothing: neither set nor unset since the row's clear stamp, only incremented.
+  std::optional<Register> set;
+  std::map<ContributionKey, Contribution> contributions;
+};
+
+/// Invariants, kept by Merge and checked by DecodeRow: no register and no expiry has a stamp below the clear
+/// stamp, no contribution has a base below its field's base or is in a sum as well, and no field is empty.
+///
+/// A clear stamp on which contributions count is needed as long as they are.
+struct Row {
+  std::optional<Clear> clear;
+  std::optional<Expiry> expiry;
+  std::map<std::string, Field, std::less<>> fields;
+};
+
+/// What an operation wrote, or a peer sent: a row that holds these parts only. Merging it applies it.
+using Change = Row;
+
+/// What increments of the field count on now: its register, else the clear stamp, else none. `field` may be
+/// null, for one that the row does not have.
+Stamp BaseOf(const Row& row, const Field* field);
+/// What a reader sees of a field: the register's value and the contributions that count on it. Nothing when
+/// the field is not there.
+std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field);
+
+/// True when readers see the row at `now_ms`: it did not expire, and it was put, or has a field.
+bool IsThere(const Row& row, int64_t now_ms);
+/// The row as readers see it, canonical; nothing when it is not there.
+std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms);
+
+/// Of the visible fields with the stamps they stand on: equal on every node that sees the same, whatever was
+/// collected or folded there. Stamps alone would not do, since clones may give one to two values.
+using RowDigest = Id128<struct RowDigestTag>;
+/// None when the row is not there.
+RowDigest DigestOf(const Row& row, int64_t now_ms);
+
+}  // namespace selvage::table

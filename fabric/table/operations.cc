@@ -1,0 +1,184 @@
+#include "fabric/table/operations.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "fabric/base/error.h"
+
+namespace selvage::table {
+namespace {
+
+/// Collects what one write replaces.
+class Replaced {
+ public:
+  explicit Replaced(const StoreId& writer) : writer_(writer) {}
+
+  /// What this node wrote itself it knows. But peers may never see that, since only the newest change of a
+  /// field is sent: so what that one replaced is replaced by this one.
+  void Add(const Write& write) {
+    if (write.stamp.node != writer_) return Add(write.stamp);
+    for (const Stamp& stamp : write.replaced) Add(stamp);
+  }
+  void Add(const Field& field) {
+    if (field.set) Add(field.set->write);
+    for (const auto& [key, contribution] : field.contributions) Add(contribution.write);
+  }
+
+  Write WriteOf(const Stamp& stamp) && {
+    Write write{.stamp = stamp};
+    for (const auto& [node, hlc] : newest_) write.replaced.push_back({hlc, node});
+    return write;
+  }
+
+ private:
+  void Add(const Stamp& stamp) {
+    if (stamp.node == writer_) return;
+    Hlc& newest = newest_[stamp.node];
+    newest = std::max(newest, stamp.hlc);
+  }
+
+  StoreId writer_;
+  std::map<StoreId, Hlc> newest_;
+};
+
+const Field* FindField(const Row& row, const std::string& name) {
+  const auto found = row.fields.find(name);
+  return found == row.fields.end() ? nullptr : &found->second;
+}
+
+Write ClearWrite(const Row& row, const Stamp& stamp) {
+  Replaced replaced(stamp.node);
+  if (row.clear) replaced.Add(row.clear->write);
+  for (const auto& [name, field] : row.fields) replaced.Add(field);
+  return std::move(replaced).WriteOf(stamp);
+}
+
+Write FieldWrite(const Row& row, const Field* field, const Stamp& stamp) {
+  Replaced replaced(stamp.node);
+  if (field != nullptr) replaced.Add(*field);
+  // Where the field was not set, this takes the place of what the last put or delete left.
+  if ((field == nullptr || !field->set) && row.clear) replaced.Add(row.clear->write);
+  return std::move(replaced).WriteOf(stamp);
+}
+
+void SetField(const Row& row, const std::string& name, std::optional<CanonicalJson> value, const Stamp& stamp,
+              Change& change) {
+  change.fields[name].set = Register{std::move(value), FieldWrite(row, FindField(row, name), stamp)};
+}
+
+absl::Status IncrementField(const Row& row, const std::string& name, const JsonNumber& by, const Stamp& stamp,
+                            const FeedEpoch& epoch, Change& change) {
+  const Field* field = FindField(row, name);
+  const auto value = field != nullptr ? ValueOf(row, *field) : std::nullopt;
+  if (value && !value->number()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "not_a_number",
+                     fmt::format("the field \"{}\" is not a number and cannot be incremented", name),
+                     "set the field to a number first");
+  }
+  const ContributionKey key{{stamp.node, epoch}, BaseOf(row, field)};
+  Contribution contribution{by, {.stamp = stamp}, {}};
+  if (field != nullptr) {
+    const auto own = field->contributions.find(key);
+    if (own != field->contributions.end()) {
+      const JsonNumber& before = own->second.amount;
+      contribution.amount = Sum({before, by});
+      const bool integers = std::holds_alternative<int64_t>(before) && std::holds_alternative<int64_t>(by);
+      if (integers && !std::holds_alternative<int64_t>(contribution.amount)) {
+        return MakeError(absl::StatusCode::kInvalidArgument, "counter_out_of_range",
+                         fmt::format("the field \"{}\" cannot count that far", name),
+                         "set the field to a number, which counts anew");
+      }
+    }
+  }
+  change.fields[name].contributions[key] = std::move(contribution);
+  return absl::OkStatus();
+}
+
+absl::Status CheckNamedOnce(const Update& update) {
+  const auto twice = [](const std::string& name) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "field_named_twice",
+                     fmt::format("the update names the field \"{}\" more than once", name));
+  };
+  for (const std::string& name : update.unset) {
+    if (update.set.contains(name)) return twice(name);
+  }
+  for (const auto& [name, by] : update.increment) {
+    if (update.set.contains(name) || update.unset.contains(name)) return twice(name);
+  }
+  return absl::OkStatus();
+}
+
+Expiry ExpiryAt(const Row& row, std::optional<int64_t> at_ms, const Stamp& stamp) {
+  Replaced replaced(stamp.node);
+  if (row.expiry) replaced.Add(row.expiry->write);
+  return {at_ms, std::move(replaced).WriteOf(stamp)};
+}
+
+/// What is folded of one field; nothing when that is no more than before.
+std::optional<std::pair<ContributionKey, Contribution>> FoldField(const Row& row, const Field& field,
+                                                                  const std::set<Contributor>& closed,
+                                                                  const Stamp& stamp) {
+  const ContributionKey key{{stamp.node, FeedEpoch()}, BaseOf(row, &field)};
+  Contribution sum{int64_t{0}, {.stamp = stamp}, {}};
+  const auto before = field.contributions.find(key);
+  if (before != field.contributions.end()) {
+    sum.amount = before->second.amount;
+    sum.folded = before->second.folded;
+  }
+  std::vector<JsonNumber> amounts = {sum.amount};
+  const size_t held = sum.folded.size();
+  for (const auto& [other, contribution] : field.contributions) {
+    if (other.base != key.base || !closed.contains(other.by)) continue;
+    if (!std::holds_alternative<int64_t>(contribution.amount)) continue;
+    amounts.push_back(contribution.amount);
+    sum.folded.push_back(other.by);
+  }
+  sum.amount = Sum(amounts);
+  if (sum.folded.size() == held || !std::holds_alternative<int64_t>(sum.amount)) return std::nullopt;
+  std::sort(sum.folded.begin(), sum.folded.end());
+  return std::pair(key, std::move(sum));
+}
+
+}  // namespace
+
+Change Put(const Row& row, const Fields& fields, std::optional<int64_t> expires_at_ms, const Stamp& stamp) {
+  Change change;
+  change.clear = Clear{ClearKind::kPut, ClearWrite(row, stamp)};
+  if (expires_at_ms) change.expiry = ExpiryAt(row, expires_at_ms, stamp);
+  for (const auto& [name, value] : fields) SetField(row, name, value, stamp, change);
+  return change;
+}
+
+absl::StatusOr<Change> MakeUpdate(const Row& row, const Update& update, const Stamp& stamp,
+                                  const FeedEpoch& epoch) {
+  SELVAGE_RETURN_IF_ERROR(CheckNamedOnce(update));
+  Change change;
+  for (const auto& [name, value] : update.set) SetField(row, name, value, stamp, change);
+  for (const std::string& name : update.unset) SetField(row, name, std::nullopt, stamp, change);
+  for (const auto& [name, by] : update.increment) {
+    SELVAGE_RETURN_IF_ERROR(IncrementField(row, name, by, stamp, epoch, change));
+  }
+  change.expiry = update.expiry ? ExpiryAt(row, update.expiry->at_ms, stamp) : row.expiry;
+  return change;
+}
+
+Change Delete(const Row& row, const Stamp& stamp) {
+  Change change;
+  change.clear = Clear{ClearKind::kDelete, ClearWrite(row, stamp)};
+  return change;
+}
+
+Change FoldClosedEpochs(const Row& row, const std::set<Contributor>& closed, const Stamp& stamp) {
+  Change change;
+  for (const auto& [name, field] : row.fields) {
+    if (auto folded = FoldField(row, field, closed, stamp)) {
+      change.fields[name].contributions.insert(std::move(*folded));
+    }
+  }
+  return change;
+}
+
+}  // namespace selvage::table
