@@ -44,7 +44,8 @@ TEST_P(LogLifetime, ALogThatNobodyUsesIsFreedWithItsStream) {
 TEST_P(LogLifetime, AWatcherDoesNotKeepADeletedLog) {
   std::shared_ptr<EmbeddedLog> log = Source();
   const std::weak_ptr<EmbeddedLog> weak = log;
-  const int watch = log->Watch([log] {});
+  log->Watch([log] {});  // and never unwatched
+  const int watch = log->Watch([] {});
   Delete();
   log->Watch([log] {});  // by who has not heard of it
   log->Unwatch(watch);
