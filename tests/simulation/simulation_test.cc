@@ -66,6 +66,7 @@ TEST(SimulationTest, WhatWasFoundStaysFixed) {
                                                        503882898735559,
                                                        2979307541496506,
                                                        330000085,
+                                                       4387730733662808,
                                                        410000049}) {
     ExpectEveryRule(seed);
     if (HasFailure()) return;

@@ -333,8 +333,13 @@ std::string World::Unsettled() {
       return edge->name() + " has no link";
     const uint64_t wanted = core_.fleet().SpecFor(edge->name()).generation();
     if (edge->edge().spec().generation() != wanted) return edge->name() + " has another spec";
+    const Slot slot = *core_.fleet().SlotOf(edge->name());
     for (const auto& flow : edge->edge().UpFlows()) {
       const LogState state = flow->log().state();
+      const LogOrigin& origin = flow->log().origin();
+      // A stream that the edge heard of just now is offered in a moment, though it is empty.
+      if (core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition}) == nullptr)
+        return fmt::format("{}: the core has no replica of {}", edge->name(), ToString(origin));
       if (flow->log().acknowledged() != state.end && state.end != Offset(0)) {
         return fmt::format("{}: {} is acknowledged up to {} of {}", edge->name(),
                            ToString(flow->log().origin()),
