@@ -308,8 +308,13 @@ absl::Status EdgeState::BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branc
   return absl::OkStatus();
 }
 
-absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks) {
+absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks, uint64_t as_of) {
   absl::MutexLock change(&change_mutex_);
+  if (flow_changes() != as_of) {
+    return MakeError(absl::StatusCode::kAborted, "streams_changed",
+                     "streams changed while the core's history was compared; it is compared again", "",
+                     Retry::kYes);
+  }
   if (!Planted(Canary::kForkWithoutDetached)) SELVAGE_RETURN_IF_ERROR(BranchAtAcknowledged(forks));
   v1::StoredMembership membership = this->membership();
   StoreId id = StoreId::Mint(node_.random());

@@ -50,8 +50,9 @@ class EdgeState {
   absl::StatusOr<std::shared_ptr<Log>> LogForOffer(const v1::FlowOpen& open);
   /// The store's history parted from what the core holds: new log ids from `forks` on, a new store id, and
   /// the slot is given up, all in one batch. Up logs that are not among `forks`, as those of detached
-  /// streams, begin anew behind what was acknowledged of them.
-  absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks);
+  /// streams, begin anew behind what was acknowledged of them. `as_of`: the flow_changes when `forks` were
+  /// found. Error: "streams_changed" when there is another one since, whose fork is not known.
+  absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks, uint64_t as_of);
 
   // Streams made here: provisional, as long as the core does not know them. Errors beside those that are
   // named: "unknown_stream", "wrong_node" for a stream that the core defines.

@@ -153,7 +153,7 @@ void Uplink::Tick(Session& session) {
   }
   session.SetWallTime(node_.wall_ms());
   state_.MeasureRates();
-  streams_end_->Tick(session);
+  streams_end_->Tick(session, streams_.offered_version());
   link_.Tick(session);
   if (status_.Tick(session.pacer().rate(), node_.clock().Monotonic())) wake_();
 }

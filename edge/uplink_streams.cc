@@ -28,8 +28,8 @@ std::string_view StateName(Sender::State state) {
 }
 
 /// Makes the store another one. Why the link ends then: it comes back as that, or could not be made so.
-absl::Status Rebirth(EdgeState& state, std::vector<EmbeddedLogStore::Branching> branchings) {
-  SELVAGE_RETURN_IF_ERROR(state.Rebirth(std::move(branchings)));
+absl::Status Rebirth(EdgeState& state, std::vector<EmbeddedLogStore::Branching> branchings, uint64_t as_of) {
+  SELVAGE_RETURN_IF_ERROR(state.Rebirth(std::move(branchings), as_of));
   NodeState& node = state.node();
   // Here, since the link may have ended meanwhile.
   node.alarms().Report(
@@ -84,14 +84,14 @@ void UplinkStreams::OnForked(Session& session, std::shared_ptr<Log> log, const L
   any_forked_ = true;
   LogWarning("the core holds another history of a log",
              {{"log", ToString(log->origin())}, {"common_up_to", common.offset}});
-  RebirthIfForked(session);
+  session.StopSending();
 }
 
 /// Once it is known of every flow where its history parts from the core's. Until then nothing is sent: an
-/// entry that the core takes now and acknowledges too late would be sent again in the new log.
-void UplinkStreams::RebirthIfForked(Session& session) {
-  if (!any_forked_ || forking_) return;
-  session.StopSending();
+/// entry that the core takes now and acknowledges too late would be sent again in the new log. A stream that
+/// is about to be offered is waited for, too.
+void UplinkStreams::RebirthIfForked(Session& session, std::optional<uint64_t> offers) {
+  if (!any_forked_ || forking_ || !offers || offers != state_.flow_changes()) return;
   std::vector<EmbeddedLogStore::Branching> branchings;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = StreamFlows::SourceOf(*sender);
@@ -106,8 +106,8 @@ void UplinkStreams::RebirthIfForked(Session& session) {
     }
   }
   forking_ = true;
-  errands_->Add([&state = state_, branchings = std::move(branchings)]() -> Errands::Then {
-    absl::Status why = Rebirth(state, branchings);
+  errands_->Add([&state = state_, branchings = std::move(branchings), as_of = *offers]() -> Errands::Then {
+    absl::Status why = Rebirth(state, branchings, as_of);
     return [why](Session& later) { later.Close(why); };
   });
 }
@@ -142,8 +142,8 @@ void UplinkStreams::PublishFlowStates(const Session& session) {
   state_.SetFlowStates(std::move(states));
 }
 
-void UplinkStreams::Tick(Session& session) {
-  RebirthIfForked(session);
+void UplinkStreams::Tick(Session& session, std::optional<uint64_t> offers) {
+  RebirthIfForked(session, offers);
   PublishFlowStates(session);
 }
 

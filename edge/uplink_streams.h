@@ -22,8 +22,8 @@ class UplinkStreams : public StreamEnd, public std::enable_shared_from_this<Upli
 
   /// The store is being made another one: the link ends then, and offers nothing more.
   bool forking() const { return forking_; }
-  /// About once a second, unless forking.
-  void Tick(replication::Session& session);
+  /// About once a second, unless forking. `offers`: the outgoing_version of what is offered now.
+  void Tick(replication::Session& session, std::optional<uint64_t> offers);
 
   absl::StatusOr<std::vector<std::shared_ptr<LogFlowSource>>> Outgoing() override;
   absl::StatusOr<std::shared_ptr<Log>> LogFor(const v1::FlowOpen& open) override;
@@ -36,7 +36,7 @@ class UplinkStreams : public StreamEnd, public std::enable_shared_from_this<Upli
   std::string AlarmPeer() const override { return ""; }
 
  private:
-  void RebirthIfForked(replication::Session& session);
+  void RebirthIfForked(replication::Session& session, std::optional<uint64_t> offers);
   void PublishFlowStates(const replication::Session& session);
   /// Whether a flow may stand otherwise than when it was asked last.
   bool FlowsMoved(const replication::Session& session);

@@ -70,6 +70,9 @@ class StreamFlows : public FlowKind {
     return sender.kind() == v1::STREAM ? static_cast<LogFlowSource*>(&sender.source()) : nullptr;
   }
 
+  /// StreamEnd::outgoing_version of what is offered now; nothing before the first offer.
+  std::optional<uint64_t> offered_version() const { return offered_version_; }
+
   v1::FlowKind kind() const override { return v1::STREAM; }
   std::string_view capability() const override { return ""; }
   void Begin(replication::Session& session, const Fence& fence) override;

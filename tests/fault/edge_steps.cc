@@ -540,7 +540,7 @@ absl::Status EdgeLife::Rebirth() {
   after.set_forked_from(store_id_.bytes());
   after.set_has_slot(false);
   intent.membership = after;
-  intent.run = [=, this] { return edge_->Rebirth(forks); };
+  intent.run = [=, this] { return edge_->Rebirth(forks, edge_->flow_changes()); };
   return Run(std::move(intent));
 }
 

@@ -168,8 +168,9 @@ TEST(EdgeStateTest, AForkTakesAlongWhatIsNotOfferedNow) {
   const LogId before = edge.LogOf("detached").state().id;
   const LogId empty_before = edge.LogOf("empty").state().id;
   EmbeddedLog& sensors = edge.LogOf("sensors");
-  ASSERT_TRUE(
-      edge->Rebirth({{sensors.shared_from_this(), IdOf('s'), *sensors.BoundaryAtOrBefore(Offset(1))}}).ok());
+  ASSERT_TRUE(edge->Rebirth({{sensors.shared_from_this(), IdOf('s'), *sensors.BoundaryAtOrBefore(Offset(1))}},
+                            edge->flow_changes())
+                  .ok());
   for (int life = 0; life < 2; ++life) {
     EXPECT_EQ(edge.LogOf("sensors").state().id, IdOf('s'));
     EXPECT_EQ(edge.LogOf("sensors").state().base, Offset(1));
