@@ -67,7 +67,9 @@ TEST(SimulationTest, WhatWasFoundStaysFixed) {
                                                        2979307541496506,
                                                        330000085,
                                                        4387730733662808,
-                                                       410000049}) {
+                                                       410000049,
+                                                       510000078,
+                                                       520001711}) {
     ExpectEveryRule(seed);
     if (HasFailure()) return;
   }
