@@ -65,7 +65,7 @@ class Scheduler {
     double virtual_time = 0;       // start of the flow served last
     uint64_t last_turn = 0;        // number of the turn in which it was served last
     std::vector<Waiting> waiting;  // a heap: the smallest start comes first
-    std::vector<Waiting> blocked;  // that may not send for now
+    std::vector<Waiting> blocked;  // left out until Unblock
   };
   static uint32_t LevelOf(const Candidate& c) {
     return c.priority < kPriorities ? c.priority : kPriorities - 1;

@@ -8,7 +8,6 @@
 #include "absl/time/time.h"
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
-#include "fabric/base/invariant.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/stream/record_batch.h"
@@ -199,33 +198,6 @@ class AppendTask : public CommitTask {
   LogState after_;
 };
 
-namespace {
-
-/// Of a state by itself, staged or published.
-absl::Status CheckState(const LogState& state) {
-  const bool empty = state.start == state.end;
-  LeaderEpoch epoch(-1);
-  for (const auto& [next, start] : state.leader_epochs) {
-    SELVAGE_RETURN_IF_ERROR(FirstBroken({
-        {epoch < next, "leader epochs rise"},
-        // Where one begins says nothing of the next: what was lost of a log's end leaves those behind it.
-        {start >= Offset(0), "a leader epoch begins at an offset"},
-    }));
-    epoch = next;
-  }
-  return FirstBroken({
-      {!state.id.none(), "a log has an id"},
-      {state.start <= state.end, "a log starts before its end"},
-      {state.base <= state.end, "a history begins before its end"},
-      {state.deleted_to <= state.end, "records are deleted only up to the end"},
-      {state.bytes_before_start <= state.log_bytes, "what was trimmed is part of what was written"},
-      {!empty || state.start_hash == state.hash, "a log without entries has one hash"},
-      {!empty || state.bytes() == 0, "a log without entries holds no bytes"},
-  });
-}
-
-}  // namespace
-
 EmbeddedLog::EmbeddedLog(LogEnvironment env, AgeClock& ages, LogChanges& changes, LogNumber number,
                          LogOrigin origin, LogState state, std::optional<Offset> acknowledged,
                          bool superseded)
@@ -351,7 +323,7 @@ void EmbeddedLog::StageEntry(WriteBatch& batch, Entry& entry) {
   // A replica learns of a succession from the first entry that carries the new epoch.
   const LeaderEpoch epoch = LeaderEpochOf(entry);
   if (state.leader_epochs.empty() || epoch > state.leader_epoch()) {
-    state.leader_epochs.emplace_back(epoch, entry.from);
+    state.BeginLeaderEpoch(epoch, entry.from);
     StageDocument(batch);
   }
 }
@@ -507,7 +479,7 @@ absl::Status EmbeddedLog::ForgetIdleProducers(int64_t before_ms) {
 
 absl::Status EmbeddedLog::StartLeaderEpoch(LeaderEpoch epoch) {
   return ChangeState([&](LogState& state) {
-    if (epoch > state.leader_epoch()) state.leader_epochs.emplace_back(epoch, state.end);
+    if (epoch > state.leader_epoch()) state.BeginLeaderEpoch(epoch, state.end);
     return absl::OkStatus();
   });
 }
@@ -555,8 +527,10 @@ LogState EmbeddedLog::StageLossAccepted(WriteBatch& batch, std::optional<Offset>
     absl::MutexLock lock(&mutex_);
     compaction_ = {};
   }
-  if (lost_to) {
-    staged_.leader_epochs.emplace_back(staged_.leader_epoch() + 1, staged_.end);
+  if (!lost_to) {
+    staged_.ForgetLeaderEpochsBehind(staged_.end);
+  } else {
+    staged_.BeginLeaderEpoch(staged_.leader_epoch() + 1, staged_.end);
     if (*lost_to > staged_.end) {
       Entry entry;
       entry.kind = EntryKind::kGap;
@@ -598,35 +572,6 @@ absl::Status EmbeddedLog::AcceptLoss(std::optional<Offset> lost_to) {
         changes_.Note(number_);
         NotifyWatchers();
       });
-}
-
-absl::Status EmbeddedLog::CheckInvariants() const {
-  absl::MutexLock lock(&mutex_);
-  // What a held log recovered may be less than what it says elsewhere.
-  if (!held_.ok()) return absl::OkStatus();
-  SELVAGE_RETURN_IF_ERROR(CheckState(staged_));
-  SELVAGE_RETURN_IF_ERROR(CheckState(published_));
-  Offset undamaged;
-  for (const auto& [from, damage] : damages_) {
-    SELVAGE_RETURN_IF_ERROR(FirstBroken({
-        {damage.from == from && damage.from < damage.to, "a damaged range is known by where it begins"},
-        {undamaged <= damage.from, "damaged ranges do not overlap"},
-        {damage.to <= staged_.end, "what is damaged lies before the end"},
-        {staged_.start <= damage.from, "what is damaged was not trimmed"},
-        {damage.bytes <= damage.log_bytes, "a damaged range has no more bytes than the log up to its end"},
-    }));
-    undamaged = damage.to;
-  }
-  return FirstBroken({
-      {published_.start <= staged_.start, "no start is published before it is staged"},
-      {published_.end <= staged_.end, "no end is published before it is staged"},
-      {published_.log_bytes <= staged_.log_bytes, "no bytes are published before they are staged"},
-      {published_.start.value() <= start_to_be_, "readers know of a trim before it takes effect"},
-      {acknowledged_.value_or(Offset(0)) <= published_.end,
-       "the replica holds nothing that this log does not"},
-      {compaction_.to <= staged_.end, "only what is there is compacted"},
-      {compaction_.kept_bytes <= compaction_.counted_to, "compacting leaves no more than there was"},
-  });
 }
 
 }  // namespace selvage

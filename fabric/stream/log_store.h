@@ -52,6 +52,14 @@ struct LogState {
   LeaderEpoch leader_epoch() const {
     return leader_epochs.empty() ? LeaderEpoch(0) : leader_epochs.back().first;
   }
+  /// An epoch begins at `at`. Epochs that began behind that are of an end that was lost since.
+  void BeginLeaderEpoch(LeaderEpoch epoch, Offset at) {
+    ForgetLeaderEpochsBehind(at);
+    leader_epochs.emplace_back(epoch, at);
+  }
+  void ForgetLeaderEpochsBehind(Offset offset) {
+    std::erase_if(leader_epochs, [&](const auto& known) { return known.second > offset; });
+  }
   /// The epoch in which the entry before `offset` was written, as far as the log remembers.
   LeaderEpoch LeaderEpochBefore(Offset offset) const {
     LeaderEpoch before(0);

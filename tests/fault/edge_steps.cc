@@ -327,6 +327,7 @@ absl::Status EdgeLife::StartEpoch() {
   LogModel& model = logs_.at(log->number());
   LogModel::Identity identity = model.identity();
   const LeaderEpoch epoch = identity.leader_epochs.back().first + 1;
+  std::erase_if(identity.leader_epochs, [&](const auto& known) { return known.second > model.end(); });
   identity.leader_epochs.emplace_back(epoch, model.end());
   model.MayBecome(std::move(identity));
   const absl::Status started = log->StartLeaderEpoch(epoch);

@@ -121,7 +121,9 @@ std::vector<Entry> LogModel::BatchesOf(int64_t producer) const {
 void LogModel::TakeEpoch(const Entry& entry) {
   const LeaderEpoch epoch = LeaderEpochOf(entry);
   auto& epochs = identity_.leader_epochs;
-  if (epochs.empty() || epoch > epochs.back().first) epochs.emplace_back(epoch, entry.from);
+  if (!epochs.empty() && epoch <= epochs.back().first) return;
+  std::erase_if(epochs, [&](const auto& known) { return known.second > entry.from; });
+  epochs.emplace_back(epoch, entry.from);
 }
 
 absl::Status LogModel::Answered(const absl::StatusOr<LogPosition>& answer) {

@@ -58,6 +58,9 @@ TEST_F(LogInvariantsTest, WhatIsBrokenIsNamed) {
   state = Sound();
   state.leader_epochs[1].first = LeaderEpoch(0);
   EXPECT_EQ(BrokenOf(state), "broken invariant: leader epochs rise");
+  state = Sound();
+  state.leader_epochs.emplace_back(LeaderEpoch(3), Offset(14));
+  EXPECT_EQ(BrokenOf(state), "broken invariant: a leader epoch does not begin before the one before it");
   EXPECT_EQ(BrokenOf(Sound(), Offset(21)),
             "broken invariant: the replica holds nothing that this log does not");
 }

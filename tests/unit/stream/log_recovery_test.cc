@@ -149,6 +149,35 @@ TEST_F(LogRecovery, ASourceThatLostWhatItAcknowledgedIsHeldUntilTheLossIsAccepte
   EXPECT_EQ(node_->logs().Losses()->size(), 1u);
 }
 
+TEST_F(LogRecovery, EpochsThatBeganInWhatWasLostAreForgotten) {
+  using Epochs = std::vector<std::pair<LeaderEpoch, Offset>>;
+  EmbeddedLog& log = node_->Source();
+  Fill(log, {3, 2});
+  ASSERT_TRUE(log.StartLeaderEpoch(LeaderEpoch(1)).ok());
+  Fill(log, {4});
+  ASSERT_TRUE(log.StartLeaderEpoch(LeaderEpoch(2)).ok());
+  EmbeddedLog& replica = node_->Replica();
+  node_->RaiseFence({"rig", SessionEpoch(1)});
+  for (const Entry& entry : AllEntries(log))
+    ASSERT_TRUE(node_->AppendReplica(replica, ToReplica(entry)).ok());
+  ASSERT_EQ(replica.state().leader_epochs,
+            (Epochs{{LeaderEpoch(0), Offset(0)}, {LeaderEpoch(1), Offset(5)}}));
+  for (LogNumber number : {kSource, replica.number()}) {
+    auto batch = store_.NewBatch();
+    batch->DeleteRange(Family::kLog, LogKey(number, Offset(3)), LogKey(number + 1, Offset(0)));
+    ASSERT_TRUE(store_.Write(*batch, true).ok());
+  }
+  Open({});
+  ASSERT_EQ(node_->problems().size(), 2u);
+
+  ASSERT_TRUE(Find().AcceptLoss(Offset(9)).ok());
+  EXPECT_EQ(Find().state().leader_epochs, (Epochs{{LeaderEpoch(0), Offset(0)}, {LeaderEpoch(3), Offset(3)}}))
+      << "above all that were lost";
+  ASSERT_TRUE(Find("rig").AcceptLoss(std::nullopt).ok());
+  EXPECT_EQ(Find("rig").state().leader_epochs, (Epochs{{LeaderEpoch(0), Offset(0)}}));
+  for (const std::string edge : {"", "rig"}) EXPECT_EQ(Find(edge).CheckInvariants(), absl::OkStatus());
+}
+
 TEST_F(LogRecovery, AReplicaGoesOnAtItsEndAndGetsTheRestAgain) {
   EmbeddedLog& source = node_->Source();
   Fill(source, {3, 2, 4});
