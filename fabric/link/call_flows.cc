@@ -7,6 +7,7 @@
 #include "fabric/base/error.h"
 #include "fabric/replication/flow.h"
 #include "fabric/replication/message.h"
+#include "fabric/stream/stream_catalog.h"
 
 namespace selvage {
 
@@ -16,8 +17,6 @@ using replication::Session;
 
 namespace {
 
-/// That of streams by default: alarms overtake answers, and answers do not starve behind bulk data.
-constexpr uint32_t kCallPriority = 5;
 /// What a peer may make a call wait.
 constexpr absl::Duration kTimeoutMax = absl::Hours(1);
 
@@ -46,13 +45,13 @@ std::string AnswerOf(const absl::StatusOr<std::string>& response) {
 
 absl::StatusOr<std::string> ResponseOf(const v1::CallAnswer& answer) {
   if (!answer.has_problem()) return answer.response();
-  const v1::Problem& problem = answer.problem();
-  // A code that is none, or OK, would make an error look like success.
+  const absl::Status problem = replication::FromProblem(answer.problem());
+  // A code that is OK, or none, would make an error look like success.
   const bool known =
       answer.code() > 0 && answer.code() <= static_cast<int>(absl::StatusCode::kUnauthenticated);
   return MakeError(known ? static_cast<absl::StatusCode>(answer.code()) : absl::StatusCode::kUnknown,
-                   IsErrorKind(problem.kind()) ? problem.kind() : "other", problem.message(), problem.hint(),
-                   problem.retryable() ? Retry::kYes : Retry::kNo);
+                   ErrorKind(problem), std::string(problem.message()), ErrorHint(problem),
+                   IsRetryable(problem) ? Retry::kYes : Retry::kNo);
 }
 
 }  // namespace
@@ -74,7 +73,8 @@ class CallFlows::Source : public replication::FlowSource {
     return open;
   }
   replication::FlowSettings settings() override {
-    return {.priority = kCallPriority, .weight = 1, .compress = true};
+    // Alarms overtake answers, and answers do not starve behind bulk data.
+    return {.priority = kDefaultPriority, .weight = 1, .compress = true};
   }
   Offset end() override { return Offset(1); }
   absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t) override {

@@ -9,6 +9,7 @@
 
 #include "fabric/base/error.h"
 #include "fabric/replication/message.h"
+#include "fabric/stream/stream_catalog.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
@@ -19,8 +20,6 @@ using replication::Session;
 
 namespace {
 
-/// That of streams by default, so that documents share the link with them and alarms overtake both.
-constexpr uint32_t kDocumentPriority = 5;
 /// An honest peer offers each document once.
 constexpr size_t kDocumentsMax = 8;
 
@@ -86,7 +85,8 @@ v1::FlowOpen DocumentSource::Describe() {
 }
 
 replication::FlowSettings DocumentSource::settings() {
-  return {.priority = kDocumentPriority, .weight = 1, .compress = true};
+  // Documents share the link with streams, and alarms overtake both.
+  return {.priority = kDefaultPriority, .weight = 1, .compress = true};
 }
 
 absl::StatusOr<std::vector<FlowEntry>> DocumentSource::Read(Offset from, size_t) {

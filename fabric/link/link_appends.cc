@@ -24,7 +24,7 @@ void LinkAppends::Append(const std::shared_ptr<Log>& log, FlowEntry entry, const
 }
 
 void LinkLogSink::Persist(FlowEntry entry, Done done) {
-  appends_.Append(shared_log(), std::move(entry), fence_, [done](const absl::StatusOr<LogPosition>& after) {
+  appends_.Append(shared_log(), std::move(entry), fence(), [done](const absl::StatusOr<LogPosition>& after) {
     done(after.ok() ? absl::StatusOr<replication::FlowPosition>(ToFlowPosition(*after)) : after.status());
   });
 }

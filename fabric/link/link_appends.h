@@ -35,12 +35,11 @@ class LinkLogSink : public LogFlowSink {
  public:
   /// `appends` must outlive the sink.
   LinkLogSink(std::shared_ptr<Log> log, size_t batch_max, const Fence& fence, LinkAppends& appends)
-      : LogFlowSink(std::move(log), batch_max, fence), fence_(fence), appends_(appends) {}
+      : LogFlowSink(std::move(log), batch_max, fence), appends_(appends) {}
 
   void Persist(FlowEntry entry, Done done) override;
 
  private:
-  const Fence fence_;
   LinkAppends& appends_;
 };
 

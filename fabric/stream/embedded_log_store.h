@@ -17,8 +17,8 @@
 
 namespace selvage {
 
-/// The logs of a node in its own store. Opening reads the document, the last entry and the producers of each
-/// log, so it does not depend on how much they hold.
+/// The logs of a node in its own store. Opening (embedded_log_store_open.cc) reads the document, the last
+/// entry and the producers of each log, so it does not depend on how much they hold.
 ///
 /// A log is shared by this, as long as it is not deleted or renamed, and by whoever holds it beyond a call;
 /// the last one frees it, on any thread. None may be used when this is gone, since logs use what is here and

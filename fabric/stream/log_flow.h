@@ -101,6 +101,7 @@ class LogFlowSink : public replication::FlowSink {
 
   Log& log() { return *log_; }
   const std::shared_ptr<Log>& shared_log() const { return log_; }
+  const Fence& fence() const { return fence_; }
 
   replication::FlowPosition position() override { return ToFlowPosition(log_->state().position()); }
   absl::Status Check(const FlowEntry& entry) override;

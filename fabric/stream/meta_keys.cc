@@ -1,7 +1,10 @@
 #include "fabric/stream/meta_keys.h"
 
+#include <fmt/format.h>
+
 #include "fabric/base/check.h"
 #include "fabric/base/endian.h"
+#include "fabric/base/error.h"
 
 namespace selvage {
 
@@ -35,6 +38,12 @@ std::string PrefixEnd(std::string_view prefix) {
   std::string end(prefix);
   ++end.back();
   return end;
+}
+
+absl::Status DamagedMeta(std::string_view what) {
+  return MakeError(
+      absl::StatusCode::kDataLoss, "corrupt_meta", fmt::format("the store's {} is damaged", what),
+      "restore the store, or start this node with an empty data directory: it adopts its place again");
 }
 
 }  // namespace selvage

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "fabric/base/ids.h"
 
 /// Keys of the meta family (docs/formats.md, "Meta family").
@@ -30,5 +31,8 @@ std::string ProducerKeys(LogNumber log);
 std::string ProducerKey(LogNumber log, int64_t producer);
 /// The first key after all keys that start with `prefix`.
 std::string PrefixEnd(std::string_view prefix);
+
+/// "corrupt_meta" (kDataLoss): what the store holds under such a key cannot be read.
+absl::Status DamagedMeta(std::string_view what);
 
 }  // namespace selvage

@@ -17,7 +17,6 @@ namespace {
 constexpr int32_t kPartitionsMax = 1024;
 constexpr int64_t kDeleteRetentionMs = 24 * 3600 * 1000;  // as in Kafka
 constexpr int64_t kDefaultRetentionMs = int64_t{7} * 24 * 3600 * 1000;
-constexpr uint32_t kDefaultPriority = 5;
 
 absl::Status Invalid(std::string_view what, std::string_view hint) {
   return MakeError(absl::StatusCode::kInvalidArgument, "invalid_stream", what, hint);

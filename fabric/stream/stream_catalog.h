@@ -17,6 +17,9 @@
 
 namespace selvage {
 
+/// The priority on the link of a stream of which its maker says nothing.
+inline constexpr uint32_t kDefaultPriority = 5;
+
 /// The settings of a stream of which its maker says nothing; those of configuration files and of selvagectl
 /// are the same.
 v1::StreamSettings DefaultStreamSettings();
