@@ -40,8 +40,6 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
     core.set_streams_generation(1);
     SELVAGE_RETURN_IF_ERROR(StoreCore(core));
   }
-  if (core.streams_generation() == 0)
-    core.set_streams_generation(core.generation());  // of an earlier version
   {
     absl::MutexLock lock(&mutex_);
     core_ = core;

@@ -1,11 +1,14 @@
 #include "ctl/session.h"
 
+#include <fmt/format.h>
+
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 
 #include "ctl/options.h"
 #include "fabric/base/error.h"
+#include "fabric/base/names.h"
 #include "fabric/telemetry/build_info.h"
 
 namespace selvage::ctl {
@@ -41,18 +44,27 @@ void AddGlobalOptions(CLI::App& app, Session& session) {
 
 }  // namespace
 
+absl::StatusOr<Client> Session::ConnectAs(const ConnectionOptions& to) {
+  // It goes into a call's metadata, where gRPC ends the process over what is no printable ASCII.
+  if (!to.edge.empty() && !IsDnsLabel(to.edge)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "bad_value",
+                     fmt::format("{} is not the id of an edge", QuoteValue(to.edge)),
+                     "selvagectl edge list shows the edges");
+  }
+  SELVAGE_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, world.connect(to));
+  return Client(std::move(channel), to);
+}
+
 absl::StatusOr<Client> Session::Connect(const std::string& address) {
   ConnectionOptions to = connection;
   to.address = address;
-  SELVAGE_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, world.connect(to));
-  return Client(std::move(channel), to);
+  return ConnectAs(to);
 }
 
 absl::StatusOr<Client> Session::ConnectEdge(const std::string& edge) {
   ConnectionOptions to = connection;
   to.edge = edge;
-  SELVAGE_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, world.connect(to));
-  return Client(std::move(channel), to);
+  return ConnectAs(to);
 }
 
 void Session::Finish(const absl::Status& status) {

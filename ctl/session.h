@@ -57,6 +57,9 @@ class Session {
   /// A client of an edge, over its link to the core at --address.
   absl::StatusOr<Client> ConnectEdge(const std::string& edge);
 
+  /// A client as these options say. Error: "bad_value" for an edge whose id can be none.
+  absl::StatusOr<Client> ConnectAs(const ConnectionOptions& to);
+
   /// Takes over how a command ended: prints an error and sets the exit code.
   void Finish(const absl::Status& status);
 

@@ -1,9 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 
+#include "fabric/admin/call_metadata.h"
+#include "fabric/admin/error_metadata.h"
 #include "fabric/base/error.h"
 #include "tests/unit/admin/admin_harness.h"
 
@@ -11,11 +14,20 @@ namespace selvage::test {
 namespace {
 
 /// Every call of the service, with an empty request; gives the error's kind.
-using Calls = std::map<std::string, std::function<std::string(AdminNode&, Stub&)>>;
+using Metadata = std::map<std::string, std::string>;
+using Call = std::function<std::string(Stub&, const Metadata&)>;
+using Calls = std::map<std::string, Call>;
 
 template <class Request, class Response>
-std::function<std::string(AdminNode&, Stub&)> Caller(AdminNode::Method<Request, Response> method) {
-  return [method](AdminNode& node, Stub& stub) { return KindOf(node.Ask(method, Request(), &stub)); };
+Call Caller(AdminNode::Method<Request, Response> method) {
+  return [method](Stub& stub, const Metadata& metadata) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    for (const auto& [key, value] : metadata) context.AddMetadata(key, value);
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, Request(), &response);
+    return status.ok() ? std::string() : ErrorKind(FromTrailers(status, context));
+  };
 }
 
 Calls AllCalls() {
@@ -60,18 +72,38 @@ TEST(Access, OnlyOperatorsMayCall) {
     const auto as_edge = node->Connect(Certificates::Get().edge);
     const auto as_core = node->Connect(Certificates::Get().core);
     for (const auto& [name, call] : AllCalls()) {
-      EXPECT_EQ(call(*node, *as_edge), "permission_denied") << name;
-      EXPECT_EQ(call(*node, *as_core), "permission_denied") << name;
-      EXPECT_NE(call(*node, node->stub()), "permission_denied") << name;
+      EXPECT_EQ(call(*as_edge, {}), "permission_denied") << name;
+      EXPECT_EQ(call(*as_core, {}), "permission_denied") << name;
+      EXPECT_NE(call(node->stub(), {}), "permission_denied") << name;
       refused += 2;
     }
     EXPECT_EQ(node->Errors("permission_denied"), refused);
   }
 }
 
+TEST(Access, EveryCallIsPassedOnToTheEdgeThatIsMeant) {
+  CoreNode core;
+  EdgeNode edge;
+  for (const auto& [name, call] : AllCalls()) {
+    EXPECT_EQ(call(core.stub(), {{kEdgeMetadata, "rig-9"}}), "unknown_edge") << name;
+    EXPECT_EQ(call(edge.stub(), {{kEdgeMetadata, "rig-9"}}), "wrong_node") << name;
+  }
+  const auto as_edge = core.Connect(Certificates::Get().edge);
+  EXPECT_EQ(AllCalls().at("GetStatus")(*as_edge, {{kEdgeMetadata, "rig-9"}}), "permission_denied");
+}
+
+// Who knows no secret of the process is who the certificate says.
+TEST(Access, MetadataMakeNobodyAnOperator) {
+  EdgeNode edge;
+  const auto as_edge = edge.Connect(Certificates::Get().edge);
+  const Metadata claims = {{kCallerMetadata, "spiffe://plant.example/operator/ann"},
+                           {kSecretMetadata, std::string(32, 's')}};
+  for (const auto& [name, call] : AllCalls()) EXPECT_EQ(call(*as_edge, claims), "permission_denied") << name;
+}
+
 TEST(Access, OperatorsOfAnotherTrustDomainAreStrangers) {
   EdgeNode edge({.disk = {}, .trust_domain = "another"});
-  for (const auto& [name, call] : AllCalls()) EXPECT_EQ(call(edge, edge.stub()), "unauthenticated") << name;
+  for (const auto& [name, call] : AllCalls()) EXPECT_EQ(call(edge.stub(), {}), "unauthenticated") << name;
   EXPECT_EQ(edge.Errors("unauthenticated"), static_cast<int>(AllCalls().size()));
 }
 
@@ -87,7 +119,7 @@ TEST(Access, AnErrorCarriesKindHintAndRetry) {
 
 TEST(Access, TooManyCallsAreRefusedAndARetryHelps) {
   EdgeNode edge({.disk = {}, .pool = {.threads = 1, .calls_max = 0, .bytes_max = 0}});
-  for (const auto& [name, call] : AllCalls()) EXPECT_EQ(call(edge, edge.stub()), "overloaded") << name;
+  for (const auto& [name, call] : AllCalls()) EXPECT_EQ(call(edge.stub(), {}), "overloaded") << name;
   EXPECT_TRUE(IsRetryable(edge.Ask(&Stub::GetStatus, v1::GetStatusRequest()).status()));
 }
 

@@ -75,12 +75,11 @@ class AdminNode {
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
   template <class Request, class Response>
-  absl::StatusOr<Response> Ask(Method<Request, Response> method, const Request& request,
-                               Stub* stub = nullptr) {
+  absl::StatusOr<Response> Ask(Method<Request, Response> method, const Request& request) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
     Response response;
-    const grpc::Status status = ((stub == nullptr ? *stub_ : *stub).*method)(&context, request, &response);
+    const grpc::Status status = ((*stub_).*method)(&context, request, &response);
     if (!status.ok()) return FromTrailers(status, context);
     return response;
   }

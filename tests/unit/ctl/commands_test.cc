@@ -39,6 +39,14 @@ TEST_F(CommandsTest, StreamCreateSendsTheWholeDefinition) {
   EXPECT_TRUE(sent.settings().keep_after_ack());
 }
 
+TEST_F(CommandsTest, WhatCanBeNoEdgeIsNotAskedFor) {
+  for (const std::string edge : {"rig\n7", "caf\xc3\xa9", "a b"}) {
+    CtlRun run = Ctl({"--edge", edge, "status"});
+    EXPECT_EQ(run.code, kFailed) << edge;
+    EXPECT_THAT(run.err, HasSubstr("is not the id of an edge"));
+  }
+}
+
 TEST_F(CommandsTest, StreamSetSendsOnlyWhatIsGiven) {
   CtlRun run = Ctl({"stream", "set", "sensors", "--retention", "none", "--if-generation", "7"});
   EXPECT_EQ(run.code, kDone) << run.err;

@@ -35,6 +35,13 @@ TEST(ErrorMetadataTest, EveryPartOfAnErrorArrives) {
   EXPECT_TRUE(IsRetryable(got));
 }
 
+// It may be a peer's word. In metadata it would end the process.
+TEST(ErrorMetadataTest, AKindThatIsNoWordTravelsAsAnother) {
+  for (const std::string kind : {"a\nb", "caf\xc3\xa9", ""}) {
+    EXPECT_EQ(ErrorKind(Travel(MakeError(absl::StatusCode::kInternal, kind, "odd"))), "other") << kind;
+  }
+}
+
 TEST(ErrorMetadataTest, ARefusalThatStaysIsNotRetryable) {
   absl::Status got = Travel(MakeError(absl::StatusCode::kUnavailable, "stopping", "no"));
   EXPECT_FALSE(IsRetryable(got));
