@@ -148,7 +148,7 @@ NodeCaller CallFlows::caller() {
       } else if (exchange->calls.size() >= kCallsMax) {
         refused = TooManyCalls();
       } else {
-        exchange->calls.emplace_back(std::move(call), std::move(done));
+        exchange->calls.emplace_back(std::move(call), done);
       }
     }
     if (!refused.ok()) return done(refused);

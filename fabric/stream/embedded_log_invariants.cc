@@ -1,3 +1,4 @@
+#include "fabric/base/error.h"
 #include "fabric/base/invariant.h"
 #include "fabric/stream/embedded_log.h"
 

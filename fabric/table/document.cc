@@ -43,7 +43,7 @@ Stamp BaseOf(const Row& row, const Field* field) {
 }
 
 std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field) {
-  const std::optional<CanonicalJson> value = field.set ? field.set->value : std::nullopt;
+  std::optional<CanonicalJson> value = field.set ? field.set->value : std::nullopt;
   const Stamp base = BaseOf(row, &field);
   if (!IsCounted(field, base)) return value;
   std::vector<JsonNumber> numbers;

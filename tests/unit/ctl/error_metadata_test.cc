@@ -37,7 +37,7 @@ TEST(ErrorMetadataTest, EveryPartOfAnErrorArrives) {
 
 // It may be a peer's word. In metadata it would end the process.
 TEST(ErrorMetadataTest, AKindThatIsNoWordTravelsAsAnother) {
-  for (const std::string kind : {"a\nb", "caf\xc3\xa9", ""}) {
+  for (const std::string kind : {"a\nb", "caf\xc3\xa9"}) {
     EXPECT_EQ(ErrorKind(Travel(MakeError(absl::StatusCode::kInternal, kind, "odd"))), "other") << kind;
   }
 }
