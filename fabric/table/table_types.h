@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "fabric/table/document.h"
+#include "fabric/table/operations.h"
+
+/// What a program asks of a table, and what it is answered. TableStore does it.
+namespace selvage::table {
+
+inline constexpr size_t kRowKeyMax = 1024;            ///< bytes of a row's key
+inline constexpr size_t kRowBytesDefault = 1u << 20;  ///< of a row's JSON
+inline constexpr size_t kBatchOperationsMax = 10'000;
+inline constexpr size_t kBatchBytesMax = 4u << 20;  ///< keys and JSON of the operations of one batch
+
+/// A row as readers see it.
+struct RowView {
+  std::string key;
+  std::string json;   ///< canonical
+  RowDigest version;  ///< equal on every node that sees the same; the ETag over HTTP
+  std::optional<int64_t> expires_at_ms;
+};
+
+/// What must hold of a row for an operation to be done, here at this node and at this time.
+struct Condition {
+  enum class Kind {
+    kNone,
+    kAbsent,     ///< the row is not there
+    kPresent,    ///< the row is there
+    kVersionIn,  ///< the row is there in one of `versions`
+    kVersionNotIn,
+  };
+  Kind kind = Kind::kNone;
+  std::vector<RowDigest> versions = {};
+};
+
+/// One operation on one row.
+struct RowOperation {
+  struct Put {
+    Fields fields;
+    std::optional<int64_t> expires_at_ms = {};
+  };
+  /// RFC 7396, for the row's JSON: null unsets a field; an object is merged into the object that the field
+  /// holds.
+  struct MergePatch {
+    std::string json;
+    std::optional<Update::NewExpiry> expiry = {};
+  };
+  struct Delete {};
+
+  std::string key;
+  std::variant<Put, Update, MergePatch, Delete> what;
+  Condition condition = {};
+};
+
+/// What became of one operation.
+struct RowWritten {
+  RowDigest version;     ///< of the row afterwards; none: it is not there
+  bool created = false;  ///< it was not there before
+};
+
+/// A place in the change feed of a store. Later places compare greater while the store is not restored.
+struct FeedPosition {
+  FeedEpoch epoch;
+  uint64_t sequence = 0;  ///< everything before it was read; 0: the beginning
+
+  /// "<32 hexadecimal digits>-<sequence>", for clients who resume.
+  std::string Text() const;
+  /// Nothing for anything else.
+  static std::optional<FeedPosition> Parse(std::string_view text);
+  bool operator==(const FeedPosition&) const = default;
+};
+
+struct ScanRequest {
+  std::string from = {};    ///< first key; empty: the first of all
+  std::string to = {};      ///< keys before it; empty: to the last
+  std::string prefix = {};  ///< keys that begin with it, of these
+  size_t rows_max = 1000;
+  size_t bytes_max = 1u << 20;     ///< of keys and JSON; one row always fits
+  size_t looked_at_max = 100'000;  ///< rows that are read, wanted or not
+  /// Whether a row is wanted, by its JSON; empty: all are.
+  std::function<bool(std::string_view json)> wanted = nullptr;
+};
+
+struct ScanPage {
+  std::vector<RowView> rows;        ///< in the order of the bytes of their keys
+  std::optional<std::string> next;  ///< ScanRequest::from of the page that follows; nothing: this is the last
+  uint64_t looked_at = 0;
+};
+
+/// The newest state of a row that changed. What it was in between is not kept.
+struct RowChanged {
+  std::string key;
+  std::optional<RowView> row;  ///< nothing: it is not there any more
+  FeedPosition position;       ///< everything up to here was read
+};
+
+struct ChangePage {
+  std::vector<RowChanged> changes;
+  FeedPosition next;  ///< where to go on, also behind what was not wanted
+  bool more = false;  ///< there is more to read now
+};
+
+/// What an operator sees of a table.
+struct TableFacts {
+  uint64_t rows = 0;        ///< that are there, or expired and not purged yet
+  uint64_t tombstones = 0;  ///< of deleted rows
+  uint64_t bytes = 0;       ///< of stored rows, tombstones as well
+  FeedPosition end;
+};
+
+}  // namespace selvage::table
