@@ -41,6 +41,15 @@ std::optional<JsonNumber> NumberOfLiteral(std::string_view literal) {
   return NumberOf(value);
 }
 
+std::strong_ordering CompareToDouble(int64_t integer, double value) {
+  if (value >= 0x1p63) return std::strong_ordering::less;
+  if (value < -0x1p63) return std::strong_ordering::greater;
+  const double whole = std::trunc(value);
+  const auto order = integer <=> static_cast<int64_t>(whole);
+  if (order != 0) return order;
+  return value > whole ? std::strong_ordering::less : value < whole ? std::strong_ordering::greater : order;
+}
+
 /// Receives what Boost.JSON's parser finds and writes the canonical form of it into one string.
 class CanonicalWriter {
  public:
@@ -280,6 +289,25 @@ std::string CanonicalNumber(const JsonNumber& number) {
   return {buffer, end};
 }
 
+std::optional<JsonNumber> CanonicalNumberOf(std::string_view value) {
+  if (value.empty() || (value[0] != '-' && (value[0] < '0' || value[0] > '9'))) return std::nullopt;
+  return NumberOfLiteral(value);
+}
+
+std::strong_ordering Compare(const JsonNumber& a, const JsonNumber& b) {
+  const auto* left = std::get_if<int64_t>(&a);
+  const auto* right = std::get_if<int64_t>(&b);
+  if (left != nullptr && right != nullptr) return *left <=> *right;
+  // No double is equal to an integer of 64 bits, and none is infinite.
+  if (left != nullptr) return CompareToDouble(*left, std::get<double>(b));
+  if (right != nullptr) return 0 <=> CompareToDouble(*right, std::get<double>(a));
+  const double x = std::get<double>(a);
+  const double y = std::get<double>(b);
+  return x < y   ? std::strong_ordering::less
+         : x > y ? std::strong_ordering::greater
+                 : std::strong_ordering::equal;
+}
+
 absl::StatusOr<CanonicalJson> CanonicalJson::Parse(std::string_view json) {
   return RowParser::Value(json);
 }
@@ -288,11 +316,6 @@ absl::StatusOr<CanonicalJson> CanonicalJson::FromBytes(std::string_view bytes) {
   SELVAGE_ASSIGN_OR_RETURN(CanonicalJson value, Parse(bytes));
   if (value.text() != bytes) return BadJson("not_canonical", "the value is not in its canonical form");
   return value;
-}
-
-std::optional<JsonNumber> CanonicalJson::number() const {
-  if (text_.empty() || (text_[0] != '-' && (text_[0] < '0' || text_[0] > '9'))) return std::nullopt;
-  return NumberOfLiteral(text_);
 }
 
 absl::StatusOr<Fields> ParseFields(std::string_view json) {

@@ -28,6 +28,10 @@ JsonNumber NumberOf(double value);
 /// becomes the nearest double; beyond the doubles, the largest or the lowest of them.
 JsonNumber Sum(const std::vector<JsonNumber>& numbers);
 std::string CanonicalNumber(const JsonNumber& number);
+/// The number that the canonical bytes of a value stand for; nothing when the value is not a number.
+std::optional<JsonNumber> CanonicalNumberOf(std::string_view value);
+/// By value, exactly: an integer is not rounded to be compared with a double.
+std::strong_ordering Compare(const JsonNumber& a, const JsonNumber& b);
 
 /// The canonical bytes of one value below a row: what a field holds. Compares by its bytes.
 class CanonicalJson {
@@ -42,7 +46,7 @@ class CanonicalJson {
 
   const std::string& text() const { return text_; }
   /// Nothing when the value is not a number.
-  std::optional<JsonNumber> number() const;
+  std::optional<JsonNumber> number() const { return CanonicalNumberOf(text_); }
 
   auto operator<=>(const CanonicalJson&) const = default;
 
