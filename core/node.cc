@@ -165,7 +165,8 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   CoreTopics topics(fleet, backend, config.slots_ahead);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  AdminService admin({backend, authorizer, metrics, group_admin});
+  CallRunner calls({backend, authorizer, metrics});
+  AdminService admin({calls, backend, group_admin});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
     return CertificateView{certificate.not_after(), certificate.problem().ok()};
   }));

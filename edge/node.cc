@@ -150,7 +150,8 @@ absl::Status RunEdge(const EdgeConfig& config) {
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  AdminService admin({backend, authorizer, metrics, group_admin, config.link.calls});
+  CallRunner calls({backend, authorizer, metrics, config.link.calls});
+  AdminService admin({calls, backend, group_admin});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
     return CertificateView{certificate.not_after(), certificate.problem().ok()};
   }));
@@ -163,7 +164,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   server_options.metrics = &metrics;
   SELVAGE_ASSIGN_OR_RETURN(auto server,
                            GrpcServer::Start(server_options, link_threads.get_executor(), {&admin}));
-  local_calls = std::make_unique<LocalCalls>(server->InProcessChannel(), admin.local_secret());
+  local_calls = std::make_unique<LocalCalls>(server->InProcessChannel(), calls.local_secret());
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");

@@ -109,8 +109,9 @@ AdminNode::~AdminNode() {
 void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
   groups_ = std::make_unique<kafka::GroupService>(*node_);
   group_admin_ = std::make_unique<kafka::GroupAdmin>(*groups_, topics);
-  service_ = std::make_unique<AdminService>(
-      AdminService::Options{backend, authorizer_, metrics_, *group_admin_, OverLink::kRead, options_.pool});
+  calls_ = std::make_unique<CallRunner>(
+      CallRunner::Options{backend, authorizer_, metrics_, OverLink::kRead, options_.pool});
+  service_ = std::make_unique<AdminService>(AdminService::Options{*calls_, backend, *group_admin_});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
   auto server =
       GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)},
@@ -123,6 +124,7 @@ void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
 void AdminNode::Stop() {
   server_->Shutdown(absl::ZeroDuration());
   service_.reset();
+  calls_.reset();
   server_.reset();
 }
 

@@ -105,6 +105,7 @@ class AdminNode {
   std::unique_ptr<CommitterThread> committer_;
   std::unique_ptr<kafka::GroupService> groups_;
   std::unique_ptr<kafka::GroupAdmin> group_admin_;
+  std::unique_ptr<CallRunner> calls_;
   std::unique_ptr<AdminService> service_;
   boost::asio::thread_pool accepting_{1};
   std::unique_ptr<GrpcServer> server_;
