@@ -27,7 +27,7 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
                      return ReplicatedFromHere(origin, definition);
                    }),
       damage_(logs_, alarms_, [this](const EmbeddedLog& log) { return OtherCopyOf(log); }),
-      tables_({store, committer_, clock, random, budget_},
+      tables_({store, committer_, clock, random, budget_, fences_},
               {.is_edge = options_.is_edge, .store_id = [this] { return store_id(); }}) {
   alarms_.set_origin(options_.node);
   logs_.set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });

@@ -1,0 +1,35 @@
+#include "fabric/table/table_types.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "fabric/base/error.h"
+
+namespace selvage::table {
+
+absl::Status CheckRowKey(std::string_view key) {
+  if (!key.empty() && key.size() <= kRowKeyMax && IsValidUtf8(key)) return absl::OkStatus();
+  const std::string_view why = key.empty()               ? "is empty"
+                               : key.size() > kRowKeyMax ? "is too long"
+                                                         : "is not valid UTF-8";
+  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_key", fmt::format("a key {}", why),
+                   fmt::format("keys are UTF-8, 1 to {} bytes", kRowKeyMax));
+}
+
+std::string FeedPosition::Text() const {
+  return fmt::format("{}-{}", epoch.hex(), sequence);
+}
+
+std::optional<FeedPosition> FeedPosition::Parse(std::string_view text) {
+  constexpr size_t kEpochSize = 32;
+  if (text.size() <= kEpochSize + 1 || text[kEpochSize] != '-') return std::nullopt;
+  const auto epoch = FeedEpoch::FromHex(text.substr(0, kEpochSize));
+  FeedPosition position{epoch.value_or(FeedEpoch())};
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data() + kEpochSize + 1, end, position.sequence);
+  if (!epoch || read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  return position;
+}
+
+}  // namespace selvage::table
