@@ -5,14 +5,13 @@
 #include <utility>
 
 #include "fabric/base/error.h"
-#include "fabric/base/id128.h"
 #include "fabric/table/table_definition.h"
 
 namespace selvage::table {
 
 absl::StatusOr<v1::TableDefinition> StoreTableAdmin::Create(v1::TableDefinition definition) {
   absl::MutexLock lock(&mutex_);
-  definition.set_incarnation(Id128<struct TableIncarnationTag>::Mint(random_).bytes());
+  definition.set_incarnation(Incarnation::Mint(random_).bytes());
   definition.set_generation(0);
   SELVAGE_ASSIGN_OR_RETURN(const v1::TableDefinition complete, CompleteDefinition(std::move(definition)));
   SELVAGE_RETURN_IF_ERROR(tables_.Create(complete));
