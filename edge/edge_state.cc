@@ -98,7 +98,7 @@ v1::Hello EdgeState::MakeHello() {
   hello.set_boot_id(node_.boot_id().bytes());
   bool empty = !membership.has_slot();
   for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
-    if (log->origin().edge.empty() && !log->never_written()) empty = false;
+    if (log->origin().edge.empty() && !log->state().never_written()) empty = false;
   }
   hello.set_empty(empty);
   hello.set_cluster_id(membership.cluster_id());
@@ -154,7 +154,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
     if (!new_lineage) return;
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
-    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) log->StageAcknowledged(batch);
+    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) log->staging().StageAcknowledged(batch);
   }));
   absl::MutexLock lock(&mutex_);
   membership_ = membership;

@@ -77,6 +77,8 @@ class NodeState {
   Random& random() { return random_; }
   Committer& committer() { return committer_; }
   FenceTable& fences() { return fences_; }
+  /// The time by which entries and groups age.
+  AgeClock& ages() { return ages_; }
   EmbeddedLogStore& logs() { return logs_; }
   StreamCatalog& catalog() { return catalog_; }
   AlarmBook& alarms() { return alarms_; }
@@ -134,6 +136,7 @@ class NodeState {
   Committer committer_;
   TailCache cache_;
   FenceTable fences_;
+  AgeClock ages_;
   EmbeddedLogStore logs_;
   StreamCatalog catalog_;
   AlarmBook alarms_;

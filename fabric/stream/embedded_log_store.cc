@@ -35,12 +35,12 @@ EmbeddedLogStore::~EmbeddedLogStore() {
 
 std::shared_ptr<EmbeddedLog> EmbeddedLogStore::MakeLog(LogNumber number, LogOrigin origin, LogState state,
                                                        std::optional<Offset> acknowledged, bool superseded) {
-  std::shared_ptr<EmbeddedLog> log(new EmbeddedLog(env_, ages_, log_changes_, number, std::move(origin),
-                                                   std::move(state), acknowledged, superseded),
-                                   [live = live_](const EmbeddedLog* last_held) {
-                                     delete last_held;
-                                     --*live;
-                                   });
+  std::shared_ptr<EmbeddedLog> log(
+      new EmbeddedLog(env_, log_changes_, number, std::move(origin), state, acknowledged, superseded),
+      [live = live_](const EmbeddedLog* last_held) {
+        delete last_held;
+        --*live;
+      });
   ++*live_;
   log->set_make_room(make_room_);
   return log;
@@ -86,8 +86,8 @@ absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::Create(const CreateLog& c
   const std::shared_ptr<EmbeddedLog> log = NewLog(create);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     StageNextNumber(batch, *log);
-    batch.Put(Family::kMeta, LogDocumentKey(log->number()), {log->Document().SerializeAsString()});
-    if (former != nullptr) StageSuperseded(batch, *former, true);
+    log->staging().StageDocument(batch);
+    if (former != nullptr) former->staging().StageSuperseded(batch, true);
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
@@ -95,17 +95,12 @@ absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::Create(const CreateLog& c
   return log;
 }
 
-void EmbeddedLogStore::StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded) {
-  log.set_superseded(superseded);
-  batch.Put(Family::kMeta, LogDocumentKey(log.number()), {log.Document().SerializeAsString()});
-}
-
 absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::MakeCurrent(
     const std::shared_ptr<EmbeddedLog>& log, const std::shared_ptr<EmbeddedLog>& former) {
   if (log == former) return log;
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-    StageSuperseded(batch, *log, false);
-    if (former != nullptr) StageSuperseded(batch, *former, true);
+    log->staging().StageSuperseded(batch, false);
+    if (former != nullptr) former->staging().StageSuperseded(batch, true);
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
@@ -251,7 +246,7 @@ absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     for (size_t i = 0; i < logs.size(); ++i) {
       const bool superseded = documents[i].superseded();
-      documents[i] = logs[i]->Document();
+      documents[i] = logs[i]->staging().Document();
       documents[i].set_stream(to);
       documents[i].set_superseded(superseded);
       batch.Put(Family::kMeta, LogDocumentKey(logs[i]->number()), {documents[i].SerializeAsString()});
@@ -289,10 +284,11 @@ absl::Status EmbeddedLogStore::FlushAcknowledged() {
   absl::MutexLock lock(&flush_mutex_);
   uint64_t seen = flushed_;
   std::vector<std::shared_ptr<EmbeddedLog>> logs = ChangedSince(seen);
-  std::erase_if(logs, [](const std::shared_ptr<EmbeddedLog>& log) { return !log->AcknowledgedChanged(); });
+  std::erase_if(
+      logs, [](const std::shared_ptr<EmbeddedLog>& log) { return !log->staging().AcknowledgedChanged(); });
   if (!logs.empty()) {
     SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-      for (const std::shared_ptr<EmbeddedLog>& log : logs) log->StageAcknowledged(batch);
+      for (const std::shared_ptr<EmbeddedLog>& log : logs) log->staging().StageAcknowledged(batch);
       return absl::OkStatus();
     }));
   }
@@ -307,13 +303,16 @@ absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,
       env_.committer,
       [&](WriteBatch& batch) {
         for (const Branching& branching : logs) SELVAGE_RETURN_IF_ERROR(branching.log->held());
-        for (const auto& [log, id, from] : logs) after.push_back(log->StageBranch(batch, id, from));
+        for (const auto& [log, id, from] : logs) {
+          log->staging().StageBranch(batch, id, from);
+          after.push_back(log->staging().state());
+        }
         also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
-        for (size_t i = 0; i < logs.size(); ++i) logs[i].log->Publish(after[i]);
+        for (size_t i = 0; i < logs.size(); ++i) logs[i].log->staging().Publish(after[i]);
       });
 }
 
@@ -334,11 +333,14 @@ absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
   }
   std::map<std::shared_ptr<EmbeddedLog>, LogState> after;
   const auto stage = [&](WriteBatch& batch) {
-    for (const auto& [origin, log] : logs) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
-    for (const std::shared_ptr<EmbeddedLog>& log : left) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
-    for (const std::shared_ptr<EmbeddedLog>& log : left) StageSuperseded(batch, *log, true);
+    for (const auto& [origin, log] : logs) SELVAGE_RETURN_IF_ERROR(log->staging().CheckAdoptable());
+    for (const std::shared_ptr<EmbeddedLog>& log : left)
+      SELVAGE_RETURN_IF_ERROR(log->staging().CheckAdoptable());
+    for (const std::shared_ptr<EmbeddedLog>& log : left) log->staging().StageSuperseded(batch, true);
     for (const auto& [origin, at, epoch] : adoptions) {
-      after[logs[origin]] = logs[origin]->StageAdopt(batch, at, epoch);
+      StagedLog& log = logs[origin]->staging();
+      log.StageAdopt(batch, at, epoch);
+      after[logs[origin]] = log.state();
     }
     if (!made.empty()) StageNextNumber(batch, *made.back());
     also(batch);
@@ -346,10 +348,7 @@ absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
   };
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, stage, [&](const absl::Status& status) {
     if (!status.ok()) return;
-    for (const auto& [log, state] : after) {
-      log->Publish(state);
-      log->NotifyWatchers();
-    }
+    for (const auto& [log, state] : after) log->staging().PublishToWatchers(state);
   }));
   absl::MutexLock lock(&mutex_);
   for (auto& log : made) Add(std::move(log));

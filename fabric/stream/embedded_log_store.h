@@ -54,7 +54,7 @@ class EmbeddedLogStore : public LogStore {
   };
 
   /// What is in the environment must outlive this.
-  explicit EmbeddedLogStore(LogEnvironment env) : env_(env), ages_(env.clock) {}
+  explicit EmbeddedLogStore(const LogEnvironment& env) : env_(env) {}
   ~EmbeddedLogStore() override;
 
   /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log
@@ -101,9 +101,9 @@ class EmbeddedLogStore : public LogStore {
   /// made. Durable when it returns. Error: "not_empty" (kFailedPrecondition).
   absl::Status AdoptAll(const std::vector<Adoption>& adoptions, std::function<void(WriteBatch&)> also);
   /// The time by which entries age (Entry::append_ms), now.
-  int64_t AgeNowMs() { return ages_.NowMs(); }
+  int64_t AgeNowMs() { return env_.ages.NowMs(); }
   /// The store holds something else that ages by this time, this new; before the first AgeNowMs.
-  void AgesGoOnFrom(int64_t newest_ms) { ages_.GoOnFrom(newest_ms); }
+  void AgesGoOnFrom(int64_t newest_ms) { env_.ages.GoOnFrom(newest_ms); }
   /// The logs in memory: those of the store, and what is still held of deleted and renamed ones.
   int live() const { return *live_; }
   /// Logs deleted since the last call: their space waits to be reclaimed.
@@ -117,7 +117,6 @@ class EmbeddedLogStore : public LogStore {
                              std::string_view from, std::string_view to);
   /// The log as `document` says, which was just stored.
   absl::StatusOr<std::shared_ptr<EmbeddedLog>> Renamed(EmbeddedLog& log, const v1::StoredLog& document);
-  static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
   absl::StatusOr<std::shared_ptr<Log>> MakeCurrent(const std::shared_ptr<EmbeddedLog>& log,
                                                    const std::shared_ptr<EmbeddedLog>& former);
   /// A log that is counted as long as it lives.
@@ -133,7 +132,6 @@ class EmbeddedLogStore : public LogStore {
   void Add(std::shared_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LogEnvironment env_;
-  AgeClock ages_;
   LogChanges log_changes_;
   EmbeddedLog::MakeRoom make_room_;
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_

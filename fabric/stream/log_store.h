@@ -72,6 +72,8 @@ struct LogState {
   Offset log_start() const { return std::max(start, deleted_to); }
   LogPosition position() const { return {id, end, hash}; }
   uint64_t bytes() const { return log_bytes - bytes_before_start; }
+  /// True for a log that never held an entry.
+  bool never_written() const { return log_bytes == 0 && start == end && end == base; }
 };
 
 /// What a replica's append was authorised by: checked in the committer against the newest fence of that peer.
@@ -95,6 +97,8 @@ using ProduceDone = std::function<void(const absl::StatusOr<Appended>& appended)
 /// block.
 using AppendDone = std::function<void(const absl::StatusOr<LogPosition>& position_after)>;
 
+class LogRepair;
+
 /// One log: batches and gaps from `start` to `end`. The narrow port behind which a partition is stored. Safe
 /// to use from several threads. Only synced entries are visible.
 class Log {
@@ -109,6 +113,9 @@ class Log {
   /// This is not the log of its origin any more: another took its place, and it is kept and can be read; or
   /// its stream was deleted.
   virtual bool superseded() const = 0;
+  /// Why nothing may be read, written or trimmed here: it recovered less than it acknowledged, or is damaged
+  /// at its end, until an operator decides; or its stream was deleted. OK for others.
+  virtual absl::Status held() const = 0;
 
   /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends
   /// it. A batch of an idempotent producer that is among its last five here is not appended again. Errors at
@@ -145,21 +152,6 @@ class Log {
     return FirstRecordAtOrAfter(timestamp_ms, [] { return false; });
   }
 
-  /// Forgets everything before `to`, or before the last entry boundary in front of it. What lies at or after
-  /// `unacknowledged_from` stays accounted for as a gap with `reason`; without it nothing is left behind.
-  /// Raises `start` only. For example:
-  ///
-  ///   offset                           0     3     5       10  11      15
-  ///   held                             |--a--|--b--|---c---|-d-|---e---|
-  ///   Trim(9, nothing)                             |---c---|-d-|---e---|
-  ///   or Trim(10, 3, dropped_for_space)      |-----gap-----|-d-|---e---|
-  ///   then Trim(11, 3, ...)                  |-------gap-------|---e---|
-  ///   then Trim(11, 11, ...)                                   |---e---|
-  ///
-  /// The first is cut at 5, since 9 lies inside of c. The replica holds a in the second: b and c become one
-  /// gap, which grows over d in the third. When the replica has stored the gap it goes, as any entry.
-  virtual absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) = 0;
-
   /// Hides the records before `to` (at most the end) from readers, and forgets the entries that hold no
   /// others. Raises LogState::log_start only. Durable when it returns.
   virtual absl::Status DeleteRecords(Offset to) = 0;
@@ -179,6 +171,10 @@ class Log {
   virtual int Watch(std::function<void()> advanced) = 0;
   /// After it returns the callback neither runs nor will run.
   virtual void Unwatch(int handle) = 0;
+
+  /// What can be done about damaged entries, as long as the log lives; null for a log that nobody here can
+  /// repair.
+  virtual LogRepair* repair() { return nullptr; }
 };
 
 struct CreateLog {

@@ -141,7 +141,7 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   if (!header.ok()) co_return Refuse(*batch, header.status());
   std::string bytes(in.records->view());
   Committer& committer = context.node.committer();
-  const size_t room = EmbeddedLog::QueueBytesOf(bytes.size());
+  const size_t room = AppendQueueBytes(bytes.size());
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   std::optional<QueueRoom::Turn> turn;
   // Nobody goes ahead of those who wait already.

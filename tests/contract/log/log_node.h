@@ -92,7 +92,8 @@ class LogNode {
       : budget_(limits),
         committer_(store, std::move(commit)),
         cache_(cache_bytes),
-        logs_(LogEnvironment{store, committer_, clock, cache_, budget_, fences_}) {
+        ages_(clock),
+        logs_(LogEnvironment{store, committer_, clock, ages_, cache_, budget_, fences_}) {
     auto problems = logs_.Open(acknowledged_ends);
     EXPECT_TRUE(problems.ok()) << problems.status();
     if (problems.ok()) problems_ = *std::move(problems);
@@ -165,6 +166,7 @@ class LogNode {
   Committer committer_;
   TailCache cache_;
   FenceTable fences_;
+  AgeClock ages_;
   EmbeddedLogStore logs_;
   Problems problems_;
 };
