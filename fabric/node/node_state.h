@@ -79,7 +79,9 @@ class NodeState {
   FenceTable& fences() { return fences_; }
   /// The time by which entries and groups age.
   AgeClock& ages() { return ages_; }
-  EmbeddedLogStore& logs() { return logs_; }
+  LogStore& logs() { return logs_; }
+  /// The same, for who looks after the store that they are in.
+  EmbeddedLogStore& embedded_logs() { return logs_; }
   StreamCatalog& catalog() { return catalog_; }
   AlarmBook& alarms() { return alarms_; }
   DiskBudget& budget() { return budget_; }
@@ -117,7 +119,7 @@ class NodeState {
   /// Where else a log is held; nothing when its stream is not known (any more).
   /// True for what is written here: at the core also the logs of per-edge down streams.
   bool IsSource(const LogOrigin& origin) const;
-  std::optional<DamageControl::OtherCopy> OtherCopyOf(const EmbeddedLog& log) const;
+  std::optional<DamageControl::OtherCopy> OtherCopyOf(const Log& log) const;
 
  private:
   StoreOwner owner() const {

@@ -120,16 +120,16 @@ std::vector<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::Logs() {
   return logs_;
 }
 
-std::shared_ptr<EmbeddedLog> EmbeddedLogStore::FindNumber(LogNumber number) {
+std::shared_ptr<EmbeddedLog> EmbeddedLogStore::FindEmbedded(LogNumber number) {
   absl::MutexLock lock(&mutex_);
   auto it = by_number_.find(number);
   return it == by_number_.end() ? nullptr : it->second;
 }
 
-std::vector<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
-  std::vector<std::shared_ptr<EmbeddedLog>> logs;
+std::vector<std::shared_ptr<Log>> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
+  std::vector<std::shared_ptr<Log>> logs;
   for (LogNumber number : log_changes_.Since(seen)) {
-    if (std::shared_ptr<EmbeddedLog> log = FindNumber(number)) logs.push_back(std::move(log));
+    if (std::shared_ptr<EmbeddedLog> log = FindEmbedded(number)) logs.push_back(std::move(log));
   }
   return logs;
 }
@@ -167,16 +167,11 @@ absl::StatusOr<LiveKeys> EmbeddedLogStore::LiveEntries(std::string_view from, st
 }
 
 std::vector<std::shared_ptr<Log>> EmbeddedLogStore::All() {
-  std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
-  return std::vector<std::shared_ptr<Log>>(logs.begin(), logs.end());
+  absl::MutexLock lock(&mutex_);
+  return {logs_.begin(), logs_.end()};
 }
 
-absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
-  return DeleteStream(stream, [](WriteBatch&) {});
-}
-
-absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
-                                                   const std::function<void(WriteBatch&)>& also) {
+absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream, const Also& also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
   std::erase_if(logs,
@@ -230,7 +225,7 @@ absl::StatusOr<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::Renamed(EmbeddedL
 }
 
 absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::string& to,
-                                            const std::function<void(WriteBatch&)>& also) {
+                                            const Also& also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
   std::erase_if(logs, [&](const std::shared_ptr<EmbeddedLog>& log) { return log->origin().stream != from; });
@@ -283,9 +278,11 @@ absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
 absl::Status EmbeddedLogStore::FlushAcknowledged() {
   absl::MutexLock lock(&flush_mutex_);
   uint64_t seen = flushed_;
-  std::vector<std::shared_ptr<EmbeddedLog>> logs = ChangedSince(seen);
-  std::erase_if(
-      logs, [](const std::shared_ptr<EmbeddedLog>& log) { return !log->staging().AcknowledgedChanged(); });
+  std::vector<std::shared_ptr<EmbeddedLog>> logs;
+  for (LogNumber number : log_changes_.Since(seen)) {
+    std::shared_ptr<EmbeddedLog> log = FindEmbedded(number);
+    if (log != nullptr && log->staging().AcknowledgedChanged()) logs.push_back(std::move(log));
+  }
   if (!logs.empty()) {
     SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
       for (const std::shared_ptr<EmbeddedLog>& log : logs) log->staging().StageAcknowledged(batch);
@@ -296,28 +293,34 @@ absl::Status EmbeddedLogStore::FlushAcknowledged() {
   return absl::OkStatus();
 }
 
-absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,
-                                         std::function<void(WriteBatch&)> also) {
+void EmbeddedLogStore::StageAcknowledged(WriteBatch& batch) {
+  for (const std::shared_ptr<EmbeddedLog>& log : Logs()) log->staging().StageAcknowledged(batch);
+}
+
+absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs, const Also& also) {
+  // A log that is not the store's any more is held for good.
+  std::vector<std::shared_ptr<EmbeddedLog>> held_here;
+  for (const Branching& branching : logs) held_here.push_back(FindEmbedded(branching.log->number()));
   std::vector<LogState> after;
   return Commit(
       env_.committer,
       [&](WriteBatch& batch) {
         for (const Branching& branching : logs) SELVAGE_RETURN_IF_ERROR(branching.log->held());
-        for (const auto& [log, id, from] : logs) {
-          log->staging().StageBranch(batch, id, from);
-          after.push_back(log->staging().state());
+        for (size_t i = 0; i < logs.size(); ++i) {
+          StagedLog& log = held_here[i]->staging();
+          log.StageBranch(batch, logs[i].id, logs[i].from);
+          after.push_back(log.state());
         }
         also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
-        for (size_t i = 0; i < logs.size(); ++i) logs[i].log->staging().Publish(after[i]);
+        for (size_t i = 0; i < logs.size(); ++i) held_here[i]->staging().Publish(after[i]);
       });
 }
 
-absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
-                                        std::function<void(WriteBatch&)> also) {
+absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions, const Also& also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<std::shared_ptr<EmbeddedLog>> made;
   std::vector<std::shared_ptr<EmbeddedLog>> left;  // another log takes their place

@@ -98,6 +98,7 @@ using ProduceDone = std::function<void(const absl::StatusOr<Appended>& appended)
 using AppendDone = std::function<void(const absl::StatusOr<LogPosition>& position_after)>;
 
 class LogRepair;
+class WriteBatch;
 
 /// One log: batches and gaps from `start` to `end`. The narrow port behind which a partition is stored. Safe
 /// to use from several threads. Only synced entries are visible.
@@ -187,8 +188,13 @@ struct CreateLog {
 
 /// All logs of a node. Safe to use from several threads. A log that was deleted stays usable for whoever
 /// holds it, and answers with errors; it is freed when the last one lets go of it.
+///
+/// Where a change of logs must become durable together with something else that the node stores, the method
+/// takes `also`: it adds that to the same batch, on the committer's thread.
 class LogStore {
  public:
+  using Also = std::function<void(WriteBatch&)>;
+
   virtual ~LogStore() = default;
 
   /// Creates a log durably and makes it the current one of its origin; an earlier one is superseded, not
@@ -196,10 +202,40 @@ class LogStore {
   virtual absl::StatusOr<std::shared_ptr<Log>> Create(const CreateLog& create) = 0;
   /// The current log of an origin, or null.
   virtual std::shared_ptr<Log> Find(const LogOrigin& origin) = 0;
+  /// The log with that number, also a superseded one, or null.
+  virtual std::shared_ptr<Log> FindNumber(LogNumber number) = 0;
   /// Every log, also superseded ones, in no order.
   virtual std::vector<std::shared_ptr<Log>> All() = 0;
+  /// Grows whenever Find may find another log, or none, for some origin.
+  virtual uint64_t changes() const = 0;
+  /// The logs that changed since the call that left `seen`, all of them for 0: state, what was acknowledged,
+  /// hold or damage. Moves `seen` on. So whoever looks after all logs pays for those that are used.
+  virtual std::vector<std::shared_ptr<Log>> ChangedSince(uint64_t& seen) = 0;
   /// Deletes the logs of a stream on this node, current and superseded, with all their entries.
-  virtual absl::StatusOr<int> DeleteStream(const std::string& stream) = 0;
+  virtual absl::StatusOr<int> DeleteStream(const std::string& stream, const Also& also) = 0;
+
+  /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
+  struct Branching {
+    std::shared_ptr<Log> log;
+    LogId id;
+    LogPosition from;
+  };
+  /// Gives every log its new identity, all or nothing; what lies before `from` counts as acknowledged.
+  /// Durable when it returns, published after the sync. Fails without an effect if one log is held.
+  virtual absl::Status BranchAll(const std::vector<Branching>& logs, const Also& also) = 0;
+  /// A place that a replaced store held: its log goes on here, at `at`, in a new leader epoch.
+  struct Adoption {
+    LogOrigin origin;
+    LogPosition at;
+    LeaderEpoch epoch;
+  };
+  /// Takes over places, all or nothing: logs that never held an entry get the id and begin at the position;
+  /// where one is missing, or already further than the position, another is made. Durable when it returns.
+  /// Error: "not_empty" (kFailedPrecondition).
+  virtual absl::Status AdoptAll(const std::vector<Adoption>& adoptions, const Also& also) = 0;
+  /// For `also`: what was acknowledged of any log and is not stored yet becomes part of the batch, where it
+  /// must not lag behind what is stored with it.
+  virtual void StageAcknowledged(WriteBatch& batch) = 0;
   /// The loss ledger: all gap entries held.
   struct LostRange {
     LogOrigin origin;

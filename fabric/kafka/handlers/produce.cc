@@ -15,7 +15,6 @@
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/storage/committer.h"
-#include "fabric/stream/embedded_log.h"
 #include "fabric/stream/log_store.h"
 #include "fabric/stream/produce_check.h"
 #include "fabric/stream/producer_window.h"

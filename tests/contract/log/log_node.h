@@ -102,6 +102,7 @@ class LogNode {
   ~LogNode() { committer_.FailWaiting(); }
 
   EmbeddedLogStore& logs() { return logs_; }
+  AgeClock& ages() { return ages_; }
   Committer& committer() { return committer_; }
   TailCache& cache() { return cache_; }
   DiskBudget& budget() { return budget_; }
