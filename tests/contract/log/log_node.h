@@ -120,7 +120,7 @@ class LogNode {
                              .base_hash = base.hash,
                              .leader_epoch = epoch});
     SELVAGE_CHECK(log.ok());
-    return static_cast<EmbeddedLog&>(**log);
+    return *logs_.FindEmbedded((*log)->number());
   }
   EmbeddedLog& Source(int id = 1) { return Create(LogOrigin{"", Slot(0), "sensors", PartitionId(0)}, id); }
   EmbeddedLog& Replica(int id = 1, LogPosition base = {}) {
