@@ -32,10 +32,18 @@ std::string HistoryOf(const Incarnation& incarnation, const FeedEpoch& epoch) {
   return incarnation.bytes() + epoch.bytes();
 }
 
+bool TableSource::Options::operator==(const Options& other) const {
+  return table == other.table && store_id == other.store_id && prefix == other.prefix &&
+         snapshots == other.snapshots && reader_life == other.reader_life &&
+         definition.SerializeAsString() == other.definition.SerializeAsString();
+}
+
 TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told)
     : tables_(tables), options_(std::move(options)), told_(std::move(told)) {}
 
 v1::FlowOpen TableSource::Describe() {
+  begun_ = false;  // the sink says anew where it stands
+  snapshot_.reset();
   const FeedEpochs known = tables_.epochs();
   const auto& epochs = known.epochs();
   v1::FlowOpen open;
@@ -192,6 +200,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
                      fmt::format("an entry of kind {} is none of a table", static_cast<uint32_t>(entry.kind)),
                      "the peer runs a newer version: upgrade this end");
   }
+  if (!options_.snapshots) return BrokenRules("a snapshot, which only the core sends");
   SELVAGE_ASSIGN_OR_RETURN(Interval interval, ReadIntervalBody(entry.body.view()));
   if (entry.from >= FeedOffset(0) || ends_in_feed == interval.upto.has_value()) {
     return BrokenRules("an interval out of place");

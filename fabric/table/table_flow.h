@@ -41,6 +41,8 @@ class TableSource : public replication::FlowSource {
     std::string prefix = {};         ///< of the keys that are sent
     bool snapshots = false;          ///< send a snapshot to a sink that begins at 0
     Life reader_life = {};           ///< of the peer's store, as this node knows it from what it reads of it
+
+    bool operator==(const Options& other) const;
   };
   /// `tables` must outlive it. `told` is called whenever the peer has read further.
   TableSource(
@@ -85,6 +87,7 @@ class TableSink : public replication::FlowSink {
     StoreId peer;
     std::string allowed = {};  ///< what the peer's keys must begin with
     Fence fence = {};
+    bool snapshots = false;  ///< may the peer send some, and with them remove rows here?
     /// Of a flow with snapshots: what this node wrote from here on the peer may not have.
     uint64_t unsent = 0;
   };

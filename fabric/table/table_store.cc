@@ -260,6 +260,7 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         tables_[definition.name()] = table;
+        ++changes_;
       });
 }
 
@@ -277,6 +278,7 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         table->definition = definition;
+        ++changes_;
       });
 }
 
@@ -303,6 +305,7 @@ absl::Status TableStore::Drop(const std::string& name) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         tables_.erase(name);
+        ++changes_;
       }));
   const std::string rows = RowKeys(table->number);
   return env_.store.Reclaim(Family::kRow, rows, EndOfPrefix(rows));

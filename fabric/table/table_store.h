@@ -63,6 +63,8 @@ class TableStore {
 
   // Tables.
   std::vector<v1::TableDefinition> All() const;
+  /// Grows with every change of a definition.
+  uint64_t changes() const { return changes_; }
   std::optional<v1::TableDefinition> Find(const std::string& table) const;
   /// Makes a table from a complete definition (CompleteDefinition). Durable when it returns. Error:
   /// "table_exists" (kAlreadyExists).
@@ -203,6 +205,8 @@ class TableStore {
   std::map<TableNumber, std::shared_ptr<Table>> numbered_;
   FeedEpoch epoch_;
   bool unpublished_ = false;  ///< rows were staged since Publish
+
+  std::atomic<uint64_t> changes_{0};  ///< of definitions
 
   mutable absl::Mutex mutex_;
   FeedEpochs epochs_ ABSL_GUARDED_BY(mutex_);

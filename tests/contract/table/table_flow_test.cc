@@ -127,6 +127,7 @@ class Flow {
                                      .peer = from.store_id(),
                                      .allowed = "",
                                      .fence = fence,
+                                     .snapshots = snapshots,
                                      .unsent = unsent},
                   at, open.history(), [](const std::function<void()>& run) { run(); });
     at_ = sink_->position().offset;
@@ -479,10 +480,14 @@ TEST_F(TableFlows, BrokenEntriesAreRefused) {
   TableSource source(core_.tables(),
                      {.table = "t", .definition = Shared(), .store_id = core_.store_id(), .snapshots = true});
   const v1::FlowOpen open = source.Describe();
-  TableSink sink(
-      a_.tables(),
-      {.table = "t", .incarnation = kIncarnation, .store_id = a_.store_id(), .peer = core_.store_id()},
-      TableSink::Resume(std::nullopt, open, random_), open.history(), [](const auto& run) { run(); });
+  TableSink sink(a_.tables(),
+                 {.table = "t",
+                  .incarnation = kIncarnation,
+                  .store_id = a_.store_id(),
+                  .peer = core_.store_id(),
+                  .snapshots = true},
+                 TableSink::Resume(std::nullopt, open, random_), open.history(),
+                 [](const auto& run) { run(); });
   const auto check = [&](EntryKind kind, int64_t from, int64_t to, std::string body) {
     return ErrorKind(
         sink.Check({.kind = kind, .from = Offset(from), .to = Offset(to), .body = Bytes(std::move(body))}));
