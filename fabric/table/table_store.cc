@@ -103,7 +103,7 @@ TableStore::TableStore(TableEnvironment env, Options options)
     : env_(env),
       options_(std::move(options)),
       overlay_(env.store),
-      clock_(Hlc(), {options_.max_ahead_ms, kFloorAheadMs}) {}
+      clock_(Hlc(), {kClockMarginMs, kFloorAheadMs}) {}
 
 TableStore::~TableStore() = default;
 
@@ -129,7 +129,7 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     SELVAGE_ASSIGN_OR_RETURN(epochs_, EpochsOf(*epochs));
   }
   if (next_table) next_table_ = LoadBig<uint32_t>(next_table->data());
-  if (clock) clock_ = HlcClock(Hlc(clock->floor()), {options_.max_ahead_ms, kFloorAheadMs});
+  if (clock) clock_ = HlcClock(Hlc(clock->floor()), {kClockMarginMs, kFloorAheadMs});
   uint64_t first = clock ? clock->next_sequence() : 1;
   if (!epochs_.epochs().empty()) first = std::max(first, epochs_.epochs().back().first);
 
@@ -171,7 +171,10 @@ absl::Status TableStore::LoadLists(Table& table) {
   SELVAGE_RETURN_IF_ERROR(conflicts->status());
   // At most kQuarantinedMax.
   auto ahead = scan(FeedIndex::kAhead);
-  for (ahead->Seek(""); ahead->Valid(); ahead->Next()) ++table.quarantined;
+  for (ahead->Seek(""); ahead->Valid(); ahead->Next()) {
+    ++table.quarantined;
+    table.next_quarantined = std::max(table.next_quarantined, NumberOfAheadKey(ahead->key()) + 1);
+  }
   return ahead->status();
 }
 
@@ -257,6 +260,7 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         tables_[definition.name()] = table;
+        ++changes_;
       });
 }
 
@@ -274,6 +278,7 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         table->definition = definition;
+        ++changes_;
       });
 }
 
@@ -300,6 +305,7 @@ absl::Status TableStore::Drop(const std::string& name) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         tables_.erase(name);
+        ++changes_;
       }));
   const std::string rows = RowKeys(table->number);
   return env_.store.Reclaim(Family::kRow, rows, EndOfPrefix(rows));
