@@ -230,7 +230,7 @@ absl::StatusOr<std::shared_ptr<TableStore::Table>> TableStore::TableNamed(const 
   return found->second;
 }
 
-absl::Status TableStore::Create(const v1::TableDefinition& definition) {
+absl::Status TableStore::Create(const v1::TableDefinition& definition, const Also& also) {
   auto table = std::make_shared<Table>();
   table->definition = definition;
   table->next_expiry_ms = INT64_MAX;
@@ -254,6 +254,7 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition) {
         batch.Put(Family::kMeta, kNextTableKey, {next});
         batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
         numbered_[table->number] = table;
+        also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
@@ -264,7 +265,7 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition) {
       });
 }
 
-absl::Status TableStore::Set(const v1::TableDefinition& definition) {
+absl::Status TableStore::Set(const v1::TableDefinition& definition, const Also& also) {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(definition.name()));
   return Commit(
       env_.committer,
@@ -272,6 +273,7 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition) {
         if (table->dropped) return UnknownTable(definition.name());
         absl::MutexLock lock(&mutex_);
         batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
+        also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
@@ -282,7 +284,7 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition) {
       });
 }
 
-absl::Status TableStore::Drop(const std::string& name) {
+absl::Status TableStore::Drop(const std::string& name, const Also& also) {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   const auto drop = [&](WriteBatch& batch, Family family, const std::string& keys) {
     batch.DeleteRange(family, keys, EndOfPrefix(keys));
@@ -299,6 +301,7 @@ absl::Status TableStore::Drop(const std::string& name) {
         drop(batch, Family::kRow, RowKeys(table->number));
         for (const FeedIndex index : kFeedIndexes) drop(batch, Family::kFeed, FeedKeys(index, table->number));
         numbered_.erase(table->number);
+        also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {

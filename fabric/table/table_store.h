@@ -61,18 +61,22 @@ class TableStore {
   /// Needs a committer that runs.
   absl::Status Open();
 
-  // Tables.
+  // Tables. `also` is staged in the same batch.
+  using Also = std::function<void(WriteBatch&)>;
   std::vector<v1::TableDefinition> All() const;
   /// Grows with every change of a definition.
   uint64_t changes() const { return changes_; }
   std::optional<v1::TableDefinition> Find(const std::string& table) const;
   /// Makes a table from a complete definition (CompleteDefinition). Durable when it returns. Error:
   /// "table_exists" (kAlreadyExists).
-  absl::Status Create(const v1::TableDefinition& definition);
+  absl::Status Create(
+      const v1::TableDefinition& definition, const Also& also = [](WriteBatch&) {});
   /// Replaces settings and generation. Durable when it returns.
-  absl::Status Set(const v1::TableDefinition& definition);
+  absl::Status Set(
+      const v1::TableDefinition& definition, const Also& also = [](WriteBatch&) {});
   /// Removes the table and all its rows. Durable when it returns.
-  absl::Status Drop(const std::string& table);
+  absl::Status Drop(
+      const std::string& table, const Also& also = [](WriteBatch&) {});
   absl::StatusOr<TableFacts> Facts(const std::string& table) const;
 
   // Rows.
