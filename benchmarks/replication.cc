@@ -96,7 +96,7 @@ double Replicate(size_t batch_bytes) {
   server_options.session.receive_window = 8u << 20;
   LinkServer links(server_options, threads.get_executor(), SystemClock(),
                    [&](const Identity& peer, std::function<void()> wake) {
-                     return std::make_shared<PeerLink>(fleet, metrics, peer.id, std::move(wake));
+                     return std::make_shared<PeerLink>(fleet.LinkParts(), metrics, peer.id, std::move(wake));
                    });
   auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(identities.core)}, threads.get_executor(),
                                   {&links.service()});

@@ -90,10 +90,10 @@ LinkServer::Options LinkOptions(const CoreConfig& config, const DescriptorShares
 }
 
 /// Stores what links and statuses changed, now and then and at the end.
-class FleetFlusher {
+class ReportFlusher {
  public:
-  explicit FleetFlusher(Fleet& fleet) : fleet_(fleet), thread_([this] { Run(); }) {}
-  ~FleetFlusher() {
+  explicit ReportFlusher(EdgeReports& reports) : reports_(reports), thread_([this] { Run(); }) {}
+  ~ReportFlusher() {
     stopping_.Notify();
     thread_.join();
   }
@@ -103,13 +103,13 @@ class FleetFlusher {
     bool last = false;
     while (!last) {
       last = stopping_.WaitForNotificationWithTimeout(kFlushEvery);
-      if (absl::Status status = fleet_.Flush(); !status.ok()) {
+      if (absl::Status status = reports_.Flush(); !status.ok()) {
         LogWarning("what edges reported could not be stored", {{"error", status}});
       }
     }
   }
 
-  Fleet& fleet_;
+  EdgeReports& reports_;
   absl::Notification stopping_;
   std::thread thread_;
 };
@@ -145,7 +145,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, descriptors, shutdown, health)));
   Fleet fleet(store->state(), std::string(Version()));
   SELVAGE_RETURN_IF_ERROR(fleet.Open(DefinitionsOf(config.streams)));
-  if (restored) SELVAGE_RETURN_IF_ERROR(fleet.StartLineage());
+  if (restored) SELVAGE_RETURN_IF_ERROR(fleet.core.StartLineage());
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
@@ -156,14 +156,18 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
 
   LinkServer links(LinkOptions(config, descriptors, certificate), link_threads.get_executor(), SystemClock(),
                    [&](const Identity& edge, std::function<void()> wake) {
-                     return std::make_shared<PeerLink>(fleet, metrics, edge.id, std::move(wake),
+                     return std::make_shared<PeerLink>(fleet.LinkParts(), metrics, edge.id, std::move(wake),
                                                        [&errand_threads](std::function<void()> work) {
                                                          boost::asio::post(errand_threads, std::move(work));
                                                        });
                    });
-  CoreAdmin backend(fleet);
+  CoreAdmin backend({store->state(), fleet.streams, fleet.logs, fleet.edges, fleet.specs, fleet.admitter,
+                     fleet.links, fleet.reports, fleet.view},
+                    std::string(Version()));
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
-  CoreTopics topics(fleet, backend, config.slots_ahead);
+  CoreTopics topics(
+      {store->state().catalog(), store->state().logs(), fleet.core, fleet.edges, fleet.streams, backend},
+      config.slots_ahead);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   AdminService admin({backend, authorizer, metrics, group_admin});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
@@ -178,8 +182,8 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   server_options.metrics = &metrics;
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
                                                           {&links.service(), &admin}));
-  auto flusher = std::make_unique<FleetFlusher>(fleet);
-  kafka->Serve(fleet.cluster_id(), topics, store->state(), metrics);
+  auto flusher = std::make_unique<ReportFlusher>(fleet.reports);
+  kafka->Serve(fleet.core.cluster_id(), topics, store->state(), metrics);
   health.SetReady("store");
   LogInfo("core started", {{"core", config.node_id},
                            {"version", Version()},

@@ -46,8 +46,8 @@ class AdminBackend {
   virtual absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) = 0;
   virtual absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) = 0;
   virtual absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) = 0;
-  /// Makes a call at an edge, over its link. `done` is called once, on any thread. Errors: Fleet::CallEdge;
-  /// at an edge "wrong_node".
+  /// Makes a call at an edge, over its link. `done` is called once, on any thread. Errors beside those of
+  /// CallFlows::caller: "unknown_edge", "edge_offline" with the time it was last seen; at an edge "wrong_node".
   virtual void CallEdge(const std::string& edge, NodeCall call, CallDone done) = 0;
 
   // What operators look at.

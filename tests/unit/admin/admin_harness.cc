@@ -10,6 +10,7 @@
 #include "fabric/security/credentials.h"
 #include "fabric/security/pki.h"
 #include "tests/support/admit.h"
+#include "tests/support/core_parts.h"
 #include "tests/unit/security/scratch_folder.h"
 
 namespace selvage::test {
@@ -189,13 +190,13 @@ void EdgeNode::TakeFromCore(const v1::StreamDefinition& definition, const std::v
 CoreNode::CoreNode()
     : AdminNode({.name = "main", .is_edge = false, .disk = {}}),
       fleet_(node(), "1.2.3"),
-      admin_(fleet_),
-      topics_(fleet_, admin_, 8) {
+      admin_(AdminParts(fleet_), "1.2.3"),
+      topics_(TopicParts(fleet_, admin_), 8) {
   EXPECT_TRUE(fleet_.Open({}).ok());
   Start(admin_, topics_);
 }
 
-Fleet::Admission CoreNode::Join(const std::string& edge) {
+Admission CoreNode::Join(const std::string& edge) {
   v1::Hello hello;
   hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge(edge);
@@ -204,10 +205,10 @@ Fleet::Admission CoreNode::Join(const std::string& edge) {
   hello.set_empty(true);
   auto admission = Admit(fleet_, hello);
   EXPECT_TRUE(admission.ok()) << admission.status();
-  return admission.ok() ? *admission : Fleet::Admission{};
+  return admission.ok() ? *admission : Admission{};
 }
 
-std::shared_ptr<Log> CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition,
+std::shared_ptr<Log> CoreNode::Replicate(const Admission& edge, const v1::StreamDefinition& definition,
                                          int32_t p, const std::vector<std::string>& batches) {
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
@@ -215,7 +216,7 @@ std::shared_ptr<Log> CoreNode::Replicate(const Fleet::Admission& edge, const v1:
   open.mutable_stream()->set_partition(p);
   open.set_history(LogId::Mint(SystemRandom()).bytes());
   *open.mutable_stream()->mutable_definition() = definition;
-  auto log = fleet_.LogForOffer(edge.fence.peer, edge.slot, open);
+  auto log = fleet_.logs.ForOffer(edge.fence.peer, edge.slot, open);
   EXPECT_TRUE(log.ok()) << log.status();
   if (!log.ok()) return nullptr;
   for (const std::string& batch : batches) EXPECT_TRUE(AppendReplicaNow(**log, batch, edge.fence).ok());

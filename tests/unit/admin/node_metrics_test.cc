@@ -62,10 +62,10 @@ TEST(NodeMetricsTest, TheCoreShowsEachEdgeOnce) {
   const NodeMetrics metrics(core.metrics(), core.node(), core.admin().MetricSources([] {
     return CertificateView{std::nullopt, false};
   }));
-  const Fleet::Admission edge = core.Join("rig-7");
+  const Admission edge = core.Join("rig-7");
   core.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"a"})});
   core.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"b", "c"})});  // supersedes the first
-  Fleet::Admission former = edge;
+  Admission former = edge;
   former.slot = Slot(edge.slot.value() + 7);  // of a store that was replaced
   core.Replicate(former, Definition("sensors", v1::UP), 0, {});
   v1::EdgeStatus status;

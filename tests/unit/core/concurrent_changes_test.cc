@@ -46,7 +46,7 @@ class ConcurrentChangesTest : public ::testing::Test {
 
 TEST_F(ConcurrentChangesTest, ASpecIsNeverOlderThanItsGeneration) {
   ThreadedNode core("core", false);
-  ASSERT_TRUE(core.fleet->CreateStream(Definition("readings")).ok());
+  ASSERT_TRUE(core.fleet->streams.Create(Definition("readings")).ok());
   std::atomic<bool> changing = true;
   Together({[&] {
               v1::SetStreamRequest request;
@@ -54,13 +54,13 @@ TEST_F(ConcurrentChangesTest, ASpecIsNeverOlderThanItsGeneration) {
               request.add_fields("priority");
               for (uint32_t i = 0; i < 3'000; ++i) {
                 request.mutable_settings()->set_priority(i % 10);
-                ASSERT_TRUE(core.fleet->SetStream(request).ok());
+                ASSERT_TRUE(core.fleet->streams.Set(request).ok());
               }
               changing = false;
             },
             [&] {
               while (changing) {
-                const v1::EdgeSpec spec = core.fleet->SpecFor("rig");
+                const v1::EdgeSpec spec = core.fleet->specs.For("rig");
                 // Each change is one of this stream, and gives it the new generation.
                 ASSERT_LE(spec.generation(), spec.streams(0).generation())
                     << "the edge would ignore the new content";
@@ -82,7 +82,7 @@ TEST_F(ConcurrentChangesTest, AFlushTakesNoAdmissionBack) {
               },
               [&] {
                 test::Report(*core.fleet, "rig", status);
-                ASSERT_TRUE(core.fleet->Flush().ok());
+                ASSERT_TRUE(core.fleet->reports.Flush().ok());
               }});
     v1::StoredEdge stored;
     ASSERT_TRUE(stored.ParseFromString(**core.store.Get(Family::kMeta, std::string(kEdgePrefix) + "rig")));

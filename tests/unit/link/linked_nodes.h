@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/peer_link.h"
+#include "core/fleet.h"
 #include "edge/uplink.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/support/damaged_store.h"
@@ -127,7 +127,7 @@ class LinkedNodes : public ::testing::Test {
     ends_[0].handler = std::make_shared<Uplink>(
         *edge_.edge, 0, [woken = ends_[0].woken] { *woken = true; }, run_);
     ends_[1].handler = std::make_shared<PeerLink>(
-        *core_.fleet, metrics_, name_, [woken = ends_[1].woken] { *woken = true; }, run_);
+        core_.fleet->LinkParts(), metrics_, name_, [woken = ends_[1].woken] { *woken = true; }, run_);
     for (End& end : ends_) end.handler->Opened(*end.session);
     Settle();
   }
@@ -181,7 +181,7 @@ class LinkedNodes : public ::testing::Test {
     definition.set_name(name);
     definition.set_direction(direction);
     definition.mutable_settings()->set_keep_after_ack(true);
-    SELVAGE_CHECK(core_.fleet->CreateStream(definition).ok());
+    SELVAGE_CHECK(core_.fleet->streams.Create(definition).ok());
   }
   EmbeddedLog& Up() { return edge_.Find({"", Slot(0), "up", PartitionId(0)}); }
   EmbeddedLog& UpReplica() { return core_.Find({"rig", Slot(0), "up", PartitionId(0)}); }

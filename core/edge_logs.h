@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/core_document.h"
+#include "core/edge_links.h"
+#include "core/fleet_streams.h"
+#include "fabric/node/node_state.h"
+#include "selvage/v1/link.pb.h"
+
+namespace selvage {
+
+/// The logs that flows of edges go into and come from: makes those that are missing. Safe to use from several
+/// threads.
+class EdgeLogs {
+ public:
+  struct DownLog {
+    std::shared_ptr<EmbeddedLog> log;
+    v1::StreamDefinition definition;
+  };
+
+  /// All of them must outlive it.
+  EdgeLogs(NodeState& node, CoreDocument& core, FleetStreams& streams, const EdgeLinks& links)
+      : node_(node), core_(core), streams_(streams), links_(links) {}
+
+  /// The log that an edge's offer goes into, made if need be, with its stream. Errors: "definition_mismatch",
+  /// "wrong_partition", "protocol_error", "permission_denied", "unknown_stream", "too_many_logs", those of
+  /// FleetStreams::CreateOffered.
+  absl::StatusOr<std::shared_ptr<Log>> ForOffer(const std::string& edge, Slot slot, const v1::FlowOpen& open);
+  /// The logs to send to an edge: its own of each per-edge down stream, and the shared ones.
+  absl::StatusOr<std::vector<DownLog>> Down(const std::string& edge);
+  /// An edge holds another history of a down log from `from` on: this core was set back. The log gets a new
+  /// id, so that nothing the edges hold is overwritten, and every link that has it ends. What a shared log
+  /// holds is sent anew from its start, since not every edge is where this one is.
+  absl::Status BranchDown(const std::shared_ptr<EmbeddedLog>& log, const LogPosition& from);
+
+ private:
+  /// Finds the stream of an offer, or makes it. The offered definition is complete.
+  absl::Status CheckStream(const std::string& edge, const v1::StreamDefinition& offered);
+  /// Error: "too_many_logs".
+  absl::Status CheckCount(const std::string& edge) const;
+  absl::StatusOr<std::shared_ptr<EmbeddedLog>> FindOrMake(const LogOrigin& origin);
+
+  NodeState& node_;
+  CoreDocument& core_;
+  FleetStreams& streams_;
+  const EdgeLinks& links_;
+};
+
+}  // namespace selvage
