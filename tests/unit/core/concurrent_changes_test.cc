@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,6 +69,44 @@ TEST_F(ConcurrentChangesTest, ASpecIsNeverOlderThanItsGeneration) {
                     << "the edge would ignore the new content";
               }
             }});
+}
+
+TEST_F(ConcurrentChangesTest, ASpecHasTheLabelsOfItsGeneration) {
+  ThreadedNode core("core", false);
+  ASSERT_TRUE(core.fleet->streams.Create(Definition("readings")).ok());
+  ASSERT_TRUE(test::Admit(*core.fleet, HelloOf("rig")).ok());
+  std::map<uint64_t, int> labels;  // by the generation that brought them
+  std::map<uint64_t, int> seen;    // the oldest, by the generation of a spec
+  std::atomic<bool> changing = true;
+  Together({[&] {
+              v1::SetEdgeRequest label;
+              label.set_edge("rig");
+              v1::SetStreamRequest stream;
+              stream.set_stream("readings");
+              stream.add_fields("priority");
+              for (int i = 1; i <= 2'000; ++i) {
+                (*label.mutable_set_labels())["round"] = std::to_string(i);
+                ASSERT_TRUE(core.fleet->specs.SetEdge(label).ok());
+                labels[core.fleet->specs.Generation("rig")] = i;
+                stream.mutable_settings()->set_priority(static_cast<uint32_t>(i % 10));
+                ASSERT_TRUE(core.fleet->streams.Set(stream).ok());
+              }
+              changing = false;
+            },
+            [&] {
+              while (changing) {
+                const v1::EdgeSpec spec = core.fleet->specs.For("rig");
+                const auto label = spec.labels().find("round");
+                const int round = label == spec.labels().end() ? 0 : std::stoi(label->second);
+                const auto [at, first] = seen.emplace(spec.generation(), round);
+                if (!first) at->second = std::min(at->second, round);
+              }
+            }});
+  for (const auto& [generation, round] : seen) {
+    const auto behind = labels.upper_bound(generation);
+    const int wanted = behind == labels.begin() ? 0 : std::prev(behind)->second;
+    ASSERT_GE(round, wanted) << "the edge would ignore the new labels of generation " << generation;
+  }
 }
 
 TEST_F(ConcurrentChangesTest, AFlushTakesNoAdmissionBack) {
