@@ -25,24 +25,24 @@ void Admitter::Open() {
   auto release = [this](const v1::AlarmDocument& alarm, const std::string&) {
     return Change(alarm.subject(), ReleaseEdge);
   };
-  node_.alarms().OnResolve("clone", release);
-  node_.alarms().OnResolve("second_new_store", release);
-  node_.alarms().OnResolve("foreign_cluster", [this](const v1::AlarmDocument& alarm, const std::string&) {
-    return core_.TakeOverCluster(alarm.subject());
+  parts_.alarms.OnResolve("clone", release);
+  parts_.alarms.OnResolve("second_new_store", release);
+  parts_.alarms.OnResolve("foreign_cluster", [this](const v1::AlarmDocument& alarm, const std::string&) {
+    return parts_.core.TakeOverCluster(alarm.subject());
   });
 }
 
 absl::Status Admitter::Change(const std::string& name, const std::function<void(v1::StoredEdge&)>& change) {
-  CoreDocument::Change held(core_);
-  SELVAGE_ASSIGN_OR_RETURN(v1::StoredEdge edge, edges_.Get(name));
+  CoreDocument::Change held(parts_.core);
+  SELVAGE_ASSIGN_OR_RETURN(v1::StoredEdge edge, parts_.edges.Get(name));
   change(edge);
-  return edges_.Store(held, edge);
+  return parts_.edges.Store(held, edge);
 }
 
 absl::Status Admitter::Retire(const std::string& edge) {
   SELVAGE_RETURN_IF_ERROR(Change(edge, [](v1::StoredEdge& stored) { stored.set_retired(true); }));
-  links_.Close(edge);
-  node_.alarms().ClearOfPeer(edge);
+  parts_.links.Close(edge);
+  parts_.alarms.ClearOfPeer(edge);
   return absl::OkStatus();
 }
 
@@ -70,7 +70,7 @@ Admitter::Round Admitter::TakeRound() {
 }
 
 void Admitter::Admit(Round& round) {
-  CoreDocument::Change change(core_);
+  CoreDocument::Change change(parts_.core);
   const DecidedEdges decided = DecideOn(round, change);
   if (decided.empty()) return;
   const absl::Status stored = Store(round, decided, change);
@@ -83,7 +83,7 @@ void Admitter::Admit(Round& round) {
     } else if (!edge.held()) {
       one.outcome = WelcomeOf(one.hello, change.core(), *one.decision);
     } else {
-      links_.Close(edge.edge());
+      parts_.links.Close(edge.edge());
       one.outcome = MakeError(absl::StatusCode::kFailedPrecondition, edge.held_kind(),
                               fmt::format("edge {}: {}", edge.edge(), edge.held_why()),
                               "an operator must resolve the alarm at the core", Retry::kYes);
@@ -92,9 +92,9 @@ void Admitter::Admit(Round& round) {
 }
 
 Admitter::DecidedEdges Admitter::DecideOn(Round& round, CoreDocument::Change& change) {
-  KnownEdges edges = edges_.Known(change);
+  KnownEdges edges = parts_.edges.Known(change);
   for (Admitting& one : round) {
-    auto decision = DecideAdmission(one.hello, change.core(), edges, node_.wall_ms());
+    auto decision = DecideAdmission(one.hello, change.core(), edges, WallMs(parts_.clock));
     if (!decision.ok()) {
       one.outcome = decision.status();
       if (ErrorKind(decision.status()) == "foreign_cluster") ReportForeign(one.hello, decision.status());
@@ -119,14 +119,14 @@ absl::Status Admitter::Store(const Round& round, const DecidedEdges& decided, Co
   for (const Admitting& one : round) {
     if (one.decision && one.decision->hold.ok()) fences.push_back(FenceOf(one.decision->edge));
   }
-  SELVAGE_RETURN_IF_ERROR(node_.RaiseFences(fences, [&](WriteBatch& batch) {
+  SELVAGE_RETURN_IF_ERROR(RaiseFences(parts_.committer, parts_.fences, fences, [&](WriteBatch& batch) {
     for (const auto& [name, edge] : decided) EdgeRegistry::Stage(batch, edge);
     change.Stage(batch);
     return absl::OkStatus();
   }));
   change.Show();
-  for (const auto& [name, edge] : decided) edges_.Show(change, edge);
-  for (const Fence& fence : fences) reports_.Seen(fence.peer);
+  for (const auto& [name, edge] : decided) parts_.edges.Show(change, edge);
+  for (const Fence& fence : fences) parts_.reports.Seen(fence.peer);
   return absl::OkStatus();
 }
 
@@ -143,17 +143,17 @@ Admission Admitter::WelcomeOf(const v1::Hello& hello, const v1::StoredCore& core
   welcome.set_lineage_id(core.lineage_id());
   welcome.set_slot(admission.slot.value());
   welcome.set_session_epoch(edge.session_epoch());
-  welcome.set_wall_ms(node_.wall_ms());
+  welcome.set_wall_ms(WallMs(parts_.clock));
   welcome.set_version(version_);
-  welcome.set_core(node_.node());
+  welcome.set_core(parts_.identity.node());
   if (decision.adopts) AddAdoptions(edge.edge(), admission.slot, welcome);
   return admission;
 }
 
 void Admitter::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome) {
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : parts_.logs.Logs()) {
     if (log->origin().edge != edge || log->origin().slot != slot || log->superseded()) continue;
-    auto definition = node_.catalog().Find(log->origin().stream);
+    auto definition = parts_.catalog.Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP) continue;
     LogState state = log->state();
     v1::Adoption& adoption = *welcome.add_adoptions();
@@ -162,13 +162,13 @@ void Admitter::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& wel
     *adoption.mutable_position() = ToProto(state.position());
     adoption.set_leader_epoch(state.leader_epoch().value() + 1);
   }
-  node_.alarms().Report({"edge_replaced", edge,
-                         "an empty store took this edge's place and goes on where its replicas end",
-                         "what the former disk held and never sent is lost with it", false, edge});
+  parts_.alarms.Report({"edge_replaced", edge,
+                        "an empty store took this edge's place and goes on where its replicas end",
+                        "what the former disk held and never sent is lost with it", false, edge});
 }
 
 void Admitter::ReportHold(const v1::StoredEdge& edge) {
-  node_.alarms().Report(
+  parts_.alarms.Report(
       {edge.held_kind(), edge.edge(), edge.held_why(),
        "stop the machine that should not be there, then resolve this alarm: the edge links again", true});
 }
@@ -176,7 +176,7 @@ void Admitter::ReportHold(const v1::StoredEdge& edge) {
 void Admitter::ReportForeign(const v1::Hello& hello, const absl::Status& why) {
   auto cluster = ClusterId::FromBytes(hello.cluster_id());
   if (!cluster) return;
-  node_.alarms().Report(
+  parts_.alarms.Report(
       {"foreign_cluster", cluster->hex(), std::string(why.message()), ErrorHint(why), true, hello.edge()});
 }
 

@@ -16,7 +16,13 @@
 #include "core/edge_links.h"
 #include "core/edge_registry.h"
 #include "core/edge_reports.h"
-#include "fabric/node/node_state.h"
+#include "fabric/base/clock.h"
+#include "fabric/node/alarm_book.h"
+#include "fabric/node/node_identity.h"
+#include "fabric/storage/committer.h"
+#include "fabric/stream/embedded_log_store.h"
+#include "fabric/stream/fence_table.h"
+#include "fabric/stream/stream_catalog.h"
 #include "selvage/v1/link.pb.h"
 
 namespace selvage {
@@ -34,15 +40,23 @@ class Admitter {
  public:
   using Done = std::function<void(const absl::StatusOr<Admission>&)>;
 
-  /// All of them must outlive it. `version` of the core is told to edges.
-  Admitter(NodeState& node, CoreDocument& core, EdgeRegistry& edges, const EdgeLinks& links,
-           EdgeReports& reports, std::string version)
-      : node_(node),
-        core_(core),
-        edges_(edges),
-        links_(links),
-        reports_(reports),
-        version_(std::move(version)) {}
+  /// What it uses of the core. All of it must outlive it.
+  struct Parts {
+    const NodeIdentity& identity;
+    Clock& clock;
+    Committer& committer;
+    FenceTable& fences;
+    EmbeddedLogStore& logs;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+    CoreDocument& core;
+    EdgeRegistry& edges;
+    const EdgeLinks& links;
+    EdgeReports& reports;
+  };
+
+  /// `version` of the core is told to edges.
+  Admitter(const Parts& parts, std::string version) : parts_(parts), version_(std::move(version)) {}
 
   /// From here on resolving the alarm that holds an edge releases it. Call once, first.
   void Open();
@@ -79,11 +93,7 @@ class Admitter {
   void ReportHold(const v1::StoredEdge& edge);
   absl::Status Change(const std::string& edge, const std::function<void(v1::StoredEdge&)>& change);
 
-  NodeState& node_;
-  CoreDocument& core_;
-  EdgeRegistry& edges_;
-  const EdgeLinks& links_;
-  EdgeReports& reports_;
+  const Parts parts_;
   const std::string version_;
   absl::Mutex waiting_mutex_;  // taken alone
   std::deque<Admitting> waiting_ ABSL_GUARDED_BY(waiting_mutex_);

@@ -65,7 +65,7 @@ absl::StatusOr<v1::StreamDefinition> CoreAdmin::SetStream(const v1::SetStreamReq
 }
 
 absl::StatusOr<int> CoreAdmin::DeleteStream(const std::string& stream) {
-  const auto definition = node().catalog().Find(stream);
+  const auto definition = parts_.catalog.Find(stream);
   SELVAGE_ASSIGN_OR_RETURN(const int logs, parts_.streams.Delete(stream));
   const bool replicas = definition && definition->direction() == v1::UP;
   LogWarning(replicas ? "stream deleted, with the replicas of what edges wrote" : "stream deleted",
@@ -81,9 +81,9 @@ absl::StatusOr<v1::StreamDefinition> CoreAdmin::RenameStream(const std::string& 
 
 std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
   std::map<std::string, v1::StreamDefinition> definitions;
-  for (v1::StreamDefinition& definition : node().catalog().All()) definitions[definition.name()] = definition;
+  for (v1::StreamDefinition& definition : parts_.catalog.All()) definitions[definition.name()] = definition;
   std::vector<v1::LogSummary> logs;
-  for (const std::shared_ptr<EmbeddedLog>& log : node().logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : parts_.logs.Logs()) {
     const LogOrigin& origin = log->origin();
     if (!stream.empty() && origin.stream != stream) continue;
     v1::LogSummary summary = SummaryOf(*log);
@@ -102,7 +102,7 @@ std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
 }
 
 absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
-  const auto definition = node().catalog().Find(address.stream());
+  const auto definition = parts_.catalog.Find(address.stream());
   if (!definition) return UnknownStream(address.stream());
   switch (definition->direction()) {
     case v1::UP:
@@ -130,7 +130,7 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindReplica(const v1::LogAddress
         parts_.edges.Get(address.edge()).status());  // unknown, or held before it ever linked
   const std::shared_ptr<Log> log =
       !slot ? nullptr
-            : node().logs().Find({address.edge(), *slot, address.stream(), PartitionId(address.partition())});
+            : parts_.logs.Find({address.edge(), *slot, address.stream(), PartitionId(address.partition())});
   if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", address.edge()));
   return log;
 }
@@ -146,7 +146,7 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindTopicPartition(const v1::Log
                              slot.value()));
   }
   const std::shared_ptr<Log> log =
-      node().logs().Find({*edge, slot, address.stream(), PartitionId(address.partition() % partitions)});
+      parts_.logs.Find({*edge, slot, address.stream(), PartitionId(address.partition() % partitions)});
   if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", *edge));
   return log;
 }
@@ -166,9 +166,9 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindForEdge(const v1::LogAddress
                      "selvagectl edge list shows the edges");
   }
   const LogOrigin origin{address.edge(), Slot(0), address.stream(), PartitionId(address.partition())};
-  if (node().logs().Find(origin) == nullptr)
-    SELVAGE_RETURN_IF_ERROR(parts_.logs.Down(address.edge()).status());
-  const std::shared_ptr<Log> log = node().logs().Find(origin);
+  if (parts_.logs.Find(origin) == nullptr)
+    SELVAGE_RETURN_IF_ERROR(parts_.edge_logs.Down(address.edge()).status());
+  const std::shared_ptr<Log> log = parts_.logs.Find(origin);
   if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
   return log;
 }
@@ -182,7 +182,7 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindShared(const v1::LogAddress&
   }
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
   const std::shared_ptr<Log> log =
-      node().logs().Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
+      parts_.logs.Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
   if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
   return log;
 }
@@ -232,7 +232,7 @@ absl::Status CoreAdmin::NoLinkOf(const std::string& edge) const {
 }
 
 absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::ListOriginsRequest& request) {
-  if (!request.stream().empty() && !node().catalog().Find(request.stream()))
+  if (!request.stream().empty() && !parts_.catalog.Find(request.stream()))
     return UnknownStream(request.stream());
   std::vector<v1::LogSummary> origins = Logs(request.stream());
   std::erase_if(origins, [&](const v1::LogSummary& log) {
@@ -245,7 +245,7 @@ absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::Lis
 // ----------------------------------------------------------------------------------------
 
 std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
-  std::vector<v1::AlarmDocument> alarms = node().alarms().All(also_resolved);
+  std::vector<v1::AlarmDocument> alarms = parts_.alarms.All(also_resolved);
   auto by_edge = parts_.reports.Alarms();
   for (auto& [edge, reported] : by_edge) {
     for (v1::AlarmDocument& alarm : reported) {
@@ -257,13 +257,13 @@ std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
 }
 
 int CoreAdmin::OpenAlarms() {
-  int open = node().alarms().open_count();
+  int open = parts_.alarms.open_count();
   for (const auto& [edge, count] : parts_.reports.AlarmCounts()) open += count;
   return open;
 }
 
 absl::StatusOr<v1::AlarmDocument> CoreAdmin::ResolveAlarm(uint64_t id, const std::string& action) {
-  auto resolved = node().alarms().Resolve(id, action);
+  auto resolved = parts_.alarms.Resolve(id, action);
   if (resolved.ok() || ErrorKind(resolved.status()) != "unknown_alarm") return resolved;
   std::string edges;
   for (const v1::AlarmDocument& alarm : ListAlarms(false)) {
@@ -291,7 +291,7 @@ NodeMetrics::Sources CoreAdmin::MetricSources(std::function<CertificateView()> c
   return {.flows = [this] { return parts_.view.FlowStatuses(""); },
           .is_current =
               [this](const LogOrigin& origin) {
-                const auto definition = node().catalog().Find(origin.stream);
+                const auto definition = parts_.catalog.Find(origin.stream);
                 return !definition || definition->direction() != v1::UP ||
                        parts_.edges.SlotOf(origin.edge) == origin.slot;
               },

@@ -25,9 +25,11 @@ class CoreAdmin : public AdminBackend {
  public:
   /// What operators reach. All of it must outlive it.
   struct Parts {
-    NodeState& node;
+    const StreamCatalog& catalog;
+    EmbeddedLogStore& logs;
+    AlarmBook& alarms;
     FleetStreams& streams;
-    EdgeLogs& logs;
+    EdgeLogs& edge_logs;
     const EdgeRegistry& edges;
     EdgeSpecs& specs;
     Admitter& admitter;
@@ -38,7 +40,6 @@ class CoreAdmin : public AdminBackend {
 
   CoreAdmin(const Parts& parts, std::string version) : parts_(parts), version_(std::move(version)) {}
 
-  NodeState& node() override { return parts_.node; }
   absl::StatusOr<v1::StreamDefinition> CreateStream(const v1::StreamDefinition& definition) override;
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) override;
   /// Also the replicas of what edges wrote go; the edges follow with the next spec.

@@ -41,37 +41,37 @@ absl::StatusOr<std::shared_ptr<Log>> EdgeLogs::ForOffer(const std::string& edge,
   SELVAGE_RETURN_IF_ERROR(CheckStream(edge, offered));
   const LogOrigin origin{edge, slot, stream.name(), PartitionId(stream.partition())};
   const LogId id = *LogId::FromBytes(open.history());
-  const std::shared_ptr<Log> log = node_.logs().Find(origin);
+  const std::shared_ptr<Log> log = parts_.logs.Find(origin);
   if (log != nullptr && log->state().id == id) return log;
   SELVAGE_RETURN_IF_ERROR(CheckCount(edge));
   if (log != nullptr) {
-    node_.alarms().Report(
+    parts_.alarms.Report(
         {"log_replaced", ToString(origin),
          "the edge made this stream again: a new log takes the place of the one held here",
          "the former log is kept until the stream is deleted; consumers start again at offset 0", false,
          edge});
   }
-  return node_.logs().Create({.origin = origin,
-                              .id = id,
-                              .base = Offset(stream.base()),
-                              .base_hash = ChainHash(stream.base_hash()),
-                              .leader_epoch = LeaderEpoch(0)});
+  return parts_.logs.Create({.origin = origin,
+                             .id = id,
+                             .base = Offset(stream.base()),
+                             .base_hash = ChainHash(stream.base_hash()),
+                             .leader_epoch = LeaderEpoch(0)});
 }
 
 absl::Status EdgeLogs::CheckStream(const std::string& edge, const v1::StreamDefinition& offered) {
-  const auto known = node_.catalog().Find(offered.name());
+  const auto known = parts_.catalog.Find(offered.name());
   if (offered.created() != 0 && offered.created() != (known ? known->created() : 0)) {
     return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
                      fmt::format("stream {} was deleted here after edge {} got it", offered.name(), edge),
                      "the edge drops it when the news reaches it", Retry::kYes);
   }
   if (known) return CheckSameShape(*known, offered);
-  const absl::Status created = streams_.CreateOffered(offered).status();  // provisional until now
+  const absl::Status created = parts_.streams.CreateOffered(offered).status();  // provisional until now
   return created.code() == absl::StatusCode::kAlreadyExists ? absl::OkStatus() : created;
 }
 
 absl::Status EdgeLogs::CheckCount(const std::string& edge) const {
-  const std::vector<std::shared_ptr<EmbeddedLog>> logs = node_.logs().Logs();
+  const std::vector<std::shared_ptr<EmbeddedLog>> logs = parts_.logs.Logs();
   const auto of_edge = std::count_if(logs.begin(), logs.end(), [&](const std::shared_ptr<EmbeddedLog>& log) {
     return log->origin().edge == edge;
   });
@@ -85,7 +85,7 @@ absl::Status EdgeLogs::CheckCount(const std::string& edge) const {
 
 absl::StatusOr<std::vector<EdgeLogs::DownLog>> EdgeLogs::Down(const std::string& edge) {
   std::vector<DownLog> down;
-  for (const v1::StreamDefinition& definition : node_.catalog().All()) {
+  for (const v1::StreamDefinition& definition : parts_.catalog.All()) {
     const bool own = definition.direction() == v1::DOWN;
     if (!own && definition.direction() != v1::DOWN_SHARED) continue;
     for (int32_t p = 0; p < definition.partitions(); ++p) {
@@ -98,17 +98,17 @@ absl::StatusOr<std::vector<EdgeLogs::DownLog>> EdgeLogs::Down(const std::string&
 }
 
 absl::StatusOr<std::shared_ptr<EmbeddedLog>> EdgeLogs::FindOrMake(const LogOrigin& origin) {
-  if (auto log = node_.logs().FindEmbedded(origin); log != nullptr) return log;
-  CoreDocument::Change change(core_);
-  if (auto log = node_.logs().FindEmbedded(origin); log != nullptr) return log;
-  SELVAGE_RETURN_IF_ERROR(node_.logs()
+  if (auto log = parts_.logs.FindEmbedded(origin); log != nullptr) return log;
+  CoreDocument::Change change(parts_.core);
+  if (auto log = parts_.logs.FindEmbedded(origin); log != nullptr) return log;
+  SELVAGE_RETURN_IF_ERROR(parts_.logs
                               .Create({.origin = origin,
-                                       .id = LogId::Mint(node_.random()),
+                                       .id = LogId::Mint(parts_.random),
                                        .base = Offset(0),
                                        .base_hash = ChainHash(0),
                                        .leader_epoch = LeaderEpoch(0)})
                               .status());
-  return node_.logs().FindEmbedded(origin);
+  return parts_.logs.FindEmbedded(origin);
 }
 
 absl::Status EdgeLogs::BranchDown(const std::shared_ptr<EmbeddedLog>& log, const LogPosition& from) {
@@ -117,16 +117,15 @@ absl::Status EdgeLogs::BranchDown(const std::shared_ptr<EmbeddedLog>& log, const
   if (shared) {
     SELVAGE_ASSIGN_OR_RETURN(at, log->BoundaryAtOrBefore(log->state().start));
   }
-  SELVAGE_RETURN_IF_ERROR(
-      node_.logs().BranchAll({{log, LogId::Mint(node_.random()), at}}, [](WriteBatch&) {}));
-  node_.alarms().Report(
+  SELVAGE_RETURN_IF_ERROR(parts_.logs.BranchAll({{log, LogId::Mint(parts_.random), at}}, [](WriteBatch&) {}));
+  parts_.alarms.Report(
       {"fork", ToString(log->origin()),
        "edges hold another history of this stream: the core was restored from a backup",
        "what the stream holds since goes into a new log at the edges; nothing there is overwritten", false});
   if (shared) {
-    links_.CloseAll();
+    parts_.links.CloseAll();
   } else {
-    links_.Close(log->origin().edge);
+    parts_.links.Close(log->origin().edge);
   }
   return absl::OkStatus();
 }

@@ -9,7 +9,10 @@
 #include "core/core_document.h"
 #include "core/edge_links.h"
 #include "core/fleet_streams.h"
-#include "fabric/node/node_state.h"
+#include "fabric/base/random.h"
+#include "fabric/node/alarm_book.h"
+#include "fabric/stream/embedded_log_store.h"
+#include "fabric/stream/stream_catalog.h"
 #include "selvage/v1/link.pb.h"
 
 namespace selvage {
@@ -23,9 +26,18 @@ class EdgeLogs {
     v1::StreamDefinition definition;
   };
 
-  /// All of them must outlive it.
-  EdgeLogs(NodeState& node, CoreDocument& core, FleetStreams& streams, const EdgeLinks& links)
-      : node_(node), core_(core), streams_(streams), links_(links) {}
+  /// What it uses of the core. All of it must outlive it.
+  struct Parts {
+    Random& random;
+    EmbeddedLogStore& logs;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+    CoreDocument& core;
+    FleetStreams& streams;
+    const EdgeLinks& links;
+  };
+
+  explicit EdgeLogs(const Parts& parts) : parts_(parts) {}
 
   /// The log that an edge's offer goes into, made if need be, with its stream. Errors: "definition_mismatch",
   /// "wrong_partition", "protocol_error", "permission_denied", "unknown_stream", "too_many_logs", those of
@@ -45,10 +57,7 @@ class EdgeLogs {
   absl::Status CheckCount(const std::string& edge) const;
   absl::StatusOr<std::shared_ptr<EmbeddedLog>> FindOrMake(const LogOrigin& origin);
 
-  NodeState& node_;
-  CoreDocument& core_;
-  FleetStreams& streams_;
-  const EdgeLinks& links_;
+  const Parts parts_;
 };
 
 }  // namespace selvage

@@ -29,7 +29,7 @@ absl::Status EdgeReports::Take(const std::string& edge, uint64_t link, const v1:
   }
   Report& report = reports_[edge];
   *report.document.mutable_status() = status;
-  report.document.set_last_seen_ms(wall_ms());
+  report.document.set_last_seen_ms(WallMs(clock_));
   report.link = link;
   unstored_.insert(edge);
   return absl::OkStatus();
@@ -37,12 +37,12 @@ absl::Status EdgeReports::Take(const std::string& edge, uint64_t link, const v1:
 
 void EdgeReports::Heard(const std::string& edge, uint64_t link) {
   absl::MutexLock lock(&mutex_);
-  if (links_.Counts(edge, link)) reports_[edge].document.set_last_seen_ms(wall_ms());
+  if (links_.Counts(edge, link)) reports_[edge].document.set_last_seen_ms(WallMs(clock_));
 }
 
 void EdgeReports::Seen(const std::string& edge) {
   absl::MutexLock lock(&mutex_);
-  reports_[edge].document.set_last_seen_ms(wall_ms());
+  reports_[edge].document.set_last_seen_ms(WallMs(clock_));
   unstored_.insert(edge);
 }
 

@@ -59,7 +59,6 @@ class EdgeReports {
     v1::StoredReport document;
     uint64_t link = 0;  // that brought the status
   };
-  int64_t wall_ms() const { return absl::ToUnixMillis(clock_.Wall()); }
 
   KvStore& store_;
   Committer& committer_;

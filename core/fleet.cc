@@ -8,11 +8,11 @@ namespace selvage {
 namespace {
 
 /// The store was another core's until now.
-absl::Status TakeStore(NodeState& node) {
+absl::Status TakeStore(const NodeIdentity& identity, Committer& committer) {
   LogWarning("the store of another core is this one's from here on",
-             {{"former", node.former_owner()}, {"core", node.node()}});
-  return Commit(node.committer(), [&](WriteBatch& batch) {
-    node.StageIdentity(batch, node.store_id());
+             {{"former", identity.former_owner()}, {"core", identity.node()}});
+  return Commit(committer, [&](WriteBatch& batch) {
+    identity.Stage(batch, identity.store_id());
     return absl::OkStatus();
   });
 }
@@ -25,16 +25,19 @@ Fleet::Fleet(NodeState& state, const std::string& version)
       edges(node.store(), node.committer()),
       reports(node.store(), node.committer(), node.clock(), links),
       specs(node.committer(), core, edges, node.catalog(), links),
-      streams(node, core, edges, specs),
-      logs(node, core, streams, links),
-      admitter(node, core, edges, links, reports, version),
+      streams(node.catalog(), node.streams(), core, edges, specs),
+      logs({node.random(), node.logs(), node.catalog(), node.alarms(), core, streams, links}),
+      admitter({node.identity(), node.clock(), node.committer(), node.fences(), node.logs(), node.catalog(),
+                node.alarms(), core, edges, links, reports},
+               version),
       view(node.logs(), edges, specs, links, reports) {}
 
 absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
   SELVAGE_RETURN_IF_ERROR(core.Open());
   SELVAGE_RETURN_IF_ERROR(edges.Open());
   SELVAGE_RETURN_IF_ERROR(reports.Open());
-  if (!node.former_owner().empty()) SELVAGE_RETURN_IF_ERROR(TakeStore(node));
+  if (!node.identity().former_owner().empty())
+    SELVAGE_RETURN_IF_ERROR(TakeStore(node.identity(), node.committer()));
   admitter.Open();
   // What else is held of an edge is tried again.
   node.alarms().OnResolveHeldOfPeer([this](const v1::AlarmDocument& alarm, const std::string&) {
@@ -45,7 +48,18 @@ absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
 }
 
 PeerLink::Parts Fleet::LinkParts() {
-  return {node, admitter, links, reports, specs, logs};
+  const size_t batch_max = node.options().batch_max;
+  return {.clock = node.clock(),
+          .catalog = node.catalog(),
+          .alarms = node.alarms(),
+          .budget = node.budget(),
+          .streams = {node.committer(), node.fences(), node.logs(), node.alarms(), batch_max},
+          .repairs = {node.clock(), node.logs(), node.damage(), batch_max},
+          .admitter = admitter,
+          .links = links,
+          .reports = reports,
+          .specs = specs,
+          .logs = logs};
 }
 
 }  // namespace selvage

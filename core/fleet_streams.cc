@@ -20,14 +20,14 @@ uint64_t NextGenerationFor(const v1::StreamDefinition& changed, CoreDocument::Ch
 
 absl::Status FleetStreams::Open(const std::vector<v1::StreamDefinition>& configured) {
   for (const v1::StreamDefinition& definition : configured) {
-    auto known = node_.catalog().Find(definition.name());
+    auto known = catalog_.Find(definition.name());
     if (!known) {
       SELVAGE_RETURN_IF_ERROR(Create(definition).status());
     } else if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
       return Annotate(same, "the configuration and the store disagree");
     }
   }
-  for (const v1::StreamDefinition& definition : node_.catalog().All()) {
+  for (const v1::StreamDefinition& definition : catalog_.All()) {
     SELVAGE_RETURN_IF_ERROR(CreateSharedLogs(definition));
   }
   return absl::OkStatus();
@@ -36,14 +36,14 @@ absl::Status FleetStreams::Open(const std::vector<v1::StreamDefinition>& configu
 absl::Status FleetStreams::CreateSharedLogs(const v1::StreamDefinition& definition) {
   if (definition.direction() != v1::DOWN_SHARED && definition.direction() != v1::LOCAL)
     return absl::OkStatus();
-  return node_.CreateOwnLogs(definition);
+  return streams_.CreateLogs(definition);
 }
 
 absl::Status FleetStreams::CheckNameFree(const std::string& name, Maker maker) const {
   const size_t dot = name.find('.');
   if (dot == std::string::npos) return absl::OkStatus();
   const std::string first = name.substr(0, dot);
-  const auto rest = node_.catalog().Find(name.substr(dot + 1));
+  const auto rest = catalog_.Find(name.substr(dot + 1));
   const bool for_nobody = maker == Maker::kOperator || Planted(Canary::kReserveForNobody);
   const bool may_be_part = for_nobody && IsDnsLabel(first) && rest &&
                            (rest->direction() == v1::UP || rest->direction() == v1::DOWN);
@@ -61,7 +61,7 @@ absl::Status FleetStreams::CheckNameFree(const std::string& name, Maker maker) c
 absl::StatusOr<v1::StreamDefinition> FleetStreams::CheckNew(v1::StreamDefinition definition,
                                                             Maker maker) const {
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
-  if (node_.catalog().Find(definition.name())) {
+  if (catalog_.Find(definition.name())) {
     return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
                      fmt::format("stream {} exists", definition.name()),
                      "selvagectl stream describe shows it; stream set changes its settings");
@@ -77,7 +77,7 @@ absl::StatusOr<v1::StreamDefinition> FleetStreams::Create(v1::StreamDefinition d
     const uint64_t generation = NextGenerationFor(definition, change);
     definition.set_generation(generation);
     definition.set_created(generation);
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition, [&](WriteBatch& batch) { change.Stage(batch); }));
+    SELVAGE_RETURN_IF_ERROR(catalog_.Put(definition, [&](WriteBatch& batch) { change.Stage(batch); }));
     change.Show();
     SELVAGE_RETURN_IF_ERROR(CreateSharedLogs(definition));
   }
@@ -86,7 +86,7 @@ absl::StatusOr<v1::StreamDefinition> FleetStreams::Create(v1::StreamDefinition d
 }
 
 absl::StatusOr<v1::StreamDefinition> FleetStreams::Find(const std::string& name) const {
-  if (auto known = node_.catalog().Find(name)) return *std::move(known);
+  if (auto known = catalog_.Find(name)) return *std::move(known);
   return MakeError(absl::StatusCode::kNotFound, "unknown_stream", fmt::format("there is no stream {}", name),
                    "selvagectl stream list shows what there is");
 }
@@ -107,7 +107,7 @@ absl::StatusOr<v1::StreamDefinition> FleetStreams::Set(const v1::SetStreamReques
                                           *definition.mutable_settings()));
     SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(definition));
     definition.set_generation(NextGenerationFor(definition, change));
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition, [&](WriteBatch& batch) { change.Stage(batch); }));
+    SELVAGE_RETURN_IF_ERROR(catalog_.Put(definition, [&](WriteBatch& batch) { change.Stage(batch); }));
     change.Show();
   }
   specs_.ChangedAll();
@@ -116,7 +116,7 @@ absl::StatusOr<v1::StreamDefinition> FleetStreams::Set(const v1::SetStreamReques
 
 absl::Status FleetStreams::AddPartitions(const std::string& name, int32_t partitions, bool validate_only) {
   CoreDocument::Change change(core_);
-  return node_.AddPartitions(name, partitions, validate_only);
+  return streams_.AddPartitions(name, partitions, validate_only);
 }
 
 absl::StatusOr<int> FleetStreams::Delete(const std::string& name) {
@@ -125,7 +125,7 @@ absl::StatusOr<int> FleetStreams::Delete(const std::string& name) {
     CoreDocument::Change change(core_);
     SELVAGE_ASSIGN_OR_RETURN(const v1::StreamDefinition definition, Find(name));
     NextGenerationFor(definition, change);
-    SELVAGE_ASSIGN_OR_RETURN(logs, node_.DeleteStream(name, [&](WriteBatch& batch) { change.Stage(batch); }));
+    SELVAGE_ASSIGN_OR_RETURN(logs, streams_.Delete(name, [&](WriteBatch& batch) { change.Stage(batch); }));
     change.Show();
   }
   specs_.ChangedAll();

@@ -9,7 +9,8 @@
 #include "core/core_document.h"
 #include "core/edge_registry.h"
 #include "core/edge_specs.h"
-#include "fabric/node/node_state.h"
+#include "fabric/node/node_streams.h"
+#include "fabric/stream/stream_catalog.h"
 #include "selvage/v1/admin.pb.h"
 
 namespace selvage {
@@ -19,8 +20,9 @@ namespace selvage {
 class FleetStreams {
  public:
   /// All of them must outlive it.
-  FleetStreams(NodeState& node, CoreDocument& core, const EdgeRegistry& edges, EdgeSpecs& specs)
-      : node_(node), core_(core), edges_(edges), specs_(specs) {}
+  FleetStreams(StreamCatalog& catalog, NodeStreams& streams, CoreDocument& core, const EdgeRegistry& edges,
+               EdgeSpecs& specs)
+      : catalog_(catalog), streams_(streams), core_(core), edges_(edges), specs_(specs) {}
 
   /// Makes what the configuration names and the logs that are missing. Call once; the parts must be open.
   absl::Status Open(const std::vector<v1::StreamDefinition>& configured);
@@ -38,7 +40,7 @@ class FleetStreams {
     return Create(std::move(definition), Maker::kOffer);
   }
   absl::StatusOr<v1::StreamDefinition> Set(const v1::SetStreamRequest& request);
-  /// More partitions for a local stream; errors of NodeState::AddPartitions.
+  /// More partitions for a local stream; errors of NodeStreams::AddPartitions.
   absl::Status AddPartitions(const std::string& name, int32_t partitions, bool validate_only);
   /// The number of logs that go with it.
   absl::StatusOr<int> Delete(const std::string& name);
@@ -57,7 +59,8 @@ class FleetStreams {
   absl::StatusOr<v1::StreamDefinition> Find(const std::string& name) const;
   absl::Status CreateSharedLogs(const v1::StreamDefinition& definition);
 
-  NodeState& node_;
+  StreamCatalog& catalog_;
+  NodeStreams& streams_;
   CoreDocument& core_;
   const EdgeRegistry& edges_;
   EdgeSpecs& specs_;

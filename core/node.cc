@@ -161,18 +161,20 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
                                                          boost::asio::post(errand_threads, std::move(work));
                                                        });
                    });
-  CoreAdmin backend({store->state(), fleet.streams, fleet.logs, fleet.edges, fleet.specs, fleet.admitter,
-                     fleet.links, fleet.reports, fleet.view},
-                    std::string(Version()));
+  CoreAdmin backend(
+      {store->state().catalog(), store->state().logs(), store->state().alarms(), fleet.streams, fleet.logs,
+       fleet.edges, fleet.specs, fleet.admitter, fleet.links, fleet.reports, fleet.view},
+      std::string(Version()));
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   CoreTopics topics(
       {store->state().catalog(), store->state().logs(), fleet.core, fleet.edges, fleet.streams, backend},
       config.slots_ahead);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  AdminService admin({backend, authorizer, metrics, group_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
-    return CertificateView{certificate.not_after(), certificate.problem().ok()};
-  }));
+  AdminService admin({AdminService::PartsOf(store->state()), backend, authorizer, metrics, group_admin});
+  auto node_metrics =
+      std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
+        return CertificateView{certificate.not_after(), certificate.problem().ok()};
+      }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   GrpcServer::Options server_options;
   server_options.address = config.link.listen.ToString();
@@ -187,7 +189,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   health.SetReady("store");
   LogInfo("core started", {{"core", config.node_id},
                            {"version", Version()},
-                           {"store", store->state().store_id()},
+                           {"store", store->state().identity().store_id()},
                            {"link_port", server->port()},
                            {"http_port", http->port()},
                            {"kafka_port", kafka->port()},

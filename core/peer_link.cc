@@ -33,12 +33,13 @@ PeerLink::PeerLink(const Parts& parts, Metrics& metrics, std::string edge, std::
       edge_(std::move(edge)),
       wake_(std::move(wake)),
       errands_(std::make_shared<Errands>(std::move(run), wake_)),
-      appends_(parts.node, errands_),
+      appends_(parts.budget, errands_),
       spec_("spec", wake_),
-      streams_end_(std::make_shared<PeerStreams>(PeerStreams::Parts{parts.node, parts.links, parts.logs},
-                                                 metrics, edge_, errands_, spec_)),
-      streams_(parts.node, errands_, appends_, streams_end_, wake_),
-      repairs_(parts.node, errands_,
+      streams_end_(std::make_shared<PeerStreams>(
+          PeerStreams::Parts{parts.catalog, parts.alarms, parts.links, parts.logs}, metrics, edge_, errands_,
+          spec_)),
+      streams_(parts.streams, errands_, appends_, streams_end_, wake_),
+      repairs_(parts.repairs, errands_,
                [this](const LogOrigin& origin) { return streams_end_->IsOfThisEdge(origin); }),
       documents_(
           errands_, {&spec_},
@@ -47,9 +48,9 @@ PeerLink::PeerLink(const Parts& parts, Metrics& metrics, std::string edge, std::
             .fields_max = kStatusFieldsMax,
             .held = [](const std::string&) { return 0; },  // what an earlier link brought may be old
             .take = [this](std::string body, IncomingDocument::Done done) { TakeStatus(body, done); }}}),
-      calls_(parts.node.clock(), {}, wake_),
+      calls_(parts.clock, {}, wake_),
       link_(errands_, {&streams_, &repairs_, &documents_, &calls_}),
-      skew_(parts.node.alarms(), "edge's", "the core's") {}
+      skew_(parts.alarms, "edge's", "the core's") {}
 
 void PeerLink::Handle(Session& session, const Session::Event& event) {
   if (!link_.Handle(session, event)) OnEvent(event);
@@ -60,13 +61,13 @@ void PeerLink::OnEvent(const Session::Event& event) {
   if (const auto* hello = std::get_if<Session::PeerHello>(&event)) {
     OnHello(hello->hello);
   } else if (const auto* time = std::get_if<Session::PeerTime>(&event)) {
-    skew_.Judge(edge_, time->wall_ms, parts_.node.wall_ms());
+    skew_.Judge(edge_, time->wall_ms, WallMs(parts_.clock));
     parts_.reports.Heard(edge_, link_number_);
   }
 }
 
 void PeerLink::OnHello(const v1::Hello& hello) {
-  hello_at_ms_ = parts_.node.wall_ms();
+  hello_at_ms_ = WallMs(parts_.clock);
   errands_->Begin([this, &admitter = parts_.admitter, edge = edge_, hello](const Errands::Back& back) {
     Admit(admitter, edge, hello, [this, hello, back](const absl::StatusOr<Admission>& admission) {
       back([this, hello, admission](Session& session) { OnAdmitted(session, hello, admission); });
@@ -93,8 +94,8 @@ void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
   if (link_number_ == 0) return CloseSuperseded(session);
   streams_end_->Admitted(admission->slot, link_number_);
   skew_.Judge(edge_, hello.wall_ms(), hello_at_ms_);
-  session.SetWallTime(parts_.node.wall_ms());
-  parts_.node.alarms().Clear("edge_certificate", edge_);
+  session.SetWallTime(WallMs(parts_.clock));
+  parts_.alarms.Clear("edge_certificate", edge_);
   LogInfo("edge linked", {{"edge", edge_}, {"slot", admission->slot}, {"session_epoch", fence.epoch}});
   v1::Welcome welcome = admission->welcome;
   link_.AddCapabilities(welcome);
@@ -131,7 +132,7 @@ void PeerLink::Woken(Session& session) {
 void PeerLink::Tick(Session& session) {
   if (signal_->close) return CloseSuperseded(session);
   if (!session.established()) return;
-  session.SetWallTime(parts_.node.wall_ms());
+  session.SetWallTime(WallMs(parts_.clock));
   FollowSpec();
   link_.Tick(session);
 }

@@ -28,9 +28,14 @@ namespace selvage {
 /// over the link is in fabric/link. Called by the link's driver, one call at a time.
 class PeerLink : public replication::LinkHandler {
  public:
-  /// What links of edges use of the core. All of it must outlive them.
+  /// What links of edges use of the core. All of it must outlive them and their errands.
   struct Parts {
-    NodeState& node;
+    Clock& clock;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+    const DiskBudget& budget;
+    StreamFlows::Parts streams;
+    RepairFlows::Parts repairs;
     Admitter& admitter;
     EdgeLinks& links;
     EdgeReports& reports;

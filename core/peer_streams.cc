@@ -25,7 +25,7 @@ std::string FlowSubject(const std::string& edge, const std::string& stream, int3
 }  // namespace
 
 bool PeerStreams::IsOfThisEdge(const LogOrigin& origin) const {
-  const auto definition = parts_.node.catalog().Find(origin.stream);
+  const auto definition = parts_.catalog.Find(origin.stream);
   if (!definition) return false;
   switch (definition->direction()) {
     case v1::UP:
@@ -44,12 +44,12 @@ std::string PeerStreams::AlarmSubject(const LogOrigin& origin) const {
 }
 
 void PeerStreams::ClearRefused(const v1::EdgeStatus& status) {
-  if (parts_.node.alarms().open_of_peer(edge_) == 0) return;
+  if (parts_.alarms.open_of_peer(edge_) == 0) return;
   std::set<std::string> offered;
   for (const v1::FlowStatus& flow : status.flows()) {
     offered.insert(FlowSubject(edge_, flow.stream(), flow.partition()));
   }
-  parts_.node.alarms().ClearHeldOfPeer(edge_, [&](const std::string& subject) {
+  parts_.alarms.ClearHeldOfPeer(edge_, [&](const std::string& subject) {
     return !subject.ends_with(kDown) && !offered.contains(subject);
   });
 }
@@ -87,16 +87,15 @@ absl::StatusOr<std::shared_ptr<Log>> PeerStreams::LogFor(const v1::FlowOpen& ope
 
 void PeerStreams::OnTaken(const v1::FlowOpen& open, Log& log) {
   const std::string subject = FlowSubject(edge_, open.stream().name(), open.stream().partition());
-  parts_.node.alarms().ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
+  parts_.alarms.ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
   parts_.links.SetFlowOpen(edge_, link_, log.number(), true);
 }
 
 void PeerStreams::OnRefused(const v1::FlowOpen& open, const absl::Status& why) {
   metrics_.CountError(why);
   if (!IsRetryable(why)) {
-    parts_.node.alarms().Report({ErrorKind(why),
-                                 FlowSubject(edge_, open.stream().name(), open.stream().partition()),
-                                 std::string(why.message()), ErrorHint(why), true, edge_});
+    parts_.alarms.Report({ErrorKind(why), FlowSubject(edge_, open.stream().name(), open.stream().partition()),
+                          std::string(why.message()), ErrorHint(why), true, edge_});
   }
   LogWarning("an edge's flow is refused", {{"edge", edge_}, {"error", Describe(why)}});
 }

@@ -22,7 +22,8 @@ class PeerStreams : public StreamEnd {
  public:
   /// What it uses of the core. All of it must outlive the errands.
   struct Parts {
-    NodeState& node;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
     EdgeLinks& links;
     EdgeLogs& logs;
   };

@@ -12,12 +12,20 @@
 #include "fabric/admin/call_gate.h"
 #include "fabric/admin/call_pool.h"
 #include "fabric/admin/fetch_call.h"
+#include "fabric/base/clock.h"
+#include "fabric/base/random.h"
 #include "fabric/kafka/group_admin/group_admin.h"
+#include "fabric/node/node_identity.h"
 #include "fabric/security/authorizer.h"
+#include "fabric/stream/disk_budget.h"
+#include "fabric/stream/embedded_log_store.h"
+#include "fabric/stream/stream_catalog.h"
 #include "fabric/telemetry/metrics.h"
 #include "selvage/v1/admin.grpc.pb.h"
 
 namespace selvage {
+
+class NodeState;
 
 /// What selvagectl talks to, on either kind of node. Every call is authenticated by the caller's certificate,
 /// authorised, counted when it fails, and worked on by a small pool, so that none of gRPC's threads waits for
@@ -27,7 +35,19 @@ namespace selvage {
 class AdminService final : public v1::Admin::CallbackService {
  public:
   /// Everything must outlive the service.
+  /// What it uses of the node.
+  struct Parts {
+    const NodeIdentity& identity;
+    Clock& clock;
+    Random& random;
+    EmbeddedLogStore& logs;
+    const StreamCatalog& catalog;
+    const DiskBudget& budget;
+    size_t batch_max;  ///< bytes of one record batch
+  };
+  static Parts PartsOf(NodeState& node);
   struct Options {
+    Parts parts;
     AdminBackend& backend;
     const Authorizer& authorizer;
     Metrics& metrics;
@@ -129,7 +149,7 @@ class AdminService final : public v1::Admin::CallbackService {
   absl::Status StatusTo(const v1::GetStatusRequest& request, v1::GetStatusResponse& response);
 
   AdminBackend& backend_;
-  NodeState& node_;
+  const Parts parts_;
   kafka::GroupAdmin& groups_;
   const absl::Duration started_;
   const std::string local_secret_;

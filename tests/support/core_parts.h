@@ -7,8 +7,9 @@
 namespace selvage::test {
 
 inline CoreAdmin::Parts AdminParts(Fleet& fleet) {
-  return {fleet.node,     fleet.streams, fleet.logs,    fleet.edges, fleet.specs,
-          fleet.admitter, fleet.links,   fleet.reports, fleet.view};
+  return {fleet.node.catalog(), fleet.node.logs(), fleet.node.alarms(), fleet.streams,
+          fleet.logs,           fleet.edges,       fleet.specs,         fleet.admitter,
+          fleet.links,          fleet.reports,     fleet.view};
 }
 
 inline CoreTopics::Parts TopicParts(Fleet& fleet, CoreAdmin& admin) {

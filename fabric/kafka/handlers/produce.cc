@@ -140,7 +140,7 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   auto header = Check(context, batch->topic, call.version(), in.records);
   if (!header.ok()) co_return Refuse(*batch, header.status());
   std::string bytes(in.records->view());
-  Committer& committer = context.node.committer();
+  Committer& committer = context.committer;
   const size_t room = EmbeddedLog::QueueBytesOf(bytes.size());
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   std::optional<QueueRoom::Turn> turn;
@@ -155,7 +155,7 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
       });
     };
     absl::Status queued;
-    if (context.node.budget().Fits(bytes.size())) {
+    if (context.budget.Fits(bytes.size())) {
       queued = append();
     } else {
       // The oldest may be dropped to make room, which waits for the disk.

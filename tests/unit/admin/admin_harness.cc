@@ -108,10 +108,11 @@ AdminNode::~AdminNode() {
 }
 
 void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
-  groups_ = std::make_unique<kafka::GroupService>(*node_);
+  groups_ = std::make_unique<kafka::GroupService>(kafka::GroupService::PartsOf(*node_));
   group_admin_ = std::make_unique<kafka::GroupAdmin>(*groups_, topics);
-  service_ = std::make_unique<AdminService>(
-      AdminService::Options{backend, authorizer_, metrics_, *group_admin_, OverLink::kRead, options_.pool});
+  service_ = std::make_unique<AdminService>(AdminService::Options{AdminService::PartsOf(*node_), backend,
+                                                                  authorizer_, metrics_, *group_admin_,
+                                                                  OverLink::kRead, options_.pool});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
   auto server =
       GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)},
@@ -164,9 +165,9 @@ int AdminNode::Errors(const std::string& kind) const {
 
 EdgeNode::EdgeNode(Options options)
     : AdminNode(std::move(options)),
-      state_(node(), "1.2.3"),
-      admin_(state_, [this] { return link; }),
-      topics_(admin_, v1::UP) {
+      state_(EdgeState::PartsOf(node()), "1.2.3"),
+      admin_(EdgeAdmin::PartsOf(node(), state_), [this] { return link; }),
+      topics_(node().catalog(), node().logs(), admin_, v1::UP) {
   EXPECT_TRUE(state_.Open({}).ok());
   Start(admin_, topics_);
 }
@@ -183,7 +184,7 @@ void EdgeNode::TakeFromCore(const v1::StreamDefinition& definition, const std::v
                             .leader_epoch = LeaderEpoch(0)});
   ASSERT_TRUE(log.ok());
   const Fence fence{std::string(kCoreOrigin), SessionEpoch(1)};
-  ASSERT_TRUE(node().RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); }).ok());
+  ASSERT_TRUE(RaiseFences(node().committer(), node().fences(), {fence}).ok());
   for (const std::string& batch : batches) ASSERT_TRUE(AppendReplicaNow(**log, batch, fence).ok());
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/telemetry/log.h"

@@ -52,7 +52,7 @@ class LinksAndChangesTest : public ::testing::Test {
           options, world_.executor(), SystemClock(), SystemRandom(),
           [edge = edges_.back().get(), errands](std::function<void()> wake) {
             return std::make_shared<Uplink>(
-                *edge->edge, 0, std::move(wake),
+                Uplink::PartsOf(*edge->state, *edge->edge), 0, std::move(wake),
                 [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); });
           }));
       links_.back()->Start();
@@ -95,7 +95,7 @@ class LinksAndChangesTest : public ::testing::Test {
   /// Streams that come and go at an edge, some of them beside the core's of the same name.
   void ChangeAnEdge(ThreadedNode& node, int round) {
     const std::string name = fmt::format("stream-{}", round % 4);
-    const std::string own = fmt::format("own-{}-{}", node.state->node(), round);
+    const std::string own = fmt::format("own-{}-{}", node.state->identity().node(), round);
     (void)node.edge->CreateStream(Definition(name, v1::UP));
     (void)node.edge->CreateStream(Definition(own, v1::LOCAL));
     (void)node.edge->RenameStream(own, own + "-renamed");
@@ -122,7 +122,7 @@ class LinksAndChangesTest : public ::testing::Test {
   /// Empty when everything that an edge holds of "readings" is at the core, and it has the core's
   /// definitions.
   std::string Missing(ThreadedNode& node) {
-    const std::string& name = node.state->node();
+    const std::string& name = node.state->identity().node();
     const auto slot = core_.fleet->edges.SlotOf(name);
     const std::shared_ptr<EmbeddedLog> log =
         node.state->logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)});

@@ -13,6 +13,7 @@
 #include "core/peer_link.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/committer.h"
 #include "fabric/stream/record_batch.h"

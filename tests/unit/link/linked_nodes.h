@@ -10,6 +10,7 @@
 
 #include "core/fleet.h"
 #include "edge/uplink.h"
+#include "fabric/node/node_state.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
@@ -33,7 +34,7 @@ class MemoryNode {
     state = std::make_unique<NodeState>(options, store, clock, random_);
     SELVAGE_CHECK(state->Open({}).ok());
     if (is_edge_) {
-      edge = std::make_unique<EdgeState>(*state, "test");
+      edge = std::make_unique<EdgeState>(EdgeState::PartsOf(*state), "test");
       SELVAGE_CHECK(edge->Open({}).ok());
     } else {
       fleet = std::make_unique<Fleet>(*state, "test");
@@ -125,7 +126,7 @@ class LinkedNodes : public ::testing::Test {
       ends_[side].session = std::make_unique<Session>(options, ends_[side].node->clock.Monotonic());
     }
     ends_[0].handler = std::make_shared<Uplink>(
-        *edge_.edge, 0, [woken = ends_[0].woken] { *woken = true; }, run_);
+        Uplink::PartsOf(*edge_.state, *edge_.edge), 0, [woken = ends_[0].woken] { *woken = true; }, run_);
     ends_[1].handler = std::make_shared<PeerLink>(
         core_.fleet->LinkParts(), metrics_, name_, [woken = ends_[1].woken] { *woken = true; }, run_);
     for (End& end : ends_) end.handler->Opened(*end.session);
