@@ -48,7 +48,7 @@ Round Measure(size_t batch_bytes, int writers) {
     definition.set_name("bench");
     definition.set_direction(v1::UP);
     definition.set_partitions(writers);
-    SELVAGE_CHECK(node->state().CreateOwnLogs(definition).ok());
+    SELVAGE_CHECK(node->state().streams().CreateLogs(definition).ok());
     Committer::Stats before = node->state().committer().stats();
     auto begin = std::chrono::steady_clock::now();
     std::vector<std::thread> threads;

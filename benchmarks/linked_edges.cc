@@ -16,6 +16,7 @@
 #include "edge/edge_state.h"
 #include "edge/uplink.h"
 #include "fabric/base/check.h"
+#include "fabric/node/node_state.h"
 #include "fabric/process/descriptors.h"
 #include "fabric/security/pki.h"
 #include "fabric/storage/memory_store.h"
@@ -30,7 +31,8 @@ class LinkedEdge {
  public:
   LinkedEdge(const std::string& name, const std::string& core, const TlsFiles& tls, const std::string& domain,
              boost::asio::any_io_executor executor)
-      : node_(OptionsOf(name), store_, SystemClock(), SystemRandom()), edge_(node_, "bench") {
+      : node_(OptionsOf(name), store_, SystemClock(), SystemRandom()),
+        edge_(EdgeState::PartsOf(node_), "bench") {
     SELVAGE_CHECK(node_.Open({}).ok());
     SELVAGE_CHECK(edge_.Open({}).ok());
     LinkClient::Options options;
@@ -39,8 +41,9 @@ class LinkedEdge {
     options.core = {.trust_domain = domain, .role = Role::kCore, .id = ""};
     options.connect_timeout = absl::Minutes(2);  // all dial at once
     link_ = std::make_unique<LinkClient>(
-        options, std::move(executor), SystemClock(), SystemRandom(),
-        [this](std::function<void()> wake) { return std::make_shared<Uplink>(edge_, 0, std::move(wake)); });
+        options, std::move(executor), SystemClock(), SystemRandom(), [this](std::function<void()> wake) {
+          return std::make_shared<Uplink>(Uplink::PartsOf(node_, edge_), 0, std::move(wake));
+        });
     link_->Start();
   }
 

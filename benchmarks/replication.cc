@@ -78,7 +78,7 @@ double Replicate(size_t batch_bytes) {
   Identities identities(dir.path());
   auto edge_node = OpenNode(dir.path() / "edge", "edge", true);
   auto core_node = OpenNode(dir.path() / "core", "core", false);
-  EdgeState edge(edge_node->state(), "bench");
+  EdgeState edge(EdgeState::PartsOf(edge_node->state()), "bench");
   v1::StreamDefinition definition;
   definition.set_name("bench");
   definition.set_direction(v1::UP);
@@ -96,7 +96,7 @@ double Replicate(size_t batch_bytes) {
   server_options.session.receive_window = 8u << 20;
   LinkServer links(server_options, threads.get_executor(), SystemClock(),
                    [&](const Identity& peer, std::function<void()> wake) {
-                     return std::make_shared<PeerLink>(fleet, metrics, peer.id, std::move(wake));
+                     return std::make_shared<PeerLink>(fleet.LinkParts(), metrics, peer.id, std::move(wake));
                    });
   auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(identities.core)}, threads.get_executor(),
                                   {&links.service()});
@@ -106,8 +106,9 @@ double Replicate(size_t batch_bytes) {
   client_options.tls = identities.edge;
   client_options.core.trust_domain = kTrustDomain;
   LinkClient client(
-      client_options, threads.get_executor(), SystemClock(), SystemRandom(),
-      [&](std::function<void()> wake) { return std::make_shared<Uplink>(edge, 0, std::move(wake)); });
+      client_options, threads.get_executor(), SystemClock(), SystemRandom(), [&](std::function<void()> wake) {
+        return std::make_shared<Uplink>(Uplink::PartsOf(edge_node->state(), edge), 0, std::move(wake));
+      });
   auto begin = std::chrono::steady_clock::now();
   client.Start();
   while (log.acknowledged().value_or(Offset(0)) < log.state().end) absl::SleepFor(absl::Milliseconds(1));

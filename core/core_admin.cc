@@ -57,16 +57,16 @@ bool InRange(const v1::LogAddress& address, int32_t partitions) {
 // -------------------------------------------------------------------------------------------------------
 
 absl::StatusOr<v1::StreamDefinition> CoreAdmin::CreateStream(const v1::StreamDefinition& definition) {
-  return fleet_.CreateStream(definition);
+  return parts_.streams.Create(definition);
 }
 
 absl::StatusOr<v1::StreamDefinition> CoreAdmin::SetStream(const v1::SetStreamRequest& request) {
-  return fleet_.SetStream(request);
+  return parts_.streams.Set(request);
 }
 
 absl::StatusOr<int> CoreAdmin::DeleteStream(const std::string& stream) {
-  const auto definition = node().catalog().Find(stream);
-  SELVAGE_ASSIGN_OR_RETURN(const int logs, fleet_.DeleteStream(stream));
+  const auto definition = parts_.catalog.Find(stream);
+  SELVAGE_ASSIGN_OR_RETURN(const int logs, parts_.streams.Delete(stream));
   const bool replicas = definition && definition->direction() == v1::UP;
   LogWarning(replicas ? "stream deleted, with the replicas of what edges wrote" : "stream deleted",
              {{"stream", stream}, {"logs", logs}});
@@ -81,9 +81,9 @@ absl::StatusOr<v1::StreamDefinition> CoreAdmin::RenameStream(const std::string& 
 
 std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
   std::map<std::string, v1::StreamDefinition> definitions;
-  for (v1::StreamDefinition& definition : node().catalog().All()) definitions[definition.name()] = definition;
+  for (v1::StreamDefinition& definition : parts_.catalog.All()) definitions[definition.name()] = definition;
   std::vector<v1::LogSummary> logs;
-  for (const std::shared_ptr<Log>& log : node().logs().All()) {
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
     const LogOrigin& origin = log->origin();
     if (!stream.empty() && origin.stream != stream) continue;
     v1::LogSummary summary = SummaryOf(*log);
@@ -102,7 +102,7 @@ std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
 }
 
 absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
-  const auto definition = node().catalog().Find(address.stream());
+  const auto definition = parts_.catalog.Find(address.stream());
   if (!definition) return UnknownStream(address.stream());
   switch (definition->direction()) {
     case v1::UP:
@@ -124,13 +124,13 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindReplica(const v1::LogAddress
   }
   if (address.edge().empty()) return FindTopicPartition(address, partitions);
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
-  const std::optional<Slot> slot = fleet_.SlotOf(address.edge());
+  const std::optional<Slot> slot = parts_.edges.SlotOf(address.edge());
   if (!slot)
     SELVAGE_RETURN_IF_ERROR(
-        fleet_.Summary(address.edge()).status());  // unknown, or held before it ever linked
+        parts_.edges.Get(address.edge()).status());  // unknown, or held before it ever linked
   const std::shared_ptr<Log> log =
       !slot ? nullptr
-            : node().logs().Find({address.edge(), *slot, address.stream(), PartitionId(address.partition())});
+            : parts_.logs.Find({address.edge(), *slot, address.stream(), PartitionId(address.partition())});
   if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", address.edge()));
   return log;
 }
@@ -139,14 +139,14 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindTopicPartition(const v1::Log
                                                                    int32_t partitions) {
   if (address.partition() < 0) return WrongPartition(address, "partitions from 0 on");
   const Slot slot(static_cast<uint32_t>(address.partition() / partitions));
-  const std::optional<std::string> edge = fleet_.EdgeOf(slot);
+  const std::optional<std::string> edge = parts_.edges.EdgeOf(slot);
   if (!edge) {
     return WrongPartition(
         address, fmt::format("no edge has slot {}; selvagectl origin list shows which partition is whose",
                              slot.value()));
   }
   const std::shared_ptr<Log> log =
-      node().logs().Find({*edge, slot, address.stream(), PartitionId(address.partition() % partitions)});
+      parts_.logs.Find({*edge, slot, address.stream(), PartitionId(address.partition() % partitions)});
   if (log == nullptr) return NotReplicatedYet(address, fmt::format("edge {}", *edge));
   return log;
 }
@@ -159,16 +159,16 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindForEdge(const v1::LogAddress
                      "say which edge's: selvagectl ... --edge <edge>");
   }
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
-  if (!fleet_.SlotOf(address.edge())) SELVAGE_RETURN_IF_ERROR(fleet_.Summary(address.edge()).status());
-  if (use == LogUse::kWrite && fleet_.IsRetired(address.edge())) {
+  SELVAGE_ASSIGN_OR_RETURN(const v1::StoredEdge edge, parts_.edges.Get(address.edge()));
+  if (use == LogUse::kWrite && edge.retired()) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "edge_retired",
                      fmt::format("edge {} was retired and reads nothing any more", address.edge()),
                      "selvagectl edge list shows the edges");
   }
   const LogOrigin origin{address.edge(), Slot(0), address.stream(), PartitionId(address.partition())};
-  if (node().logs().Find(origin) == nullptr)
-    SELVAGE_RETURN_IF_ERROR(fleet_.DownLogs(address.edge()).status());
-  const std::shared_ptr<Log> log = node().logs().Find(origin);
+  if (parts_.logs.Find(origin) == nullptr)
+    SELVAGE_RETURN_IF_ERROR(parts_.edge_logs.Down(address.edge()).status());
+  const std::shared_ptr<Log> log = parts_.logs.Find(origin);
   if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
   return log;
 }
@@ -182,7 +182,7 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindShared(const v1::LogAddress&
   }
   if (!InRange(address, partitions)) return WrongPartition(address, PartitionRange(partitions));
   const std::shared_ptr<Log> log =
-      node().logs().Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
+      parts_.logs.Find({"", Slot(0), address.stream(), PartitionId(address.partition())});
   if (log == nullptr) return UnknownStream(address.stream());  // deleted meanwhile
   return log;
 }
@@ -193,9 +193,9 @@ absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindShared(const v1::LogAddress&
 absl::StatusOr<std::vector<v1::EdgeSummary>> CoreAdmin::ListEdges(const v1::ListEdgesRequest& request) {
   std::vector<v1::EdgeSummary> edges;
   if (request.edge().empty()) {
-    edges = fleet_.Summaries();
+    edges = parts_.view.Summaries();
   } else {
-    SELVAGE_ASSIGN_OR_RETURN(v1::EdgeSummary edge, fleet_.Summary(request.edge()));
+    SELVAGE_ASSIGN_OR_RETURN(v1::EdgeSummary edge, parts_.view.Summary(request.edge()));
     edges.push_back(std::move(edge));
   }
   std::erase_if(edges, [&](const v1::EdgeSummary& edge) { return !HasLabels(edge, request.labels()); });
@@ -204,15 +204,35 @@ absl::StatusOr<std::vector<v1::EdgeSummary>> CoreAdmin::ListEdges(const v1::List
 
 absl::StatusOr<v1::EdgeSummary> CoreAdmin::SetEdge(const v1::SetEdgeRequest& request) {
   SELVAGE_RETURN_IF_ERROR(CheckLabels(request));
-  return fleet_.SetEdge(request);
+  SELVAGE_RETURN_IF_ERROR(parts_.specs.SetEdge(request));
+  return parts_.view.Summary(request.edge());
 }
 
 absl::StatusOr<v1::EdgeSummary> CoreAdmin::RetireEdge(const std::string& edge) {
-  return fleet_.Retire(edge);
+  SELVAGE_RETURN_IF_ERROR(parts_.admitter.Retire(edge));
+  return parts_.view.Summary(edge);
+}
+
+void CoreAdmin::CallEdge(const std::string& edge, NodeCall call, CallDone done) {
+  const NodeCaller caller = parts_.links.CallerOf(edge);
+  if (!caller) return done(NoLinkOf(edge));
+  caller(std::move(call), std::move(done));
+}
+
+absl::Status CoreAdmin::NoLinkOf(const std::string& edge) const {
+  SELVAGE_RETURN_IF_ERROR(parts_.edges.Get(edge).status());
+  const int64_t seen_ms = parts_.reports.LastSeenMs(edge);
+  return MakeError(absl::StatusCode::kUnavailable, "edge_offline",
+                   seen_ms == 0
+                       ? fmt::format("edge {} is not linked", edge)
+                       : fmt::format("edge {} is not linked; it was last seen at {}", edge,
+                                     absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMillis(seen_ms),
+                                                      absl::UTCTimeZone())),
+                   "what it does meanwhile is known there alone: ask again when it is linked", Retry::kYes);
 }
 
 absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::ListOriginsRequest& request) {
-  if (!request.stream().empty() && !node().catalog().Find(request.stream()))
+  if (!request.stream().empty() && !parts_.catalog.Find(request.stream()))
     return UnknownStream(request.stream());
   std::vector<v1::LogSummary> origins = Logs(request.stream());
   std::erase_if(origins, [&](const v1::LogSummary& log) {
@@ -225,8 +245,8 @@ absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::Lis
 // ----------------------------------------------------------------------------------------
 
 std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
-  std::vector<v1::AlarmDocument> alarms = node().alarms().All(also_resolved);
-  auto by_edge = fleet_.ReportedAlarms();
+  std::vector<v1::AlarmDocument> alarms = parts_.alarms.All(also_resolved);
+  auto by_edge = parts_.reports.Alarms();
   for (auto& [edge, reported] : by_edge) {
     for (v1::AlarmDocument& alarm : reported) {
       alarm.set_origin(edge);  // who reported it, whatever it says itself
@@ -237,13 +257,13 @@ std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
 }
 
 int CoreAdmin::OpenAlarms() {
-  int open = node().alarms().open_count();
-  for (const auto& [edge, count] : fleet_.ReportedAlarmCounts()) open += count;
+  int open = parts_.alarms.open_count();
+  for (const auto& [edge, count] : parts_.reports.AlarmCounts()) open += count;
   return open;
 }
 
 absl::StatusOr<v1::AlarmDocument> CoreAdmin::ResolveAlarm(uint64_t id, const std::string& action) {
-  auto resolved = node().alarms().Resolve(id, action);
+  auto resolved = parts_.alarms.Resolve(id, action);
   if (resolved.ok() || ErrorKind(resolved.status()) != "unknown_alarm") return resolved;
   std::string edges;
   for (const v1::AlarmDocument& alarm : ListAlarms(false)) {
@@ -259,24 +279,24 @@ absl::StatusOr<v1::AlarmDocument> CoreAdmin::ResolveAlarm(uint64_t id, const std
 }
 
 absl::StatusOr<v1::GetStatusResponse> CoreAdmin::Status(const v1::GetStatusRequest& request) {
-  if (!request.edge().empty()) SELVAGE_RETURN_IF_ERROR(fleet_.Summary(request.edge()).status());
+  if (!request.edge().empty()) SELVAGE_RETURN_IF_ERROR(parts_.edges.Get(request.edge()).status());
   v1::GetStatusResponse status;
-  status.set_version(fleet_.version());
-  for (v1::FlowStatus& flow : fleet_.FlowStatuses(request.edge())) *status.add_flows() = std::move(flow);
-  status.set_links(fleet_.links());
+  status.set_version(version_);
+  for (v1::FlowStatus& flow : parts_.view.FlowStatuses(request.edge())) *status.add_flows() = std::move(flow);
+  status.set_links(parts_.links.count());
   return status;
 }
 
 NodeMetrics::Sources CoreAdmin::MetricSources(std::function<CertificateView()> certificate) {
-  return {.flows = [this] { return fleet_.FlowStatuses(""); },
+  return {.flows = [this] { return parts_.view.FlowStatuses(""); },
           .is_current =
               [this](const LogOrigin& origin) {
-                const auto definition = node().catalog().Find(origin.stream);
+                const auto definition = parts_.catalog.Find(origin.stream);
                 return !definition || definition->direction() != v1::UP ||
-                       fleet_.SlotOf(origin.edge) == origin.slot;
+                       parts_.edges.SlotOf(origin.edge) == origin.slot;
               },
-          .links = [this] { return fleet_.Connected(); },
-          .reported_alarms = [this] { return fleet_.ReportedAlarmCounts(); },
+          .links = [this] { return parts_.view.Connected(); },
+          .reported_alarms = [this] { return parts_.reports.AlarmCounts(); },
           .certificate = std::move(certificate)};
 }
 

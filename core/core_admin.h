@@ -6,7 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "core/fleet.h"
+#include "core/admitter.h"
+#include "core/edge_links.h"
+#include "core/edge_logs.h"
+#include "core/edge_registry.h"
+#include "core/edge_reports.h"
+#include "core/edge_specs.h"
+#include "core/fleet_streams.h"
+#include "core/fleet_view.h"
 #include "fabric/admin/admin_backend.h"
 #include "fabric/admin/node_metrics.h"
 
@@ -16,10 +23,23 @@ namespace selvage {
 /// that are written here.
 class CoreAdmin : public AdminBackend {
  public:
-  /// `fleet` must outlive it.
-  explicit CoreAdmin(Fleet& fleet) : fleet_(fleet) {}
+  /// What operators reach. All of it must outlive it.
+  struct Parts {
+    const StreamCatalog& catalog;
+    LogStore& logs;
+    AlarmBook& alarms;
+    FleetStreams& streams;
+    EdgeLogs& edge_logs;
+    const EdgeRegistry& edges;
+    EdgeSpecs& specs;
+    Admitter& admitter;
+    const EdgeLinks& links;
+    const EdgeReports& reports;
+    const FleetView& view;
+  };
 
-  NodeState& node() override { return fleet_.node(); }
+  CoreAdmin(const Parts& parts, std::string version) : parts_(parts), version_(std::move(version)) {}
+
   absl::StatusOr<v1::StreamDefinition> CreateStream(const v1::StreamDefinition& definition) override;
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) override;
   /// Also the replicas of what edges wrote go; the edges follow with the next spec.
@@ -29,13 +49,11 @@ class CoreAdmin : public AdminBackend {
   std::vector<v1::LogSummary> Logs(const std::string& stream) override;
   absl::StatusOr<std::shared_ptr<Log>> FindLog(const v1::LogAddress& address, LogUse use) override;
   absl::StatusOr<std::vector<v1::EdgeSummary>> ListEdges(const v1::ListEdgesRequest& request) override;
-  /// Error beside the fleet's: "invalid_label".
+  /// Errors: "invalid_label", "unknown_edge".
   absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) override;
   absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) override;
   absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) override;
-  void CallEdge(const std::string& edge, NodeCall call, CallDone done) override {
-    fleet_.CallEdge(edge, std::move(call), std::move(done));
-  }
+  void CallEdge(const std::string& edge, NodeCall call, CallDone done) override;
   /// The core's own, then those that edges reported last, each with its edge as origin.
   std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) override;
   int OpenAlarms() override;
@@ -56,7 +74,11 @@ class CoreAdmin : public AdminBackend {
                                                    LogUse use);
   absl::StatusOr<std::shared_ptr<Log>> FindShared(const v1::LogAddress& address, int32_t partitions);
 
-  Fleet& fleet_;
+  /// Why an edge cannot be called.
+  absl::Status NoLinkOf(const std::string& edge) const;
+
+  const Parts parts_;
+  const std::string version_;
 };
 
 }  // namespace selvage

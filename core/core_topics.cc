@@ -31,27 +31,28 @@ uint32_t SlotsShown(uint32_t used, uint32_t ahead) {
 }
 
 absl::StatusOr<CoreTopics::Meaning> CoreTopics::Resolve(const std::string& topic) const {
-  if (auto definition = fleet_.node().catalog().Find(topic)) return Meaning{*std::move(definition), ""};
+  if (auto definition = parts_.catalog.Find(topic)) return Meaning{*std::move(definition), ""};
   const size_t dot = topic.find('.');
   if (dot == std::string::npos) return UnknownStream(topic);
   const std::string edge = topic.substr(0, dot);
-  auto definition = fleet_.node().catalog().Find(topic.substr(dot + 1));
+  auto definition = parts_.catalog.Find(topic.substr(dot + 1));
   const bool has_parts =
       definition && (definition->direction() == v1::UP || definition->direction() == v1::DOWN);
-  if (!has_parts || !fleet_.SlotOf(edge)) return UnknownStream(topic);
+  if (!has_parts || !parts_.edges.SlotOf(edge)) return UnknownStream(topic);
   return Meaning{*std::move(definition), edge};
 }
 
 int32_t CoreTopics::PartitionsOf(const Meaning& meaning) const {
   const int32_t own = meaning.definition.partitions();
   if (meaning.definition.direction() != v1::UP || !meaning.edge.empty()) return own;
-  const uint64_t all = uint64_t{SlotsShown(fleet_.slots_used(), slots_ahead_)} * static_cast<uint64_t>(own);
+  const uint64_t all =
+      uint64_t{SlotsShown(parts_.core.slots_used(), slots_ahead_)} * static_cast<uint64_t>(own);
   return static_cast<int32_t>(std::min<uint64_t>(all, INT32_MAX));
 }
 
 std::vector<kafka::Topic> CoreTopics::List() {
   std::vector<kafka::Topic> topics;
-  for (v1::StreamDefinition& definition : fleet_.node().catalog().All()) {
+  for (v1::StreamDefinition& definition : parts_.catalog.All()) {
     Meaning meaning{std::move(definition), ""};
     const int32_t partitions = PartitionsOf(meaning);
     topics.push_back({meaning.definition.name(), partitions, std::move(meaning.definition)});
@@ -77,14 +78,14 @@ absl::StatusOr<std::shared_ptr<Log>> CoreTopics::FindReplica(const Meaning& mean
   LogOrigin origin{meaning.edge, Slot(0), meaning.definition.name(), PartitionId(partition % own)};
   if (meaning.edge.empty()) {
     origin.slot = Slot(static_cast<uint32_t>(partition / own));
-    auto edge = fleet_.EdgeOf(origin.slot);
+    auto edge = parts_.edges.EdgeOf(origin.slot);
     if (!edge) return nullptr;  // a free slot
     origin.edge = *std::move(edge);
   } else {
-    origin.slot = fleet_.SlotOf(meaning.edge).value_or(Slot(0));
+    origin.slot = parts_.edges.SlotOf(meaning.edge).value_or(Slot(0));
   }
   // Null while the edge has sent nothing of it.
-  return fleet_.node().logs().Find(origin);
+  return parts_.logs.Find(origin);
 }
 
 absl::StatusOr<std::shared_ptr<Log>> CoreTopics::FindForReading(const std::string& topic, int32_t partition) {
@@ -98,18 +99,18 @@ absl::StatusOr<std::shared_ptr<Log>> CoreTopics::FindForReading(const std::strin
     return WrongPartition(AddressOf(meaning.edge, topic, partition),
                           fmt::format("partitions 0 to {}", PartitionsOf(meaning) - 1));
   }
-  return admin_.FindLog(AddressOf(meaning.edge, meaning.definition.name(), partition), LogUse::kRead);
+  return parts_.admin.FindLog(AddressOf(meaning.edge, meaning.definition.name(), partition), LogUse::kRead);
 }
 
 uint64_t CoreTopics::changes() const {
-  return fleet_.changes() + fleet_.node().catalog().changes() + fleet_.node().logs().changes();
+  return parts_.edges.changes() + parts_.catalog.changes() + parts_.logs.changes();
 }
 
 absl::Status CoreTopics::RefuseWrite(const Meaning& meaning, int32_t partition) const {
   const int32_t own = meaning.definition.partitions();
   std::string edge = meaning.edge;
   if (edge.empty() && partition >= 0) {
-    edge = fleet_.EdgeOf(Slot(static_cast<uint32_t>(partition / own))).value_or("");
+    edge = parts_.edges.EdgeOf(Slot(static_cast<uint32_t>(partition / own))).value_or("");
   }
   return MakeError(
       absl::StatusCode::kFailedPrecondition, "read_only_replica",
@@ -133,8 +134,7 @@ absl::StatusOr<std::shared_ptr<Log>> CoreTopics::FindForWriting(const std::strin
 }
 
 std::shared_ptr<Log> CoreTopics::FindDown(const Meaning& meaning, int32_t partition) {
-  return fleet_.node().logs().Find(
-      {meaning.edge, Slot(0), meaning.definition.name(), PartitionId(partition)});
+  return parts_.logs.Find({meaning.edge, Slot(0), meaning.definition.name(), PartitionId(partition)});
 }
 
 absl::StatusOr<std::shared_ptr<Log>> CoreTopics::MakeForWriting(const std::string& topic, int32_t partition) {
@@ -146,13 +146,13 @@ absl::StatusOr<std::shared_ptr<Log>> CoreTopics::MakeForWriting(const std::strin
                      fmt::format("stream {} has a log for each edge", stream),
                      fmt::format("produce to <edge>.{}", stream));
   }
-  return admin_.FindLog(AddressOf(meaning.edge, stream, partition), LogUse::kWrite);
+  return parts_.admin.FindLog(AddressOf(meaning.edge, stream, partition), LogUse::kWrite);
 }
 
 absl::StatusOr<kafka::Topic> CoreTopics::Create(v1::StreamDefinition definition, bool validate_only) {
   if (definition.direction() == v1::DIRECTION_UNSPECIFIED) definition.set_direction(v1::LOCAL);
-  SELVAGE_ASSIGN_OR_RETURN(definition,
-                           validate_only ? fleet_.CheckNew(definition) : fleet_.CreateStream(definition));
+  SELVAGE_ASSIGN_OR_RETURN(
+      definition, validate_only ? parts_.streams.CheckNew(definition) : parts_.streams.Create(definition));
   const Meaning meaning{definition, ""};
   return kafka::Topic{definition.name(), PartitionsOf(meaning), definition};
 }
@@ -168,25 +168,25 @@ absl::Status CoreTopics::CheckWhole(const std::string& topic) const {
 
 absl::StatusOr<kafka::Topic> CoreTopics::Set(const v1::SetStreamRequest& request) {
   SELVAGE_RETURN_IF_ERROR(CheckWhole(request.stream()));
-  SELVAGE_RETURN_IF_ERROR(admin_.SetStream(request).status());
+  SELVAGE_RETURN_IF_ERROR(parts_.admin.SetStream(request).status());
   return Find(request.stream());
 }
 
 absl::Status CoreTopics::AddPartitions(const std::string& name, int32_t partitions, bool validate_only) {
   SELVAGE_RETURN_IF_ERROR(CheckWhole(name));
-  return fleet_.AddPartitions(name, partitions, validate_only);
+  return parts_.streams.AddPartitions(name, partitions, validate_only);
 }
 
 absl::Status CoreTopics::Delete(const std::string& name) {
   SELVAGE_RETURN_IF_ERROR(CheckWhole(name));
-  const auto definition = fleet_.node().catalog().Find(name);
+  const auto definition = parts_.catalog.Find(name);
   if (definition && definition->direction() != v1::LOCAL && !definition->settings().detached()) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "stream_attached",
         fmt::format("stream {} is replicated: the edges would lose what they hold of it, too", name),
         "set selvage.detached=true first, so that the link carries nothing of it, and delete it then");
   }
-  return admin_.DeleteStream(name).status();
+  return parts_.admin.DeleteStream(name).status();
 }
 
 }  // namespace selvage

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "core/core_admin.h"
-#include "core/fleet.h"
+#include "core/core_document.h"
+#include "core/edge_registry.h"
+#include "core/fleet_streams.h"
 #include "fabric/kafka/handlers/topics.h"
 
 namespace selvage {
@@ -15,9 +17,18 @@ namespace selvage {
 /// partitions; it is not listed. A stream of exactly that name goes before it.
 class CoreTopics : public kafka::Topics {
  public:
-  /// `slots_ahead`: free slots that are shown, at least. The others must outlive it.
-  CoreTopics(Fleet& fleet, CoreAdmin& admin, uint32_t slots_ahead)
-      : fleet_(fleet), admin_(admin), slots_ahead_(slots_ahead) {}
+  /// What it uses of the core. All of it must outlive it.
+  struct Parts {
+    const StreamCatalog& catalog;
+    LogStore& logs;
+    const CoreDocument& core;
+    const EdgeRegistry& edges;
+    FleetStreams& streams;
+    CoreAdmin& admin;
+  };
+
+  /// `slots_ahead`: free slots that are shown, at least.
+  CoreTopics(const Parts& parts, uint32_t slots_ahead) : parts_(parts), slots_ahead_(slots_ahead) {}
 
   std::vector<kafka::Topic> List() override;
   absl::StatusOr<kafka::Topic> Find(const std::string& name) override;
@@ -46,8 +57,7 @@ class CoreTopics : public kafka::Topics {
                                                    int32_t partition);
   absl::Status RefuseWrite(const Meaning& meaning, int32_t partition) const;
 
-  Fleet& fleet_;
-  CoreAdmin& admin_;
+  const Parts parts_;
   const uint32_t slots_ahead_;
 };
 

@@ -30,7 +30,6 @@
 #include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
-#include "fabric/table/store_table_admin.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/health.h"
 #include "fabric/telemetry/http_endpoint.h"
@@ -92,10 +91,10 @@ LinkServer::Options LinkOptions(const CoreConfig& config, const DescriptorShares
 }
 
 /// Stores what links and statuses changed, now and then and at the end.
-class FleetFlusher {
+class ReportFlusher {
  public:
-  explicit FleetFlusher(Fleet& fleet) : fleet_(fleet), thread_([this] { Run(); }) {}
-  ~FleetFlusher() {
+  explicit ReportFlusher(EdgeReports& reports) : reports_(reports), thread_([this] { Run(); }) {}
+  ~ReportFlusher() {
     stopping_.Notify();
     thread_.join();
   }
@@ -105,13 +104,13 @@ class FleetFlusher {
     bool last = false;
     while (!last) {
       last = stopping_.WaitForNotificationWithTimeout(kFlushEvery);
-      if (absl::Status status = fleet_.Flush(); !status.ok()) {
+      if (absl::Status status = reports_.Flush(); !status.ok()) {
         LogWarning("what edges reported could not be stored", {{"error", status}});
       }
     }
   }
 
-  Fleet& fleet_;
+  EdgeReports& reports_;
   absl::Notification stopping_;
   std::thread thread_;
 };
@@ -158,22 +157,27 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
 
   LinkServer links(LinkOptions(config, descriptors, certificate), link_threads.get_executor(), SystemClock(),
                    [&](const Identity& edge, std::function<void()> wake) {
-                     return std::make_shared<PeerLink>(fleet, metrics, edge.id, std::move(wake),
+                     return std::make_shared<PeerLink>(fleet.LinkParts(), metrics, edge.id, std::move(wake),
                                                        [&errand_threads](std::function<void()> work) {
                                                          boost::asio::post(errand_threads, std::move(work));
                                                        });
                    });
-  CoreAdmin backend(fleet);
+  CoreAdmin backend(
+      {store->state().catalog(), store->state().logs(), store->state().alarms(), fleet.streams, fleet.logs,
+       fleet.edges, fleet.specs, fleet.admitter, fleet.links, fleet.reports, fleet.view},
+      std::string(Version()));
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
-  CoreTopics topics(fleet, backend, config.slots_ahead);
+  CoreTopics topics(
+      {store->state().catalog(), store->state().logs(), fleet.core, fleet.edges, fleet.streams, backend},
+      config.slots_ahead);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  CallRunner calls({backend, authorizer, metrics});
-  AdminService admin({calls, backend, group_admin});
-  table::StoreTableAdmin table_admin(store->state().tables(), SystemRandom());
-  TablesService tables({calls, store->state().tables(), table_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
-    return CertificateView{certificate.not_after(), certificate.problem().ok()};
-  }));
+  CallRunner calls({store->state().clock(), SystemRandom(), backend, authorizer, metrics});
+  AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
+  TablesService tables({calls, store->state().tables(), fleet.tables});
+  auto node_metrics =
+      std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
+        return CertificateView{certificate.not_after(), certificate.problem().ok()};
+      }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   GrpcServer::Options server_options;
   server_options.address = config.link.listen.ToString();
@@ -183,12 +187,12 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   server_options.metrics = &metrics;
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
                                                           {&links.service(), &admin, &tables}));
-  auto flusher = std::make_unique<FleetFlusher>(fleet);
-  kafka->Serve(fleet.cluster_id(), topics, store->state(), metrics);
+  auto flusher = std::make_unique<ReportFlusher>(fleet.reports);
+  kafka->Serve(fleet.core.cluster_id(), topics, store->state(), metrics);
   health.SetReady("store");
   LogInfo("core started", {{"core", config.node_id},
                            {"version", Version()},
-                           {"store", store->state().store_id()},
+                           {"store", store->state().identity().store_id()},
                            {"link_port", server->port()},
                            {"http_port", http->port()},
                            {"kafka_port", kafka->port()},

@@ -17,8 +17,8 @@ namespace {
 constexpr size_t kStatusMax = 8 << 20;
 constexpr size_t kStatusFieldsMax = 50'000;
 
-void Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello, Fleet::AdmitDone done) {
-  if (hello.edge() == edge) return fleet.Admit(hello, std::move(done));
+void Admit(Admitter& admitter, const std::string& edge, const v1::Hello& hello, Admitter::Done done) {
+  if (hello.edge() == edge) return admitter.Admit(hello, std::move(done));
   done(MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
                  fmt::format("the certificate is of edge {}, the hello of {}", edge, hello.edge()),
                  "node.id must be the id in the certificate"));
@@ -26,19 +26,23 @@ void Admit(Fleet& fleet, const std::string& edge, const v1::Hello& hello, Fleet:
 
 }  // namespace
 
-PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake,
+PeerLink::PeerLink(const Parts& parts, Metrics& metrics, std::string edge, std::function<void()> wake,
                    Errands::Runner run)
-    : fleet_(fleet),
+    : parts_(parts),
       metrics_(metrics),
       edge_(std::move(edge)),
       wake_(std::move(wake)),
       errands_(std::make_shared<Errands>(std::move(run), wake_)),
-      appends_(fleet.node(), errands_),
+      appends_(parts.budget, errands_),
       spec_("spec", wake_),
-      streams_end_(std::make_shared<PeerStreams>(fleet, metrics, edge_, errands_, spec_)),
-      streams_(fleet.node(), errands_, appends_, streams_end_, wake_),
-      repairs_(fleet.node(), errands_,
+      streams_end_(std::make_shared<PeerStreams>(
+          PeerStreams::Parts{parts.catalog, parts.alarms, parts.links, parts.logs}, metrics, edge_, errands_,
+          spec_)),
+      streams_(parts.streams, errands_, appends_, streams_end_, wake_),
+      repairs_(parts.repairs, errands_,
                [this](const LogOrigin& origin) { return streams_end_->IsOfThisEdge(origin); }),
+      tables_end_(std::make_shared<PeerTables>(parts.tables, edge_)),
+      tables_(parts.tables.tables, parts.random, errands_, tables_end_, wake_),
       documents_(
           errands_, {&spec_},
           {{.name = "status",
@@ -46,9 +50,9 @@ PeerLink::PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::functi
             .fields_max = kStatusFieldsMax,
             .held = [](const std::string&) { return 0; },  // what an earlier link brought may be old
             .take = [this](std::string body, IncomingDocument::Done done) { TakeStatus(body, done); }}}),
-      calls_(fleet.node().clock(), {}, wake_),
-      link_(errands_, {&streams_, &repairs_, &documents_, &calls_}),
-      skew_(fleet.node().alarms(), "edge's", "the core's") {}
+      calls_(parts.clock, {}, wake_),
+      link_(errands_, {&streams_, &repairs_, &tables_, &documents_, &calls_}),
+      skew_(parts.alarms, "edge's", "the core's") {}
 
 void PeerLink::Handle(Session& session, const Session::Event& event) {
   if (!link_.Handle(session, event)) OnEvent(event);
@@ -59,40 +63,42 @@ void PeerLink::OnEvent(const Session::Event& event) {
   if (const auto* hello = std::get_if<Session::PeerHello>(&event)) {
     OnHello(hello->hello);
   } else if (const auto* time = std::get_if<Session::PeerTime>(&event)) {
-    skew_.Judge(edge_, time->wall_ms, fleet_.node().wall_ms());
-    fleet_.Heard(edge_, link_number_);
+    skew_.Judge(edge_, time->wall_ms, WallMs(parts_.clock));
+    parts_.reports.Heard(edge_, link_number_);
   }
 }
 
 void PeerLink::OnHello(const v1::Hello& hello) {
-  hello_at_ms_ = fleet_.node().wall_ms();
-  errands_->Begin([this, &fleet = fleet_, edge = edge_, hello](const Errands::Back& back) {
-    Admit(fleet, edge, hello, [this, hello, back](const absl::StatusOr<Fleet::Admission>& admission) {
+  hello_at_ms_ = WallMs(parts_.clock);
+  errands_->Begin([this, &admitter = parts_.admitter, edge = edge_, hello](const Errands::Back& back) {
+    Admit(admitter, edge, hello, [this, hello, back](const absl::StatusOr<Admission>& admission) {
       back([this, hello, admission](Session& session) { OnAdmitted(session, hello, admission); });
     });
   });
 }
 
 void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
-                          const absl::StatusOr<Fleet::Admission>& admission) {
+                          const absl::StatusOr<Admission>& admission) {
   if (!admission.ok()) {
     metrics_.CountError(admission.status());
     LogWarning("an edge is refused", {{"edge", edge_}, {"error", Describe(admission.status())}});
     return session.Close(admission.status(), absl::Seconds(30));
   }
   const Fence& fence = admission->fence;
-  link_number_ = fleet_.Linked(
-      edge_, fence.epoch,
-      [signal = signal_, wake = wake_] {
-        signal->close = true;
-        wake();
-      },
-      wake_, calls_.caller());
+  link_number_ = parts_.links.Linked(edge_, fence.epoch,
+                                     {.close =
+                                          [signal = signal_, wake = wake_] {
+                                            signal->close = true;
+                                            wake();
+                                          },
+                                      .wake = wake_,
+                                      .call = calls_.caller()});
   if (link_number_ == 0) return CloseSuperseded(session);
+  tables_end_->Admitted(StoreId::FromBytes(hello.store_id()).value_or(StoreId()));
   streams_end_->Admitted(admission->slot, link_number_);
   skew_.Judge(edge_, hello.wall_ms(), hello_at_ms_);
-  session.SetWallTime(fleet_.node().wall_ms());
-  fleet_.node().alarms().Clear("edge_certificate", edge_);
+  session.SetWallTime(WallMs(parts_.clock));
+  parts_.alarms.Clear("edge_certificate", edge_);
   LogInfo("edge linked", {{"edge", edge_}, {"slot", admission->slot}, {"session_epoch", fence.epoch}});
   v1::Welcome welcome = admission->welcome;
   link_.AddCapabilities(welcome);
@@ -104,10 +110,10 @@ void PeerLink::OnAdmitted(Session& session, const v1::Hello& hello,
 
 /// Cheap when no spec has changed.
 void PeerLink::FollowSpec() {
-  const uint64_t changes = fleet_.spec_changes();
+  const uint64_t changes = parts_.specs.changes();
   if (spec_.generation() > 0 && std::exchange(spec_changes_seen_, changes) == changes) return;
-  if (spec_.generation() == fleet_.SpecGeneration(edge_)) return;
-  const v1::EdgeSpec spec = fleet_.SpecFor(edge_);
+  if (spec_.generation() == parts_.specs.Generation(edge_)) return;
+  const v1::EdgeSpec spec = parts_.specs.For(edge_);
   spec_.Set(spec.generation(), spec.SerializeAsString());
 }
 
@@ -116,7 +122,7 @@ void PeerLink::TakeStatus(const std::string& body, const IncomingDocument::Done&
   if (!status.ParseFromString(body)) {
     return done(MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "the status cannot be read"));
   }
-  const absl::Status taken = fleet_.TakeStatus(edge_, link_number_, status);
+  const absl::Status taken = parts_.reports.Take(edge_, link_number_, status);
   if (taken.ok()) streams_end_->ClearRefused(status);
   done(taken);
 }
@@ -129,7 +135,7 @@ void PeerLink::Woken(Session& session) {
 void PeerLink::Tick(Session& session) {
   if (signal_->close) return CloseSuperseded(session);
   if (!session.established()) return;
-  session.SetWallTime(fleet_.node().wall_ms());
+  session.SetWallTime(WallMs(parts_.clock));
   FollowSpec();
   link_.Tick(session);
 }
@@ -144,7 +150,7 @@ void PeerLink::CloseSuperseded(Session& session) {
 void PeerLink::Closed(const absl::Status& reason, absl::Duration) {
   link_.End();
   if (link_number_ == 0) return;
-  fleet_.Unlinked(edge_, link_number_);
+  if (parts_.links.Unlinked(edge_, link_number_)) parts_.reports.Seen(edge_);
   LogInfo("edge unlinked", {{"edge", edge_}, {"reason", Describe(reason)}});
 }
 

@@ -5,8 +5,13 @@
 #include <memory>
 #include <string>
 
-#include "core/fleet.h"
+#include "core/admitter.h"
+#include "core/edge_links.h"
+#include "core/edge_logs.h"
+#include "core/edge_reports.h"
+#include "core/edge_specs.h"
 #include "core/peer_streams.h"
+#include "core/peer_tables.h"
 #include "fabric/link/call_flows.h"
 #include "fabric/link/clock_skew.h"
 #include "fabric/link/document_flows.h"
@@ -15,6 +20,7 @@
 #include "fabric/link/link_appends.h"
 #include "fabric/link/repair_flows.h"
 #include "fabric/link/stream_flows.h"
+#include "fabric/link/table_flows.h"
 #include "fabric/replication/link_handler.h"
 #include "fabric/telemetry/metrics.h"
 
@@ -24,10 +30,27 @@ namespace selvage {
 /// over the link is in fabric/link. Called by the link's driver, one call at a time.
 class PeerLink : public replication::LinkHandler {
  public:
-  /// `edge` as the certificate says. `fleet` and `metrics`, which counts what is refused, must outlive it.
-  /// `wake` may be called from any thread. `run` runs what may wait for the disk; what it is given must have
-  /// run, or be gone, when the fleet ends.
-  PeerLink(Fleet& fleet, Metrics& metrics, std::string edge, std::function<void()> wake,
+  /// What links of edges use of the core. All of it must outlive them and their errands.
+  struct Parts {
+    Clock& clock;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+    const DiskBudget& budget;
+    StreamFlows::Parts streams;
+    RepairFlows::Parts repairs;
+    Admitter& admitter;
+    EdgeLinks& links;
+    EdgeReports& reports;
+    const EdgeSpecs& specs;
+    EdgeLogs& logs;
+    PeerTables::Parts tables;
+    Random& random;
+  };
+
+  /// `edge` as the certificate says. `metrics`, which counts what is refused, must outlive it. `wake` may be
+  /// called from any thread. `run` runs what may wait for the disk; what it is given must have run, or be
+  /// gone, when the parts end.
+  PeerLink(const Parts& parts, Metrics& metrics, std::string edge, std::function<void()> wake,
            Errands::Runner run = Errands::AtOnce());
   ~PeerLink() override { link_.End(); }
 
@@ -46,11 +69,11 @@ class PeerLink : public replication::LinkHandler {
   void CloseSuperseded(replication::Session& session);
   void OnHello(const v1::Hello& hello);
   void OnAdmitted(replication::Session& session, const v1::Hello& hello,
-                  const absl::StatusOr<Fleet::Admission>& admission);
+                  const absl::StatusOr<Admission>& admission);
   void TakeStatus(const std::string& body, const IncomingDocument::Done& done);
   void FollowSpec();
 
-  Fleet& fleet_;
+  const Parts parts_;
   Metrics& metrics_;
   const std::string edge_;
   const std::function<void()> wake_;
@@ -61,6 +84,8 @@ class PeerLink : public replication::LinkHandler {
   const std::shared_ptr<PeerStreams> streams_end_;
   StreamFlows streams_;
   RepairFlows repairs_;
+  const std::shared_ptr<PeerTables> tables_end_;
+  TableFlows tables_;
   DocumentFlows documents_;
   CallFlows calls_;
   Link link_;

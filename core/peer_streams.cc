@@ -25,7 +25,7 @@ std::string FlowSubject(const std::string& edge, const std::string& stream, int3
 }  // namespace
 
 bool PeerStreams::IsOfThisEdge(const LogOrigin& origin) const {
-  const auto definition = fleet_.node().catalog().Find(origin.stream);
+  const auto definition = parts_.catalog.Find(origin.stream);
   if (!definition) return false;
   switch (definition->direction()) {
     case v1::UP:
@@ -44,12 +44,12 @@ std::string PeerStreams::AlarmSubject(const LogOrigin& origin) const {
 }
 
 void PeerStreams::ClearRefused(const v1::EdgeStatus& status) {
-  if (fleet_.node().alarms().open_of_peer(edge_) == 0) return;
+  if (parts_.alarms.open_of_peer(edge_) == 0) return;
   std::set<std::string> offered;
   for (const v1::FlowStatus& flow : status.flows()) {
     offered.insert(FlowSubject(edge_, flow.stream(), flow.partition()));
   }
-  fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& subject) {
+  parts_.alarms.ClearHeldOfPeer(edge_, [&](const std::string& subject) {
     return !subject.ends_with(kDown) && !offered.contains(subject);
   });
 }
@@ -62,10 +62,10 @@ std::optional<uint64_t> PeerStreams::outgoing_version() {
 }
 
 absl::StatusOr<std::vector<std::shared_ptr<LogFlowSource>>> PeerStreams::Outgoing() {
-  SELVAGE_ASSIGN_OR_RETURN(const auto down, fleet_.DownLogs(edge_));
+  SELVAGE_ASSIGN_OR_RETURN(const auto down, parts_.logs.Down(edge_));
   std::map<LogNumber, std::shared_ptr<LogFlowSource>> sources;
   std::vector<std::shared_ptr<LogFlowSource>> outgoing;
-  for (const Fleet::DownLog& log : down) {
+  for (const EdgeLogs::DownLog& log : down) {
     if (log.definition.settings().detached()) continue;
     std::shared_ptr<LogFlowSource>& source = sources[log.log->number()];
     const auto known = sources_.find(log.log->number());
@@ -82,33 +82,32 @@ absl::StatusOr<std::vector<std::shared_ptr<LogFlowSource>>> PeerStreams::Outgoin
 }
 
 absl::StatusOr<std::shared_ptr<Log>> PeerStreams::LogFor(const v1::FlowOpen& open) {
-  return fleet_.LogForOffer(edge_, slot_, open);
+  return parts_.logs.ForOffer(edge_, slot_, open);
 }
 
 void PeerStreams::OnTaken(const v1::FlowOpen& open, Log& log) {
   const std::string subject = FlowSubject(edge_, open.stream().name(), open.stream().partition());
-  fleet_.node().alarms().ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
-  fleet_.SetFlowOpen(edge_, link_, log.number(), true);
+  parts_.alarms.ClearHeldOfPeer(edge_, [&](const std::string& held) { return held == subject; });
+  parts_.links.SetFlowOpen(edge_, link_, log.number(), true);
 }
 
 void PeerStreams::OnRefused(const v1::FlowOpen& open, const absl::Status& why) {
   metrics_.CountError(why);
   if (!IsRetryable(why)) {
-    fleet_.node().alarms().Report({ErrorKind(why),
-                                   FlowSubject(edge_, open.stream().name(), open.stream().partition()),
-                                   std::string(why.message()), ErrorHint(why), true, edge_});
+    parts_.alarms.Report({ErrorKind(why), FlowSubject(edge_, open.stream().name(), open.stream().partition()),
+                          std::string(why.message()), ErrorHint(why), true, edge_});
   }
   LogWarning("an edge's flow is refused", {{"edge", edge_}, {"error", Describe(why)}});
 }
 
 void PeerStreams::OnEnded(Log& log, const absl::Status& why) {
   if (!why.ok()) LogWarning("an edge's flow is held", {{"edge", edge_}, {"error", Describe(why)}});
-  fleet_.SetFlowOpen(edge_, link_, log.number(), false);
+  parts_.links.SetFlowOpen(edge_, link_, log.number(), false);
 }
 
 void PeerStreams::OnForked(Session&, std::shared_ptr<Log> log, const LogPosition& common) {
-  errands_->Add([&fleet = fleet_, log, common]() -> Errands::Then {
-    absl::Status branched = fleet.BranchDownLog(log, common);
+  errands_->Add([&logs = parts_.logs, log = log, common]() -> Errands::Then {
+    absl::Status branched = logs.BranchDown(log, common);
     if (branched.ok()) return {};
     return [branched](Session& session) { session.Close(branched); };
   });

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/fleet.h"
+#include "core/edge_links.h"
+#include "core/edge_logs.h"
 #include "fabric/link/document_flows.h"
 #include "fabric/link/stream_flows.h"
 #include "fabric/telemetry/metrics.h"
@@ -19,12 +20,20 @@ namespace selvage {
 /// Belongs to one link.
 class PeerStreams : public StreamEnd {
  public:
-  /// `fleet` must outlive it and the errands; `metrics` and `spec` must outlive the link.
-  PeerStreams(Fleet& fleet, Metrics& metrics, std::string edge, std::shared_ptr<Errands> errands,
-              const DocumentSource& spec)
-      : fleet_(fleet), metrics_(metrics), edge_(std::move(edge)), errands_(std::move(errands)), spec_(spec) {}
+  /// What it uses of the core. All of it must outlive the errands.
+  struct Parts {
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+    EdgeLinks& links;
+    EdgeLogs& logs;
+  };
 
-  /// The edge is admitted to this slot; its link has this number in the fleet.
+  /// `metrics` and `spec` must outlive the link.
+  PeerStreams(const Parts& parts, Metrics& metrics, std::string edge, std::shared_ptr<Errands> errands,
+              const DocumentSource& spec)
+      : parts_(parts), metrics_(metrics), edge_(std::move(edge)), errands_(std::move(errands)), spec_(spec) {}
+
+  /// The edge is admitted to this slot; its link has this number among those that are up.
   void Admitted(Slot slot, uint64_t link) {
     slot_ = slot;
     link_ = link;
@@ -45,7 +54,7 @@ class PeerStreams : public StreamEnd {
   std::string AlarmPeer() const override { return edge_; }
 
  private:
-  Fleet& fleet_;
+  const Parts parts_;
   Metrics& metrics_;
   const std::string edge_;
   const std::shared_ptr<Errands> errands_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
@@ -18,46 +19,51 @@ absl::Status AtTheCore(std::string_view what) {
 
 }  // namespace
 
+EdgeAdmin::Parts EdgeAdmin::PartsOf(NodeState& node, EdgeState& state) {
+  return {state, node.identity(), node.logs(), node.catalog(), node.alarms()};
+}
+
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::CreateStream(const v1::StreamDefinition& definition) {
-  return state_.CreateStream(definition);
+  return parts_.state.CreateStream(definition);
 }
 
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::SetStream(const v1::SetStreamRequest& request) {
-  return state_.SetStream(request);
+  return parts_.state.SetStream(request);
 }
 
 absl::Status EdgeAdmin::AddPartitions(const std::string& stream, int32_t partitions, bool validate_only) {
-  return state_.AddPartitions(stream, partitions, validate_only);
+  return parts_.state.AddPartitions(stream, partitions, validate_only);
 }
 
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::CheckNew(const v1::StreamDefinition& definition) {
-  return state_.CheckNew(definition);
+  return parts_.state.CheckNew(definition);
 }
 
 absl::StatusOr<int> EdgeAdmin::DeleteStream(const std::string& stream) {
-  SELVAGE_ASSIGN_OR_RETURN(const int logs, state_.DeleteStream(stream));
+  SELVAGE_ASSIGN_OR_RETURN(const int logs, parts_.state.DeleteStream(stream));
   LogInfo("stream deleted", {{"stream", stream}, {"logs", logs}});
   return logs;
 }
 
 absl::StatusOr<v1::StreamDefinition> EdgeAdmin::RenameStream(const std::string& stream,
                                                              const std::string& to) {
-  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition renamed, state_.RenameStream(stream, to));
+  SELVAGE_ASSIGN_OR_RETURN(v1::StreamDefinition renamed, parts_.state.RenameStream(stream, to));
   LogInfo("stream renamed", {{"stream", stream}, {"to", to}});
   return renamed;
 }
 
 std::vector<v1::LogSummary> EdgeAdmin::Logs(const std::string& stream) {
   std::vector<v1::LogSummary> logs;
-  for (const std::shared_ptr<Log>& log : node().logs().All()) {
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
     if (stream.empty() || log->origin().stream == stream) logs.push_back(SummaryOf(*log));
   }
   return logs;
 }
 
 absl::StatusOr<std::shared_ptr<Log>> EdgeAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
-  if (!address.edge().empty() && address.edge() != node().node()) return AtTheCore("the logs of other edges");
-  const auto definition = node().catalog().Find(address.stream());
+  if (!address.edge().empty() && address.edge() != parts_.identity.node())
+    return AtTheCore("the logs of other edges");
+  const auto definition = parts_.catalog.Find(address.stream());
   if (!definition) return UnknownStream(address.stream());
   if (address.partition() < 0 || address.partition() >= definition->partitions()) {
     return WrongPartition(address, fmt::format("partitions 0 to {}", definition->partitions() - 1));
@@ -71,7 +77,7 @@ absl::StatusOr<std::shared_ptr<Log>> EdgeAdmin::FindLog(const v1::LogAddress& ad
   }
   const LogOrigin origin{own ? std::string() : std::string(kCoreOrigin), Slot(0), address.stream(),
                          PartitionId(address.partition())};
-  const std::shared_ptr<Log> log = node().logs().Find(origin);
+  const std::shared_ptr<Log> log = parts_.logs.Find(origin);
   if (log == nullptr) return NotReplicatedYet(address, own ? "this edge" : "the core");
   return log;
 }
@@ -97,26 +103,26 @@ void EdgeAdmin::CallEdge(const std::string&, NodeCall, CallDone done) {
 }
 
 std::vector<v1::AlarmDocument> EdgeAdmin::ListAlarms(bool also_resolved) {
-  return node().alarms().All(also_resolved);
+  return parts_.alarms.All(also_resolved);
 }
 
 int EdgeAdmin::OpenAlarms() {
-  return node().alarms().open_count();
+  return parts_.alarms.open_count();
 }
 
 absl::StatusOr<v1::AlarmDocument> EdgeAdmin::ResolveAlarm(uint64_t id, const std::string& action) {
-  return node().alarms().Resolve(id, action);
+  return parts_.alarms.Resolve(id, action);
 }
 
 bool EdgeAdmin::IsOfEdge(const LogOrigin& origin, const std::string& edge) {
-  return origin.edge.empty() ? edge == node().node() : edge == origin.edge;
+  return origin.edge.empty() ? edge == parts_.identity.node() : edge == origin.edge;
 }
 
 absl::StatusOr<v1::GetStatusResponse> EdgeAdmin::Status(const v1::GetStatusRequest& request) {
-  if (!request.edge().empty() && request.edge() != node().node()) return AtTheCore("other edges");
+  if (!request.edge().empty() && request.edge() != parts_.identity.node()) return AtTheCore("other edges");
   v1::GetStatusResponse status;
-  status.set_version(state_.version());
-  for (v1::FlowStatus& flow : state_.FlowStatuses()) *status.add_flows() = std::move(flow);
+  status.set_version(parts_.state.version());
+  for (v1::FlowStatus& flow : parts_.state.FlowStatuses()) *status.add_flows() = std::move(flow);
   LinkView link = link_();
   status.set_links(link.up ? 1 : 0);
   status.set_link_detail(std::move(link.detail));
@@ -124,11 +130,11 @@ absl::StatusOr<v1::GetStatusResponse> EdgeAdmin::Status(const v1::GetStatusReque
 }
 
 NodeMetrics::Sources EdgeAdmin::MetricSources(std::function<CertificateView()> certificate) {
-  return {.flows = [this] { return state_.FlowStatuses(); },
+  return {.flows = [this] { return parts_.state.FlowStatuses(); },
           .is_current = [](const LogOrigin&) { return true; },
           .links =
               [this] {
-                return std::map<std::string, bool>{{node().node(), link_().up}};
+                return std::map<std::string, bool>{{parts_.identity.node(), link_().up}};
               },
           .reported_alarms = [] { return std::map<std::string, int>(); },
           .certificate = std::move(certificate)};

@@ -22,13 +22,22 @@ struct LinkView {
 /// definitions belong to the core; only what the core does not know yet is changed here.
 class EdgeAdmin : public AdminBackend {
  public:
-  /// `state` must outlive it; `link` may be called from any thread.
-  EdgeAdmin(EdgeState& state, std::function<LinkView()> link) : state_(state), link_(std::move(link)) {}
+  /// What operators reach. All of it must outlive it.
+  struct Parts {
+    EdgeState& state;
+    const NodeIdentity& identity;
+    LogStore& logs;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+  };
+  static Parts PartsOf(NodeState& node, EdgeState& state);
 
-  NodeState& node() override { return state_.node(); }
+  /// `link` may be called from any thread.
+  EdgeAdmin(const Parts& parts, std::function<LinkView()> link) : parts_(parts), link_(std::move(link)) {}
+
   absl::StatusOr<v1::StreamDefinition> CreateStream(const v1::StreamDefinition& definition) override;
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request) override;
-  /// More partitions for a local stream. Errors: those of NodeState::AddPartitions, "wrong_node".
+  /// More partitions for a local stream. Errors: those of NodeStreams::AddPartitions, "wrong_node".
   absl::Status AddPartitions(const std::string& stream, int32_t partitions, bool validate_only);
   /// What CreateStream would make.
   absl::StatusOr<v1::StreamDefinition> CheckNew(const v1::StreamDefinition& definition);
@@ -52,7 +61,7 @@ class EdgeAdmin : public AdminBackend {
   NodeMetrics::Sources MetricSources(std::function<CertificateView()> certificate);
 
  private:
-  EdgeState& state_;
+  const Parts parts_;
   const std::function<LinkView()> link_;
 };
 

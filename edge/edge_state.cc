@@ -7,6 +7,7 @@
 
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
@@ -47,23 +48,28 @@ bool ChangesWithTime(const v1::FlowStatus& flow) {
 
 }  // namespace
 
+EdgeState::Parts EdgeState::PartsOf(NodeState& node) {
+  return {node.identity(), node.store(),   node.committer(), node.clock(),  node.random(),  node.logs(),
+          node.ages(),     node.catalog(), node.alarms(),    node.budget(), node.streams(), node.tables()};
+}
+
 absl::Status EdgeState::Open(const std::vector<v1::StreamDefinition>& configured) {
   {
     absl::MutexLock lock(&mutex_);
-    SELVAGE_RETURN_IF_ERROR(ReadDocument(node_.store(), kMembershipKey, membership_));
-    SELVAGE_RETURN_IF_ERROR(ReadDocument(node_.store(), kSpecKey, spec_));
+    SELVAGE_RETURN_IF_ERROR(ReadDocument(parts_.store, kMembershipKey, membership_));
+    SELVAGE_RETURN_IF_ERROR(ReadDocument(parts_.store, kSpecKey, spec_));
   }
-  if (!node_.former_owner().empty()) SELVAGE_RETURN_IF_ERROR(TakeStore());
+  if (!parts_.identity.former_owner().empty()) SELVAGE_RETURN_IF_ERROR(TakeStore());
   const auto relink = [this](const v1::AlarmDocument&, const std::string&) {
     absl::MutexLock change(&change_mutex_);
     spec_whole_ = false;  // looked at again, too
     relink_ = true;
     return absl::OkStatus();
   };
-  node_.alarms().OnResolve("flow_held", relink);
-  node_.alarms().OnResolveHeldOfPeer(relink);
+  parts_.alarms.OnResolve("flow_held", relink);
+  parts_.alarms.OnResolveHeldOfPeer(relink);
   for (const v1::StreamDefinition& definition : configured) {
-    auto known = node_.catalog().Find(definition.name());
+    auto known = parts_.catalog.Find(definition.name());
     if (!known) {
       SELVAGE_RETURN_IF_ERROR(CreateStream(definition).status());
     } else if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
@@ -71,9 +77,9 @@ absl::Status EdgeState::Open(const std::vector<v1::StreamDefinition>& configured
     }
   }
   // A crash may have come between a stream's definition and its logs.
-  for (const v1::StreamDefinition& definition : node_.catalog().All()) {
+  for (const v1::StreamDefinition& definition : parts_.catalog.All()) {
     if (definition.direction() == v1::UP || definition.direction() == v1::LOCAL) {
-      SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
+      SELVAGE_RETURN_IF_ERROR(parts_.streams.CreateLogs(definition));
     }
   }
   return absl::OkStatus();
@@ -93,11 +99,11 @@ v1::Hello EdgeState::MakeHello() {
   v1::StoredMembership membership = this->membership();
   v1::Hello hello;
   hello.set_protocol(replication::kLinkProtocol);
-  hello.set_edge(node_.node());
-  hello.set_store_id(node_.store_id().bytes());
-  hello.set_boot_id(node_.boot_id().bytes());
+  hello.set_edge(parts_.identity.node());
+  hello.set_store_id(parts_.identity.store_id().bytes());
+  hello.set_boot_id(parts_.identity.boot_id().bytes());
   bool empty = !membership.has_slot();
-  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
     if (log->origin().edge.empty() && !log->state().never_written()) empty = false;
   }
   hello.set_empty(empty);
@@ -107,7 +113,7 @@ v1::Hello EdgeState::MakeHello() {
   hello.set_slot(membership.slot());
   hello.set_session_epoch(membership.session_epoch());
   hello.set_forked_from(membership.forked_from());
-  hello.set_wall_ms(node_.wall_ms());
+  hello.set_wall_ms(WallMs(parts_.clock));
   hello.set_spec_generation(spec().generation());
   hello.set_version(version_);
   return hello;
@@ -123,13 +129,13 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
         "point link.addresses at the edge's own core, or start the edge with an empty data directory");
   }
   if (!membership.lineage_id().empty() && membership.lineage_id() != welcome.lineage_id()) {
-    node_.alarms().Report({"core_restored", welcome.core(),
-                           "the core's store is not the one this edge knew: it was restored or replaced",
-                           "nothing to do here: what the core lacks is sent again as far as it is still held",
-                           false, std::string(kCoreOrigin)});
+    parts_.alarms.Report({"core_restored", welcome.core(),
+                          "the core's store is not the one this edge knew: it was restored or replaced",
+                          "nothing to do here: what the core lacks is sent again as far as it is still held",
+                          false, std::string(kCoreOrigin)});
     SELVAGE_RETURN_IF_ERROR(MakeProvisional());
     // What the former core acknowledged says nothing of what this one holds.
-    for (const std::shared_ptr<Log>& log : node_.logs().All()) {
+    for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
       if (log->origin().edge.empty() && log->acknowledged()) log->SetAcknowledged(log->state().base);
     }
   }
@@ -150,11 +156,11 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
   // In one batch. With its places but without its slot the store would be another one with a history of its
   // own; and once the new lineage is stored, nothing tells any more that generation and acknowledgements are
   // the former core's.
-  SELVAGE_RETURN_IF_ERROR(node_.logs().AdoptAll(adoptions, [&](WriteBatch& batch) {
+  SELVAGE_RETURN_IF_ERROR(parts_.logs.AdoptAll(adoptions, [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
     if (!new_lineage) return;
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
-    node_.logs().StageAcknowledged(batch);
+    parts_.logs.StageAcknowledged(batch);
   }));
   absl::MutexLock lock(&mutex_);
   membership_ = membership;
@@ -163,18 +169,18 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
 }
 
 absl::Status EdgeState::MakeProvisional() {
-  for (v1::StreamDefinition& definition : node_.catalog().All()) {
+  for (v1::StreamDefinition& definition : parts_.catalog.All()) {
     if (definition.generation() == 0) continue;
     definition.set_generation(0);
     definition.set_created(0);
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+    SELVAGE_RETURN_IF_ERROR(parts_.catalog.Put(definition));
   }
-  return absl::OkStatus();
+  return tables_.MakeProvisional();
 }
 
 absl::Status EdgeState::DropStream(const std::string& name) {
   LogInfo("deleting a stream that the core deleted", {{"stream", name}});
-  SELVAGE_RETURN_IF_ERROR(node_.DeleteStream(name).status());
+  SELVAGE_RETURN_IF_ERROR(parts_.streams.Delete(name).status());
   (void)UpFlows();  // lets go of the logs
   return absl::OkStatus();
 }
@@ -192,8 +198,11 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
   for (const v1::StreamDefinition& definition : spec.streams()) {
     SELVAGE_RETURN_IF_ERROR(CompleteDefinition(definition).status());
   }
+  SELVAGE_RETURN_IF_ERROR(EdgeTables::Check(spec));
   SELVAGE_ASSIGN_OR_RETURN(spec_whole_, MakeStreams(spec));
-  SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
+  SELVAGE_ASSIGN_OR_RETURN(const bool tables_whole, tables_.Apply(spec));
+  spec_whole_ = spec_whole_ && tables_whole;
+  SELVAGE_RETURN_IF_ERROR(Commit(parts_.committer, [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
     return absl::OkStatus();
   }));
@@ -210,33 +219,33 @@ absl::StatusOr<bool> EdgeState::MakeStreams(const v1::EdgeSpec& spec) {
     SELVAGE_ASSIGN_OR_RETURN(const bool made, MakeStream(definition));
     if (!made) in_the_way.insert(definition.name());
   }
-  for (const v1::StreamDefinition& known : node_.catalog().All()) {
+  for (const v1::StreamDefinition& known : parts_.catalog.All()) {
     bool the_cores = known.generation() > 0 && known.direction() != v1::LOCAL;
     if (!the_cores || wanted.contains(known.name())) continue;
     SELVAGE_RETURN_IF_ERROR(DropStream(known.name()));
   }
   // Also those of streams that the core does not want here any more.
-  node_.alarms().ClearExcept("definition_mismatch",
-                             [&](const std::string& stream) { return in_the_way.contains(stream); });
+  parts_.alarms.ClearExcept("definition_mismatch",
+                            [&](const std::string& stream) { return in_the_way.contains(stream); });
   return in_the_way.empty();
 }
 
 absl::StatusOr<bool> EdgeState::MakeStream(const v1::StreamDefinition& definition) {
-  auto known = node_.catalog().Find(definition.name());
+  auto known = parts_.catalog.Find(definition.name());
   if (known && known->created() != 0 && known->created() != definition.created()) {
     SELVAGE_RETURN_IF_ERROR(DropStream(known->name()));
     known.reset();
   }
   if (known) {
     if (absl::Status same = CheckSameShape(*known, definition); !same.ok()) {
-      node_.alarms().Report({"definition_mismatch", definition.name(), std::string(same.message()),
-                             ErrorHint(same), true, std::string(kCoreOrigin)});
+      parts_.alarms.Report({"definition_mismatch", definition.name(), std::string(same.message()),
+                            ErrorHint(same), true, std::string(kCoreOrigin)});
       return false;
     }
     if (known->SerializeAsString() == definition.SerializeAsString()) return true;
   }
-  SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-  if (definition.direction() == v1::UP) SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
+  SELVAGE_RETURN_IF_ERROR(parts_.catalog.Put(definition));
+  if (definition.direction() == v1::UP) SELVAGE_RETURN_IF_ERROR(parts_.streams.CreateLogs(definition));
   ShowDefinition(definition);
   return true;
 }
@@ -264,23 +273,23 @@ absl::StatusOr<std::shared_ptr<Log>> EdgeState::LogForOffer(const v1::FlowOpen& 
                      fmt::format("stream {} does not flow down", definition.name()));
   }
   absl::MutexLock change(&change_mutex_);
-  auto known = node_.catalog().Find(definition.name());
+  auto known = parts_.catalog.Find(definition.name());
   if (known) SELVAGE_RETURN_IF_ERROR(CheckSameShape(*known, definition));
   if (!known || known->generation() < definition.generation())
-    SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+    SELVAGE_RETURN_IF_ERROR(parts_.catalog.Put(definition));
   CreateLog create{
       .origin = {std::string(kCoreOrigin), Slot(0), stream.name(), PartitionId(stream.partition())},
       .id = *id,
       .base = Offset(stream.base()),
       .base_hash = ChainHash(stream.base_hash()),
       .leader_epoch = LeaderEpoch(0)};
-  const std::shared_ptr<Log> log = node_.logs().Find(create.origin);
+  const std::shared_ptr<Log> log = parts_.logs.Find(create.origin);
   if (log != nullptr && log->state().id == *id) return log;
   if (log != nullptr) {
-    node_.alarms().Report({"log_replaced", ToString(create.origin),
-                           "the core made this stream again: a new log takes the place of the one held here",
-                           "the former log is kept until the stream is deleted", false,
-                           std::string(kCoreOrigin)});
+    parts_.alarms.Report({"log_replaced", ToString(create.origin),
+                          "the core made this stream again: a new log takes the place of the one held here",
+                          "the former log is kept until the stream is deleted", false,
+                          std::string(kCoreOrigin)});
   } else if (definition.direction() == v1::DOWN_SHARED && definition.settings().start_at() == v1::LATEST &&
              open.end() > stream.base()) {
     // Whoever has a former log has read the stream from somewhere on, and goes on with all of the new one.
@@ -288,14 +297,14 @@ absl::StatusOr<std::shared_ptr<Log>> EdgeState::LogForOffer(const v1::FlowOpen& 
     create.base = Offset(open.end());
     create.base_hash = ChainHash(stream.end_hash());
   }
-  return node_.logs().Create(create);
+  return parts_.logs.Create(create);
 }
 
 absl::Status EdgeState::BranchAtAcknowledged(std::vector<LogStore::Branching>& branchings) {
   std::set<LogNumber> known;
   for (const LogStore::Branching& branching : branchings) known.insert(branching.log->number());
-  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
-    const auto definition = node_.catalog().Find(log->origin().stream);
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
+    const auto definition = parts_.catalog.Find(log->origin().stream);
     if (!log->origin().edge.empty() || log->superseded() || !definition ||
         definition->direction() != v1::UP || known.contains(log->number()))
       continue;
@@ -303,7 +312,7 @@ absl::Status EdgeState::BranchAtAcknowledged(std::vector<LogStore::Branching>& b
     const Offset start = log->state().start;
     SELVAGE_ASSIGN_OR_RETURN(const LogPosition from,
                              log->BoundaryAtOrBefore(std::max(start, log->acknowledged().value_or(start))));
-    branchings.push_back({log, LogId::Mint(node_.random()), from});
+    branchings.push_back({log, LogId::Mint(parts_.random), from});
   }
   return absl::OkStatus();
 }
@@ -317,14 +326,14 @@ absl::Status EdgeState::Rebirth(std::vector<LogStore::Branching> forks, uint64_t
   }
   if (!Planted(Canary::kForkWithoutDetached)) SELVAGE_RETURN_IF_ERROR(BranchAtAcknowledged(forks));
   v1::StoredMembership membership = this->membership();
-  StoreId id = StoreId::Mint(node_.random());
-  membership.set_forked_from(node_.store_id().bytes());
+  StoreId id = StoreId::Mint(parts_.random);
+  membership.set_forked_from(parts_.identity.store_id().bytes());
   membership.set_has_slot(false);
-  SELVAGE_RETURN_IF_ERROR(node_.logs().BranchAll(forks, [&](WriteBatch& batch) {
-    node_.StageIdentity(batch, id);
+  SELVAGE_RETURN_IF_ERROR(parts_.logs.BranchAll(forks, [&](WriteBatch& batch) {
+    parts_.identity.Stage(batch, id);
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
   }));
-  node_.set_store_id(id);
+  parts_.identity.Show(id);
   absl::MutexLock lock(&mutex_);
   membership_ = membership;
   return absl::OkStatus();
@@ -333,20 +342,21 @@ absl::Status EdgeState::Rebirth(std::vector<LogStore::Branching> forks, uint64_t
 absl::Status EdgeState::TakeStore() {
   std::vector<LogStore::Branching> logs;
   SELVAGE_RETURN_IF_ERROR(BranchAtAcknowledged(logs));
-  LogWarning("the store of another edge is this one's from here on",
-             {{"former", node_.former_owner()}, {"edge", node_.node()}, {"logs", logs.size()}});
+  LogWarning(
+      "the store of another edge is this one's from here on",
+      {{"former", parts_.identity.former_owner()}, {"edge", parts_.identity.node()}, {"logs", logs.size()}});
   v1::StoredMembership membership = this->membership();
-  membership.set_forked_from(node_.store_id().bytes());
+  membership.set_forked_from(parts_.identity.store_id().bytes());
   membership.set_has_slot(false);
   v1::EdgeSpec spec = this->spec();
   spec.set_generation(0);  // what the core wants of this edge is not what it wanted of the other one
-  const StoreId id = StoreId::Mint(node_.random());
-  SELVAGE_RETURN_IF_ERROR(node_.logs().BranchAll(logs, [&](WriteBatch& batch) {
-    node_.StageIdentity(batch, id);
+  const StoreId id = StoreId::Mint(parts_.random);
+  SELVAGE_RETURN_IF_ERROR(parts_.logs.BranchAll(logs, [&](WriteBatch& batch) {
+    parts_.identity.Stage(batch, id);
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
   }));
-  node_.set_store_id(id);
+  parts_.identity.Show(id);
   absl::MutexLock lock(&mutex_);
   membership_ = membership;
   spec_ = spec;
@@ -366,9 +376,9 @@ std::vector<std::shared_ptr<LogFlowSource>> EdgeState::UpFlows() {
 std::vector<std::shared_ptr<LogFlowSource>> EdgeState::FindUpFlows() {
   std::vector<std::shared_ptr<LogFlowSource>> flows;
   std::map<LogNumber, std::shared_ptr<LogFlowSource>> sources;
-  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;
-    auto definition = node_.catalog().Find(log->origin().stream);
+    auto definition = parts_.catalog.Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP) continue;
     if (definition->settings().detached() && !Planted(Canary::kCarryDetached)) continue;
     auto& source = sources[log->number()];
@@ -414,10 +424,10 @@ EdgeState::FlowState EdgeState::StateOf(LogNumber number) const {
 }
 
 void EdgeState::MeasureRates() {
-  absl::Duration now = node_.clock().Monotonic();
+  absl::Duration now = parts_.clock.Monotonic();
   absl::MutexLock lock(&mutex_);
   std::set<LogNumber> moved = running_meters_;
-  for (const std::shared_ptr<Log>& log : node_.logs().ChangedSince(meters_seen_)) moved.insert(log->number());
+  for (const std::shared_ptr<Log>& log : parts_.logs.ChangedSince(meters_seen_)) moved.insert(log->number());
   for (LogNumber number : moved) {
     const auto source = sources_.find(number);
     if (source == sources_.end()) continue;
@@ -450,7 +460,7 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
   LogState state = log.state();
   Offset acknowledged = log.acknowledged().value_or(state.base);
   v1::FlowStatus flow;
-  flow.set_edge(node_.node());
+  flow.set_edge(parts_.identity.node());
   flow.set_stream(log.origin().stream);
   flow.set_partition(log.origin().partition.value());
   flow.set_direction(v1::UP);
@@ -462,7 +472,7 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
     auto oldest = log.Read(std::max(acknowledged, state.start), 1);
     if (oldest.ok() && !oldest->empty()) {
       flow.set_lag_seconds(
-          static_cast<double>(std::max<int64_t>(0, node_.ages().NowMs() - oldest->front().append_ms)) / 1e3);
+          static_cast<double>(std::max<int64_t>(0, parts_.ages.NowMs() - oldest->front().append_ms)) / 1e3);
     }
   }
   absl::MutexLock lock(&mutex_);
@@ -483,10 +493,10 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
 v1::FlowStatus EdgeState::DownFlowStatus(Log& log) {
   LogState state = log.state();
   v1::FlowStatus flow;
-  flow.set_edge(node_.node());
+  flow.set_edge(parts_.identity.node());
   flow.set_stream(log.origin().stream);
   flow.set_partition(log.origin().partition.value());
-  auto definition = node_.catalog().Find(log.origin().stream);
+  auto definition = parts_.catalog.Find(log.origin().stream);
   flow.set_direction(definition ? definition->direction() : v1::DOWN);
   flow.set_replica_end(state.end.value());
   absl::MutexLock lock(&mutex_);
@@ -502,9 +512,9 @@ v1::FlowStatus EdgeState::DownFlowStatus(Log& log) {
 std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
   std::vector<v1::FlowStatus> statuses;
   for (const auto& source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
-  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
     if (log->origin().edge != kCoreOrigin || log->superseded()) continue;
-    const auto definition = node_.catalog().Find(log->origin().stream);
+    const auto definition = parts_.catalog.Find(log->origin().stream);
     if (definition && definition->settings().detached()) continue;  // as with what flows up
     statuses.push_back(DownFlowStatus(*log));
   }
@@ -515,25 +525,25 @@ v1::EdgeStatus EdgeState::MakeStatus() {
   v1::EdgeStatus status;
   status.set_spec_generation(spec().generation());
   status.set_version(version_);
-  status.set_store_id(node_.store_id().bytes());
-  status.set_boot_id(node_.boot_id().bytes());
-  status.set_store_bytes(node_.budget().file_bytes());
-  status.set_store_budget(node_.budget().budget());
-  status.set_volume_free(node_.budget().free_bytes());
+  status.set_store_id(parts_.identity.store_id().bytes());
+  status.set_boot_id(parts_.identity.boot_id().bytes());
+  status.set_store_bytes(parts_.budget.file_bytes());
+  status.set_store_budget(parts_.budget.budget());
+  status.set_volume_free(parts_.budget.free_bytes());
   for (v1::FlowStatus& flow : FlowStatuses()) *status.add_flows() = std::move(flow);
-  for (v1::AlarmDocument& alarm : node_.alarms().All(false)) *status.add_alarms() = std::move(alarm);
-  status.set_time_ms(node_.wall_ms());
+  for (v1::AlarmDocument& alarm : parts_.alarms.All(false)) *status.add_alarms() = std::move(alarm);
+  status.set_time_ms(WallMs(parts_.clock));
   return status;
 }
 
 std::optional<v1::EdgeStatus> EdgeState::MakeStatusIfNews(Told& told) {
   Told now = told;
   // Before the status is made: what changes meanwhile is told again.
-  const bool logs_changed = !node_.logs().ChangedSince(now.logs_seen).empty();
+  const bool logs_changed = !parts_.logs.ChangedSince(now.logs_seen).empty();
   now.flow_changes = flow_changes();
-  now.alarm_changes = node_.alarms().changes();
-  if (IsNews(told.store_bytes, node_.budget().file_bytes())) now.store_bytes = node_.budget().file_bytes();
-  if (IsNews(told.volume_free, node_.budget().free_bytes())) now.volume_free = node_.budget().free_bytes();
+  now.alarm_changes = parts_.alarms.changes();
+  if (IsNews(told.store_bytes, parts_.budget.file_bytes())) now.store_bytes = parts_.budget.file_bytes();
+  if (IsNews(told.volume_free, parts_.budget.free_bytes())) now.volume_free = parts_.budget.free_bytes();
   {
     absl::MutexLock lock(&mutex_);
     now.flow_state_changes = flow_state_changes_;

@@ -12,8 +12,18 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "fabric/node/node_state.h"
+#include "edge/edge_tables.h"
+#include "fabric/base/clock.h"
+#include "fabric/base/random.h"
+#include "fabric/node/alarm_book.h"
+#include "fabric/node/node_identity.h"
+#include "fabric/node/node_streams.h"
+#include "fabric/storage/committer.h"
+#include "fabric/storage/kv_store.h"
+#include "fabric/stream/disk_budget.h"
 #include "fabric/stream/log_flow.h"
+#include "fabric/stream/log_store.h"
+#include "fabric/stream/stream_catalog.h"
 #include "selvage/v1/admin.pb.h"
 #include "selvage/v1/control.pb.h"
 #include "selvage/v1/link.pb.h"
@@ -21,18 +31,38 @@
 
 namespace selvage {
 
+class NodeState;
+
 /// What an edge is beyond its store: its membership in a cluster, the spec the core gave it, the flows it
 /// offers. Outlives the links. Safe to use from several threads.
 class EdgeState {
  public:
-  EdgeState(NodeState& node, std::string version) : node_(node), version_(std::move(version)) {}
+  /// What it uses of the node. All of it must outlive it.
+  struct Parts {
+    NodeIdentity& identity;
+    KvStore& store;
+    Committer& committer;
+    Clock& clock;
+    Random& random;
+    LogStore& logs;
+    AgeClock& ages;
+    StreamCatalog& catalog;
+    AlarmBook& alarms;
+    const DiskBudget& budget;
+    NodeStreams& streams;
+    table::TableStore& tables;
+  };
+  static Parts PartsOf(NodeState& node);
+
+  EdgeState(const Parts& parts, std::string version)
+      : parts_(parts), version_(std::move(version)), tables_(parts.tables, parts.random, parts.alarms) {}
 
   /// Reads membership and spec, and makes the streams of the configuration that are not there yet
   /// (provisional until the core knows them). Call once, after the node state is open.
   absl::Status Open(const std::vector<v1::StreamDefinition>& configured);
 
-  NodeState& node() { return node_; }
   const std::string& version() const { return version_; }
+  EdgeTables& tables() { return tables_; }
   v1::StoredMembership membership() const;
   v1::EdgeSpec spec() const;
 
@@ -62,7 +92,7 @@ class EdgeState {
   absl::StatusOr<v1::StreamDefinition> CheckNew(v1::StreamDefinition definition);
   /// Errors: "generation_mismatch", those of MergeSettings and CompleteDefinition.
   absl::StatusOr<v1::StreamDefinition> SetStream(const v1::SetStreamRequest& request);
-  /// More partitions for a local stream. Errors: those of NodeState::AddPartitions.
+  /// More partitions for a local stream. Errors: those of NodeStreams::AddPartitions.
   absl::Status AddPartitions(const std::string& stream, int32_t partitions, bool validate_only);
   /// The number of its logs.
   absl::StatusOr<int> DeleteStream(const std::string& stream);
@@ -75,7 +105,7 @@ class EdgeState {
   /// What is offered to the core: a source for each own log of an up stream, the same one each time.
   std::vector<std::shared_ptr<LogFlowSource>> UpFlows();
   /// Grows whenever UpFlows may say something else.
-  uint64_t flow_changes() const { return node_.logs().changes() + node_.catalog().changes(); }
+  uint64_t flow_changes() const { return parts_.logs.changes() + parts_.catalog.changes(); }
   /// For status: how each flow stands on the link; one that is not among them is about to be opened. After
   /// LinkEnded all are offline.
   struct FlowState {
@@ -141,8 +171,9 @@ class EdgeState {
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
   v1::FlowStatus DownFlowStatus(Log& log);
 
-  NodeState& node_;
+  const Parts parts_;
   const std::string version_;
+  EdgeTables tables_;
   std::atomic<bool> relink_{false};
   /// One change of streams, spec or membership at a time, whoever makes it: an operator, a Kafka client or
   /// the core. Taken before mutex_.

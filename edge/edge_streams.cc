@@ -9,7 +9,7 @@
 namespace selvage {
 
 absl::StatusOr<v1::StreamDefinition> EdgeState::Provisional(const std::string& stream) const {
-  auto known = node_.catalog().Find(stream);
+  auto known = parts_.catalog.Find(stream);
   if (!known) {
     return MakeError(absl::StatusCode::kNotFound, "unknown_stream",
                      fmt::format("there is no stream {}", stream),
@@ -28,12 +28,12 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::CheckNew(v1::StreamDefinition de
                      fmt::format("stream {} would be written at the core", definition.name()),
                      "create down streams at the core");
   }
-  if (node_.catalog().Find(definition.name())) {
+  if (parts_.catalog.Find(definition.name())) {
     return MakeError(absl::StatusCode::kAlreadyExists, "stream_exists",
                      fmt::format("stream {} exists", definition.name()),
                      "selvagectl stream describe shows it");
   }
-  if (definition.name().starts_with(node_.node() + ".")) {
+  if (definition.name().starts_with(parts_.identity.node() + ".")) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, "name_reserved",
         fmt::format("at the core {} would be this edge's part of another stream", definition.name()),
@@ -47,8 +47,8 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::CheckNew(v1::StreamDefinition de
 absl::StatusOr<v1::StreamDefinition> EdgeState::CreateStream(v1::StreamDefinition definition) {
   absl::MutexLock change(&change_mutex_);
   SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition)));
-  SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
-  SELVAGE_RETURN_IF_ERROR(node_.CreateOwnLogs(definition));
+  SELVAGE_RETURN_IF_ERROR(parts_.catalog.Put(definition));
+  SELVAGE_RETURN_IF_ERROR(parts_.streams.CreateLogs(definition));
   return definition;
 }
 
@@ -65,7 +65,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::SetStream(const v1::SetStreamReq
                                         {request.fields().begin(), request.fields().end()},
                                         *definition.mutable_settings()));
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
-  SELVAGE_RETURN_IF_ERROR(node_.catalog().Put(definition));
+  SELVAGE_RETURN_IF_ERROR(parts_.catalog.Put(definition));
   ShowDefinition(definition);  // the next offer tells the core the settings as they are now
   return definition;
 }
@@ -73,20 +73,20 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::SetStream(const v1::SetStreamReq
 absl::Status EdgeState::AddPartitions(const std::string& stream, int32_t partitions, bool validate_only) {
   absl::MutexLock change(&change_mutex_);
   SELVAGE_RETURN_IF_ERROR(Provisional(stream).status());
-  return node_.AddPartitions(stream, partitions, validate_only);
+  return parts_.streams.AddPartitions(stream, partitions, validate_only);
 }
 
 void EdgeState::ClearAlarms(const v1::StreamDefinition& gone) {
-  node_.alarms().Clear("definition_mismatch", gone.name());
+  parts_.alarms.Clear("definition_mismatch", gone.name());
   for (int32_t p = 0; p < gone.partitions(); ++p) {
-    node_.alarms().Clear("flow_held", ToString(LogOrigin{"", Slot(0), gone.name(), PartitionId(p)}));
+    parts_.alarms.Clear("flow_held", ToString(LogOrigin{"", Slot(0), gone.name(), PartitionId(p)}));
   }
 }
 
 absl::StatusOr<int> EdgeState::DeleteStream(const std::string& stream) {
   absl::MutexLock change(&change_mutex_);
   SELVAGE_ASSIGN_OR_RETURN(const v1::StreamDefinition definition, Provisional(stream));
-  SELVAGE_ASSIGN_OR_RETURN(const int logs, node_.DeleteStream(stream));
+  SELVAGE_ASSIGN_OR_RETURN(const int logs, parts_.streams.Delete(stream));
   (void)UpFlows();  // lets go of the logs
   ClearAlarms(definition);
   SELVAGE_RETURN_IF_ERROR(MakeRoomTaken());
@@ -94,7 +94,7 @@ absl::StatusOr<int> EdgeState::DeleteStream(const std::string& stream) {
 }
 
 absl::Status EdgeState::CheckNotReplicated(const std::string& stream) {
-  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
     if (log->origin().stream != stream || log->superseded()) continue;
     bool taken = log->acknowledged().value_or(Offset(0)) > log->state().base;
     absl::MutexLock lock(&mutex_);
@@ -116,7 +116,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeState::RenameStream(const std::string& 
   v1::StreamDefinition definition = former;
   definition.set_name(to);
   SELVAGE_ASSIGN_OR_RETURN(definition, CheckNew(std::move(definition)));
-  SELVAGE_RETURN_IF_ERROR(node_.RenameStream(stream, definition));
+  SELVAGE_RETURN_IF_ERROR(parts_.streams.Rename(stream, definition));
   (void)UpFlows();  // lets go of the former logs
   ClearAlarms(former);
   relink_ = true;

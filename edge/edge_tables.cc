@@ -33,14 +33,17 @@ absl::Status EdgeTables::Drop(const std::string& table) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> EdgeTables::Apply(const v1::EdgeSpec& spec) {
-  std::set<std::string> wanted;
-  bool whole = true;
-  // Checked before the first is made: a spec is done as a whole, or not at all.
+absl::Status EdgeTables::Check(const v1::EdgeSpec& spec) {
   for (const v1::TableDefinition& definition : spec.tables()) {
     SELVAGE_RETURN_IF_ERROR(table::CompleteDefinition(definition).status());
     SELVAGE_RETURN_IF_ERROR(table::CheckIncarnation(definition));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> EdgeTables::Apply(const v1::EdgeSpec& spec) {
+  std::set<std::string> wanted;
+  bool whole = true;
   for (const v1::TableDefinition& definition : spec.tables()) {
     wanted.insert(definition.name());
     SELVAGE_ASSIGN_OR_RETURN(const bool agrees, ApplyOne(definition));

@@ -28,6 +28,8 @@ class EdgeTables : public table::TableAdmin {
   absl::StatusOr<v1::TableDefinition> Set(const v1::SetTableRequest& request) override;
   absl::Status Drop(const std::string& table) override;
 
+  /// Whether all of its tables are such as a core may want. Error: "invalid_table".
+  static absl::Status Check(const v1::EdgeSpec& spec);
   /// Makes the tables what the core wants. A provisional one that the core knows under its name is adopted
   /// with its rows; one that the core made again is another one, and begins empty; one that the core does not
   /// have any more goes. False when one disagrees, which is held with an alarm.

@@ -22,14 +22,14 @@ v1::LogAddress AddressOf(const std::string& topic, int32_t partition) {
 
 std::vector<kafka::Topic> EdgeTopics::List() {
   std::vector<kafka::Topic> topics;
-  for (v1::StreamDefinition& definition : admin_.node().catalog().All()) {
+  for (v1::StreamDefinition& definition : catalog_.All()) {
     topics.push_back(TopicOf(std::move(definition)));
   }
   return topics;
 }
 
 absl::StatusOr<kafka::Topic> EdgeTopics::Find(const std::string& name) {
-  auto definition = admin_.node().catalog().Find(name);
+  auto definition = catalog_.Find(name);
   if (!definition) return UnknownStream(name);
   return TopicOf(*std::move(definition));
 }
@@ -42,7 +42,7 @@ absl::StatusOr<std::shared_ptr<Log>> EdgeTopics::FindForReading(const std::strin
 }
 
 uint64_t EdgeTopics::changes() const {
-  return admin_.node().catalog().changes() + admin_.node().logs().changes();
+  return catalog_.changes() + logs_.changes();
 }
 
 absl::StatusOr<std::shared_ptr<Log>> EdgeTopics::FindForWriting(const std::string& topic, int32_t partition) {

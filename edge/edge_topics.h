@@ -11,8 +11,9 @@ namespace selvage {
 /// An edge's streams as Kafka topics: every stream is one, with the partitions that it has here.
 class EdgeTopics : public kafka::Topics {
  public:
-  /// `direction` is that of topics which clients make without saying one. `admin` must outlive it.
-  EdgeTopics(EdgeAdmin& admin, v1::Direction direction) : admin_(admin), direction_(direction) {}
+  /// `direction` is that of topics which clients make without saying one. The others must outlive it.
+  EdgeTopics(const StreamCatalog& catalog, const LogStore& logs, EdgeAdmin& admin, v1::Direction direction)
+      : catalog_(catalog), logs_(logs), admin_(admin), direction_(direction) {}
 
   std::vector<kafka::Topic> List() override;
   absl::StatusOr<kafka::Topic> Find(const std::string& name) override;
@@ -25,6 +26,8 @@ class EdgeTopics : public kafka::Topics {
   absl::Status Delete(const std::string& name) override;
 
  private:
+  const StreamCatalog& catalog_;
+  const LogStore& logs_;
   EdgeAdmin& admin_;
   const v1::Direction direction_;
 };

@@ -33,7 +33,6 @@
 #include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
-#include "fabric/table/store_table_admin.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/health.h"
 #include "fabric/telemetry/http_endpoint.h"
@@ -127,7 +126,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   boost::asio::thread_pool link_threads(kLinkThreads);
   absl::Duration opening = SystemClock().Monotonic();
   SELVAGE_ASSIGN_OR_RETURN(auto store, NodeStore::Open(StoreOptions(config, descriptors, shutdown, health)));
-  EdgeState state(store->state(), std::string(Version()));
+  EdgeState state(EdgeState::PartsOf(store->state()), std::string(Version()));
   SELVAGE_RETURN_IF_ERROR(state.Open(DefinitionsOf(config.streams)));
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
@@ -144,21 +143,22 @@ absl::Status RunEdge(const EdgeConfig& config) {
       LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(), SystemRandom(),
       [&](std::function<void()> wake) {
         return std::make_shared<Uplink>(
-            state, config.link.max_rate, std::move(wake),
+            Uplink::PartsOf(store->state(), state), config.link.max_rate, std::move(wake),
             [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); },
             [&local_calls](NodeCall call, CallDone done) { local_calls->Call(call, std::move(done)); });
       });
-  EdgeAdmin backend(state, [&link] { return ViewOf(link.state()); });
+  EdgeAdmin backend(EdgeAdmin::PartsOf(store->state(), state), [&link] { return ViewOf(link.state()); });
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
-  EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
+  EdgeTopics topics(store->state().catalog(), store->state().logs(), backend,
+                    config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  CallRunner calls({backend, authorizer, metrics, config.link.calls});
-  AdminService admin({calls, backend, group_admin});
-  table::StoreTableAdmin table_admin(store->state().tables(), SystemRandom());
-  TablesService tables({calls, store->state().tables(), table_admin});
-  auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
-    return CertificateView{certificate.not_after(), certificate.problem().ok()};
-  }));
+  CallRunner calls({store->state().clock(), SystemRandom(), backend, authorizer, metrics, config.link.calls});
+  AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
+  TablesService tables({calls, store->state().tables(), state.tables()});
+  auto node_metrics =
+      std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
+        return CertificateView{certificate.not_after(), certificate.problem().ok()};
+      }));
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   GrpcServer::Options server_options;
   server_options.address = config.admin_listen.ToString();
@@ -175,7 +175,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   link.Start();
   LogInfo("edge started", {{"edge", config.node_id},
                            {"version", Version()},
-                           {"store", store->state().store_id()},
+                           {"store", store->state().identity().store_id()},
                            {"admin_port", server->port()},
                            {"http_port", http->port()},
                            {"kafka_port", kafka->port()},

@@ -10,9 +10,9 @@ namespace selvage {
 /// small share of the link. Belongs to one link; called as that is.
 class StatusReport {
  public:
-  /// `state` must outlive it.
-  explicit StatusReport(EdgeState& state) : state_(state), source_("status") {
-    source_.set_history(state.node().boot_id().bytes());
+  /// `state` must outlive it. `boot`: this process's id; its statuses follow one another.
+  StatusReport(EdgeState& state, BootId boot) : state_(state), source_("status") {
+    source_.set_history(boot.bytes());
   }
 
   DocumentSource& source() { return source_; }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
@@ -17,37 +18,54 @@ constexpr std::string_view kRefusals[] = {"link_refused", "foreign_cluster", "no
 
 }  // namespace
 
-Uplink::Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake, Errands::Runner run,
+Uplink::Parts Uplink::PartsOf(NodeState& node, EdgeState& state) {
+  const size_t batch_max = node.options().batch_max;
+  return {.state = state,
+          .identity = node.identity(),
+          .clock = node.clock(),
+          .random = node.random(),
+          .catalog = node.catalog(),
+          .alarms = node.alarms(),
+          .budget = node.budget(),
+          .streams = {node.committer(), node.fences(), node.logs(), node.alarms(), batch_max},
+          .repairs = {node.clock(), node.logs(), node.damage(), batch_max},
+          .tables = node.tables()};
+}
+
+Uplink::Uplink(const Parts& parts, uint64_t max_rate, std::function<void()> wake, Errands::Runner run,
                NodeCaller serve)
-    : state_(state),
-      node_(state.node()),
+    : parts_(parts),
       max_rate_(max_rate),
       wake_(std::move(wake)),
       errands_(std::make_shared<Errands>(std::move(run), wake_)),
-      appends_(node_, errands_),
-      streams_end_(std::make_shared<UplinkStreams>(state, errands_)),
-      status_(state),
-      streams_(node_, errands_, appends_, streams_end_, wake_),
-      repairs_(node_, errands_,
+      appends_(parts.budget, errands_),
+      streams_end_(std::make_shared<UplinkStreams>(
+          UplinkStreams::Parts{parts.state, parts.identity, parts.random, parts.streams.logs, parts.alarms},
+          errands_)),
+      status_(parts.state, parts.identity.boot_id()),
+      streams_(parts.streams, errands_, appends_, streams_end_, wake_),
+      repairs_(parts.repairs, errands_,
                [this](const LogOrigin& origin) {
-                 const auto definition = node_.catalog().Find(origin.stream);
+                 const auto definition = parts_.catalog.Find(origin.stream);
                  return definition && definition->direction() != v1::LOCAL;
                }),
+      tables_end_(std::make_shared<UplinkTables>(parts.tables, parts.identity)),
+      tables_(parts.tables, parts.random, errands_, tables_end_, wake_),
       documents_(errands_, {&status_.source()}, {SpecDocument()}),
-      calls_(node_.clock(), std::move(serve), wake_),
-      link_(errands_, {&streams_, &repairs_, &documents_, &calls_}),
-      skew_(node_.alarms(), "core's", "this node's") {}
+      calls_(parts_.clock, std::move(serve), wake_),
+      link_(errands_, {&streams_, &repairs_, &tables_, &documents_, &calls_}),
+      skew_(parts_.alarms, "core's", "this node's") {}
 
 void Uplink::Opened(Session& session) {
-  (void)state_.TakeRelink();  // this is one made anew
+  (void)parts_.state.TakeRelink();  // this is one made anew
   // Sessions of one process follow one another, so this process's own clock tells them apart.
   fence_ = Fence{std::string(kCoreOrigin),
-                 SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(node_.clock().Monotonic())))};
-  errands_->Add([this, &node = node_, fence = fence_]() -> Errands::Then {
-    absl::Status fenced = node.RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
+                 SessionEpoch(static_cast<uint64_t>(absl::ToInt64Nanoseconds(parts_.clock.Monotonic())))};
+  errands_->Add([this, streams = parts_.streams, fence = fence_]() -> Errands::Then {
+    absl::Status fenced = RaiseFences(streams.committer, streams.fences, {fence});
     return [this, fenced](Session& later) {
       if (!fenced.ok()) return later.Close(fenced);
-      v1::Hello hello = state_.MakeHello();
+      v1::Hello hello = parts_.state.MakeHello();
       link_.AddCapabilities(hello);
       later.SendHello(std::move(hello));
     };
@@ -64,7 +82,7 @@ void Uplink::OnEvent(const Session::Event& event) {
   if (const auto* welcome = std::get_if<Session::PeerWelcome>(&event)) {
     OnWelcome(welcome->welcome);
   } else if (const auto* time = std::get_if<Session::PeerTime>(&event)) {
-    if (welcomed_) skew_.Judge(core_, time->wall_ms, node_.wall_ms());
+    if (welcomed_) skew_.Judge(core_, time->wall_ms, WallMs(parts_.clock));
   } else if (const auto* closed = std::get_if<Session::PeerClosed>(&event)) {
     OnClosed(closed->why);
   }
@@ -73,13 +91,13 @@ void Uplink::OnEvent(const Session::Event& event) {
 void Uplink::OnClosed(const absl::Status& why) {
   LogWarning("the core closed the link", {{"reason", Describe(why)}});
   if (IsRetryable(why)) return;
-  node_.alarms().Report({"link_refused", ErrorKind(why), std::string(why.message()), ErrorHint(why), false,
-                         std::string(kCoreOrigin)});
+  parts_.alarms.Report({"link_refused", ErrorKind(why), std::string(why.message()), ErrorHint(why), false,
+                        std::string(kCoreOrigin)});
 }
 
 void Uplink::OnWelcome(const v1::Welcome& welcome) {
-  welcome_at_ms_ = node_.wall_ms();
-  errands_->Add([this, &state = state_, errands = errands_, welcome]() -> Errands::Then {
+  welcome_at_ms_ = WallMs(parts_.clock);
+  errands_->Add([this, &state = parts_.state, errands = errands_, welcome]() -> Errands::Then {
     absl::Status taken = state.TakeWelcome(welcome);
     // What a core says that is not this edge's is not done, though it came before the link could be closed.
     if (!taken.ok()) errands->BeginNoOthers();
@@ -89,18 +107,18 @@ void Uplink::OnWelcome(const v1::Welcome& welcome) {
 
 void Uplink::OnWelcomeTaken(Session& session, const v1::Welcome& welcome, const absl::Status& taken) {
   if (!taken.ok()) {
-    node_.alarms().Report({ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken),
-                           true, std::string(kCoreOrigin)});
+    parts_.alarms.Report({ErrorKind(taken), welcome.core(), std::string(taken.message()), ErrorHint(taken),
+                          true, std::string(kCoreOrigin)});
     return session.Close(taken);
   }
   welcomed_ = true;
   core_ = welcome.core();
   EndRefusals(core_);
   skew_.Judge(core_, welcome.wall_ms(), welcome_at_ms_);
-  session.SetWallTime(node_.wall_ms());
+  session.SetWallTime(WallMs(parts_.clock));
   LogInfo("link up",
           {{"core", welcome.core()}, {"slot", welcome.slot()}, {"session_epoch", welcome.session_epoch()}});
-  const uint64_t spec_rate = state_.spec().max_rate();
+  const uint64_t spec_rate = parts_.state.spec().max_rate();
   session.set_max_rate(spec_rate > 0 ? spec_rate : max_rate_);
   link_.Begin(session, welcome.capabilities(), fence_);
 }
@@ -109,13 +127,13 @@ void Uplink::OnWelcomeTaken(Session& session, const v1::Welcome& welcome, const 
 /// alone.
 void Uplink::EndRefusals(const std::string& core) {
   for (std::string_view kind : kRefusals)
-    node_.alarms().ClearExcept(kind, [](const std::string&) { return false; });
-  node_.alarms().ClearExcept("clock_skew", [&](const std::string& subject) { return subject == core; });
+    parts_.alarms.ClearExcept(kind, [](const std::string&) { return false; });
+  parts_.alarms.ClearExcept("clock_skew", [&](const std::string& subject) { return subject == core; });
 }
 
 IncomingDocument Uplink::SpecDocument() {
   return {.name = "spec",
-          .held = [&state = state_](const std::string& lineage) { return state.SpecHeld(lineage); },
+          .held = [&state = parts_.state](const std::string& lineage) { return state.SpecHeld(lineage); },
           .take = [this](std::string body, IncomingDocument::Done done) { TakeSpec(body, done); }};
 }
 
@@ -124,7 +142,7 @@ void Uplink::TakeSpec(const std::string& body, const IncomingDocument::Done& don
   if (!spec.ParseFromString(body)) {
     return done(MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "the spec cannot be read"));
   }
-  errands_->Add([this, &state = state_, spec = std::move(spec), done]() -> Errands::Then {
+  errands_->Add([this, &state = parts_.state, spec = std::move(spec), done]() -> Errands::Then {
     absl::StatusOr<bool> applied = state.ApplySpec(spec);
     done(applied.status());
     return [this, spec, applied](Session& session) { OnSpecApplied(session, spec, applied); };
@@ -133,11 +151,11 @@ void Uplink::TakeSpec(const std::string& body, const IncomingDocument::Done& don
 
 void Uplink::OnSpecApplied(Session& session, const v1::EdgeSpec& spec, const absl::StatusOr<bool>& applied) {
   if (!applied.ok()) {
-    node_.alarms().Report({"spec_refused", node_.node(), std::string(applied.status().message()),
-                           ErrorHint(applied.status()), false});
+    parts_.alarms.Report({"spec_refused", parts_.identity.node(), std::string(applied.status().message()),
+                          ErrorHint(applied.status()), false});
     return;  // the core offers it again
   }
-  node_.alarms().Clear("spec_refused", node_.node());
+  parts_.alarms.Clear("spec_refused", parts_.identity.node());
   if (!*applied) return;
   LogInfo("spec applied", {{"generation", spec.generation()}, {"streams", spec.streams_size()}});
   session.set_max_rate(spec.max_rate() > 0 ? spec.max_rate() : max_rate_);
@@ -147,21 +165,21 @@ void Uplink::OnSpecApplied(Session& session, const v1::EdgeSpec& spec, const abs
 
 void Uplink::Tick(Session& session) {
   if (!welcomed_ || streams_end_->forking()) return;
-  if (state_.TakeRelink()) {
+  if (parts_.state.TakeRelink()) {
     return session.Close(MakeError(absl::StatusCode::kAborted, "relink", "an operator has the link made anew",
                                    "", Retry::kYes));
   }
-  session.SetWallTime(node_.wall_ms());
-  state_.MeasureRates();
+  session.SetWallTime(WallMs(parts_.clock));
+  parts_.state.MeasureRates();
   streams_end_->Tick(session, streams_.offered_version());
   link_.Tick(session);
-  if (status_.Tick(session.pacer().rate(), node_.clock().Monotonic())) wake_();
+  if (status_.Tick(session.pacer().rate(), parts_.clock.Monotonic())) wake_();
 }
 
 void Uplink::Closed(const absl::Status& reason, absl::Duration) {
   LogInfo("link down", {{"reason", Describe(reason)}});
   link_.End();
-  state_.LinkEnded();
+  parts_.state.LinkEnded();
 }
 
 }  // namespace selvage

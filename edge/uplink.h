@@ -7,6 +7,7 @@
 #include "edge/edge_state.h"
 #include "edge/status_report.h"
 #include "edge/uplink_streams.h"
+#include "edge/uplink_tables.h"
 #include "fabric/link/call_flows.h"
 #include "fabric/link/clock_skew.h"
 #include "fabric/link/document_flows.h"
@@ -15,6 +16,7 @@
 #include "fabric/link/link_appends.h"
 #include "fabric/link/repair_flows.h"
 #include "fabric/link/stream_flows.h"
+#include "fabric/link/table_flows.h"
 #include "fabric/replication/link_handler.h"
 
 namespace selvage {
@@ -23,11 +25,26 @@ namespace selvage {
 /// flows over the link is in fabric/link. Called by the link's driver, one call at a time.
 class Uplink : public replication::LinkHandler {
  public:
+  /// What a link uses of the edge. All of it must outlive the link and its errands.
+  struct Parts {
+    EdgeState& state;
+    const NodeIdentity& identity;
+    Clock& clock;
+    Random& random;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+    const DiskBudget& budget;
+    StreamFlows::Parts streams;
+    RepairFlows::Parts repairs;
+    table::TableStore& tables;
+  };
+  static Parts PartsOf(NodeState& node, EdgeState& state);
+
   /// `wake` may be called from any thread to have the session looked at. `max_rate` is what the configuration
   /// says, for when the spec says nothing. `run` runs what may wait for the disk; what it is given must have
-  /// run, or be gone, when `state` ends. `serve` makes calls of the admin service here that come over the
+  /// run, or be gone, when the parts end. `serve` makes calls of the admin service here that come over the
   /// link; without it there are none.
-  Uplink(EdgeState& state, uint64_t max_rate, std::function<void()> wake,
+  Uplink(const Parts& parts, uint64_t max_rate, std::function<void()> wake,
          Errands::Runner run = Errands::AtOnce(), NodeCaller serve = {});
   ~Uplink() override { link_.End(); }
 
@@ -48,8 +65,7 @@ class Uplink : public replication::LinkHandler {
                      const absl::StatusOr<bool>& applied);
   void EndRefusals(const std::string& core);
 
-  EdgeState& state_;
-  NodeState& node_;
+  const Parts parts_;
   const uint64_t max_rate_;
   const std::function<void()> wake_;
   const std::shared_ptr<Errands> errands_;
@@ -58,6 +74,8 @@ class Uplink : public replication::LinkHandler {
   StatusReport status_;
   StreamFlows streams_;
   RepairFlows repairs_;
+  const std::shared_ptr<UplinkTables> tables_end_;
+  TableFlows tables_;
   DocumentFlows documents_;
   CallFlows calls_;
   Link link_;

@@ -28,12 +28,12 @@ std::string_view StateName(Sender::State state) {
 }
 
 /// Makes the store another one. Why the link ends then: it comes back as that, or could not be made so.
-absl::Status Rebirth(EdgeState& state, std::vector<LogStore::Branching> branchings, uint64_t as_of) {
-  SELVAGE_RETURN_IF_ERROR(state.Rebirth(std::move(branchings), as_of));
-  NodeState& node = state.node();
+absl::Status Rebirth(const UplinkStreams::Parts& edge, std::vector<LogStore::Branching> branchings,
+                     uint64_t as_of) {
+  SELVAGE_RETURN_IF_ERROR(edge.state.Rebirth(std::move(branchings), as_of));
   // Here, since the link may have ended meanwhile.
-  node.alarms().Report(
-      {"fork", node.node(),
+  edge.alarms.Report(
+      {"fork", edge.identity.node(),
        "this store's history is not what the core received from it before: it was restored from a backup or "
        "copied",
        "its data since the fork go into new partitions at the core; nothing there was overwritten", false});
@@ -44,16 +44,16 @@ absl::Status Rebirth(EdgeState& state, std::vector<LogStore::Branching> branchin
 }  // namespace
 
 absl::StatusOr<std::vector<std::shared_ptr<LogFlowSource>>> UplinkStreams::Outgoing() {
-  return state_.UpFlows();
+  return parts_.state.UpFlows();
 }
 
 absl::StatusOr<std::shared_ptr<Log>> UplinkStreams::LogFor(const v1::FlowOpen& open) {
-  return state_.LogForOffer(open);
+  return parts_.state.LogForOffer(open);
 }
 
 std::optional<uint64_t> UplinkStreams::outgoing_version() {
   if (forking_) return std::nullopt;
-  return state_.flow_changes();
+  return parts_.state.flow_changes();
 }
 
 void UplinkStreams::OnTaken(const v1::FlowOpen&, Log& log) {
@@ -65,7 +65,7 @@ void UplinkStreams::OnRefused(const v1::FlowOpen& open, const absl::Status& why)
   LogWarning("a flow from the core is refused", {{"stream", open.stream().name()}, {"error", Describe(why)}});
   const LogOrigin origin{std::string(kCoreOrigin), Slot(0), open.stream().name(),
                          PartitionId(open.stream().partition())};
-  if (const auto held = node_.logs().Find(origin); held != nullptr) {
+  if (const auto held = parts_.logs.Find(origin); held != nullptr) {
     down_states_[held->number()] = {"held", std::string(why.message())};
     down_states_moved_ = true;
   }
@@ -91,7 +91,7 @@ void UplinkStreams::OnForked(Session& session, std::shared_ptr<Log> log, const L
 /// entry that the core takes now and acknowledges too late would be sent again in the new log. A stream that
 /// is about to be offered is waited for, too.
 void UplinkStreams::RebirthIfForked(Session& session, std::optional<uint64_t> offers) {
-  if (!any_forked_ || forking_ || !offers || offers != state_.flow_changes()) return;
+  if (!any_forked_ || forking_ || !offers || offers != parts_.state.flow_changes()) return;
   std::vector<LogStore::Branching> branchings;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = StreamFlows::SourceOf(*sender);
@@ -101,12 +101,12 @@ void UplinkStreams::RebirthIfForked(Session& session, std::optional<uint64_t> of
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     const auto& from = forked ? sender->fork() : sender->acknowledged();
     if (from) {
-      branchings.push_back({source->shared_log(), LogId::Mint(node_.random()), ToLogPosition(*from)});
+      branchings.push_back({source->shared_log(), LogId::Mint(parts_.random), ToLogPosition(*from)});
     }
   }
   forking_ = true;
-  errands_->Add([&state = state_, branchings = std::move(branchings), as_of = *offers]() -> Errands::Then {
-    absl::Status why = Rebirth(state, branchings, as_of);
+  errands_->Add([parts = parts_, branchings = std::move(branchings), as_of = *offers]() -> Errands::Then {
+    absl::Status why = Rebirth(parts, branchings, as_of);
     return [why](Session& later) { later.Close(why); };
   });
 }
@@ -129,7 +129,7 @@ bool UplinkStreams::FlowsMoved(const Session& session) {
 void UplinkStreams::PublishFlowStates(const Session& session) {
   if (!FlowsMoved(session)) return;
   std::erase_if(down_states_,
-                [&](const auto& state) { return node_.logs().FindNumber(state.first) == nullptr; });
+                [&](const auto& state) { return parts_.logs.FindNumber(state.first) == nullptr; });
   std::map<LogNumber, EdgeState::FlowState> states = down_states_;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = StreamFlows::SourceOf(*sender);
@@ -138,7 +138,7 @@ void UplinkStreams::PublishFlowStates(const Session& session) {
     states[source->log().number()] = {std::string(StateName(sender->state())),
                                       held ? std::string(sender->problem().message()) : std::string()};
   }
-  state_.SetFlowStates(std::move(states));
+  parts_.state.SetFlowStates(std::move(states));
 }
 
 void UplinkStreams::Tick(Session& session, std::optional<uint64_t> offers) {

@@ -16,9 +16,17 @@ namespace selvage {
 /// store when its history parted from the core's, and says how each flow stands. Belongs to one link.
 class UplinkStreams : public StreamEnd, public std::enable_shared_from_this<UplinkStreams> {
  public:
-  /// `state` must outlive it and the errands.
-  UplinkStreams(EdgeState& state, std::shared_ptr<Errands> errands)
-      : state_(state), node_(state.node()), errands_(std::move(errands)) {}
+  /// What it uses of the edge. All of it must outlive it and the errands.
+  struct Parts {
+    EdgeState& state;
+    const NodeIdentity& identity;
+    Random& random;
+    LogStore& logs;
+    AlarmBook& alarms;
+  };
+
+  UplinkStreams(const Parts& parts, std::shared_ptr<Errands> errands)
+      : parts_(parts), errands_(std::move(errands)) {}
 
   /// The store is being made another one: the link ends then, and offers nothing more.
   bool forking() const { return forking_; }
@@ -41,8 +49,7 @@ class UplinkStreams : public StreamEnd, public std::enable_shared_from_this<Upli
   /// Whether a flow may stand otherwise than when it was asked last.
   bool FlowsMoved(const replication::Session& session);
 
-  EdgeState& state_;
-  NodeState& node_;
+  const Parts parts_;
   const std::shared_ptr<Errands> errands_;
   bool any_forked_ = false;
   bool forking_ = false;

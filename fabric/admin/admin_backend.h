@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fabric/link/call_flows.h"
-#include "fabric/node/node_state.h"
+#include "fabric/stream/embedded_log_store.h"
 #include "fabric/stream/log_store.h"
 #include "selvage/v1/admin.pb.h"
 
@@ -21,8 +21,6 @@ enum class LogUse { kRead, kWrite };
 class AdminBackend {
  public:
   virtual ~AdminBackend() = default;
-
-  virtual NodeState& node() = 0;
 
   // Streams.
   virtual absl::StatusOr<v1::StreamDefinition> CreateStream(const v1::StreamDefinition& definition) = 0;
@@ -46,8 +44,9 @@ class AdminBackend {
   virtual absl::StatusOr<v1::EdgeSummary> SetEdge(const v1::SetEdgeRequest& request) = 0;
   virtual absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) = 0;
   virtual absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) = 0;
-  /// Makes a call at an edge, over its link. `done` is called once, on any thread. Errors: Fleet::CallEdge;
-  /// at an edge "wrong_node".
+  /// Makes a call at an edge, over its link. `done` is called once, on any thread. Errors beside those of
+  /// CallFlows::caller: "unknown_edge", "edge_offline" with the time it was last seen; at an edge
+  /// "wrong_node".
   virtual void CallEdge(const std::string& edge, NodeCall call, CallDone done) = 0;
 
   // What operators look at.

@@ -8,6 +8,7 @@
 #include "fabric/admin/fetch_call.h"
 #include "fabric/admin/log_pages.h"
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/produce_check.h"
 #include "fabric/stream/record_batch.h"
 
@@ -56,12 +57,17 @@ absl::Status PutAll(absl::StatusOr<std::vector<Message>> result, Field& field) {
 
 }  // namespace
 
+AdminService::Parts AdminService::PartsOf(NodeState& node) {
+  return {node.identity(), node.clock(),  node.logs(),
+          node.catalog(),  node.budget(), node.options().batch_max};
+}
+
 AdminService::AdminService(const Options& options)
-    : calls_(options.calls),
+    : parts_(options.parts),
+      calls_(options.calls),
       backend_(options.backend),
-      node_(options.backend.node()),
       groups_(options.groups),
-      started_(node_.clock().Monotonic()),
+      started_(parts_.clock.Monotonic()),
       fetches_{.gate = calls_.gate(), .pool = calls_.pool(), .call = kFetch} {}
 
 // --- Streams
@@ -78,13 +84,13 @@ grpc::ServerUnaryReactor* AdminService::ListStreams(grpc::CallbackServerContext*
                                                     const v1::ListStreamsRequest* request,
                                                     v1::ListStreamsResponse* response) {
   return calls_.Run(context, kListStreams, request, response, [=, this] {
-    return PutAll(absl::StatusOr<std::vector<v1::StreamDefinition>>(node_.catalog().All()),
+    return PutAll(absl::StatusOr<std::vector<v1::StreamDefinition>>(parts_.catalog.All()),
                   *response->mutable_streams());
   });
 }
 
 absl::Status AdminService::DescribeTo(const std::string& stream, v1::DescribeStreamResponse& response) {
-  auto definition = node_.catalog().Find(stream);
+  auto definition = parts_.catalog.Find(stream);
   if (!definition) return UnknownStream(stream);
   *response.mutable_definition() = *std::move(definition);
   return PutAll(absl::StatusOr<std::vector<v1::LogSummary>>(backend_.Logs(stream)), *response.mutable_logs());
@@ -129,9 +135,9 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
                           CallRunner::Done done) {
   auto log = backend_.FindLog(request.address(), LogUse::kWrite);
   if (!log.ok()) return done(log.status());
-  const auto definition = node_.catalog().Find((*log)->origin().stream);
+  const auto definition = parts_.catalog.Find((*log)->origin().stream);
   auto header = CheckProducedBatch(
-      request.batch(), definition ? definition->settings() : v1::StreamSettings(), node_.options().batch_max);
+      request.batch(), definition ? definition->settings() : v1::StreamSettings(), parts_.batch_max);
   if (!header.ok()) return done(header.status());
   const int64_t records = header->last_offset_delta + int64_t{1};
   auto finish = [this, records, &response, done](const absl::StatusOr<Appended>& appended) {
@@ -221,7 +227,7 @@ grpc::ServerUnaryReactor* AdminService::ListOrigins(grpc::CallbackServerContext*
 // ----------------------------------------------------------------------------------------
 
 absl::Status AdminService::LossesTo(const v1::ListLossesRequest& request, v1::ListLossesResponse& response) {
-  SELVAGE_ASSIGN_OR_RETURN(const std::vector<LogStore::LostRange> lost, node_.logs().Losses());
+  SELVAGE_ASSIGN_OR_RETURN(const std::vector<LogStore::LostRange> lost, parts_.logs.Losses());
   for (const LogStore::LostRange& range : lost) {
     if (!request.stream().empty() && range.origin.stream != request.stream()) continue;
     if (!request.edge().empty() && !backend_.IsOfEdge(range.origin, request.edge())) continue;
@@ -263,13 +269,13 @@ grpc::ServerUnaryReactor* AdminService::ResolveAlarm(grpc::CallbackServerContext
 
 absl::Status AdminService::StatusTo(const v1::GetStatusRequest& request, v1::GetStatusResponse& response) {
   SELVAGE_RETURN_IF_ERROR(Put(backend_.Status(request), response));
-  response.set_node(node_.node());
-  response.set_role(node_.options().is_edge ? "edge" : "core");
-  response.set_uptime_ms(absl::ToInt64Milliseconds(node_.clock().Monotonic() - started_));
-  response.set_store_id(node_.store_id().bytes());
-  response.set_store_bytes(node_.budget().file_bytes());
-  response.set_store_budget(node_.budget().budget());
-  response.set_volume_free(node_.budget().free_bytes());
+  response.set_node(parts_.identity.node());
+  response.set_role(parts_.identity.is_edge() ? "edge" : "core");
+  response.set_uptime_ms(absl::ToInt64Milliseconds(parts_.clock.Monotonic() - started_));
+  response.set_store_id(parts_.identity.store_id().bytes());
+  response.set_store_bytes(parts_.budget.file_bytes());
+  response.set_store_budget(parts_.budget.budget());
+  response.set_volume_free(parts_.budget.free_bytes());
   response.set_open_alarms(backend_.OpenAlarms());
   return absl::OkStatus();
 }

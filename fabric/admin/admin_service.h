@@ -11,10 +11,17 @@
 #include "fabric/admin/admin_backend.h"
 #include "fabric/admin/call_runner.h"
 #include "fabric/admin/waiting_call.h"
+#include "fabric/base/clock.h"
 #include "fabric/kafka/group_admin/group_admin.h"
+#include "fabric/node/node_identity.h"
+#include "fabric/stream/disk_budget.h"
+#include "fabric/stream/log_store.h"
+#include "fabric/stream/stream_catalog.h"
 #include "selvage/v1/admin.grpc.pb.h"
 
 namespace selvage {
+
+class NodeState;
 
 /// What selvagectl talks to, on either kind of node, for all but the rows of tables. An answer to Produce
 /// comes after the sync, and none of the waiting calls occupies a thread.
@@ -23,7 +30,18 @@ namespace selvage {
 class AdminService final : public v1::Admin::CallbackService {
  public:
   /// Everything must outlive the service.
+  /// What it uses of the node.
+  struct Parts {
+    const NodeIdentity& identity;
+    Clock& clock;
+    LogStore& logs;
+    const StreamCatalog& catalog;
+    const DiskBudget& budget;
+    size_t batch_max;  ///< bytes of one record batch
+  };
+  static Parts PartsOf(NodeState& node);
   struct Options {
+    Parts parts;
     CallRunner& calls;
     AdminBackend& backend;
     kafka::GroupAdmin& groups;
@@ -100,9 +118,9 @@ class AdminService final : public v1::Admin::CallbackService {
   absl::Status LossesTo(const v1::ListLossesRequest& request, v1::ListLossesResponse& response);
   absl::Status StatusTo(const v1::GetStatusRequest& request, v1::GetStatusResponse& response);
 
+  const Parts parts_;
   CallRunner& calls_;
   AdminBackend& backend_;
-  NodeState& node_;
   kafka::GroupAdmin& groups_;
   const absl::Duration started_;
   WaitingCall::Shared fetches_;

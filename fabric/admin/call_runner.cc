@@ -23,8 +23,8 @@ std::string SecretOf(Random& random) {
 
 CallRunner::CallRunner(const Options& options)
     : backend_(options.backend),
-      local_secret_(SecretOf(backend_.node().random())),
-      gate_(options.authorizer, options.metrics, backend_.node().clock(), options.over_link, local_secret_),
+      local_secret_(SecretOf(options.random)),
+      gate_(options.authorizer, options.metrics, options.clock, options.over_link, local_secret_),
       pool_(options.pool) {}
 
 grpc::ServerUnaryReactor* CallRunner::RunAsync(grpc::CallbackServerContext* context,

@@ -11,6 +11,8 @@
 #include "fabric/admin/admin_backend.h"
 #include "fabric/admin/call_gate.h"
 #include "fabric/admin/call_pool.h"
+#include "fabric/base/clock.h"
+#include "fabric/base/random.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/telemetry/metrics.h"
 
@@ -26,6 +28,8 @@ class CallRunner {
  public:
   /// Everything must outlive the runner.
   struct Options {
+    Clock& clock;
+    Random& random;
     AdminBackend& backend;
     const Authorizer& authorizer;
     Metrics& metrics;

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "fabric/node/node_state.h"
+
 namespace selvage {
 namespace {
 
@@ -30,12 +32,12 @@ double CutRows(Rows& rows) {
   return static_cast<double>(omitted);
 }
 
-void AddLogs(NodeState& node, const std::function<bool(const LogOrigin&)>& is_current, double& omitted,
-             std::vector<CollectedMetric>& all) {
+void AddLogs(const NodeMetrics::Parts& node, const std::function<bool(const LogOrigin&)>& is_current,
+             double& omitted, std::vector<CollectedMetric>& all) {
   CollectedMetric start = Named("selvage_log_start_offset", "First offset that a log holds.");
   CollectedMetric end = Named("selvage_log_end_offset", "Offset after the last synced record of a log.");
   CollectedMetric bytes = Named("selvage_log_bytes", "Bytes of the entries that a log holds.");
-  std::vector<std::shared_ptr<Log>> logs = node.logs().All();
+  std::vector<std::shared_ptr<Log>> logs = node.logs.All();
   std::erase_if(
       logs, [&](const std::shared_ptr<Log>& log) { return log->superseded() || !is_current(log->origin()); });
   omitted += CutRows(logs);
@@ -43,7 +45,7 @@ void AddLogs(NodeState& node, const std::function<bool(const LogOrigin&)>& is_cu
     const LogOrigin& origin = log->origin();
     const LogState state = log->state();
     // A log without an origin edge is this node's own; "@core" is what an edge has from its core.
-    const std::string& edge = origin.edge.empty() ? node.node() : origin.edge;
+    const std::string& edge = origin.edge.empty() ? node.identity.node() : origin.edge;
     const MetricLabels labels = PartitionLabels(origin.stream, origin.partition.value(), edge);
     start.samples.push_back({labels, static_cast<double>(state.log_start().value())});
     end.samples.push_back({labels, static_cast<double>(state.end.value())});
@@ -85,8 +87,8 @@ void AddLinks(const std::map<std::string, bool>& links, std::vector<CollectedMet
       Single("selvage_links", "Links that are up: at the core one for each connected edge.", count));
 }
 
-void AddStore(NodeState& node, std::vector<CollectedMetric>& all) {
-  const Committer::Stats commits = node.committer().stats();
+void AddStore(const NodeMetrics::Parts& node, std::vector<CollectedMetric>& all) {
+  const Committer::Stats commits = node.committer.stats();
   const auto total = [&](std::string_view name, std::string_view help, double value) {
     all.push_back(Single(name, help, value, Type::kCounter));
   };
@@ -100,24 +102,24 @@ void AddStore(NodeState& node, std::vector<CollectedMetric>& all) {
   total("selvage_commit_bytes_total", "Bytes written in groups.", static_cast<double>(commits.bytes));
   total("selvage_commit_sync_seconds_total", "Time spent in writing and syncing groups.",
         commits.sync_seconds);
-  now("selvage_commit_queue_bytes", "Bytes that wait for the committer.", node.committer().QueuedBytes());
-  now("selvage_store_file_bytes", "Bytes of the store's files.", node.budget().file_bytes());
+  now("selvage_commit_queue_bytes", "Bytes that wait for the committer.", node.committer.QueuedBytes());
+  now("selvage_store_file_bytes", "Bytes of the store's files.", node.budget.file_bytes());
   now("selvage_store_budget_bytes", "Bytes that the store's files may occupy; 0: no limit.",
-      node.budget().budget());
-  now("selvage_volume_free_bytes", "Bytes free on the store's volume.", node.budget().free_bytes());
+      node.budget.budget());
+  now("selvage_volume_free_bytes", "Bytes free on the store's volume.", node.budget.free_bytes());
 }
 
-void AddAlarms(NodeState& node, int own, const std::map<std::string, int>& reported,
+void AddAlarms(const NodeMetrics::Parts& node, const std::map<std::string, int>& reported,
                std::vector<CollectedMetric>& all) {
   CollectedMetric open = Named("selvage_alarms_open", "Open alarms, by the node that raised them.");
-  open.samples.push_back({{{"node", node.options().node}}, static_cast<double>(own)});
+  open.samples.push_back({{{"node", node.identity.node()}}, static_cast<double>(node.alarms.open_count())});
   for (const auto& [edge, count] : reported) {
-    if (edge != node.options().node) open.samples.push_back({{{"node", edge}}, static_cast<double>(count)});
+    if (edge != node.identity.node()) open.samples.push_back({{{"node", edge}}, static_cast<double>(count)});
   }
   all.push_back(std::move(open));
   all.push_back(Single("selvage_alarms_left_out_total",
                        "Alarms that were not raised because too many of the same peer are open.",
-                       static_cast<double>(node.alarms().left_out()), Type::kCounter));
+                       static_cast<double>(node.alarms.left_out()), Type::kCounter));
 }
 
 void AddDamage(const DamageControl::Counts& counts, std::vector<CollectedMetric>& all) {
@@ -132,20 +134,24 @@ void AddDamage(const DamageControl::Counts& counts, std::vector<CollectedMetric>
 
 }  // namespace
 
-NodeMetrics::NodeMetrics(Metrics& metrics, NodeState& node, Sources sources)
-    : node_(node),
+NodeMetrics::Parts NodeMetrics::PartsOf(NodeState& node) {
+  return {node.identity(), node.committer(), node.logs(), node.alarms(), node.budget(), node.damage()};
+}
+
+NodeMetrics::NodeMetrics(Metrics& metrics, const Parts& parts, Sources sources)
+    : parts_(parts),
       sources_(std::move(sources)),
       registration_(metrics.AddCollector([this] { return Collect(); })) {}
 
 std::vector<CollectedMetric> NodeMetrics::Collect() {
   std::vector<CollectedMetric> all;
   double omitted = 0;
-  AddLogs(node_, sources_.is_current, omitted, all);
+  AddLogs(parts_, sources_.is_current, omitted, all);
   AddFlows(sources_.flows(), omitted, all);
   AddLinks(sources_.links(), all);
-  AddStore(node_, all);
-  AddDamage(node_.damage().counts(), all);
-  AddAlarms(node_, node_.alarms().open_count(), sources_.reported_alarms(), all);
+  AddStore(parts_, all);
+  AddDamage(parts_.damage.counts(), all);
+  AddAlarms(parts_, sources_.reported_alarms(), all);
   all.push_back(Single("selvage_metric_rows_omitted",
                        "Logs and flows without series, since there are too many.", omitted));
   const CertificateView certificate = sources_.certificate();

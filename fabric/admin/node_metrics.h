@@ -8,11 +8,18 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "fabric/node/node_state.h"
+#include "fabric/node/alarm_book.h"
+#include "fabric/node/damage_control.h"
+#include "fabric/node/node_identity.h"
+#include "fabric/storage/committer.h"
+#include "fabric/stream/disk_budget.h"
+#include "fabric/stream/log_store.h"
 #include "fabric/telemetry/metrics.h"
 #include "selvage/v1/control.pb.h"
 
 namespace selvage {
+
+class NodeState;
 
 /// What is shown of a node's certificate.
 struct CertificateView {
@@ -39,13 +46,24 @@ class NodeMetrics {
     std::function<CertificateView()> certificate;
   };
 
-  /// Registers the collector; it is withdrawn with this object. `node` and `metrics` must outlive it.
-  NodeMetrics(Metrics& metrics, NodeState& node, Sources sources);
+  /// What it uses of the node. All of it must outlive it.
+  struct Parts {
+    const NodeIdentity& identity;
+    const Committer& committer;
+    LogStore& logs;
+    const AlarmBook& alarms;
+    const DiskBudget& budget;
+    const DamageControl& damage;
+  };
+  static Parts PartsOf(NodeState& node);
+
+  /// Registers the collector; it is withdrawn with this object. `metrics` must outlive it.
+  NodeMetrics(Metrics& metrics, const Parts& parts, Sources sources);
 
  private:
   std::vector<CollectedMetric> Collect();
 
-  NodeState& node_;
+  const Parts parts_;
   const Sources sources_;
   std::unique_ptr<Metrics::Registration> registration_;  // last: the collector uses the others
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "absl/time/time.h"
 
 namespace selvage {
@@ -14,6 +16,11 @@ class Clock {
   /// Wall time. May jump either way: never used to order or fence anything.
   virtual absl::Time Wall() = 0;
 };
+
+/// Wall time in milliseconds since 1970, as documents and messages have it.
+inline int64_t WallMs(Clock& clock) {
+  return absl::ToUnixMillis(clock.Wall());
+}
 
 /// CLOCK_MONOTONIC and CLOCK_REALTIME.
 Clock& SystemClock();

@@ -135,9 +135,9 @@ void NodeStore::RunChore() {
 
 void NodeStore::ReportTableDamage() {
   const absl::Status damage = engine_->table_damage();
-  if (damage.ok() || state_->alarms().IsOpen(kTableKind, state_->node())) return;
+  if (damage.ok() || state_->alarms().IsOpen(kTableKind, state_->options().node)) return;
   state_->alarms().Report(
-      {kTableKind, state_->node(),
+      {kTableKind, state_->options().node,
        "a table of the store is damaged: what is whole in it is served and replicated, but the space of "
        "what is deleted is not given back: " +
            std::string(damage.message()),
@@ -149,7 +149,7 @@ void NodeStore::ReportTableDamage() {
 
 /// An open alarm may be of before the start: then nothing is known of the damage but that there was some.
 void NodeStore::MendTables() {
-  if (engine_->table_damage().ok() && !state_->alarms().IsOpen(kTableKind, state_->node())) return;
+  if (engine_->table_damage().ok() && !state_->alarms().IsOpen(kTableKind, state_->options().node)) return;
   if (SystemClock().Monotonic() < next_mending_) return;
   const absl::Duration began = SystemClock().Monotonic();
   const absl::Status mended = engine_->MendTables([this](std::string_view from, std::string_view to) {
@@ -159,7 +159,7 @@ void NodeStore::MendTables() {
   next_mending_ = ended + std::max(kMendEvery, (ended - began) * kMendPause);
   if (mended.ok()) {
     LogInfo("no table of the store is damaged any more");
-    state_->alarms().Clear(kTableKind, state_->node());
+    state_->alarms().Clear(kTableKind, state_->options().node);
   } else if (!absl::IsCancelled(mended) && !failed_) {
     LogWarning("a damaged table of the store is not mended yet", {{"error", Describe(mended)}});
   }
@@ -200,8 +200,8 @@ absl::Status NodeStore::KeepLost(const WriteMark& mark, uint64_t recovered) {
 
 absl::Status NodeStore::CompareMark(const absl::StatusOr<WriteMark>& mark, uint64_t recovered) {
   if (!mark.ok()) {
-    state_->alarms().Report({"write_mark_damaged", state_->node(), std::string(mark.status().message()),
-                             ErrorHint(mark.status()), false});
+    state_->alarms().Report({"write_mark_damaged", state_->options().node,
+                             std::string(mark.status().message()), ErrorHint(mark.status()), false});
   } else if (const LostWrites lost = LostOf(*mark, recovered); !lost.none()) {
     ReportLost(lost);
   } else {
@@ -229,7 +229,7 @@ void NodeStore::ReportLost(const LostWrites& lost) {
   if (!others.empty()) what += "; " + Listed(others, others.size());
   if (lost.perhaps_others) what += "; and perhaps others, more than are kept count of";
   state_->alarms().Report(
-      {kLostKind, state_->node(),
+      {kLostKind, state_->options().node,
        "the store came back without what was written last: its write-ahead log is damaged, or was cut off. "
        "These are as they were some time before" +
            what,

@@ -12,7 +12,7 @@ void AppendNow(Log& log, FlowEntry entry, const Fence& fence, const AppendDone& 
 
 void LinkAppends::Append(const std::shared_ptr<Log>& log, FlowEntry entry, const Fence& fence,
                          AppendDone done) {
-  const bool fits = entry.kind != EntryKind::kBatch || node_.budget().Fits(entry.body.size());
+  const bool fits = entry.kind != EntryKind::kBatch || budget_.Fits(entry.body.size());
   if (fits && *waiting_ == 0) return AppendNow(*log, std::move(entry), fence, done);
   ++*waiting_;
   errands_->Add(

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "fabric/link/errands.h"
-#include "fabric/node/node_state.h"
+#include "fabric/stream/disk_budget.h"
 #include "fabric/stream/log_flow.h"
 #include "fabric/stream/log_store.h"
 
@@ -16,15 +16,15 @@ namespace selvage {
 /// is.
 class LinkAppends {
  public:
-  /// `node` must outlive the errands.
-  LinkAppends(NodeState& node, std::shared_ptr<Errands> errands)
-      : node_(node), errands_(std::move(errands)) {}
+  /// `budget` must outlive it.
+  LinkAppends(const DiskBudget& budget, std::shared_ptr<Errands> errands)
+      : budget_(budget), errands_(std::move(errands)) {}
 
   /// As Log::AppendReplica, whose errors come through `done` as well. In the order of the calls.
   void Append(const std::shared_ptr<Log>& log, FlowEntry entry, const Fence& fence, AppendDone done);
 
  private:
-  NodeState& node_;
+  const DiskBudget& budget_;
   const std::shared_ptr<Errands> errands_;
   /// Appends among the errands that are not in the committer's queue yet.
   const std::shared_ptr<std::atomic<int>> waiting_ = std::make_shared<std::atomic<int>>(0);

@@ -39,16 +39,16 @@ void RepairFlows::Tick(Session& session) {
     it = sources_.erase(it);
   }
   if (fetching_ && sinks_.at(*fetching_)->stored()) {
-    node_.damage().Fetched();
+    parts_.damage.Fetched();
     AskLater(absl::ZeroDuration());
   }
   if (!asked_) Ask(session);
 }
 
 void RepairFlows::Ask(Session& session) {
-  const absl::Duration now = node_.clock().Monotonic();
+  const absl::Duration now = parts_.clock.Monotonic();
   std::erase_if(not_before_, [&](const auto& entry) { return entry.second <= now; });
-  for (DamageControl::Wanted& wanted : node_.damage().Waiting()) {
+  for (DamageControl::Wanted& wanted : parts_.damage.Waiting()) {
     if (!shared_(wanted.log->origin()) || not_before_.contains({wanted.log->number(), wanted.damage.from}))
       continue;
     v1::FlowRequest asking;
@@ -68,14 +68,14 @@ void RepairFlows::Ask(Session& session) {
 }
 
 void RepairFlows::AskLater(absl::Duration after) {
-  not_before_[{asked_->wanted.log->number(), asked_->wanted.damage.from}] = node_.clock().Monotonic() + after;
+  not_before_[{asked_->wanted.log->number(), asked_->wanted.damage.from}] = parts_.clock.Monotonic() + after;
   asked_.reset();
   fetching_.reset();
 }
 
 void RepairFlows::OnRefused(const Session::RequestRefused& refused) {
   if (!asked_ || asked_->request != refused.request || fetching_) return;
-  errands_->Add([&damage = node_.damage(), log = asked_->wanted.log, from = asked_->wanted.damage.from,
+  errands_->Add([&damage = parts_.damage, log = asked_->wanted.log, from = asked_->wanted.damage.from,
                  why = refused.why]() -> Errands::Then {
     damage.Refused(*log, from, why);
     return {};
@@ -95,7 +95,7 @@ void RepairFlows::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpe
   }
   fetching_ = flow;
   auto sink = std::make_unique<RepairSink>(asked_->wanted.log, asked_->wanted.damage, Offset(open.end()),
-                                           node_.options().batch_max, fence_);
+                                           parts_.batch_max, fence_);
   session.Accept(flow, *sink);
   sinks_[flow] = std::move(sink);
 }
@@ -114,7 +114,7 @@ void RepairFlows::OnEnded(FlowNumber flow, const absl::Status& status) {
     return AskLater(status.ok() || IsRetryable(status) ? kAfterFailure : kAfterRefusal);
   }
   // The source ends a flow also when all of it was acknowledged.
-  node_.damage().Fetched();
+  parts_.damage.Fetched();
   AskLater(absl::ZeroDuration());
 }
 
@@ -124,7 +124,7 @@ absl::StatusOr<std::shared_ptr<Log>> RepairFlows::LogOf(const v1::RepairRequest&
                      "", Retry::kYes);
   }
   const auto id = LogId::FromBytes(request.log_id());
-  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
+  for (const std::shared_ptr<Log>& log : parts_.logs.All()) {
     const LogOrigin& origin = log->origin();
     if (origin.stream != request.name() || origin.partition != PartitionId(request.partition())) continue;
     if (id && log->state().id == *id && shared_(origin)) return log;

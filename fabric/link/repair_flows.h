@@ -8,10 +8,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "fabric/base/clock.h"
 #include "fabric/link/errands.h"
 #include "fabric/link/flow_kind.h"
-#include "fabric/node/node_state.h"
+#include "fabric/node/damage_control.h"
 #include "fabric/replication/session.h"
+#include "fabric/stream/log_store.h"
 #include "fabric/stream/repair_flow.h"
 
 namespace selvage {
@@ -21,11 +23,19 @@ namespace selvage {
 /// of the link.
 class RepairFlows : public FlowKind {
  public:
+  /// What it uses of the node. All of it must outlive the errands.
+  struct Parts {
+    Clock& clock;
+    LogStore& logs;
+    DamageControl& damage;
+    size_t batch_max;  ///< bytes of one record batch
+  };
+
   /// `shared`: whether a log is one that this end and the peer hold by right; nothing else is asked for or
-  /// given.
-  /// What waits for the disk is an errand; `node` must outlive those.
-  RepairFlows(NodeState& node, std::shared_ptr<Errands> errands, std::function<bool(const LogOrigin&)> shared)
-      : node_(node), errands_(std::move(errands)), shared_(std::move(shared)) {}
+  /// given. What waits for the disk is an errand.
+  RepairFlows(const Parts& parts, std::shared_ptr<Errands> errands,
+              std::function<bool(const LogOrigin&)> shared)
+      : parts_(parts), errands_(std::move(errands)), shared_(std::move(shared)) {}
 
   v1::FlowKind kind() const override { return v1::REPAIR; }
   std::string_view capability() const override { return "repair"; }
@@ -52,7 +62,7 @@ class RepairFlows : public FlowKind {
               absl::StatusOr<std::unique_ptr<RepairSource>> source);
   void AskLater(absl::Duration after);
 
-  NodeState& node_;
+  const Parts parts_;
   const std::shared_ptr<Errands> errands_;
   const std::function<bool(const LogOrigin&)> shared_;
   Fence fence_;

@@ -30,7 +30,7 @@ void StreamFlows::Begin(Session& session, const Fence& fence) {
   fence_ = fence;
   // What earlier links said of flows: this one may show that the causes are gone.
   if (!Planted(Canary::kForgetFlowAlarms)) {
-    held_ = node_.alarms().OpenSubjects("flow_held", end_->AlarmPeer());
+    held_ = parts_.alarms.OpenSubjects("flow_held", end_->AlarmPeer());
   }
   Follow(session);
 }
@@ -54,7 +54,7 @@ void StreamFlows::Follow(Session&) {
       }
       offered_version_ = version;
       Offer(later, *outgoing);
-      std::erase_if(taken_, [&](LogNumber log) { return node_.logs().FindNumber(log) == nullptr; });
+      std::erase_if(taken_, [&](LogNumber log) { return parts_.logs.FindNumber(log) == nullptr; });
     };
   });
 }
@@ -83,8 +83,8 @@ void StreamFlows::OnHeld(Session& session, const Session::FlowHeld& held) {
   if (sender == session.senders().end()) return;
   const std::string subject = end_->AlarmSubject(SourceOf(*sender->second)->log().origin());
   held_.insert(subject);
-  node_.alarms().Report({"flow_held", subject, std::string(held.why.message()), ErrorHint(held.why),
-                         !IsRetryable(held.why), end_->AlarmPeer()});
+  parts_.alarms.Report({"flow_held", subject, std::string(held.why.message()), ErrorHint(held.why),
+                        !IsRetryable(held.why), end_->AlarmPeer()});
 }
 
 /// Ends the alarms about flows that the peer takes now, or that are not offered any more.
@@ -98,7 +98,7 @@ void StreamFlows::ClearHeld(const Session& session) {
   }
   std::erase_if(held_, [&](const std::string& subject) {
     if (waiting.contains(subject)) return false;
-    node_.alarms().Clear("flow_held", subject);
+    parts_.alarms.Clear("flow_held", subject);
     return true;
   });
 }
@@ -136,8 +136,8 @@ void StreamFlows::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOp
     return;
   }
   if (taken_.insert((*log)->number()).second) return Accept(session, flow, open, *log);
-  errands_->Add([this, &node = node_, fence = fence_, flow, open, log = *log]() -> Errands::Then {
-    absl::Status drained = node.RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); });
+  errands_->Add([this, parts = parts_, fence = fence_, flow, open, log = *log]() -> Errands::Then {
+    absl::Status drained = RaiseFences(parts.committer, parts.fences, {fence});
     return [this, drained, flow, open, log](Session& later) {
       if (!drained.ok()) return later.Close(drained);
       if (unanswered_.contains(flow)) Accept(later, flow, open, log);
@@ -148,7 +148,7 @@ void StreamFlows::OnLogFound(Session& session, FlowNumber flow, const v1::FlowOp
 void StreamFlows::Accept(Session& session, FlowNumber flow, const v1::FlowOpen& open,
                          std::shared_ptr<Log> log) {
   unanswered_.erase(flow);
-  auto sink = std::make_unique<LinkLogSink>(log, node_.options().batch_max, fence_, appends_);
+  auto sink = std::make_unique<LinkLogSink>(log, parts_.batch_max, fence_, appends_);
   session.Accept(flow, *sink);
   end_->OnTaken(open, *log);
   sinks_[flow] = std::move(sink);

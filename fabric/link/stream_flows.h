@@ -15,7 +15,10 @@
 #include "fabric/link/errands.h"
 #include "fabric/link/flow_kind.h"
 #include "fabric/link/link_appends.h"
-#include "fabric/node/node_state.h"
+#include "fabric/node/alarm_book.h"
+#include "fabric/storage/committer.h"
+#include "fabric/stream/log_store.h"
+#include "fabric/stream/fence_table.h"
 #include "fabric/stream/log_flow.h"
 
 namespace selvage {
@@ -55,10 +58,19 @@ class StreamEnd {
 /// disk: it is answered after a fence behind that, so that the position in the answer counts it.
 class StreamFlows : public FlowKind {
  public:
-  /// `node` must outlive the errands, `appends` this. `wake` may be called on any thread.
-  StreamFlows(NodeState& node, std::shared_ptr<Errands> errands, LinkAppends& appends,
+  /// What it uses of the node. All of it must outlive the errands.
+  struct Parts {
+    Committer& committer;
+    FenceTable& fences;
+    LogStore& logs;
+    AlarmBook& alarms;
+    size_t batch_max;  ///< bytes of one record batch
+  };
+
+  /// `appends` must outlive this. `wake` may be called on any thread.
+  StreamFlows(const Parts& parts, std::shared_ptr<Errands> errands, LinkAppends& appends,
               std::shared_ptr<StreamEnd> end, std::function<void()> wake)
-      : node_(node),
+      : parts_(parts),
         errands_(std::move(errands)),
         appends_(appends),
         end_(std::move(end)),
@@ -99,7 +111,7 @@ class StreamFlows : public FlowKind {
               std::shared_ptr<Log> log);
   void ClearHeld(const replication::Session& session);
 
-  NodeState& node_;
+  const Parts parts_;
   const std::shared_ptr<Errands> errands_;
   LinkAppends& appends_;
   const std::shared_ptr<StreamEnd> end_;

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "fabric/storage/committer.h"
 #include "fabric/stream/log_store.h"
 
 namespace selvage {
@@ -25,5 +29,11 @@ class FenceTable {
  private:
   absl::flat_hash_map<std::string, SessionEpoch> epochs_;
 };
+
+/// Raises the fences of several peers through the committer's queue, in one batch with what `also` stages;
+/// waits until it is durable. Both must outlive the call.
+absl::Status RaiseFences(
+    Committer& committer, FenceTable& table, const std::vector<Fence>& fences,
+    const std::function<absl::Status(WriteBatch&)>& also = [](WriteBatch&) { return absl::OkStatus(); });
 
 }  // namespace selvage

@@ -52,9 +52,9 @@ absl::Status EdgeLife::Open(bool compare) {
                                            [this] { return disk_->FileBytes(); });
   state_ = std::make_unique<NodeState>(node_options_, *store_, clock_, node_random_);
   SELVAGE_RETURN_IF_ERROR(state_->Open(acked_ends_));
-  edge_ = std::make_unique<EdgeState>(*state_, "test");
+  edge_ = std::make_unique<EdgeState>(EdgeState::PartsOf(*state_), "test");
   SELVAGE_RETURN_IF_ERROR(edge_->Open({}));
-  groups_ = std::make_unique<kafka::GroupService>(*state_);
+  groups_ = std::make_unique<kafka::GroupService>(kafka::GroupService::PartsOf(*state_));
   SELVAGE_RETURN_IF_ERROR(groups_->Open());
   started_well_ = !disk_->struck();
   return absl::OkStatus();
@@ -127,7 +127,7 @@ void EdgeLife::MakeSure(const Intent& intent) {
   }
   if (intent.membership) membership_ = *intent.membership;
   if (intent.spec_generation) spec_generation_ = *intent.spec_generation;
-  if (intent.new_store_id) store_id_ = state_->store_id();
+  if (intent.new_store_id) store_id_ = state_->identity().store_id();
   DiscoverLogs();
 }
 
@@ -158,8 +158,8 @@ absl::Status EdgeLife::CheckRecovered() {
   if (!usable()) return absl::OkStatus();
   DiscoverLogs();
   ++session_;
-  SELVAGE_RETURN_IF_ERROR(Excuse(state_->RaiseFence({std::string(kCoreOrigin), SessionEpoch(session_)},
-                                                    [](WriteBatch&) { return absl::OkStatus(); }),
+  SELVAGE_RETURN_IF_ERROR(Excuse(RaiseFences(state_->committer(), state_->fences(),
+                                             {{std::string(kCoreOrigin), SessionEpoch(session_)}}),
                                  "raising the fence"));
   SELVAGE_RETURN_IF_ERROR(Annotate(CheckProducers(), "after a restart"));
   if (!intent_ || !intent_->repeats) {
@@ -256,7 +256,7 @@ absl::Status EdgeLife::CheckTakenOver() {
       intent_ && intent_->membership && found.SerializeAsString() == intent_->membership->SerializeAsString();
   if (!as_before && !as_wanted) return Wrong("the membership is neither the old nor the new one");
 
-  const bool changed_id = state_->store_id() != store_id_;
+  const bool changed_id = state_->identity().store_id() != store_id_;
   const bool first_start = store_id_.none();
   if (changed_id && !first_start && !(intent_ && intent_->new_store_id))
     return Wrong("the store has another id");
@@ -282,7 +282,7 @@ absl::Status EdgeLife::CheckTakenOver() {
   }
   spec_generation_ = spec;
   membership_ = found;
-  store_id_ = state_->store_id();
+  store_id_ = state_->identity().store_id();
   return absl::OkStatus();
 }
 

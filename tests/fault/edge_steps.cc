@@ -290,7 +290,7 @@ void EdgeLife::MayBeTrimmedByPolicy(EmbeddedLog& log) {
   const LogState state = log.state();
   const Offset acknowledged = std::max(state.start, log.acknowledged().value_or(Offset(0)));
   LogModel& model = logs_.at(log.number());
-  if (!state_->ReplicatedFromHere(log.origin(), *definition)) {
+  if (!state_->places().ReplicatedFromHere(log.origin(), *definition)) {
     model.MayTrim(state.end, std::nullopt);
   } else if (definition->settings().on_full() == v1::DROP_OLDEST) {
     model.MayTrim(state.end, acknowledged);

@@ -33,7 +33,7 @@ void SimCore::Vanished() {
 
 void SimCore::Upkeep() {
   SimNode::Upkeep();
-  if (!disk().dead()) (void)fleet_->Flush();
+  if (!disk().dead()) (void)fleet_->reports.Flush();
   std::erase_if(links_, [](const auto& link) { return link->over(); });
 }
 
@@ -48,7 +48,7 @@ void SimCore::Forgive() {
 
 std::shared_ptr<replication::LinkHandler> SimCore::MakePeerLink(const std::string& edge,
                                                                 std::function<void()> wake) {
-  return std::make_shared<PeerLink>(*fleet_, metrics_, edge, std::move(wake));
+  return std::make_shared<PeerLink>(fleet_->LinkParts(), metrics_, edge, std::move(wake));
 }
 
 void SimCore::Admitted(const std::string& edge, uint64_t link, const v1::Hello& hello) {
@@ -59,7 +59,7 @@ void SimCore::Admitted(const std::string& edge, uint64_t link, const v1::Hello& 
   }
   if (!boots.current.empty() && boots.current != hello.boot_id()) boots.superseded.insert(boots.current);
   boots.current = hello.boot_id();
-  auto slot = fleet_->SlotOf(edge);
+  auto slot = fleet_->edges.SlotOf(edge);
   if (!slot) return world_.time.Violate(fmt::format("{} is admitted without a slot", edge));
   auto [at, first] = slots_.emplace(slot->value(), edge);
   if (!first && at->second != edge) {
@@ -84,7 +84,7 @@ void SimCore::Produce() {
 
 void SimCore::CreateStream(const v1::StreamDefinition& definition) {
   if (!up() || disk().dead()) return;
-  auto created = fleet_->CreateStream(definition);
+  auto created = fleet_->streams.Create(definition);
   world_.time.Trace("core: creates stream {}: {}", definition.name(),
                     created.ok() ? "ok" : Describe(created.status()));
 }
@@ -92,7 +92,7 @@ void SimCore::CreateStream(const v1::StreamDefinition& definition) {
 void SimCore::DeleteStream(const std::string& name) {
   if (!up() || disk().dead() || !state().catalog().Find(name)) return;
   world_.ledger.StreamDeleted(name);
-  auto deleted = fleet_->DeleteStream(name);
+  auto deleted = fleet_->streams.Delete(name);
   world_.time.Trace("core: deletes stream {}: {}", name, deleted.ok() ? "ok" : Describe(deleted.status()));
   if (deleted.ok()) shadow().committed.Deleted([&](const auto& place) { return place.at.topic == name; });
 }
@@ -100,7 +100,7 @@ void SimCore::DeleteStream(const std::string& name) {
 void SimCore::SetStream(const v1::SetStreamRequest& request) {
   if (!up() || disk().dead()) return;
   if (request.settings().on_full() == v1::DROP_OLDEST) world_.ledger.MayDropOldest(request.stream());
-  auto set = fleet_->SetStream(request);
+  auto set = fleet_->streams.Set(request);
   world_.time.Trace("core: changes stream {}: {}: {}", request.stream(),
                     request.settings().ShortDebugString(), set.ok() ? "ok" : Describe(set.status()));
 }

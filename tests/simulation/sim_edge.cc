@@ -36,7 +36,7 @@ SimEdge::SimEdge(Surroundings world, std::string name, Dial dial)
     : SimNode(world, std::move(name), /*is_edge=*/true), dial_(std::move(dial)) {}
 
 absl::Status SimEdge::OpenLogic() {
-  edge_ = std::make_unique<EdgeState>(state(), "simulated");
+  edge_ = std::make_unique<EdgeState>(EdgeState::PartsOf(state()), "simulated");
   SELVAGE_RETURN_IF_ERROR(edge_->Open({}));
   DialAfter(absl::Milliseconds(world_.random.Spread(1, 5'000)));
   return absl::OkStatus();
@@ -56,7 +56,8 @@ void SimEdge::Vanished() {
 }
 
 std::shared_ptr<replication::LinkHandler> SimEdge::MakeUplink(std::function<void()> wake) {
-  return std::make_shared<Uplink>(*edge_, world_.limits.edge_session.max_rate, std::move(wake));
+  return std::make_shared<Uplink>(Uplink::PartsOf(state(), *edge_), world_.limits.edge_session.max_rate,
+                                  std::move(wake));
 }
 
 void SimEdge::LinkEnded(const absl::Status&, absl::Duration retry_after) {

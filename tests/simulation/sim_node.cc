@@ -52,7 +52,7 @@ void SimNode::Start() {
   ends_ = std::make_unique<SyncedEnds>(state_->logs(), disk_->acked_ends);
   if (opened.ok()) opened = OpenLogic();
   if (opened.ok()) {
-    groups_ = std::make_unique<kafka::GroupService>(*state_);
+    groups_ = std::make_unique<kafka::GroupService>(kafka::GroupService::PartsOf(*state_));
     opened = groups_->Open();
   }
   if (!opened.ok()) {
@@ -61,7 +61,8 @@ void SimNode::Start() {
       world_.time.Violate(fmt::format("{} cannot open its store: {}", name_, Describe(opened)));
     return Die("could not open");
   }
-  world_.time.Trace("{} is up, boot {}, store {}", name_, state_->boot_id().hex(), state_->store_id().hex());
+  world_.time.Trace("{} is up, boot {}, store {}", name_, state_->identity().boot_id().hex(),
+                    state_->identity().store_id().hex());
   world_.ledger.CheckReopened(shadow_, *state_, disk_->acked_ends);
   for (const std::string& group : std::exchange(deleting_, {})) {
     shadow_.committed.MayBeLost([&](const auto& place) { return place.group == group; });
@@ -226,7 +227,7 @@ std::vector<std::shared_ptr<EmbeddedLog>> SimNode::WrittenHere() {
   for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     // An edge may hold places that it adopted before it hears of their streams; nobody finds those.
     const bool known = state_->catalog().Find(log->origin().stream).has_value();
-    if (known && state_->IsSource(log->origin()) && !log->superseded()) logs.push_back(log);
+    if (known && state_->places().IsSource(log->origin()) && !log->superseded()) logs.push_back(log);
   }
   return logs;
 }
@@ -246,10 +247,10 @@ void SimNode::DeleteRecords() {
   }
   // Nobody takes the last copy of what another node has yet to get.
   std::optional<Offset> at_most;
-  if (state_->ReplicatedFromHere(log.origin(), *definition))
+  if (state_->places().ReplicatedFromHere(log.origin(), *definition))
     at_most = std::max(before.log_start(), log.acknowledged().value_or(before.base));
   world_.ledger.DeletionAsked(shadow_, log, to);
-  const absl::Status deleted = state_->DeleteRecords(log, *definition, to);
+  const absl::Status deleted = state_->streams().DeleteRecords(log, *definition, to);
   world_.time.Trace("{}: {}: records before {} are deleted: {}", name_, ToString(log.origin()), to.value(),
                     deleted.ok() ? "ok" : Describe(deleted));
   if (deleted.ok()) world_.ledger.RecordsDeleted(shadow_, log, before, to, at_most);

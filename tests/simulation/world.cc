@@ -331,9 +331,9 @@ std::string World::Unsettled() {
     if (std::string stale = StaleAlarm(*edge); !stale.empty()) return stale;
     if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge))
       return edge->name() + " has no link";
-    const uint64_t wanted = core_.fleet().SpecFor(edge->name()).generation();
+    const uint64_t wanted = core_.fleet().specs.For(edge->name()).generation();
     if (edge->edge().spec().generation() != wanted) return edge->name() + " has another spec";
-    const Slot slot = *core_.fleet().SlotOf(edge->name());
+    const Slot slot = *core_.fleet().edges.SlotOf(edge->name());
     for (const auto& flow : edge->edge().UpFlows()) {
       const LogState state = flow->log().state();
       const LogOrigin& origin = flow->log().origin();
@@ -346,9 +346,9 @@ std::string World::Unsettled() {
                            flow->log().acknowledged().value_or(Offset(-1)).value(), state.end.value());
       }
     }
-    auto down = core_.fleet().DownLogs(edge->name());
+    auto down = core_.fleet().logs.Down(edge->name());
     if (!down.ok()) return "down logs: " + Describe(down.status());
-    for (const Fleet::DownLog& flow : *down) {
+    for (const EdgeLogs::DownLog& flow : *down) {
       const LogOrigin& origin = flow.log->origin();
       const std::shared_ptr<Log> replica =
           edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
@@ -372,7 +372,7 @@ void World::CheckEnd() {
     if (retired_[edge.get()]) continue;
     ledger_.CheckHeld(edge->shadow(), edge->state());
     edge->CheckOffsets();
-    const Slot slot = *core_.fleet().SlotOf(edge->name());
+    const Slot slot = *core_.fleet().edges.SlotOf(edge->name());
     for (const auto& flow : edge->edge().UpFlows()) {
       const LogOrigin& origin = flow->log().origin();
       const std::shared_ptr<Log> replica =
@@ -383,8 +383,8 @@ void World::CheckEnd() {
         ledger_.CheckReplica(flow->log(), *replica);
       }
     }
-    auto down = core_.fleet().DownLogs(edge->name());
-    for (const Fleet::DownLog& flow : *down) {
+    auto down = core_.fleet().logs.Down(edge->name());
+    for (const EdgeLogs::DownLog& flow : *down) {
       const LogOrigin& origin = flow.log->origin();
       const std::shared_ptr<Log> replica =
           edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});

@@ -7,10 +7,10 @@
 namespace selvage::test {
 
 /// Waits until the fleet has decided, and the decision is durable.
-inline absl::StatusOr<Fleet::Admission> Admit(Fleet& fleet, const v1::Hello& hello) {
-  absl::StatusOr<Fleet::Admission> outcome;
+inline absl::StatusOr<Admission> Admit(Fleet& fleet, const v1::Hello& hello) {
+  absl::StatusOr<Admission> outcome;
   absl::Notification decided;
-  fleet.Admit(hello, [&](const absl::StatusOr<Fleet::Admission>& admission) {
+  fleet.admitter.Admit(hello, [&](const absl::StatusOr<Admission>& admission) {
     outcome = admission;
     decided.Notify();
   });
@@ -20,10 +20,9 @@ inline absl::StatusOr<Fleet::Admission> Admit(Fleet& fleet, const v1::Hello& hel
 
 /// Takes a status as over a link that ends then.
 inline void Report(Fleet& fleet, const std::string& edge, const v1::EdgeStatus& status) {
-  const uint64_t link = fleet.Linked(
-      edge, SessionEpoch(UINT64_MAX), [] {}, [] {});
-  SELVAGE_CHECK(fleet.TakeStatus(edge, link, status).ok());
-  fleet.Unlinked(edge, link);
+  const uint64_t link = fleet.links.Linked(edge, SessionEpoch(UINT64_MAX), {.close = [] {}, .wake = [] {}});
+  SELVAGE_CHECK(fleet.reports.Take(edge, link, status).ok());
+  fleet.links.Unlinked(edge, link);
 }
 
 }  // namespace selvage::test

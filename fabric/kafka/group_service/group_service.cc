@@ -8,6 +8,7 @@
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
 #include "fabric/kafka/group/stored.h"
+#include "fabric/node/node_state.h"
 #include "fabric/storage/commit.h"
 #include "fabric/storage/committer.h"
 
@@ -67,15 +68,20 @@ class GroupService::WriteTask : public CommitTask {
   size_t bytes_ = 0;
 };
 
-GroupService::GroupService(NodeState& node, const group::Settings& settings)
-    : node_(node),
+GroupService::Parts GroupService::PartsOf(NodeState& node) {
+  return {node.store(), node.committer(), node.clock(),  node.random(), node.logs(),
+          node.ages(),  node.catalog(),   node.alarms(), node.budget(), node.streams()};
+}
+
+GroupService::GroupService(const Parts& parts, const group::Settings& settings)
+    : parts_(parts),
       outlet_(std::make_shared<Outlet>()),
-      coordinator_(settings, node.random(), node.clock().Monotonic()) {
+      coordinator_(settings, parts.random, parts.clock.Monotonic()) {
   {
     absl::MutexLock lock(&outlet_->mutex);
     outlet_->service = this;
   }
-  node.set_on_delete([outlet = outlet_](const std::string& stream) {
+  parts_.streams.set_on_delete([outlet = outlet_](const std::string& stream) {
     absl::MutexLock lock(&outlet->mutex);
     if (outlet->service != nullptr) outlet->service->ForgetStream(stream);
   });
@@ -88,13 +94,13 @@ GroupService::~GroupService() {
 absl::Status GroupService::Open() {
   absl::MutexLock lock(&mutex_);
   auto unreadable =
-      ForEachStoredDocument(node_.store(), [this](std::string_view key, std::string_view document) {
+      ForEachStoredDocument(parts_.store, [this](std::string_view key, std::string_view document) {
         mutex_.AssertHeld();
         Restore(key, document);
       });
   if (!unreadable.ok()) return Annotate(unreadable.status(), "reading the consumer groups");
   if (*unreadable) SELVAGE_RETURN_IF_ERROR(GiveUp(**unreadable));
-  if (const int64_t newest_ms = coordinator_.newest_ms(); newest_ms > 0) node_.ages().GoOnFrom(newest_ms);
+  if (const int64_t newest_ms = coordinator_.newest_ms(); newest_ms > 0) parts_.ages.GoOnFrom(newest_ms);
   return absl::OkStatus();
 }
 
@@ -102,7 +108,7 @@ absl::Status GroupService::Open() {
 absl::Status GroupService::GiveUp(const UnreadableDocuments& unreadable) {
   const std::string from = unreadable.after.empty() ? "the first" : GroupOf(unreadable.after);
   const std::string to = unreadable.before.empty() ? "the last" : GroupOf(unreadable.before);
-  node_.alarms().Report(
+  parts_.alarms.Report(
       {"group_damaged", "several",
        fmt::format("a part of what is stored of the consumer groups from {} to {}, in order of "
                    "their names' length and bytes, is damaged: {}",
@@ -111,22 +117,22 @@ absl::Status GroupService::GiveUp(const UnreadableDocuments& unreadable) {
        "with selvagectl group reset",
        false});
   return Annotate(
-      selvage::Commit(node_.committer(),
-                      [&](WriteBatch& batch) { return StageReadableDocuments(node_.store(), batch); }),
+      selvage::Commit(parts_.committer,
+                      [&](WriteBatch& batch) { return StageReadableDocuments(parts_.store, batch); }),
       "storing the consumer groups that can be read");
 }
 
 void GroupService::Restore(std::string_view key, std::string_view value) {
   // Timers begin anew; the wall time is not looked at.
-  const absl::Status restored = coordinator_.Restore(key, value, {node_.clock().Monotonic(), 0});
+  const absl::Status restored = coordinator_.Restore(key, value, {parts_.clock.Monotonic(), 0});
   if (restored.ok()) return;
-  node_.alarms().Report(
-      {"group_damaged", GroupOf(key), std::string(restored.message()),
-       "what the group committed there is lost: set its offsets with selvagectl group reset", false});
+  parts_.alarms.Report({"group_damaged", GroupOf(key), std::string(restored.message()),
+                        "what the group committed there is lost: set its offsets with selvagectl group reset",
+                        false});
 }
 
 group::Instant GroupService::Now() const {
-  return {node_.clock().Monotonic(), node_.ages().NowMs()};
+  return {parts_.clock.Monotonic(), parts_.ages.NowMs()};
 }
 
 // --- Requests
@@ -211,7 +217,7 @@ void GroupService::ForgetStream(const std::string& stream) {
       // A stream of its own, or an origin topic of one, may end like an origin topic of this one.
       return topic.ends_with(suffix) &&
              IsDnsLabel(std::string_view(topic).substr(0, topic.size() - suffix.size())) &&
-             !node_.catalog().Find(topic);
+             !parts_.catalog.Find(topic);
     });
     calls = TakeReady();
   }
@@ -289,7 +295,7 @@ absl::StatusOr<DiskCharge> GroupService::Admit(const group::Persist& persist) {
   }
   // Small, and worth the reserve; but a full disk must not stop the node. Deletions are always taken.
   if (bytes == 0) return DiskCharge();
-  return node_.budget().AdmitFromReserve(bytes);
+  return parts_.budget.AdmitFromReserve(bytes);
 }
 
 void GroupService::Submit(group::Persist persist) {
@@ -301,8 +307,8 @@ void GroupService::Submit(group::Persist persist) {
   // rebalance there is nobody who could be told to come back later.
   if (queued.ok()) {
     queued =
-        node_.committer().Submit(std::make_unique<WriteTask>(outlet_, std::move(persist), *std::move(charge)),
-                                 Committer::Limit::kNone);
+        parts_.committer.Submit(std::make_unique<WriteTask>(outlet_, std::move(persist), *std::move(charge)),
+                                Committer::Limit::kNone);
   }
   // Told when those before it have come to an end.
   if (!queued.ok()) under_way_.back().outcome = queued;
@@ -365,7 +371,7 @@ bool GroupService::WaitForDeadline() {
   absl::MutexLock lock(&mutex_);
   while (!stopped_) {
     awaited_ = coordinator_.NextDeadline();
-    const absl::Duration wait = awaited_ - node_.clock().Monotonic();
+    const absl::Duration wait = awaited_ - parts_.clock.Monotonic();
     if (wait <= absl::ZeroDuration()) return true;
     mutex_.AwaitWithTimeout(absl::Condition(this, &GroupService::DeadlineMovedOrStopped), wait);
   }

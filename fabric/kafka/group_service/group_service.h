@@ -17,9 +17,22 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "fabric/base/clock.h"
+#include "fabric/base/random.h"
 #include "fabric/kafka/group/coordinator.h"
 #include "fabric/kafka/group_service/stored_documents.h"
-#include "fabric/node/node_state.h"
+#include "fabric/node/alarm_book.h"
+#include "fabric/node/node_streams.h"
+#include "fabric/storage/committer.h"
+#include "fabric/storage/kv_store.h"
+#include "fabric/stream/age_clock.h"
+#include "fabric/stream/disk_budget.h"
+#include "fabric/stream/log_store.h"
+#include "fabric/stream/stream_catalog.h"
+
+namespace selvage {
+class NodeState;
+}
 
 namespace selvage::kafka {
 
@@ -34,8 +47,23 @@ class GroupService {
   template <class Body>
   using Done = std::function<void(Body)>;
 
-  /// `node` is open and must outlive it; its committer may finish tasks later than the service lives.
-  explicit GroupService(NodeState& node, const group::Settings& settings = {});
+  /// What it uses of the node, which is open. All of it must outlive it; the committer may finish tasks later
+  /// than the service lives.
+  struct Parts {
+    KvStore& store;
+    Committer& committer;
+    Clock& clock;
+    Random& random;
+    LogStore& logs;
+    AgeClock& ages;
+    const StreamCatalog& catalog;
+    AlarmBook& alarms;
+    DiskBudget& budget;
+    NodeStreams& streams;
+  };
+  static Parts PartsOf(NodeState& node);
+
+  explicit GroupService(const Parts& parts, const group::Settings& settings = {});
   /// Stops.
   ~GroupService();
   GroupService(const GroupService&) = delete;
@@ -105,7 +133,7 @@ class GroupService {
   static void Give(Calls calls);
   bool DeadlineMovedOrStopped() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  NodeState& node_;
+  const Parts parts_;
   const std::shared_ptr<Outlet> outlet_;
 
   mutable absl::Mutex mutex_;

@@ -5,8 +5,10 @@
 
 #include "absl/time/time.h"
 #include "fabric/kafka/handlers/topics.h"
-#include "fabric/node/node_state.h"
+#include "fabric/node/node_streams.h"
 #include "fabric/process/lazy_threads.h"
+#include "fabric/storage/committer.h"
+#include "fabric/stream/disk_budget.h"
 #include "fabric/telemetry/metrics.h"
 
 namespace selvage::kafka {
@@ -33,7 +35,9 @@ inline constexpr int32_t kNodeId = 0;
 struct Context {
   const Settings settings;
   Topics& topics;
-  NodeState& node;
+  NodeStreams& streams;
+  Committer& committer;
+  const DiskBudget& budget;
   Metrics& metrics;
   FetchSessions& fetch_sessions;
   GroupService& groups;

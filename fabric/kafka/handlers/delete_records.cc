@@ -14,7 +14,7 @@ absl::StatusOr<Offset> Delete(Context& context, const std::string& name, int32_t
   SELVAGE_ASSIGN_OR_RETURN(const Topic topic, context.topics.Find(name));
   SELVAGE_ASSIGN_OR_RETURN(const std::shared_ptr<Log> log, context.topics.MakeForWriting(name, partition));
   const Offset to = offset == kHighWatermark ? log->state().end : Offset(offset);
-  SELVAGE_RETURN_IF_ERROR(context.node.DeleteRecords(*log, topic.definition, to));
+  SELVAGE_RETURN_IF_ERROR(context.streams.DeleteRecords(*log, topic.definition, to));
   return log->state().log_start();
 }
 

@@ -139,7 +139,7 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   auto header = Check(context, batch->topic, call.version(), in.records);
   if (!header.ok()) co_return Refuse(*batch, header.status());
   std::string bytes(in.records->view());
-  Committer& committer = context.node.committer();
+  Committer& committer = context.committer;
   const size_t room = AppendQueueBytes(bytes.size());
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   std::optional<QueueRoom::Turn> turn;
@@ -154,7 +154,7 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
       });
     };
     absl::Status queued;
-    if (context.node.budget().Fits(bytes.size())) {
+    if (context.budget.Fits(bytes.size())) {
       queued = append();
     } else {
       // The oldest may be dropped to make room, which waits for the disk.

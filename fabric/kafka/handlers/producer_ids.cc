@@ -16,10 +16,11 @@ constexpr uint64_t kPrefixMask = (uint64_t{1} << (63 - kCounterBits)) - 1;  // i
 
 }  // namespace
 
-ProducerIds::ProducerIds(NodeState& node) : node_(node), prefix_(node.random().Next() & kPrefixMask) {}
+ProducerIds::ProducerIds(KvStore& store, Committer& committer, Random& random)
+    : store_(store), committer_(committer), prefix_(random.Next() & kPrefixMask) {}
 
 absl::Status ProducerIds::Reserve() {
-  SELVAGE_ASSIGN_OR_RETURN(const auto stored, node_.store().Get(Family::kMeta, kProducerIdsKey));
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, store_.Get(Family::kMeta, kProducerIdsKey));
   if (stored && stored->size() != sizeof(uint64_t)) {
     return MakeError(absl::StatusCode::kDataLoss, "corrupt_meta",
                      "the store's producer id counter is damaged");
@@ -27,7 +28,7 @@ absl::Status ProducerIds::Reserve() {
   const uint64_t first = stored ? LoadBig<uint64_t>(stored->data()) : 0;
   std::string value;
   AppendBig(value, first + kBlock);
-  SELVAGE_RETURN_IF_ERROR(Commit(node_.committer(), [&](WriteBatch& batch) {
+  SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, std::string(kProducerIdsKey), {value});
     return absl::OkStatus();
   }));

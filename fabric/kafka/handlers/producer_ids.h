@@ -5,7 +5,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "fabric/node/node_state.h"
+#include "fabric/base/random.h"
+#include "fabric/storage/committer.h"
+#include "fabric/storage/kv_store.h"
 
 namespace selvage::kafka {
 
@@ -14,8 +16,8 @@ namespace selvage::kafka {
 /// was restored from a backup repeats none either. Safe to use from several threads.
 class ProducerIds {
  public:
-  /// `node` must outlive it.
-  explicit ProducerIds(NodeState& node);
+  /// `store` and `committer` must outlive it.
+  ProducerIds(KvStore& store, Committer& committer, Random& random);
 
   /// Waits for the disk now and then. Errors: those of the committer, "corrupt_meta".
   absl::StatusOr<int64_t> Next();
@@ -23,7 +25,8 @@ class ProducerIds {
  private:
   absl::Status Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  NodeState& node_;
+  KvStore& store_;
+  Committer& committer_;
   const uint64_t prefix_;
   absl::Mutex mutex_;
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;

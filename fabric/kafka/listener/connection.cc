@@ -307,7 +307,7 @@ Awaitable<void> Connection::Handle(std::shared_ptr<Slot> slot, Bytes frame) {
   }
   // What was under way may be stored or not, and no error says so to every client: most give the records up.
   // A connection that ends does, and they come again when the node is back.
-  if (shared_.context.node.committer().failed()) {
+  if (shared_.context.committer.failed()) {
     slot->reply = MakeError(absl::StatusCode::kUnavailable, "store_failed",
                             "the store failed and the node stops", "", Retry::kYes);
   }

@@ -39,7 +39,7 @@ KafkaService::KafkaService(const DaemonConfig& config, std::unique_ptr<Listener>
 }
 
 absl::Status KafkaService::Open(NodeState& node) {
-  groups_.emplace(node);
+  groups_.emplace(GroupService::PartsOf(node));
   return groups_->Open();
 }
 
@@ -48,11 +48,11 @@ void KafkaService::Serve(std::string cluster_id, Topics& topics, NodeState& node
   if (listener_ == nullptr) return;
   settings_.cluster_id = std::move(cluster_id);
   fetch_sessions_.emplace();
-  producer_ids_.emplace(node);
+  producer_ids_.emplace(node.store(), node.committer(), node.random());
   refused_batches_.emplace(SystemClock());
   blocking_.emplace(kBlockingThreads);
-  context_.emplace(Context{settings_, topics, node, metrics, *fetch_sessions_, *groups_, *producer_ids_,
-                           *refused_batches_, *blocking_});
+  context_.emplace(Context{settings_, topics, node.streams(), node.committer(), node.budget(), metrics,
+                           *fetch_sessions_, *groups_, *producer_ids_, *refused_batches_, *blocking_});
   listener_->Serve(*context_);
 }
 

@@ -12,6 +12,7 @@
 #include "fabric/kafka/handlers/producer_ids.h"
 #include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/kafka/listener/listener.h"
+#include "fabric/node/node_state.h"
 
 namespace selvage::kafka {
 

@@ -10,6 +10,7 @@
 #include "fabric/security/credentials.h"
 #include "fabric/security/pki.h"
 #include "tests/support/admit.h"
+#include "tests/support/core_parts.h"
 #include "tests/unit/security/scratch_folder.h"
 
 namespace selvage::test {
@@ -107,11 +108,11 @@ AdminNode::~AdminNode() {
 }
 
 void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
-  groups_ = std::make_unique<kafka::GroupService>(*node_);
+  groups_ = std::make_unique<kafka::GroupService>(kafka::GroupService::PartsOf(*node_));
   group_admin_ = std::make_unique<kafka::GroupAdmin>(*groups_, topics);
   calls_ = std::make_unique<CallRunner>(
-      CallRunner::Options{backend, authorizer_, metrics_, OverLink::kRead, options_.pool});
-  service_ = std::make_unique<AdminService>(AdminService::Options{*calls_, backend, *group_admin_});
+      CallRunner::Options{node_->clock(), SystemRandom(), backend, authorizer_, metrics_, OverLink::kRead, options_.pool});
+  service_ = std::make_unique<AdminService>(AdminService::Options{AdminService::PartsOf(*node_), *calls_, backend, *group_admin_});
   table_admin_ = std::make_unique<table::StoreTableAdmin>(node_->tables(), SystemRandom());
   tables_service_ =
       std::make_unique<TablesService>(TablesService::Options{*calls_, node_->tables(), *table_admin_});
@@ -171,9 +172,9 @@ int AdminNode::Errors(const std::string& kind) const {
 
 EdgeNode::EdgeNode(Options options)
     : AdminNode(std::move(options)),
-      state_(node(), "1.2.3"),
-      admin_(state_, [this] { return link; }),
-      topics_(admin_, v1::UP) {
+      state_(EdgeState::PartsOf(node()), "1.2.3"),
+      admin_(EdgeAdmin::PartsOf(node(), state_), [this] { return link; }),
+      topics_(node().catalog(), node().logs(), admin_, v1::UP) {
   EXPECT_TRUE(state_.Open({}).ok());
   Start(admin_, topics_);
 }
@@ -190,20 +191,20 @@ void EdgeNode::TakeFromCore(const v1::StreamDefinition& definition, const std::v
                             .leader_epoch = LeaderEpoch(0)});
   ASSERT_TRUE(log.ok());
   const Fence fence{std::string(kCoreOrigin), SessionEpoch(1)};
-  ASSERT_TRUE(node().RaiseFence(fence, [](WriteBatch&) { return absl::OkStatus(); }).ok());
+  ASSERT_TRUE(RaiseFences(node().committer(), node().fences(), {fence}).ok());
   for (const std::string& batch : batches) ASSERT_TRUE(AppendReplicaNow(**log, batch, fence).ok());
 }
 
 CoreNode::CoreNode()
     : AdminNode({.name = "main", .is_edge = false, .disk = {}}),
       fleet_(node(), "1.2.3"),
-      admin_(fleet_),
-      topics_(fleet_, admin_, 8) {
+      admin_(AdminParts(fleet_), "1.2.3"),
+      topics_(TopicParts(fleet_, admin_), 8) {
   EXPECT_TRUE(fleet_.Open({}).ok());
   Start(admin_, topics_);
 }
 
-Fleet::Admission CoreNode::Join(const std::string& edge) {
+Admission CoreNode::Join(const std::string& edge) {
   v1::Hello hello;
   hello.set_protocol(replication::kLinkProtocol);
   hello.set_edge(edge);
@@ -212,10 +213,10 @@ Fleet::Admission CoreNode::Join(const std::string& edge) {
   hello.set_empty(true);
   auto admission = Admit(fleet_, hello);
   EXPECT_TRUE(admission.ok()) << admission.status();
-  return admission.ok() ? *admission : Fleet::Admission{};
+  return admission.ok() ? *admission : Admission{};
 }
 
-std::shared_ptr<Log> CoreNode::Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition,
+std::shared_ptr<Log> CoreNode::Replicate(const Admission& edge, const v1::StreamDefinition& definition,
                                          int32_t p, const std::vector<std::string>& batches) {
   v1::FlowOpen open;
   open.set_kind(v1::STREAM);
@@ -223,7 +224,7 @@ std::shared_ptr<Log> CoreNode::Replicate(const Fleet::Admission& edge, const v1:
   open.mutable_stream()->set_partition(p);
   open.set_history(LogId::Mint(SystemRandom()).bytes());
   *open.mutable_stream()->mutable_definition() = definition;
-  auto log = fleet_.LogForOffer(edge.fence.peer, edge.slot, open);
+  auto log = fleet_.logs.ForOffer(edge.fence.peer, edge.slot, open);
   EXPECT_TRUE(log.ok()) << log.status();
   if (!log.ok()) return nullptr;
   for (const std::string& batch : batches) EXPECT_TRUE(AppendReplicaNow(**log, batch, edge.fence).ok());

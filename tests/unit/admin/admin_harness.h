@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core/core_admin.h"
 #include "core/core_topics.h"
+#include "core/fleet.h"
 #include "edge/edge_admin.h"
 #include "edge/edge_topics.h"
 #include "fabric/admin/admin_service.h"
@@ -160,10 +161,10 @@ class CoreNode : public AdminNode {
   CoreAdmin& admin() { return admin_; }
 
   /// An edge links and is given its slot.
-  Fleet::Admission Join(const std::string& edge);
+  Admission Join(const std::string& edge);
   /// What the edge wrote to partition `p` of an up stream arrives.
-  std::shared_ptr<Log> Replicate(const Fleet::Admission& edge, const v1::StreamDefinition& definition,
-                                 int32_t p, const std::vector<std::string>& batches);
+  std::shared_ptr<Log> Replicate(const Admission& edge, const v1::StreamDefinition& definition, int32_t p,
+                                 const std::vector<std::string>& batches);
 
  private:
   Fleet fleet_;

@@ -44,7 +44,7 @@ TEST_F(CoreAdminTest, DefinesStreamsForTheFleet) {
   const auto changed = core_.Ask(&Stub::SetStream, set);
   ASSERT_TRUE(changed.ok()) << changed.status();
   EXPECT_GT(changed->generation(), created->generation());
-  EXPECT_EQ(core_.fleet().SpecFor("any").streams(0).settings().retention_ms(), 1000)
+  EXPECT_EQ(core_.fleet().specs.For("any").streams(0).settings().retention_ms(), 1000)
       << "one command for all edges";
 
   const auto raced = core_.Ask(&Stub::SetStream, set);
@@ -143,8 +143,8 @@ TEST_F(CoreAdminTest, ShowsTheAlarmsThatEdgesReported) {
 }
 
 TEST_F(CoreAdminTest, ListsLossesOfAnEdge) {
-  const Fleet::Admission edge = core_.Join("rig-7");
-  ASSERT_TRUE(core_.fleet().CreateStream(Definition("notes", v1::LOCAL)).ok());
+  const Admission edge = core_.Join("rig-7");
+  ASSERT_TRUE(core_.fleet().streams.Create(Definition("notes", v1::LOCAL)).ok());
   core_.Replicate(edge, Definition("sensors", v1::UP), 0, {});
   const std::shared_ptr<Log> replica =
       core_.node().logs().Find({"rig-7", edge.slot, "sensors", PartitionId(0)});
@@ -161,9 +161,8 @@ TEST_F(CoreAdminTest, ListsLossesOfAnEdge) {
 }
 
 TEST_F(CoreAdminTest, TellsTheStatusOfTheFleet) {
-  const Fleet::Admission edge = core_.Join("rig-7");
-  const uint64_t link = core_.fleet().Linked(
-      "rig-7", SessionEpoch(1), [] {}, [] {});
+  const Admission edge = core_.Join("rig-7");
+  const uint64_t link = core_.fleet().links.Linked("rig-7", SessionEpoch(1), {.close = [] {}, .wake = [] {}});
   core_.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"a", "b"})});
   v1::EdgeStatus reported;
   v1::FlowStatus& flow = *reported.add_flows();
@@ -172,7 +171,7 @@ TEST_F(CoreAdminTest, TellsTheStatusOfTheFleet) {
   flow.set_direction(v1::UP);
   flow.set_state("streaming");
   flow.set_source_end(5);
-  ASSERT_TRUE(core_.fleet().TakeStatus("rig-7", link, reported).ok());
+  ASSERT_TRUE(core_.fleet().reports.Take("rig-7", link, reported).ok());
 
   v1::GetStatusRequest of_edge;
   of_edge.set_edge("rig-7");
@@ -188,7 +187,7 @@ TEST_F(CoreAdminTest, TellsTheStatusOfTheFleet) {
   }
   of_edge.set_edge("rig-9");
   EXPECT_EQ(KindOf(core_.Ask(&Stub::GetStatus, of_edge)), "unknown_edge");
-  core_.fleet().Unlinked("rig-7", link);
+  core_.fleet().links.Unlinked("rig-7", link);
   EXPECT_EQ(core_.Ask(&Stub::GetStatus, v1::GetStatusRequest())->links(), 0);
 }
 

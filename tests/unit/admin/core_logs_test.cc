@@ -15,7 +15,7 @@ class CoreLogsTest : public testing::Test {
   void SetUp() override {
     for (const auto& definition : {Definition("sensors", v1::UP, 2), Definition("commands", v1::DOWN, 2),
                                    Definition("rules", v1::DOWN_SHARED), Definition("notes", v1::LOCAL)}) {
-      ASSERT_TRUE(core_.fleet().CreateStream(definition).ok());
+      ASSERT_TRUE(core_.fleet().streams.Create(definition).ok());
     }
     rig_7_ = core_.Join("rig-7");
     rig_8_ = core_.Join("rig-8");
@@ -23,7 +23,7 @@ class CoreLogsTest : public testing::Test {
     core_.Replicate(rig_7_, Definition("sensors", v1::UP, 2), 1, {Batch({"seven"})});
     core_.Replicate(rig_8_, Definition("sensors", v1::UP, 2), 1, {Batch({"eight", "more"})});
   }
-  int32_t TopicPartition(const Fleet::Admission& edge, int32_t p) {
+  int32_t TopicPartition(const Admission& edge, int32_t p) {
     return static_cast<int32_t>(edge.slot.value()) * 2 + p;
   }
   std::string FirstValue(const v1::LogAddress& address) {
@@ -33,7 +33,7 @@ class CoreLogsTest : public testing::Test {
   }
 
   CoreNode core_;
-  Fleet::Admission rig_7_, rig_8_;
+  Admission rig_7_, rig_8_;
 };
 
 TEST_F(CoreLogsTest, AReplicaIsReadByOriginAndByTopicPartition) {

@@ -153,7 +153,7 @@ TEST_F(EdgeAdminTest, TellsItsStatus) {
   EXPECT_EQ(status->node(), "rig-7");
   EXPECT_EQ(status->role(), "edge");
   EXPECT_EQ(status->version(), "1.2.3");
-  EXPECT_EQ(status->store_id(), edge_.node().store_id().bytes());
+  EXPECT_EQ(status->store_id(), edge_.node().identity().store_id().bytes());
   EXPECT_EQ(status->store_bytes(), 1000u);
   EXPECT_EQ(status->volume_free(), 5000u);
   EXPECT_EQ(status->open_alarms(), 1);

@@ -25,7 +25,8 @@ CertificateView Certificate() {
 
 TEST(NodeMetricsTest, AnEdgeShowsItsLogsFlowsAndStore) {
   EdgeNode edge({.disk = {.budget = 1 << 20, .reserve = 0}});
-  const NodeMetrics metrics(edge.metrics(), edge.node(), edge.admin().MetricSources(Certificate));
+  const NodeMetrics metrics(edge.metrics(), NodeMetrics::PartsOf(edge.node()),
+                            edge.admin().MetricSources(Certificate));
   ASSERT_TRUE(edge.state().CreateStream(Definition("temperature", v1::UP)).ok());
   edge.TakeFromCore(Definition("commands", v1::DOWN), {Batch({"open"})});
   // Nobody waits for an alarm to be stored; what is produced after it is stored after it.
@@ -59,13 +60,13 @@ TEST(NodeMetricsTest, AnEdgeShowsItsLogsFlowsAndStore) {
 
 TEST(NodeMetricsTest, TheCoreShowsEachEdgeOnce) {
   CoreNode core;
-  const NodeMetrics metrics(core.metrics(), core.node(), core.admin().MetricSources([] {
+  const NodeMetrics metrics(core.metrics(), NodeMetrics::PartsOf(core.node()), core.admin().MetricSources([] {
     return CertificateView{std::nullopt, false};
   }));
-  const Fleet::Admission edge = core.Join("rig-7");
+  const Admission edge = core.Join("rig-7");
   core.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"a"})});
   core.Replicate(edge, Definition("sensors", v1::UP), 0, {Batch({"b", "c"})});  // supersedes the first
-  Fleet::Admission former = edge;
+  Admission former = edge;
   former.slot = Slot(edge.slot.value() + 7);  // of a store that was replaced
   core.Replicate(former, Definition("sensors", v1::UP), 0, {});
   v1::EdgeStatus status;
@@ -90,7 +91,7 @@ TEST(NodeMetricsTest, TheNumberOfRowsIsBounded) {
     for (size_t i = 0; i < flows.size(); ++i) flows[i].set_partition(static_cast<int32_t>(i));
     return flows;
   };
-  const NodeMetrics metrics(edge.metrics(), edge.node(), std::move(sources));
+  const NodeMetrics metrics(edge.metrics(), NodeMetrics::PartsOf(edge.node()), std::move(sources));
   EXPECT_THAT(edge.metrics().Text(), HasSubstr("selvage_metric_rows_omitted 5\n"));
 }
 
@@ -98,7 +99,8 @@ TEST(NodeMetricsTest, TheNumberOfRowsIsBounded) {
 /// docs/metrics.md.
 std::string ReferenceTable() {
   EdgeNode edge;
-  const NodeMetrics metrics(edge.metrics(), edge.node(), edge.admin().MetricSources(Certificate));
+  const NodeMetrics metrics(edge.metrics(), NodeMetrics::PartsOf(edge.node()),
+                            edge.admin().MetricSources(Certificate));
   EXPECT_TRUE(edge.state().CreateStream(Definition("temperature", v1::UP)).ok());
   EXPECT_FALSE(edge.Produce(Address("humidity"), "").ok());
   std::map<std::string, std::pair<std::string, std::string>> all;  // name: type, help

@@ -207,7 +207,7 @@ TEST_F(TablesServiceTest, RowsAreWrittenReadAndDescribed) {
 
 TEST_F(TablesServiceTest, AnExpiryIsSetKeptAndRemoved) {
   v1::RowOperation put = PutOf("p", R"({"a":1})");
-  const int64_t later = node_.node().wall_ms() + 1'000'000;
+  const int64_t later = absl::ToUnixMillis(node_.node().clock().Wall()) + 1'000'000;
   put.mutable_put()->set_expires_at_ms(later);
   ASSERT_TRUE(Write({put, UpdateOf("p", R"({"b":2})")}).ok());
   EXPECT_EQ(Get("p")->row().expires_at_ms(), later) << "an update leaves it";

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,7 +49,7 @@ class ConcurrentChangesTest : public ::testing::Test {
 
 TEST_F(ConcurrentChangesTest, ASpecIsNeverOlderThanItsGeneration) {
   ThreadedNode core("core", false);
-  ASSERT_TRUE(core.fleet->CreateStream(Definition("readings")).ok());
+  ASSERT_TRUE(core.fleet->streams.Create(Definition("readings")).ok());
   std::atomic<bool> changing = true;
   Together({[&] {
               v1::SetStreamRequest request;
@@ -54,18 +57,56 @@ TEST_F(ConcurrentChangesTest, ASpecIsNeverOlderThanItsGeneration) {
               request.add_fields("priority");
               for (uint32_t i = 0; i < 3'000; ++i) {
                 request.mutable_settings()->set_priority(i % 10);
-                ASSERT_TRUE(core.fleet->SetStream(request).ok());
+                ASSERT_TRUE(core.fleet->streams.Set(request).ok());
               }
               changing = false;
             },
             [&] {
               while (changing) {
-                const v1::EdgeSpec spec = core.fleet->SpecFor("rig");
+                const v1::EdgeSpec spec = core.fleet->specs.For("rig");
                 // Each change is one of this stream, and gives it the new generation.
                 ASSERT_LE(spec.generation(), spec.streams(0).generation())
                     << "the edge would ignore the new content";
               }
             }});
+}
+
+TEST_F(ConcurrentChangesTest, ASpecHasTheLabelsOfItsGeneration) {
+  ThreadedNode core("core", false);
+  ASSERT_TRUE(core.fleet->streams.Create(Definition("readings")).ok());
+  ASSERT_TRUE(test::Admit(*core.fleet, HelloOf("rig")).ok());
+  std::map<uint64_t, int> labels;  // by the generation that brought them
+  std::map<uint64_t, int> seen;    // the oldest, by the generation of a spec
+  std::atomic<bool> changing = true;
+  Together({[&] {
+              v1::SetEdgeRequest label;
+              label.set_edge("rig");
+              v1::SetStreamRequest stream;
+              stream.set_stream("readings");
+              stream.add_fields("priority");
+              for (int i = 1; i <= 2'000; ++i) {
+                (*label.mutable_set_labels())["round"] = std::to_string(i);
+                ASSERT_TRUE(core.fleet->specs.SetEdge(label).ok());
+                labels[core.fleet->specs.Generation("rig")] = i;
+                stream.mutable_settings()->set_priority(static_cast<uint32_t>(i % 10));
+                ASSERT_TRUE(core.fleet->streams.Set(stream).ok());
+              }
+              changing = false;
+            },
+            [&] {
+              while (changing) {
+                const v1::EdgeSpec spec = core.fleet->specs.For("rig");
+                const auto label = spec.labels().find("round");
+                const int round = label == spec.labels().end() ? 0 : std::stoi(label->second);
+                const auto [at, first] = seen.emplace(spec.generation(), round);
+                if (!first) at->second = std::min(at->second, round);
+              }
+            }});
+  for (const auto& [generation, round] : seen) {
+    const auto behind = labels.upper_bound(generation);
+    const int wanted = behind == labels.begin() ? 0 : std::prev(behind)->second;
+    ASSERT_GE(round, wanted) << "the edge would ignore the new labels of generation " << generation;
+  }
 }
 
 TEST_F(ConcurrentChangesTest, AFlushTakesNoAdmissionBack) {
@@ -82,7 +123,7 @@ TEST_F(ConcurrentChangesTest, AFlushTakesNoAdmissionBack) {
               },
               [&] {
                 test::Report(*core.fleet, "rig", status);
-                ASSERT_TRUE(core.fleet->Flush().ok());
+                ASSERT_TRUE(core.fleet->reports.Flush().ok());
               }});
     v1::StoredEdge stored;
     ASSERT_TRUE(stored.ParseFromString(**core.store.Get(Family::kMeta, std::string(kEdgePrefix) + "rig")));

@@ -8,10 +8,12 @@
 #include <utility>
 
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/telemetry/log.h"
 #include "tests/support/admit.h"
+#include "tests/support/core_parts.h"
 #include "tests/support/seeded_random.h"
 
 namespace selvage {
@@ -31,8 +33,8 @@ class CoreTopicsTest : public testing::Test {
     EXPECT_TRUE(node_->Open({}).ok());
     fleet_ = std::make_unique<Fleet>(*node_, "test");
     EXPECT_TRUE(fleet_->Open({}).ok());
-    admin_ = std::make_unique<CoreAdmin>(*fleet_);
-    topics_ = std::make_unique<CoreTopics>(*fleet_, *admin_, /*slots_ahead=*/1);
+    admin_ = std::make_unique<CoreAdmin>(test::AdminParts(*fleet_), "test");
+    topics_ = std::make_unique<CoreTopics>(test::TopicParts(*fleet_, *admin_), /*slots_ahead=*/1);
   }
 
   static v1::StreamDefinition Definition(const std::string& name, v1::Direction direction,
@@ -71,7 +73,7 @@ class CoreTopicsTest : public testing::Test {
     open.mutable_stream()->set_partition(partition);
     open.set_history(IdFor(edge, 'l'));
     *open.mutable_stream()->mutable_definition() = Definition(stream, v1::UP, partitions);
-    auto log = fleet_->LogForOffer(edge, slot, open);
+    auto log = fleet_->logs.ForOffer(edge, slot, open);
     EXPECT_TRUE(log.ok()) << Describe(log.status());
     return log.ok() ? *log : nullptr;
   }
@@ -242,8 +244,8 @@ TEST_F(CoreTopicsTest, SlotsAreKnownAfterARestart) {
   const std::shared_ptr<Log> log = Offer("rig-1", slot, "sensors", 0, 1);
   auto again = std::make_unique<Fleet>(*node_, "test");
   ASSERT_TRUE(again->Open({}).ok());
-  EXPECT_EQ(again->EdgeOf(slot), "rig-1");
-  EXPECT_EQ(again->EdgeOf(Slot(slot.value() + 1)), std::nullopt);
+  EXPECT_EQ(again->edges.EdgeOf(slot), "rig-1");
+  EXPECT_EQ(again->edges.EdgeOf(Slot(slot.value() + 1)), std::nullopt);
   EXPECT_EQ(topics_->FindForReading("sensors", static_cast<int32_t>(slot.value())).value(), log);
 }
 

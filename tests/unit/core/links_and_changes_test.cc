@@ -38,7 +38,7 @@ class LinksAndChangesTest : public ::testing::Test {
         world_,
         [this](const Identity& edge, std::function<void()> wake) {
           return std::make_shared<PeerLink>(
-              *core_.fleet, metrics_, edge.id, std::move(wake),
+              core_.fleet->LinkParts(), metrics_, edge.id, std::move(wake),
               [this](std::function<void()> work) { boost::asio::post(errand_threads_, std::move(work)); });
         },
         TestCore::DefaultOptions());
@@ -52,7 +52,7 @@ class LinksAndChangesTest : public ::testing::Test {
           options, world_.executor(), SystemClock(), SystemRandom(),
           [edge = edges_.back().get(), errands](std::function<void()> wake) {
             return std::make_shared<Uplink>(
-                *edge->edge, 0, std::move(wake),
+                Uplink::PartsOf(*edge->state, *edge->edge), 0, std::move(wake),
                 [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); });
           }));
       links_.back()->Start();
@@ -79,33 +79,33 @@ class LinksAndChangesTest : public ::testing::Test {
   void ChangeTheCore(int round) {
     Fleet& fleet = *core_.fleet;
     const std::string name = fmt::format("stream-{}", round % 4);
-    (void)fleet.CreateStream(Definition(name, round % 2 == 0 ? v1::UP : v1::DOWN));
+    (void)fleet.streams.Create(Definition(name, round % 2 == 0 ? v1::UP : v1::DOWN));
     v1::SetStreamRequest set;
     set.set_stream("readings");
     set.add_fields("priority");
     set.mutable_settings()->set_priority(static_cast<uint32_t>(round % 10));
-    EXPECT_TRUE(fleet.SetStream(set).ok());
+    EXPECT_TRUE(fleet.streams.Set(set).ok());
     v1::SetEdgeRequest label;
     label.set_edge("rig-0");
     (*label.mutable_set_labels())["round"] = std::to_string(round);
-    (void)fleet.SetEdge(label);
-    if (round % 3 == 0) (void)fleet.DeleteStream(name);
-    if (round % 5 == 0) fleet.Relink(fmt::format("rig-{}", round % kEdges));
+    (void)fleet.specs.SetEdge(label);
+    if (round % 3 == 0) (void)fleet.streams.Delete(name);
+    if (round % 5 == 0) fleet.links.Close(fmt::format("rig-{}", round % kEdges));
   }
   /// Streams that come and go at an edge, some of them beside the core's of the same name.
   void ChangeAnEdge(ThreadedNode& node, int round) {
     const std::string name = fmt::format("stream-{}", round % 4);
-    const std::string own = fmt::format("own-{}-{}", node.state->node(), round);
+    const std::string own = fmt::format("own-{}-{}", node.state->identity().node(), round);
     (void)node.edge->CreateStream(Definition(name, v1::UP));
     (void)node.edge->CreateStream(Definition(own, v1::LOCAL));
     (void)node.edge->RenameStream(own, own + "-renamed");
     (void)node.edge->DeleteStream(round % 2 == 0 ? own + "-renamed" : name);
   }
   void Look() {
-    (void)core_.fleet->Summaries();
-    (void)core_.fleet->FlowStatuses("");
-    (void)core_.fleet->ReportedAlarms();
-    (void)core_.fleet->Flush();
+    (void)core_.fleet->view.Summaries();
+    (void)core_.fleet->view.FlowStatuses("");
+    (void)core_.fleet->reports.Alarms();
+    (void)core_.fleet->reports.Flush();
     for (auto& edge : edges_) (void)edge->edge->MakeStatus();
     for (ThreadedNode* node : Nodes()) {
       for (const v1::AlarmDocument& alarm : node->state->alarms().All(false))
@@ -122,13 +122,14 @@ class LinksAndChangesTest : public ::testing::Test {
   /// Empty when everything that an edge holds of "readings" is at the core, and it has the core's
   /// definitions.
   std::string Missing(ThreadedNode& node) {
-    const std::string& name = node.state->node();
-    const auto slot = core_.fleet->SlotOf(name);
-    const std::shared_ptr<Log> log = node.state->logs().Find({"", Slot(0), "readings", PartitionId(0)});
+    const std::string& name = node.state->identity().node();
+    const auto slot = core_.fleet->edges.SlotOf(name);
+    const std::shared_ptr<EmbeddedLog> log =
+        node.state->embedded_logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)});
     if (!slot || log == nullptr) return name + " has not linked";
-    if (node.edge->spec().generation() != core_.fleet->SpecGeneration(name))
+    if (node.edge->spec().generation() != core_.fleet->specs.Generation(name))
       return name + " has another spec";
-    if (node.edge->spec().SerializeAsString() != core_.fleet->SpecFor(name).SerializeAsString()) {
+    if (node.edge->spec().SerializeAsString() != core_.fleet->specs.For(name).SerializeAsString()) {
       return name + " has other content under the same generation";
     }
     const std::shared_ptr<Log> replica = core_.state->logs().Find({name, *slot, "readings", PartitionId(0)});
@@ -153,8 +154,8 @@ class LinksAndChangesTest : public ::testing::Test {
 };
 
 TEST_F(LinksAndChangesTest, EverythingComesTogetherAfterChangesOfAllKindsAtOnce) {
-  ASSERT_TRUE(core_.fleet->CreateStream(Definition("readings", v1::UP)).ok());
-  ASSERT_TRUE(core_.fleet->CreateStream(Definition("setpoints", v1::DOWN)).ok());
+  ASSERT_TRUE(core_.fleet->streams.Create(Definition("readings", v1::UP)).ok());
+  ASSERT_TRUE(core_.fleet->streams.Create(Definition("setpoints", v1::DOWN)).ok());
   constexpr int kRounds = 60;
   std::atomic<int> working = 1 + kEdges;
   std::vector<std::thread> threads;

@@ -13,6 +13,7 @@
 #include "core/peer_link.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/committer.h"
 #include "fabric/stream/record_batch.h"
@@ -44,7 +45,7 @@ class ReconnectStormTest : public testing::Test {
     definition.set_direction(v1::UP);
     definition.set_partitions(kFlows);
     definition.mutable_settings()->set_on_full(v1::DROP_OLDEST);
-    definition_ = *fleet_.CreateStream(definition);
+    definition_ = *fleet_.streams.Create(definition);
   }
   ~ReconnectStormTest() override {
     store_.Hold(false);
@@ -76,15 +77,15 @@ class ReconnectStormTest : public testing::Test {
     options.session.timeout = absl::Minutes(10);
     auto driver = std::make_shared<LinkDriver>(options, link_threads_.get_executor(), SystemClock());
     auto stream = std::make_shared<PlayedStream>(driver, link_threads_.get_executor());
-    auto link = std::make_shared<PeerLink>(fleet_, metrics_, "edge-" + std::to_string(edge), driver->Waker(),
-                                           [this, said = false](std::function<void()> work) mutable {
-                                             const bool hello = !std::exchange(said, true);
-                                             boost::asio::post(errand_threads_,
-                                                               [this, hello, work = std::move(work)] {
-                                                                 work();
-                                                                 if (hello) ++hellos_;
-                                                               });
-                                           });
+    auto link = std::make_shared<PeerLink>(
+        fleet_.LinkParts(), metrics_, "edge-" + std::to_string(edge), driver->Waker(),
+        [this, said = false](std::function<void()> work) mutable {
+          const bool hello = !std::exchange(said, true);
+          boost::asio::post(errand_threads_, [this, hello, work = std::move(work)] {
+            work();
+            if (hello) ++hellos_;
+          });
+        });
     driver->Start(stream, link, {.ended = [](const LinkEnd&) {}});
     drivers_.push_back(driver);
 
@@ -220,7 +221,7 @@ TEST_F(ReconnectStormTest, LinksThatStandAreServedWhileOthersWaitForOldEntriesTo
 
 TEST_F(ReconnectStormTest, OfMachinesThatAreOneEdgeNoneIsLetInWhenTheyComeTogether) {
   store_.Hold(true);
-  std::thread first([&] { fleet_.Admit(HelloOf(0), [](const auto&) {}); });
+  std::thread first([&] { fleet_.admitter.Admit(HelloOf(0), [](const auto&) {}); });
   EXPECT_TRUE(test::Eventually(absl::Seconds(20), [&] { return store_.waited_for(); }));
   // Taken along by it: the third new store of an edge within a day is one too many.
   std::vector<std::string> outcomes;
@@ -229,13 +230,14 @@ TEST_F(ReconnectStormTest, OfMachinesThatAreOneEdgeNoneIsLetInWhenTheyComeTogeth
     hello.set_store_id(IdOf(store));
     hello.set_boot_id(IdOf(store));
     hello.set_empty(false);
-    fleet_.Admit(hello, [&](const auto& admission) { outcomes.push_back(ErrorKind(admission.status())); });
+    fleet_.admitter.Admit(hello,
+                          [&](const auto& admission) { outcomes.push_back(ErrorKind(admission.status())); });
   }
   store_.Hold(false);
   first.join();
   EXPECT_THAT(outcomes, testing::ElementsAre("second_new_store", "second_new_store", "second_new_store"));
   EXPECT_TRUE(node_.alarms().IsOpen("second_new_store", "edge-1"));
-  EXPECT_TRUE(fleet_.Summary("edge-1")->held());
+  EXPECT_TRUE(fleet_.view.Summary("edge-1")->held());
 }
 
 TEST_F(ReconnectStormTest, WhatALinkWaitedForIsDroppedWithIt) {
@@ -249,7 +251,7 @@ TEST_F(ReconnectStormTest, WhatALinkWaitedForIsDroppedWithIt) {
   store_.Hold(false);
   auto again = Connect(1);
   EXPECT_TRUE(AllHave({again}, v1::Frame::kWelcome, 1));
-  EXPECT_TRUE(test::Eventually(absl::Seconds(20), [&] { return fleet_.links() == 2; }));
+  EXPECT_TRUE(test::Eventually(absl::Seconds(20), [&] { return fleet_.links.count() == 2; }));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "core/fleet.h"
 #include "edge/edge_state.h"
 #include "fabric/base/check.h"
+#include "fabric/node/node_state.h"
 #include "fabric/storage/memory_store.h"
 
 namespace selvage {
@@ -21,7 +22,7 @@ class ThreadedNode {
     committer_ = std::make_unique<CommitterThread>(state->committer());
     SELVAGE_CHECK(state->Open({}).ok());
     if (is_edge) {
-      edge = std::make_unique<EdgeState>(*state, "test");
+      edge = std::make_unique<EdgeState>(EdgeState::PartsOf(*state), "test");
       SELVAGE_CHECK(edge->Open({}).ok());
     } else {
       fleet = std::make_unique<Fleet>(*state, "test");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fabric/base/error.h"
+#include "fabric/node/node_state.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/stream/log_flow.h"
 #include "fabric/stream/record_batch.h"
@@ -45,7 +46,7 @@ class Edge {
     options.node = "rig";
     state_ = std::make_unique<NodeState>(options, store_, SystemClock(), random_);
     EXPECT_TRUE(state_->Open({}).ok());
-    edge_ = std::make_unique<EdgeState>(*state_, "test");
+    edge_ = std::make_unique<EdgeState>(EdgeState::PartsOf(*state_), "test");
     EXPECT_TRUE(edge_->Open({}).ok());
   }
   DyingStore& store() { return store_; }

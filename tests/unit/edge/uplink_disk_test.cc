@@ -9,6 +9,7 @@
 
 #include "edge/uplink.h"
 #include "fabric/base/check.h"
+#include "fabric/node/node_state.h"
 #include "fabric/replication/message.h"
 #include "fabric/storage/committer.h"
 #include "fabric/telemetry/log.h"
@@ -34,9 +35,9 @@ class UplinkDiskTest : public testing::Test {
     driver_ = std::make_shared<LinkDriver>(options, threads_.get_executor(), SystemClock());
     core_ = std::make_shared<PlayedStream>(driver_, threads_.get_executor());
     const auto errands = boost::asio::make_strand(threads_);
-    uplink_ = std::make_shared<Uplink>(edge_, 0, driver_->Waker(), [errands](std::function<void()> work) {
-      boost::asio::post(errands, std::move(work));
-    });
+    uplink_ = std::make_shared<Uplink>(
+        Uplink::PartsOf(node_, edge_), 0, driver_->Waker(),
+        [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); });
   }
   ~UplinkDiskTest() override {
     store_.Hold(false);
@@ -123,7 +124,7 @@ class UplinkDiskTest : public testing::Test {
   HeldStore store_;
   NodeState node_{Options(), store_, SystemClock(), SystemRandom()};
   CommitterThread committer_thread_{node_.committer()};
-  EdgeState edge_{node_, "test"};
+  EdgeState edge_{EdgeState::PartsOf(node_), "test"};
   boost::asio::thread_pool threads_{2};  // as the daemon has
   std::shared_ptr<LinkDriver> driver_;
   std::shared_ptr<PlayedStream> core_;

@@ -106,10 +106,10 @@ TEST_F(AlarmsEndTest, AConnectedEdgesFlowsAreNotOfflineWhateverItsOldReportSays)
   Pass(2);
   v1::EdgeStatus old = edge_.edge->MakeStatus();
   for (v1::FlowStatus& flow : *old.mutable_flows()) flow.set_state("offline");
-  ASSERT_TRUE(core_.fleet->TakeStatus("rig", 1, old).ok());
-  EXPECT_EQ(StateOf(core_.fleet->FlowStatuses("rig"), "up"), "caught_up");
+  ASSERT_TRUE(core_.fleet->reports.Take("rig", 1, old).ok());
+  EXPECT_EQ(StateOf(core_.fleet->view.FlowStatuses("rig"), "up"), "caught_up");
   Unlink();
-  EXPECT_EQ(StateOf(core_.fleet->FlowStatuses("rig"), "up"), "offline");
+  EXPECT_EQ(StateOf(core_.fleet->view.FlowStatuses("rig"), "up"), "offline");
   EXPECT_EQ(StateOf(edge_.edge->FlowStatuses(), "up"), "offline");
 }
 

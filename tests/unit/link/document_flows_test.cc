@@ -236,7 +236,7 @@ class NodeDocumentsTest : public LinkedNodes {
     v1::SetEdgeRequest request;
     request.set_edge(edge);
     (*request.mutable_set_labels())["site"] = value;
-    ASSERT_TRUE(core_.fleet->SetEdge(request).ok());
+    ASSERT_TRUE(core_.fleet->specs.SetEdge(request).ok());
   }
 };
 

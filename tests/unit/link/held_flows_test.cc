@@ -33,7 +33,7 @@ class HeldFlowsTest : public LinkedNodes {
   EmbeddedLog& OwnLog(const std::string& name) { return edge_.Find({"", Slot(0), name, PartitionId(0)}); }
   std::shared_ptr<EmbeddedLog> Replica(const std::string& name) {
     return core_.state->embedded_logs().FindEmbedded(
-        {"rig", core_.fleet->SlotOf("rig").value_or(Slot(0)), name, PartitionId(0)});
+        {"rig", core_.fleet->edges.SlotOf("rig").value_or(Slot(0)), name, PartitionId(0)});
   }
   void ExpectReplicated(const std::string& name) {
     ASSERT_NE(Replica(name), nullptr) << name;
@@ -116,7 +116,7 @@ TEST_F(HeldFlowsTest, ADottedNameOfAnEdgeThatThereIsGetsAnotherOneWithAllItsReco
 
 TEST_F(HeldFlowsTest, DefinitionsThatDisagreeAreSettledByAnotherName) {
   MakeAtEdge("vibration", 2);
-  SELVAGE_CHECK(core_.fleet->CreateStream(Definition("vibration", v1::UP, 3)).ok());
+  SELVAGE_CHECK(core_.fleet->streams.Create(Definition("vibration", v1::UP, 3)).ok());
   Link();
   Pass(2);
   ASSERT_TRUE(core_.OpenAlarm("definition_mismatch"));
@@ -134,11 +134,11 @@ TEST_F(HeldFlowsTest, DefinitionsThatDisagreeAreSettledByAnotherName) {
 
 TEST_F(HeldFlowsTest, WhatIsMendedAtTheCoreGoesOnWithinAMinuteOnTheSameLink) {
   MakeAtEdge("vibration", 2);
-  SELVAGE_CHECK(core_.fleet->CreateStream(Definition("vibration", v1::UP, 3)).ok());
+  SELVAGE_CHECK(core_.fleet->streams.Create(Definition("vibration", v1::UP, 3)).ok());
   Link();
   Pass(2);
   ASSERT_TRUE(core_.OpenAlarm("definition_mismatch"));
-  SELVAGE_CHECK(core_.fleet->DeleteStream("vibration").ok());
+  SELVAGE_CHECK(core_.fleet->streams.Delete("vibration").ok());
   Pass(65);
   ExpectReplicated("vibration");
   EXPECT_FALSE(core_.OpenAlarm("definition_mismatch"));
@@ -184,7 +184,7 @@ TEST_F(HeldFlowsTest, ARetiredEdgesStoreGoesOnUnderAnotherId) {
   Unlink();
   edge_.Append(OwnLog("readings"), 2);  // the core never sees them as those of "rig"
   ASSERT_TRUE(edge_.state->embedded_logs().FlushAcknowledged().ok());
-  ASSERT_TRUE(core_.fleet->Retire("rig").ok());
+  ASSERT_TRUE(core_.fleet->admitter.Retire("rig").ok());
   v1::Hello hello = edge_.edge->MakeHello();
   EXPECT_EQ(ErrorKind(test::Admit(*core_.fleet, hello).status()), "edge_retired");
 
@@ -205,7 +205,7 @@ TEST_F(HeldFlowsTest, SharedStreamsBeginWhereTheyAreToldTo) {
   v1::StreamDefinition early = Definition("early", v1::DOWN_SHARED),
                        late = Definition("late", v1::DOWN_SHARED);
   late.mutable_settings()->set_start_at(v1::LATEST);
-  SELVAGE_CHECK(core_.fleet->CreateStream(early).ok() && core_.fleet->CreateStream(late).ok());
+  SELVAGE_CHECK(core_.fleet->streams.Create(early).ok() && core_.fleet->streams.Create(late).ok());
   for (const char* name : {"early", "late"}) core_.Append(core_.Find({"", Slot(0), name, PartitionId(0)}), 3);
   Link();
   Pass(2);
@@ -227,7 +227,7 @@ TEST_F(HeldFlowsTest, SharedStreamsBeginWhereTheyAreToldTo) {
 
   // The core was set back: its log gets another id, and whoever read the former one gets all of it.
   EmbeddedLog& log = core_.Find({"", Slot(0), "late", PartitionId(0)});
-  ASSERT_TRUE(core_.fleet->BranchDownLog(log.shared_from_this(), log.state().position()).ok());
+  ASSERT_TRUE(core_.fleet->logs.BranchDown(log.shared_from_this(), log.state().position()).ok());
   Relink();
   EXPECT_EQ(replica("late").state().start, Offset(0));
   EXPECT_EQ(replica("late").state().end, Offset(5));

@@ -8,8 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/peer_link.h"
+#include "core/fleet.h"
 #include "edge/uplink.h"
+#include "fabric/node/node_state.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
@@ -33,7 +34,7 @@ class MemoryNode {
     state = std::make_unique<NodeState>(options, store, clock, random_);
     SELVAGE_CHECK(state->Open({}).ok());
     if (is_edge_) {
-      edge = std::make_unique<EdgeState>(*state, "test");
+      edge = std::make_unique<EdgeState>(EdgeState::PartsOf(*state), "test");
       SELVAGE_CHECK(edge->Open({}).ok());
     } else {
       fleet = std::make_unique<Fleet>(*state, "test");
@@ -125,9 +126,9 @@ class LinkedNodes : public ::testing::Test {
       ends_[side].session = std::make_unique<Session>(options, ends_[side].node->clock.Monotonic());
     }
     ends_[0].handler = std::make_shared<Uplink>(
-        *edge_.edge, 0, [woken = ends_[0].woken] { *woken = true; }, run_);
+        Uplink::PartsOf(*edge_.state, *edge_.edge), 0, [woken = ends_[0].woken] { *woken = true; }, run_);
     ends_[1].handler = std::make_shared<PeerLink>(
-        *core_.fleet, metrics_, name_, [woken = ends_[1].woken] { *woken = true; }, run_);
+        core_.fleet->LinkParts(), metrics_, name_, [woken = ends_[1].woken] { *woken = true; }, run_);
     for (End& end : ends_) end.handler->Opened(*end.session);
     Settle();
   }
@@ -181,7 +182,7 @@ class LinkedNodes : public ::testing::Test {
     definition.set_name(name);
     definition.set_direction(direction);
     definition.mutable_settings()->set_keep_after_ack(true);
-    SELVAGE_CHECK(core_.fleet->CreateStream(definition).ok());
+    SELVAGE_CHECK(core_.fleet->streams.Create(definition).ok());
   }
   EmbeddedLog& Up() { return edge_.Find({"", Slot(0), "up", PartitionId(0)}); }
   EmbeddedLog& UpReplica() { return core_.Find({"rig", Slot(0), "up", PartitionId(0)}); }

@@ -17,7 +17,7 @@ class QuietLinkTest : public LinkedNodes {
       return frame.data().kind() == static_cast<uint32_t>(EntryKind::kDocument);
     }));
   }
-  v1::EdgeStatus Reported() { return core_.fleet->Summary("rig")->status(); }
+  v1::EdgeStatus Reported() { return core_.fleet->view.Summary("rig")->status(); }
 };
 
 TEST_F(QuietLinkTest, TheStatusIsToldWhenThereIsNews) {
@@ -58,7 +58,7 @@ TEST_F(QuietLinkTest, AStatusIsRepeatedNowAndThenAndFirstOnEachLink) {
 
 TEST_F(QuietLinkTest, TheCoreKnowsThatTheEdgeIsThere) {
   Pass(60);
-  EXPECT_GT(core_.fleet->Summary("rig")->last_seen_ms(), core_.state->wall_ms() - 15'000);
+  EXPECT_GT(core_.fleet->view.Summary("rig")->last_seen_ms(), WallMs(core_.clock) - 15'000);
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST_F(DamagedTableAlarmTest, EndsWhenTheTableIsMended) {
   auto complete = CompleteDefinition(definition);
   ASSERT_TRUE(complete.ok()) << complete.status();
   ASSERT_TRUE(store_->state().catalog().Put(*complete).ok());
-  ASSERT_TRUE(store_->state().CreateOwnLogs(*complete).ok());
+  ASSERT_TRUE(store_->state().streams().CreateLogs(*complete).ok());
   for (int i = 0; i < 200; ++i) Append(i);
   Open();  // which moves it to a table
   store_.reset();

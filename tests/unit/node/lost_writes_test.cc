@@ -37,7 +37,7 @@ class LostWritesTest : public ::testing::Test {
     auto store = NodeStore::Open(std::move(options));
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
-    groups_.emplace(store_->state());
+    groups_.emplace(kafka::GroupService::PartsOf(store_->state()));
     ASSERT_TRUE(groups_->Open().ok());
   }
   void Close() {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fabric/kafka/group_service/group_service.h"
+#include "fabric/node/node_state.h"
 #include "fabric/storage/rocksdb_store.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/support/seeded_random.h"
@@ -46,7 +47,7 @@ class DamagedGroupsTest : public testing::Test {
     options.node = "rig";
     state_ = std::make_unique<NodeState>(options, *store_, clock_, random_);
     ASSERT_TRUE(state_->Open({}).ok());
-    groups_ = std::make_unique<GroupService>(*state_);
+    groups_ = std::make_unique<GroupService>(GroupService::PartsOf(*state_));
     const absl::Status opened = groups_->Open();
     ASSERT_TRUE(opened.ok()) << opened;
   }

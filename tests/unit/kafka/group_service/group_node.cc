@@ -59,12 +59,14 @@ void GroupNode::Restart() {
   options.commit.on_failure = [this](const absl::Status&) { disk_failed = true; };
   state = std::make_unique<NodeState>(options, store, clock, random);
   SELVAGE_CHECK(state->Open({}).ok());
-  service = std::make_unique<GroupService>(*state, settings);
+  service = std::make_unique<GroupService>(GroupService::PartsOf(*state), settings);
   SELVAGE_CHECK(service->Open().ok());
-  producer_ids = std::make_unique<ProducerIds>(*state);
+  producer_ids = std::make_unique<ProducerIds>(state->store(), state->committer(), state->random());
   context.reset(new Context{{.host = "127.0.0.1", .port = 9092, .cluster_id = "c"},
                             topics,
-                            *state,
+                            state->streams(),
+                            state->committer(),
+                            state->budget(),
                             metrics,
                             sessions,
                             *service,

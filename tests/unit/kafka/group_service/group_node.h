@@ -20,6 +20,7 @@
 #include "fabric/kafka/protocol/offset_commit.h"
 #include "fabric/kafka/protocol/offset_fetch.h"
 #include "fabric/kafka/protocol/sync_group.h"
+#include "fabric/node/node_state.h"
 #include "fabric/process/lazy_threads.h"
 #include "fabric/storage/memory_store.h"
 #include "tests/contract/log/log_node.h"

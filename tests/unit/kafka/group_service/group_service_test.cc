@@ -3,6 +3,7 @@
 #include "absl/synchronization/notification.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/group/stored.h"
+#include "fabric/node/node_state.h"
 #include "tests/unit/kafka/group_service/group_node.h"
 
 namespace selvage::kafka::test {
@@ -162,7 +163,7 @@ TEST(GroupService, OffsetsGoWithTheirStream) {
     definition.set_partitions(1);
     definition.set_direction(v1::LOCAL);
     ASSERT_TRUE(node.state->catalog().Put(*CompleteDefinition(definition)).ok());
-    ASSERT_TRUE(node.state->CreateOwnLogs(definition).ok());
+    ASSERT_TRUE(node.state->streams().CreateLogs(definition).ok());
   };
   create("t");
   create("own.t");
@@ -173,7 +174,7 @@ TEST(GroupService, OffsetsGoWithTheirStream) {
   node.commits = false;
   node.service->Commit({"h", "", std::nullopt, -1, {{{"t", 1}, 5, -1, ""}}}, [](auto) {});
   node.commits = true;
-  ASSERT_TRUE(node.state->DeleteStream("t").ok());
+  ASSERT_TRUE(node.state->streams().Delete("t").ok());
   node.Pump();
   for (int restarted = 0; restarted < 2; ++restarted) {
     std::vector<std::string> left;
@@ -204,7 +205,7 @@ TEST(GroupService, TheTimerTicks) {
   ASSERT_TRUE(state.Open({}).ok());
   group::Settings settings;
   settings.initial_rebalance_delay = absl::Milliseconds(500);
-  GroupService service(state, settings);
+  GroupService service(GroupService::PartsOf(state), settings);
   ASSERT_TRUE(service.Open().ok());
   GroupTimer timer(service);
   std::vector<std::unique_ptr<absl::Notification>> joined;

@@ -46,19 +46,20 @@ void HandlerWorld::Start() {
   node_ = std::make_unique<NodeState>(options, store_, SystemClock(), random_);
   committing_ = std::make_unique<CommitterThread>(node_->committer());
   SELVAGE_CHECK(node_->Open({}).ok());
-  edge_ = std::make_unique<EdgeState>(*node_, "test");
+  edge_ = std::make_unique<EdgeState>(EdgeState::PartsOf(*node_), "test");
   SELVAGE_CHECK(edge_->Open({}).ok());
-  admin_ = std::make_unique<EdgeAdmin>(*edge_, [] { return LinkView(); });
-  topics_ = std::make_unique<EdgeTopics>(*admin_, v1::LOCAL);
+  admin_ = std::make_unique<EdgeAdmin>(EdgeAdmin::PartsOf(*node_, *edge_), [] { return LinkView(); });
+  topics_ = std::make_unique<EdgeTopics>(node_->catalog(), node_->logs(), *admin_, v1::LOCAL);
   fetch_sessions_ = std::make_unique<FetchSessions>();
-  groups_ = std::make_unique<GroupService>(*node_);
+  groups_ = std::make_unique<GroupService>(GroupService::PartsOf(*node_));
   SELVAGE_CHECK(groups_->Open().ok());
-  producer_ids_ = std::make_unique<ProducerIds>(*node_);
+  producer_ids_ = std::make_unique<ProducerIds>(node_->store(), node_->committer(), node_->random());
   refused_batches_ = std::make_unique<RefusedBatches>(SystemClock());
   blocking_ = std::make_unique<LazyThreads>(1);
   pool_ = std::make_unique<boost::asio::thread_pool>(1);
-  context_.reset(new Context{settings_, *topics_, *node_, metrics_, *fetch_sessions_, *groups_,
-                             *producer_ids_, *refused_batches_, *blocking_});
+  context_.reset(new Context{settings_, *topics_, node_->streams(), node_->committer(), node_->budget(),
+                             metrics_, *fetch_sessions_, *groups_, *producer_ids_, *refused_batches_,
+                             *blocking_});
 }
 
 void HandlerWorld::End() {

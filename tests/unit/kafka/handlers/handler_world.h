@@ -16,6 +16,7 @@
 #include "fabric/kafka/handlers/fetch_sessions.h"
 #include "fabric/kafka/handlers/producer_ids.h"
 #include "fabric/kafka/handlers/refused_batches.h"
+#include "fabric/node/node_state.h"
 #include "fabric/stream/record_batch.h"
 #include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
