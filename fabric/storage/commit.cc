@@ -51,11 +51,15 @@ absl::Status CommitAndWait(Committer& committer, std::unique_ptr<CommitTask> tas
   absl::Status submitted = committer.Submit(std::make_unique<AwaitedTask>(std::move(task), outcome, finished),
                                             Committer::Limit::kNone);
   if (!submitted.ok()) return submitted;
+  AwaitCommit(committer, finished);
+  return outcome;
+}
+
+void AwaitCommit(Committer& committer, const absl::Notification& finished) {
   if (!committer.driven_by_thread()) {
     while (!finished.HasBeenNotified()) committer.CommitOnce();
   }
   finished.WaitForNotification();
-  return outcome;
 }
 
 absl::Status Commit(Committer& committer, std::function<absl::Status(WriteBatch&)> stage,

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
 #include "fabric/storage/committer.h"
 
 namespace selvage {
@@ -16,5 +17,8 @@ absl::Status CommitAndWait(Committer& committer, std::unique_ptr<CommitTask> tas
 /// CommitTask::Finish.
 absl::Status Commit(Committer& committer, std::function<absl::Status(WriteBatch&)> stage,
                     std::function<void(const absl::Status&)> finish = nullptr);
+
+/// Waits for what a submitted task notifies when it is finished, as CommitAndWait does.
+void AwaitCommit(Committer& committer, const absl::Notification& finished);
 
 }  // namespace selvage

@@ -10,6 +10,10 @@ std::string_view FamilyName(Family family) {
       return "log";
     case Family::kGroup:
       return "group";
+    case Family::kRow:
+      return "row";
+    case Family::kFeed:
+      return "feed";
   }
   return "unknown";
 }

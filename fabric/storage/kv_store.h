@@ -20,8 +20,11 @@ enum class Family : uint8_t {
   kMeta,   ///< small documents: identity, catalog, control, alarms, ends of logs
   kLog,    ///< entries of logs; large values, keys are log number ‖ base offset
   kGroup,  ///< consumer groups and their committed offsets
+  kRow,    ///< rows of tables; keys are table number ‖ row key
+  kFeed,   ///< what leads to rows of tables: by change, by expiry, by delete
 };
-inline constexpr Family kAllFamilies[] = {Family::kMeta, Family::kLog, Family::kGroup};
+inline constexpr Family kAllFamilies[] = {Family::kMeta, Family::kLog, Family::kGroup, Family::kRow,
+                                          Family::kFeed};
 std::string_view FamilyName(Family family);
 
 /// What of a stretch of a family is alive.

@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
@@ -57,10 +58,17 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksDbOptio
                                                const std::shared_ptr<HoleSkipping>& skipping) {
   rocksdb::ColumnFamilyOptions cf;
   cf.compaction_filter_factory = skipping;
-  // No filters: logs are read by seeking, and the other families are small enough to be cached whole.
+  // Logs and feeds are read by seeking, and meta and group are small enough to be cached whole: no filters.
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.cache_index_and_filter_blocks = true;
+  if (family == Family::kRow) {
+    // Rows are looked up one by one, also those that are not there. Filters and indexes of many rows do not
+    // fit into the cache: they are read in parts.
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+    table.partition_filters = true;
+  }
   cf.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   cf.compression = rocksdb::kNoCompression;  // batches come compressed by their producers
   cf.compaction_style = rocksdb::kCompactionStyleLevel;
@@ -68,6 +76,12 @@ rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksDbOptio
   // Each family bounds its own buffers. One limit over both would flush the family with the oldest data,
   // which is nearly always a quiet one with next to nothing in it.
   cf.max_write_buffer_number = 2;
+  if (family == Family::kRow || family == Family::kFeed) {
+    cf.write_buffer_size = std::min(options.write_buffer_bytes, 4 * kMiB);
+    cf.target_file_size_base = 8 * kMiB;
+    cf.max_bytes_for_level_base = 32 * kMiB;
+    return cf;
+  }
   if (family != Family::kLog) {
     cf.write_buffer_size = std::min(options.write_buffer_bytes, 1 * kMiB);
     cf.target_file_size_base = 2 * kMiB;

@@ -205,7 +205,7 @@ class RowMerge {
   static bool IsEmpty(const Field& field) { return !field.set && field.contributions.empty(); }
 
   void Place(Write& write) {
-    write.sequence = arrival_.first_sequence + result_.changed_parts++;
+    write.sequence = arrival_.sequence;
     write.via = arrival_.via;
     result_.outcome = MergeOutcome::kApplied;
   }

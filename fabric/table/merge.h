@@ -43,15 +43,13 @@ struct Conflict {
 
 /// How a change came to this copy.
 struct Arrival {
-  StoreId via;                  ///< the peer that sent it; none: made here
-  uint64_t first_sequence = 0;  ///< the next place in this store's change feed
+  StoreId via;            ///< the peer that sent it; none: made here
+  uint64_t sequence = 0;  ///< the place in this store's change feed of all that the change brings
 };
 
 struct MergeResult {
   MergeOutcome outcome = MergeOutcome::kIdentical;
   std::vector<Conflict> conflicts;
-  /// Parts of the row that changed. They have the sequences from `first_sequence` on, without a hole.
-  uint64_t changed_parts = 0;
 };
 
 /// Merges `change` into `row`. What came from the same peer that sends its winner now is not listed: the peer

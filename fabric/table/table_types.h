@@ -107,12 +107,16 @@ struct ChangePage {
   bool more = false;  ///< there is more to read now
 };
 
-/// What an operator sees of a table.
-struct TableFacts {
-  uint64_t rows = 0;        ///< that are there, or expired and not purged yet
+/// How much a table holds.
+struct TableCounts {
+  uint64_t rows = 0;        ///< that are there, or expired and not removed yet
   uint64_t tombstones = 0;  ///< of deleted rows
   uint64_t bytes = 0;       ///< of stored rows, tombstones as well
-  FeedPosition end;
+};
+
+struct TableFacts {
+  TableCounts counts;
+  FeedPosition end;  ///< changes from here on come after everything that can be read now
 };
 
 }  // namespace selvage::table

@@ -221,7 +221,7 @@ class History {
       if (field.set) observe(field.set->write);
       for (const auto& [key, contribution] : field.contributions) observe(contribution.write);
     }
-    replica.next_sequence += Merge(replica.row, change, {via, replica.next_sequence}).changed_parts;
+    Merge(replica.row, change, {via, replica.next_sequence++});
   }
 
   FeedEpoch NewEpoch() { return FeedEpoch::Mint(random_); }

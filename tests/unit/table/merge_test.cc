@@ -18,8 +18,7 @@ class Node {
   explicit Node(int id) : id_(id) {}
 
   MergeResult Receive(const Change& change, const Node* from = nullptr) {
-    const auto result = Merge(row_, change, {from ? samples::Store(from->id_) : StoreId(), next_sequence_});
-    next_sequence_ += result.changed_parts;
+    const auto result = Merge(row_, change, {from ? samples::Store(from->id_) : StoreId(), next_sequence_++});
     conflicts_.insert(conflicts_.end(), result.conflicts.begin(), result.conflicts.end());
     return result;
   }
@@ -147,22 +146,21 @@ TEST_F(MergeTest, OutcomesAreNamed) {
   EXPECT_EQ(core_.Receive(second, &edge_).outcome, MergeOutcome::kIdentical);
   const auto late = core_.Receive(first, &edge_);
   EXPECT_EQ(late.outcome, MergeOutcome::kKeptNewer);
-  EXPECT_EQ(late.changed_parts, 0u);
   EXPECT_THAT(late.conflicts, IsEmpty()) << "a node has seen what it wrote";
   EXPECT_EQ(MergeOutcomeName(MergeOutcome::kApplied), "applied");
   EXPECT_EQ(MergeOutcomeName(MergeOutcome::kKeptNewer), "kept_newer");
   EXPECT_EQ(MergeOutcomeName(MergeOutcome::kIdentical), "identical");
 }
 
-TEST_F(MergeTest, ChangedPartsHaveNeighbouringSequencesAndTheirPeer) {
+TEST_F(MergeTest, WhatOneChangeBringsHasOneSequenceAndItsPeer) {
   core_.DoSet(1, "z", "0");
   const auto result = core_.Receive(edge_.DoPut(2, R"({"a":1,"b":2})", 500), &edge_);
-  EXPECT_EQ(result.changed_parts, 4u);
+  EXPECT_EQ(result.outcome, MergeOutcome::kApplied);
   const Row& row = core_.row();
   EXPECT_EQ(row.clear->write.sequence, 2u);
-  EXPECT_EQ(row.expiry->write.sequence, 3u);
-  EXPECT_EQ(row.fields.at("a").set->write.sequence, 4u);
-  EXPECT_EQ(row.fields.at("b").set->write.sequence, 5u);
+  EXPECT_EQ(row.expiry->write.sequence, 2u);
+  EXPECT_EQ(row.fields.at("a").set->write.sequence, 2u);
+  EXPECT_EQ(row.fields.at("b").set->write.sequence, 2u);
   EXPECT_EQ(row.fields.at("b").set->write.via, samples::Store(1));
   core_.Receive(edge_.row(), &other_);
   EXPECT_EQ(row.fields.at("b").set->write.via, samples::Store(1)) << "what was here keeps its way";

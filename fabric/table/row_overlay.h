@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "fabric/storage/kv_store.h"
+#include "fabric/table/document.h"
+#include "fabric/table/table_keys.h"
+
+namespace selvage::table {
+
+/// What of a row stands in the indexes of its table, and in its counts.
+struct RowIndexed {
+  std::vector<uint64_t> sequences;  ///< of its parts; ascending, each once
+  std::optional<int64_t> expires_at_ms;
+  bool tombstone = false;  ///< it is stored, and not there at any time
+  size_t bytes = 0;        ///< stored, key and value; 0: it is not stored
+
+  uint64_t newest() const { return sequences.empty() ? 0 : sequences.back(); }
+};
+RowIndexed IndexOf(const Row& row);
+
+/// The rows that queued changes are about, as the newest of the changes leaves each of them. A merge reads
+/// its row, so it must see what the tasks before it did, in their group or in one that is being written:
+///
+///   1. a task holds its rows, before it is queued, on its caller's thread: they are read from the store
+///   then,
+///      unless another task holds them already and has them newer;
+///   2. it is staged, on the committer's thread, and changes them;
+///   3. what changed is written once for the group (TakeDirty);
+///   4. it lets go of them when it is finished, or when it goes.
+///
+/// Holding and letting go are safe on all threads; the rows themselves are the committer's once they are
+/// held.
+class RowOverlay {
+ public:
+  struct Entry {
+    TableNumber table;
+    std::string key;
+    Row row;             ///< newest; empty: not stored
+    RowIndexed indexed;  ///< as the store has it, or will when the group is written
+    bool dirty = false;  ///< `row` is not in the batch yet
+
+    // The overlay's.
+    int holders = 0;
+    bool loaded = false;
+  };
+  /// One task's hold of its rows; gives them back when it goes. Must not outlive the overlay.
+  class Held {
+   public:
+    Held() = default;
+    Held(Held&& other) noexcept { *this = std::move(other); }
+    Held& operator=(Held&& other) noexcept {
+      std::swap(overlay_, other.overlay_);
+      std::swap(entries_, other.entries_);
+      return *this;
+    }
+    ~Held();
+    /// By key.
+    const std::map<std::string, Entry*, std::less<>>& entries() const { return entries_; }
+
+   private:
+    friend class RowOverlay;
+    RowOverlay* overlay_ = nullptr;
+    std::map<std::string, Entry*, std::less<>> entries_;
+  };
+
+  explicit RowOverlay(KvStore& store) : store_(store) {}
+
+  /// May wait for the disk. Errors: "corrupt_row", those of the store.
+  absl::StatusOr<Held> Hold(TableNumber table, const std::vector<std::string_view>& keys);
+
+  // On the committer's thread.
+  void MarkDirty(Entry& entry);
+  /// What changed since the last call, each row once.
+  std::vector<Entry*> TakeDirty() { return std::exchange(dirty_, {}); }
+
+ private:
+  void LetGo(const std::map<std::string, Entry*, std::less<>>& entries);
+
+  KvStore& store_;
+  std::vector<Entry*> dirty_;  // the committer's
+  absl::Mutex mutex_;
+  std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);  // by RowKey
+};
+
+}  // namespace selvage::table

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "fabric/storage/committer.h"
+#include "fabric/stream/disk_budget.h"
+#include "fabric/table/merge.h"
+#include "fabric/table/row_overlay.h"
+#include "fabric/table/table_store.h"
+
+namespace selvage::table {
+
+/// A change of some rows of one table on its way through the committer. What kind of change it is says
+/// Change; this brings it to the rows all or nothing, numbers it for the feed, and publishes it after the
+/// sync.
+class RowTask : public CommitTask {
+ public:
+  size_t ByteSize() const override { return bytes_; }
+  absl::Status Stage(WriteBatch& batch) final;
+  void StageLast(WriteBatch& batch) final { store_.StageChanges(batch); }
+  void Finish(const absl::Status& status) final;
+
+ protected:
+  using Table = TableStore::Table;
+  /// `bytes` is what the task keeps in memory.
+  RowTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
+          DiskCharge charge)
+      : store_(store),
+        table_(std::move(table)),
+        held_(std::move(held)),
+        bytes_(bytes),
+        charge_(std::move(charge)) {}
+
+  /// Merges into rows of RowOf. After an error nothing of it stays.
+  virtual absl::Status Change() = 0;
+  /// The outcome, on the committer's thread.
+  virtual void Done(const absl::Status& status) = 0;
+
+  // For Change.
+  /// A row that is held, as this task leaves it so far.
+  const Row& Current(std::string_view key) { return RowOf(key); }
+  MergeResult MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival);
+  /// Without a trace.
+  void Remove(std::string_view key);
+  /// The place in the feed for one more change.
+  uint64_t NextSequence() { return sequence_++; }
+  /// A time after all that this store handed out or saw.
+  Stamp Tick() { return {store_.clock_.Tick(now_ms_), store_.options_.store_id()}; }
+  HlcClock& clock() { return store_.clock_; }
+  FeedEpoch epoch() const { return store_.epoch_; }
+  int64_t now_ms() const { return now_ms_; }
+  const v1::TableDefinition& definition() const { return definition_; }
+
+ private:
+  Row& RowOf(std::string_view key);
+
+  TableStore& store_;
+  const std::shared_ptr<Table> table_;
+  RowOverlay::Held held_;
+  const size_t bytes_;
+  DiskCharge charge_;
+  int64_t now_ms_ = 0;
+  uint64_t sequence_ = 0;
+  v1::TableDefinition definition_;
+  struct Working {
+    RowOverlay::Entry* entry;
+    Row row;
+    bool changed = false;
+  };
+  std::map<std::string, Working, std::less<>> working_;
+};
+
+}  // namespace selvage::table

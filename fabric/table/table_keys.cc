@@ -1,0 +1,62 @@
+#include "fabric/table/table_keys.h"
+
+#include "fabric/base/endian.h"
+
+namespace selvage::table {
+namespace {
+
+constexpr size_t kFeedPrefixSize = 1 + sizeof(uint32_t);
+
+std::string Numbered(std::string_view prefix, TableNumber table) {
+  std::string key(prefix);
+  AppendBig<uint32_t>(key, table.value());
+  return key;
+}
+
+}  // namespace
+
+std::string TableKey(TableNumber table) {
+  return Numbered(kTablePrefix, table);
+}
+
+std::string TableCountsKey(TableNumber table) {
+  return Numbered(kTableCountsPrefix, table);
+}
+
+std::string RowKeys(TableNumber table) {
+  return Numbered("", table);
+}
+
+std::string RowKey(TableNumber table, std::string_view key) {
+  std::string row = RowKeys(table);
+  row += key;
+  return row;
+}
+
+std::string FeedKeys(FeedIndex index, TableNumber table) {
+  const char letter = static_cast<char>(index);
+  return Numbered({&letter, 1}, table);
+}
+
+std::string FeedKey(FeedIndex index, TableNumber table, uint64_t number, std::string_view key) {
+  std::string feed_key = FeedKeys(index, table);
+  AppendBig<uint64_t>(feed_key, number);
+  feed_key += key;
+  return feed_key;
+}
+
+uint64_t NumberOfFeedKey(std::string_view feed_key) {
+  return LoadBig<uint64_t>(feed_key.data() + kFeedPrefixSize);
+}
+
+std::string_view RowOfFeedKey(std::string_view feed_key) {
+  return feed_key.substr(kFeedPrefixSize + sizeof(uint64_t));
+}
+
+std::string EndOfPrefix(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (!prefix.empty()) ++prefix.back();
+  return prefix;
+}
+
+}  // namespace selvage::table

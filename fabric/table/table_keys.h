@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "fabric/base/ids.h"
+
+/// Keys of what tables store (docs/formats.md, "Tables").
+namespace selvage::table {
+
+/// Number of a table inside one store: the first four bytes of its rows' keys. Never reused within a store.
+using TableNumber = StrongInt<struct TableNumberTag, uint32_t>;
+
+// Family::kMeta.
+inline constexpr std::string_view kTablePrefix = "table/";  ///< + table number: StoredTable
+inline constexpr std::string_view kTableCountsPrefix =
+    "table_counts/";                                               ///< + table number: StoredTableCounts
+inline constexpr std::string_view kNextTableKey = "next_table";    ///< u32: number of the next table
+inline constexpr std::string_view kFeedEpochsKey = "feed_epochs";  ///< StoredFeedEpochs
+inline constexpr std::string_view kTableClockKey = "table_clock";  ///< StoredTableClock
+std::string TableKey(TableNumber table);
+std::string TableCountsKey(TableNumber table);
+
+// Family::kRow.
+/// What the keys of all rows of a table begin with.
+std::string RowKeys(TableNumber table);
+std::string RowKey(TableNumber table, std::string_view key);
+
+/// Family::kFeed: one index for each letter, whose keys begin with it and the table.
+enum class FeedIndex : char {
+  kSequence = 'f',   ///< + sequence u64: key of the row of which some part has this sequence
+  kExpiry = 'e',     ///< + time u64 (ms) + key: nothing
+  kTombstone = 't',  ///< + newest sequence u64: key of the row that is not there
+};
+std::string FeedKeys(FeedIndex index, TableNumber table);
+std::string FeedKey(FeedIndex index, TableNumber table, uint64_t number, std::string_view key = {});
+/// The number in a key that FeedKey made.
+uint64_t NumberOfFeedKey(std::string_view feed_key);
+/// The row's key behind the number.
+std::string_view RowOfFeedKey(std::string_view feed_key);
+
+/// The first key after all that begin with `prefix`; of a prefix of nothing but 0xFF bytes, or an empty one,
+/// nothing.
+std::string EndOfPrefix(std::string prefix);
+
+}  // namespace selvage::table

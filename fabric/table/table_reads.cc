@@ -1,0 +1,125 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/table/row_format.h"
+#include "fabric/table/table_store.h"
+
+namespace selvage::table {
+namespace {
+
+absl::StatusOr<Row> Decode(std::string_view key, std::string_view stored) {
+  auto row = DecodeRow(stored);
+  if (!row.ok()) return Annotate(row.status(), fmt::format("row \"{}\"", key));
+  return row;
+}
+
+/// Nothing when the row is not there.
+std::optional<RowView> ViewOf(std::string_view key, const Row& row, int64_t now_ms) {
+  auto json = VisibleJson(row, now_ms);
+  if (!json) return std::nullopt;
+  return RowView{std::string(key), *std::move(json), DigestOf(row, now_ms),
+                 row.expiry ? row.expiry->at_ms : std::nullopt};
+}
+
+/// The keys of a request as those of the store: [first, second).
+std::pair<std::string, std::string> RangeOf(TableNumber table, const ScanRequest& request) {
+  const std::string prefix = RowKey(table, request.prefix);
+  std::string from = std::max(prefix, RowKey(table, request.from));
+  std::string to = EndOfPrefix(prefix);
+  if (!request.to.empty()) to = std::min(to, RowKey(table, request.to));
+  return {std::move(from), std::move(to)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<RowView>> TableStore::Get(const std::string& name, std::string_view key) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kRow, RowKey(table->number, key)));
+  if (!stored) return std::nullopt;
+  SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, *stored));
+  return ViewOf(key, row, now_ms());
+}
+
+absl::StatusOr<ScanPage> TableStore::Scan(const std::string& name, const ScanRequest& request) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const auto [from, to] = RangeOf(table->number, request);
+  const size_t key_at = RowKeys(table->number).size();
+  const int64_t now = now_ms();
+  ScanPage page;
+  if (from >= to) return page;
+  size_t bytes = 0;
+  auto cursor = env_.store.Scan(Family::kRow, from, to);
+  for (cursor->Seek(from); cursor->Valid(); cursor->Next()) {
+    const std::string_view key = cursor->key().substr(key_at);
+    if (page.rows.size() >= request.rows_max || page.looked_at >= request.looked_at_max) {
+      page.next = std::string(key);
+      return page;
+    }
+    ++page.looked_at;
+    SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, cursor->value()));
+    auto view = ViewOf(key, row, now);
+    if (!view || (request.wanted && !request.wanted(view->json))) continue;
+    bytes += view->key.size() + view->json.size();
+    if (bytes > request.bytes_max && !page.rows.empty()) {
+      page.next = std::move(view->key);
+      return page;
+    }
+    page.rows.push_back(*std::move(view));
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return page;
+}
+
+absl::StatusOr<uint64_t> TableStore::ResumeAt(const Table& table, const FeedPosition& from) const {
+  absl::MutexLock lock(&mutex_);
+  // From the beginning there is nothing that could have been deleted unheard.
+  if (from.sequence == 0) return 0;
+  const auto resume = epochs_.Resume(from.epoch, from.sequence);
+  if (resume && *resume >= table.horizon && *resume <= published_end_) return *resume;
+  return MakeError(absl::StatusCode::kOutOfRange, "position_expired",
+                   fmt::format("changes of table {} are not known from position {} on",
+                               table.definition.name(), from.Text()),
+                   "scan the table, and go on from the position that it had before the scan");
+}
+
+absl::StatusOr<ChangePage> TableStore::ReadChanges(const std::string& name, const FeedPosition& from,
+                                                   std::string_view prefix, size_t rows_max,
+                                                   size_t bytes_max) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  SELVAGE_ASSIGN_OR_RETURN(const uint64_t start, ResumeAt(*table, from));
+  const FeedPosition end = End();
+  const int64_t now = now_ms();
+  ChangePage page;
+  page.next = end;
+  if (start >= end.sequence) return page;
+  size_t bytes = 0;
+  const std::string first = FeedKey(FeedIndex::kSequence, table->number, start);
+  const std::string last = FeedKey(FeedIndex::kSequence, table->number, end.sequence);
+  auto cursor = env_.store.Scan(Family::kFeed, first, last);
+  for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
+    const uint64_t sequence = NumberOfFeedKey(cursor->key());
+    const std::string key(cursor->value());
+    if (page.changes.size() >= rows_max || bytes >= bytes_max) {
+      page.next.sequence = sequence;
+      page.more = true;
+      return page;
+    }
+    if (!std::string_view(key).starts_with(prefix)) continue;
+    SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kRow, RowKey(table->number, key)));
+    Row row;
+    if (stored) {
+      SELVAGE_ASSIGN_OR_RETURN(row, Decode(key, *stored));
+      // It changed again: the newer change tells of it.
+      if (IndexOf(row).newest() != sequence) continue;
+    }
+    page.changes.push_back({key, ViewOf(key, row, now), {end.epoch, sequence + 1}});
+    bytes += key.size() + (page.changes.back().row ? page.changes.back().row->json.size() : 0);
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return page;
+}
+
+}  // namespace selvage::table

@@ -1,0 +1,440 @@
+#include "fabric/table/table_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "fabric/base/endian.h"
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+#include "fabric/stream/meta_keys.h"
+#include "fabric/table/row_format.h"
+#include "selvage/v1/store.pb.h"
+
+namespace selvage::table {
+namespace {
+
+/// The clock's floor is raised by so much at a time: one write covers what comes in that time.
+constexpr int64_t kFloorAheadMs = 10'000;
+/// Expired rows that one transaction removes.
+constexpr size_t kExpiredAtATime = 500;
+
+absl::Status UnknownTable(const std::string& table) {
+  return MakeError(absl::StatusCode::kNotFound, "unknown_table", fmt::format("there is no table {}", table),
+                   "see selvagectl table list");
+}
+
+template <class Document>
+absl::StatusOr<std::optional<Document>> ReadDocument(KvStore& store, std::string_view key,
+                                                     std::string_view what) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, store.Get(Family::kMeta, key));
+  if (!stored) return std::nullopt;
+  Document document;
+  if (!document.ParseFromString(*stored)) return DamagedMeta(what);
+  return std::optional<Document>(std::move(document));
+}
+
+absl::StatusOr<FeedEpochs> EpochsOf(const v1::StoredFeedEpochs& stored) {
+  std::vector<FeedEpochs::Epoch> epochs;
+  for (const auto& epoch : stored.epochs()) {
+    const auto id = FeedEpoch::FromBytes(epoch.id());
+    if (!id) return DamagedMeta("list of feed epochs");
+    epochs.push_back({*id, epoch.first()});
+  }
+  return FeedEpochs(std::move(epochs));
+}
+
+v1::StoredFeedEpochs Stored(const FeedEpochs& epochs) {
+  v1::StoredFeedEpochs stored;
+  for (const auto& [id, first] : epochs.epochs()) {
+    auto* epoch = stored.add_epochs();
+    epoch->set_id(id.bytes());
+    epoch->set_first(first);
+  }
+  return stored;
+}
+
+std::string Stored(const TableCounts& counts) {
+  v1::StoredTableCounts stored;
+  stored.set_rows(counts.rows);
+  stored.set_tombstones(counts.tombstones);
+  stored.set_bytes(counts.bytes);
+  return stored.SerializeAsString();
+}
+
+std::string Stored(const v1::TableDefinition& definition, uint64_t horizon) {
+  v1::StoredTable stored;
+  *stored.mutable_definition() = definition;
+  stored.set_horizon(horizon);
+  return stored.SerializeAsString();
+}
+
+void Count(TableCounts& counts, const RowIndexed& row, bool stored) {
+  if (row.bytes == 0) return;
+  const uint64_t one = stored ? 1 : -uint64_t{1};
+  (row.tombstone ? counts.tombstones : counts.rows) += one;
+  counts.bytes += stored ? row.bytes : -uint64_t{row.bytes};
+}
+
+void LowerTo(std::atomic<int64_t>& lowest, int64_t value) {
+  int64_t now = lowest;
+  while (value < now && !lowest.compare_exchange_weak(now, value)) {
+  }
+}
+
+/// Brings one index from what it had of a row to what it is to have.
+void StageIndex(WriteBatch& batch, FeedIndex index, TableNumber table, std::string_view key,
+                std::optional<uint64_t> before, std::optional<uint64_t> now) {
+  if (before == now) return;
+  const bool named = index != FeedIndex::kExpiry;  // else the key itself holds the row's
+  const auto feed_key = [&](uint64_t number) {
+    return FeedKey(index, table, number, named ? std::string_view() : key);
+  };
+  if (before) batch.Delete(Family::kFeed, feed_key(*before));
+  if (now) batch.Put(Family::kFeed, feed_key(*now), {named ? key : std::string_view()});
+}
+
+std::optional<uint64_t> TombstoneSequence(const RowIndexed& row) {
+  return row.tombstone ? std::optional(row.newest()) : std::nullopt;
+}
+
+std::optional<uint64_t> ExpiryNumber(const RowIndexed& row) {
+  // Times before 1970 are past in any case.
+  if (!row.expires_at_ms) return std::nullopt;
+  return static_cast<uint64_t>(std::max<int64_t>(*row.expires_at_ms, 0));
+}
+
+}  // namespace
+
+std::string FeedPosition::Text() const {
+  return fmt::format("{}-{}", epoch.hex(), sequence);
+}
+
+std::optional<FeedPosition> FeedPosition::Parse(std::string_view text) {
+  constexpr size_t kEpochSize = 32;
+  if (text.size() <= kEpochSize + 1 || text[kEpochSize] != '-') return std::nullopt;
+  const auto epoch = FeedEpoch::FromHex(text.substr(0, kEpochSize));
+  FeedPosition position{epoch.value_or(FeedEpoch())};
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data() + kEpochSize + 1, end, position.sequence);
+  if (!epoch || read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  return position;
+}
+
+TableStore::TableStore(TableEnvironment env, Options options)
+    : env_(env),
+      options_(std::move(options)),
+      overlay_(env.store),
+      clock_(Hlc(), {options_.max_ahead_ms, kFloorAheadMs}) {}
+
+TableStore::~TableStore() = default;
+
+int64_t TableStore::now_ms() const {
+  return absl::ToUnixMillis(env_.clock.Wall());
+}
+
+absl::Status TableStore::Open() {
+  SELVAGE_ASSIGN_OR_RETURN(const uint64_t first, Load());
+  return BeginEpoch(first);
+}
+
+absl::StatusOr<uint64_t> TableStore::Load() {
+  SELVAGE_ASSIGN_OR_RETURN(const auto epochs, ReadDocument<v1::StoredFeedEpochs>(env_.store, kFeedEpochsKey,
+                                                                                 "list of feed epochs"));
+  SELVAGE_ASSIGN_OR_RETURN(const auto clock,
+                           ReadDocument<v1::StoredTableClock>(env_.store, kTableClockKey, "clock of tables"));
+  SELVAGE_ASSIGN_OR_RETURN(const auto next_table, env_.store.Get(Family::kMeta, kNextTableKey));
+  if (next_table && next_table->size() != sizeof(uint32_t)) return DamagedMeta("number of the next table");
+
+  absl::MutexLock lock(&mutex_);
+  if (epochs) {
+    SELVAGE_ASSIGN_OR_RETURN(epochs_, EpochsOf(*epochs));
+  }
+  if (next_table) next_table_ = LoadBig<uint32_t>(next_table->data());
+  if (clock) clock_ = HlcClock(Hlc(clock->floor()), {options_.max_ahead_ms, kFloorAheadMs});
+  uint64_t first = clock ? clock->next_sequence() : 1;
+  if (!epochs_.epochs().empty()) first = std::max(first, epochs_.epochs().back().first);
+
+  auto documents = env_.store.Scan(Family::kMeta, kTablePrefix, PrefixEnd(kTablePrefix));
+  for (documents->Seek(kTablePrefix); documents->Valid(); documents->Next()) {
+    v1::StoredTable stored;
+    const std::string_view number = documents->key().substr(kTablePrefix.size());
+    if (number.size() != sizeof(uint32_t) || !stored.ParseFromString(std::string(documents->value()))) {
+      return DamagedMeta("list of tables");
+    }
+    auto table = std::make_shared<Table>();
+    table->number = TableNumber(LoadBig<uint32_t>(number.data()));
+    table->definition = stored.definition();
+    table->horizon = stored.horizon();
+    SELVAGE_ASSIGN_OR_RETURN(table->staged, ReadCounts(table->number));
+    table->published = table->staged;
+    // The newest change that is still the newest of some field.
+    const std::string feed = FeedKeys(FeedIndex::kSequence, table->number);
+    auto newest = env_.store.Scan(Family::kFeed, feed, EndOfPrefix(feed));
+    newest->SeekForPrev(EndOfPrefix(feed));
+    if (newest->Valid()) first = std::max(first, NumberOfFeedKey(newest->key()) + 1);
+    SELVAGE_RETURN_IF_ERROR(newest->status());
+    numbered_[table->number] = table;
+    tables_[table->definition.name()] = std::move(table);
+  }
+  SELVAGE_RETURN_IF_ERROR(documents->status());
+  return first;
+}
+
+absl::StatusOr<TableCounts> TableStore::ReadCounts(TableNumber table) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, ReadDocument<v1::StoredTableCounts>(
+                                                  env_.store, TableCountsKey(table), "count of rows"));
+  if (!stored) return TableCounts();
+  return TableCounts{stored->rows(), stored->tombstones(), stored->bytes()};
+}
+
+absl::Status TableStore::BeginEpoch(uint64_t first) {
+  FeedEpochs epochs;
+  {
+    absl::MutexLock lock(&mutex_);
+    epochs = epochs_;
+  }
+  epochs.Begin(FeedEpoch::Mint(env_.random), first);
+  return Commit(
+      env_.committer,
+      [&](WriteBatch& batch) {
+        next_sequence_ = first;
+        epoch_ = epochs.current();
+        batch.Put(Family::kMeta, kFeedEpochsKey, {Stored(epochs).SerializeAsString()});
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        absl::MutexLock lock(&mutex_);
+        epochs_ = epochs;
+        published_end_ = first;
+      });
+}
+
+std::vector<v1::TableDefinition> TableStore::All() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<v1::TableDefinition> all;
+  all.reserve(tables_.size());
+  for (const auto& [name, table] : tables_) all.push_back(table->definition);
+  return all;
+}
+
+std::optional<v1::TableDefinition> TableStore::Find(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = tables_.find(name);
+  if (found == tables_.end()) return std::nullopt;
+  return found->second->definition;
+}
+
+absl::StatusOr<std::shared_ptr<TableStore::Table>> TableStore::TableNamed(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = tables_.find(name);
+  if (found == tables_.end()) return UnknownTable(name);
+  return found->second;
+}
+
+absl::Status TableStore::Create(const v1::TableDefinition& definition) {
+  auto table = std::make_shared<Table>();
+  table->definition = definition;
+  table->next_expiry_ms = INT64_MAX;
+  return Commit(
+      env_.committer,
+      [&](WriteBatch& batch) {
+        absl::MutexLock lock(&mutex_);
+        // Also those that this group makes: two that are made at once have one name only once.
+        const bool taken = std::any_of(numbered_.begin(), numbered_.end(), [&](const auto& entry) {
+          return !entry.second->dropped && entry.second->definition.name() == definition.name();
+        });
+        if (taken) {
+          return MakeError(absl::StatusCode::kAlreadyExists, "table_exists",
+                           fmt::format("there is a table {} already", definition.name()));
+        }
+        table->number = TableNumber(next_table_++);
+        table->horizon = next_sequence_;
+        std::string next;
+        AppendBig<uint32_t>(next, next_table_);
+        batch.Put(Family::kMeta, kNextTableKey, {next});
+        batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
+        numbered_[table->number] = table;
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        absl::MutexLock lock(&mutex_);
+        tables_[definition.name()] = table;
+      });
+}
+
+absl::Status TableStore::Set(const v1::TableDefinition& definition) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(definition.name()));
+  return Commit(
+      env_.committer,
+      [&](WriteBatch& batch) {
+        if (table->dropped) return UnknownTable(definition.name());
+        absl::MutexLock lock(&mutex_);
+        batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        absl::MutexLock lock(&mutex_);
+        table->definition = definition;
+      });
+}
+
+absl::Status TableStore::Drop(const std::string& name) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const auto drop = [&](WriteBatch& batch, Family family, const std::string& keys) {
+    batch.DeleteRange(family, keys, EndOfPrefix(keys));
+  };
+  SELVAGE_RETURN_IF_ERROR(Commit(
+      env_.committer,
+      [&](WriteBatch& batch) {
+        if (std::exchange(table->dropped, true)) return UnknownTable(name);
+        // What earlier tasks of this group changed is written before it is deleted, not after.
+        StageChanges(batch);
+        batch.Delete(Family::kMeta, TableKey(table->number));
+        batch.Delete(Family::kMeta, TableCountsKey(table->number));
+        drop(batch, Family::kRow, RowKeys(table->number));
+        for (const FeedIndex index : {FeedIndex::kSequence, FeedIndex::kExpiry, FeedIndex::kTombstone}) {
+          drop(batch, Family::kFeed, FeedKeys(index, table->number));
+        }
+        numbered_.erase(table->number);
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        absl::MutexLock lock(&mutex_);
+        tables_.erase(name);
+      }));
+  const std::string rows = RowKeys(table->number);
+  return env_.store.Reclaim(Family::kRow, rows, EndOfPrefix(rows));
+}
+
+absl::StatusOr<TableFacts> TableStore::Facts(const std::string& name) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const FeedPosition end = End();
+  absl::MutexLock lock(&mutex_);
+  return TableFacts{table->published, end};
+}
+
+FeedPosition TableStore::End() const {
+  absl::MutexLock lock(&mutex_);
+  return {epochs_.current(), published_end_};
+}
+
+int TableStore::Watch(std::function<void()> changed) {
+  absl::MutexLock lock(&watch_mutex_);
+  watchers_.push_back({next_watcher_, std::move(changed)});
+  return next_watcher_++;
+}
+
+void TableStore::Unwatch(int handle) {
+  absl::MutexLock lock(&watch_mutex_);
+  std::erase_if(watchers_, [&](const Watcher& watcher) { return watcher.handle == handle; });
+}
+
+absl::Status TableStore::RemoveExpired() {
+  const int64_t due_ms = now_ms() - options_.max_ahead_ms;
+  std::vector<std::shared_ptr<Table>> tables;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [name, table] : tables_) tables.push_back(table);
+  }
+  for (const auto& table : tables) {
+    if (table->next_expiry_ms > due_ms) continue;
+    const std::string keys = FeedKeys(FeedIndex::kExpiry, table->number);
+    std::vector<std::string> expired;
+    // Rows that get an earlier expiry from here on lower it again.
+    table->next_expiry_ms = INT64_MAX;
+    int64_t next_ms = INT64_MAX;
+    auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
+    for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
+      const auto expires_ms = static_cast<int64_t>(NumberOfFeedKey(cursor->key()));
+      if (expires_ms > due_ms || expired.size() == kExpiredAtATime) {
+        next_ms = expires_ms;
+        break;
+      }
+      expired.emplace_back(RowOfFeedKey(cursor->key()));
+    }
+    absl::Status removed = cursor->status();
+    if (removed.ok() && !expired.empty()) removed = RemoveExpiredRows(table, expired, due_ms);
+    LowerTo(table->next_expiry_ms, removed.ok() ? next_ms : INT64_MIN);
+    SELVAGE_RETURN_IF_ERROR(removed);
+  }
+  return absl::OkStatus();
+}
+
+void TableStore::StageChanges(WriteBatch& batch) {
+  std::map<TableNumber, Table*> changed;
+  for (RowOverlay::Entry* entry : overlay_.TakeDirty()) {
+    entry->dirty = false;
+    const auto table = numbered_.find(entry->table);
+    if (table == numbered_.end()) continue;  // dropped by this group
+    StageRow(batch, *table->second, *entry);
+    changed[entry->table] = table->second.get();
+  }
+  if (changed.empty()) return;
+  unpublished_ = true;
+  for (const auto& [number, table] : changed) {
+    batch.Put(Family::kMeta, TableCountsKey(number), {Stored(table->staged)});
+  }
+  StageClock(batch);
+}
+
+void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& entry) {
+  RowIndexed now = IndexOf(entry.row);
+  const RowIndexed& before = entry.indexed;
+  const std::string key = RowKey(table.number, entry.key);
+  if (now.sequences.empty()) {
+    batch.Delete(Family::kRow, key);
+  } else {
+    const std::string row = EncodeRow(entry.row);
+    now.bytes = key.size() + row.size();
+    batch.Put(Family::kRow, key, {row});
+  }
+  const auto feed_key = [&](uint64_t sequence) {
+    return FeedKey(FeedIndex::kSequence, table.number, sequence);
+  };
+  for (const uint64_t sequence : before.sequences) {
+    if (std::binary_search(now.sequences.begin(), now.sequences.end(), sequence)) continue;
+    batch.Delete(Family::kFeed, feed_key(sequence));
+  }
+  for (const uint64_t sequence : now.sequences) {
+    if (std::binary_search(before.sequences.begin(), before.sequences.end(), sequence)) continue;
+    batch.Put(Family::kFeed, feed_key(sequence), {entry.key});
+  }
+  StageIndex(batch, FeedIndex::kTombstone, table.number, entry.key, TombstoneSequence(before),
+             TombstoneSequence(now));
+  StageIndex(batch, FeedIndex::kExpiry, table.number, entry.key, ExpiryNumber(before), ExpiryNumber(now));
+  if (now.expires_at_ms) LowerTo(table.next_expiry_ms, *now.expires_at_ms);
+  Count(table.staged, before, false);
+  Count(table.staged, now, true);
+  entry.indexed = std::move(now);
+}
+
+void TableStore::StageClock(WriteBatch& batch) {
+  const auto due = clock_.FloorDue();
+  if (!due) return;
+  v1::StoredTableClock stored;
+  stored.set_floor(due->packed());
+  stored.set_next_sequence(next_sequence_);
+  batch.Put(Family::kMeta, kTableClockKey, {stored.SerializeAsString()});
+  // In this batch, or the store has failed.
+  clock_.FloorPersisted(*due);
+}
+
+void TableStore::Publish() {
+  if (!std::exchange(unpublished_, false)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    published_end_ = next_sequence_;
+    for (const auto& [number, table] : numbered_) table->published = table->staged;
+  }
+  absl::MutexLock lock(&watch_mutex_);
+  for (const Watcher& watcher : watchers_) watcher.changed();
+}
+
+}  // namespace selvage::table

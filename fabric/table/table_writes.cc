@@ -1,0 +1,234 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+#include "fabric/table/merge_patch.h"
+#include "fabric/table/row_task.h"
+#include "fabric/table/table_store.h"
+
+namespace selvage::table {
+namespace {
+
+/// Of keys and stamps in files and indexes, for each row of a batch.
+constexpr size_t kRowOverhead = 256;
+
+absl::Status OfRow(const absl::Status& error, std::string_view key) {
+  return error.ok() ? error : Annotate(error, fmt::format("row \"{}\"", key));
+}
+
+absl::Status CheckKey(std::string_view key) {
+  if (!key.empty() && key.size() <= kRowKeyMax && IsValidUtf8(key)) return absl::OkStatus();
+  const std::string_view why = key.empty()               ? "is empty"
+                               : key.size() > kRowKeyMax ? "is too long"
+                                                         : "is not valid UTF-8";
+  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_key", fmt::format("a key {}", why),
+                   fmt::format("keys are UTF-8, 1 to {} bytes", kRowKeyMax));
+}
+
+size_t BytesOf(const Fields& fields) {
+  size_t bytes = 0;
+  for (const auto& [name, value] : fields) bytes += name.size() + value.text().size();
+  return bytes;
+}
+
+size_t BytesOf(const RowOperation& operation) {
+  struct Measure {
+    size_t operator()(const RowOperation::Put& put) const { return BytesOf(put.fields); }
+    size_t operator()(const RowOperation::MergePatch& patch) const { return patch.json.size(); }
+    size_t operator()(const RowOperation::Delete&) const { return 0; }
+    size_t operator()(const Update& update) const {
+      size_t bytes = BytesOf(update.set);
+      for (const std::string& name : update.unset) bytes += name.size();
+      for (const auto& [name, by] : update.increment) bytes += name.size() + sizeof by;
+      return bytes;
+    }
+  };
+  return operation.key.size() + std::visit(Measure(), operation.what);
+}
+
+absl::Status CheckCondition(const Condition& condition, const Row& row, int64_t now_ms) {
+  using Kind = Condition::Kind;
+  const auto failed = [](std::string_view kind, std::string_view what) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, kind, what, "read the row again and decide anew");
+  };
+  if (condition.kind == Kind::kNone) return absl::OkStatus();
+  const bool there = IsThere(row, now_ms);
+  if (condition.kind == Kind::kAbsent) {
+    return there ? failed("row_exists", "the row is there already") : absl::OkStatus();
+  }
+  if (condition.kind == Kind::kPresent) {
+    return there ? absl::OkStatus() : failed("row_absent", "the row is not there");
+  }
+  const RowDigest version = DigestOf(row, now_ms);
+  bool named = false;
+  for (const RowDigest& wanted : condition.versions) named |= there && wanted == version;
+  if (named == (condition.kind == Kind::kVersionIn)) return absl::OkStatus();
+  return failed("version_mismatch", there ? "the row has another version" : "the row is not there");
+}
+
+bool HasExpired(const Row& row, int64_t now_ms) {
+  return row.expiry && row.expiry->at_ms && *row.expiry->at_ms <= now_ms;
+}
+
+/// Operations of a program.
+class WriteTask : public RowTask {
+ public:
+  WriteTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
+            DiskCharge charge, std::vector<RowOperation> operations, TableStore::WriteDone done)
+      : RowTask(store, std::move(table), std::move(held), bytes, std::move(charge)),
+        operations_(std::move(operations)),
+        done_(std::move(done)) {}
+
+ private:
+  absl::Status Change() override {
+    written_.reserve(operations_.size());
+    for (const RowOperation& operation : operations_) {
+      SELVAGE_RETURN_IF_ERROR(OfRow(Do(operation), operation.key));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Do(const RowOperation& operation) {
+    const std::string& key = operation.key;
+    SELVAGE_RETURN_IF_ERROR(CheckCondition(operation.condition, Current(key), now_ms()));
+    const bool was_there = IsThere(Current(key), now_ms());
+    const Stamp stamp = Tick();
+    const Arrival here{StoreId(), NextSequence()};
+    // What expired is gone: an update must not bring its other fields back.
+    if (HasExpired(Current(key), now_ms())) MergeInto(key, table::Delete(Current(key), stamp), here);
+    SELVAGE_ASSIGN_OR_RETURN(table::Change change, ChangeOf(operation, Current(key), stamp));
+    MergeInto(key, change, here);
+    SELVAGE_RETURN_IF_ERROR(CheckSize(Current(key)));
+    written_.push_back({DigestOf(Current(key), now_ms()), !was_there && IsThere(Current(key), now_ms())});
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<table::Change> ChangeOf(const RowOperation& operation, const Row& row, const Stamp& stamp) {
+    if (const auto* put = std::get_if<RowOperation::Put>(&operation.what)) {
+      return table::Put(row, put->fields, put->expires_at_ms, stamp);
+    }
+    if (const auto* update = std::get_if<Update>(&operation.what)) {
+      return MakeUpdate(row, *update, stamp, epoch());
+    }
+    if (const auto* patch = std::get_if<RowOperation::MergePatch>(&operation.what)) {
+      SELVAGE_ASSIGN_OR_RETURN(Update update, UpdateOfMergePatch(row, patch->json, now_ms()));
+      update.expiry = patch->expiry;
+      return MakeUpdate(row, update, stamp, epoch());
+    }
+    return table::Delete(row, stamp);
+  }
+
+  absl::Status CheckSize(const Row& row) {
+    const size_t max = definition().settings().row_bytes_max() != 0 ? definition().settings().row_bytes_max()
+                                                                    : kRowBytesDefault;
+    const auto json = VisibleJson(row, now_ms());
+    if (!json || json->size() <= max) return absl::OkStatus();
+    return MakeError(absl::StatusCode::kInvalidArgument, "row_too_large",
+                     fmt::format("it would be {} bytes of JSON; the table takes {}", json->size(), max),
+                     "split it over several rows, or keep what is large elsewhere");
+  }
+
+  void Done(const absl::Status& status) override {
+    if (status.ok()) {
+      done_(std::move(written_));
+    } else {
+      done_(status);
+    }
+  }
+
+  const std::vector<RowOperation> operations_;
+  const TableStore::WriteDone done_;
+  std::vector<RowWritten> written_;
+};
+
+/// Removes rows that expired.
+class ExpiryTask : public RowTask {
+ public:
+  ExpiryTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
+             std::vector<std::string> keys, int64_t due_ms)
+      : RowTask(store, std::move(table), std::move(held), bytes, DiskCharge()),
+        keys_(std::move(keys)),
+        due_ms_(due_ms) {}
+
+ private:
+  absl::Status Change() override {
+    for (const std::string& key : keys_) {
+      if (HasExpired(Current(key), due_ms_)) Remove(key);
+    }
+    return absl::OkStatus();
+  }
+  void Done(const absl::Status&) override {}
+
+  const std::vector<std::string> keys_;
+  const int64_t due_ms_;
+};
+
+}  // namespace
+
+void TableStore::Write(const std::string& name, std::vector<RowOperation> operations, WriteDone done) {
+  const absl::Status submitted = SubmitWrite(name, std::move(operations), done);
+  if (!submitted.ok()) done(submitted);
+}
+
+absl::Status TableStore::SubmitWrite(const std::string& name, std::vector<RowOperation> operations,
+                                     WriteDone done) {
+  SELVAGE_ASSIGN_OR_RETURN(auto table, TableNamed(name));
+  SELVAGE_RETURN_IF_ERROR(CheckWritable(*table));
+  size_t bytes = 0;
+  std::vector<std::string_view> keys;
+  keys.reserve(operations.size());
+  for (const RowOperation& operation : operations) {
+    SELVAGE_RETURN_IF_ERROR(CheckKey(operation.key));
+    keys.push_back(operation.key);
+    bytes += BytesOf(operation);
+  }
+  if (operations.size() > kBatchOperationsMax || bytes > kBatchBytesMax) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, "batch_too_large",
+        fmt::format("{} operations with {} bytes are more than one batch takes", operations.size(), bytes),
+        fmt::format("up to {} operations and {} bytes", kBatchOperationsMax, kBatchBytesMax));
+  }
+  const size_t files = bytes + operations.size() * kRowOverhead;
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.Admit(files));
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
+  size_t held_bytes = 0;
+  for (const auto& [key, entry] : held.entries()) held_bytes += kRowOverhead + key.size();
+  return env_.committer.Submit(std::make_unique<WriteTask>(*this, std::move(table), std::move(held),
+                                                           files + held_bytes, std::move(charge),
+                                                           std::move(operations), std::move(done)));
+}
+
+absl::StatusOr<std::vector<RowWritten>> TableStore::WriteAndWait(const std::string& table,
+                                                                 std::vector<RowOperation> operations) {
+  absl::StatusOr<std::vector<RowWritten>> outcome;
+  absl::Notification finished;
+  Write(table, std::move(operations), [&](absl::StatusOr<std::vector<RowWritten>> written) {
+    outcome = std::move(written);
+    finished.Notify();
+  });
+  AwaitCommit(env_.committer, finished);
+  return outcome;
+}
+
+absl::Status TableStore::RemoveExpiredRows(const std::shared_ptr<Table>& table,
+                                           const std::vector<std::string>& keys, int64_t due_ms) {
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, {keys.begin(), keys.end()}));
+  return CommitAndWait(
+      env_.committer,
+      std::make_unique<ExpiryTask>(*this, table, std::move(held), keys.size() * kRowOverhead, keys, due_ms));
+}
+
+absl::Status TableStore::CheckWritable(const Table& table) const {
+  absl::MutexLock lock(&mutex_);
+  const v1::TableDirection read_only = options_.is_edge ? v1::TABLE_DOWN : v1::TABLE_UP;
+  if (table.definition.direction() != read_only) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kPermissionDenied, "read_only_table",
+                   fmt::format("rows of table {} are written at {} only", table.definition.name(),
+                               options_.is_edge ? "the core" : "the edges"),
+                   "write there, or make a table of direction both");
+}
+
+}  // namespace selvage::table
