@@ -122,8 +122,8 @@ std::string TablesJson(const std::vector<v1::TableDefinition>& definitions) {
 
 std::string TableJson(const v1::TableDefinition& definition, const table::TableFacts& facts) {
   return OpenDefinition(definition) +
-         fmt::format(",\"rows\":{},\"tombstones\":{},\"bytes\":{},\"position\":\"{}\"}}", facts.rows,
-                     facts.tombstones, facts.bytes, facts.end.Text());
+         fmt::format(",\"rows\":{},\"tombstones\":{},\"bytes\":{},\"position\":\"{}\"}}", facts.counts.rows,
+                     facts.counts.tombstones, facts.counts.bytes, facts.end.Text());
 }
 
 std::string ChangeEvent(const table::RowChanged& change) {
