@@ -127,6 +127,11 @@ void Shared::Remove(Connection* connection) {
   count_ = connections.size();
 }
 
+void Shared::CountWatch(int more) {
+  watchers += static_cast<size_t>(more);
+  watching->Set(static_cast<double>(watchers));
+}
+
 bool Shared::AwaitNone(absl::Duration most) {
   absl::MutexLock lock(&mutex_);
   auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return count_ == 0; };
@@ -236,7 +241,7 @@ Awaitable<void> Connection::Run() {
 
 Awaitable<void> Connection::Finish() {
   error_code error;
-  const auto token = asio::redirect_error(asio::use_awaitable, error);
+  auto token = asio::redirect_error(asio::use_awaitable, error);
   Enter(Phase::kIdle, kDropTime);
   if (tls_) {
     co_await tls_->async_shutdown(token);
@@ -251,7 +256,7 @@ Awaitable<void> Connection::Finish() {
 
 Awaitable<bool> Connection::ReadSome(size_t most) {
   error_code error;
-  const auto token = asio::redirect_error(asio::use_awaitable, error);
+  auto token = asio::redirect_error(asio::use_awaitable, error);
   const auto space = buffer_.prepare(most);
   size_t arrived;
   if (tls_) {
@@ -266,7 +271,7 @@ Awaitable<bool> Connection::ReadSome(size_t most) {
 
 Awaitable<bool> Connection::Write(std::string_view bytes) {
   error_code error;
-  const auto token = asio::redirect_error(asio::use_awaitable, error);
+  auto token = asio::redirect_error(asio::use_awaitable, error);
   while (!bytes.empty() && !error && !closed_) {
     const auto piece = asio::buffer(bytes.data(), std::min(bytes.size(), kPieceBytes));
     Enter(Phase::kWriting, shared_->options.write_timeout);
@@ -360,7 +365,7 @@ Awaitable<bool> Connection::Handle(Call call, HeadParser& head) {
     co_return false;
   }
   if (closed_) co_return false;
-  if (route.action == Action::kWatch) co_return co_await Watch(std::move(call));
+  if (route.action == Action::kWatch) co_return co_await Watch(std::move(call), keep_alive);
   const bool head_only = call.head;
   const absl::Duration began = Now();
   const Reply reply = co_await Ask(std::move(call));
@@ -373,13 +378,13 @@ Awaitable<bool> Connection::Handle(Call call, HeadParser& head) {
 Awaitable<absl::Status> Connection::ReadBody(HeadParser& head, Call& call) {
   BodyParser body(std::move(head));
   body.body_limit(call.route->body_max);
-  const absl::Status read = co_await ReadPieces(body);
+  const absl::Status read = co_await ReadPieces(body, call.route->body_max);
   if (read.ok()) call.body = std::move(body.get().body());
   Enter(Phase::kHandling, absl::InfiniteDuration());
   co_return read;
 }
 
-Awaitable<absl::Status> Connection::ReadPieces(BodyParser& body) {
+Awaitable<absl::Status> Connection::ReadPieces(BodyParser& body, size_t body_max) {
   Enter(Phase::kArriving, shared_->options.piece_timeout);
   const absl::Duration began = Now();
   size_t arrived = 0;
@@ -388,7 +393,7 @@ Awaitable<absl::Status> Connection::ReadPieces(BodyParser& body) {
     const size_t taken = buffer_.size() == 0 ? 0 : body.put(buffer_.data(), error);
     buffer_.consume(taken);
     if (error && error != http::error::need_more) {
-      co_return ParserError(error, shared_->options.header_bytes_max, *body.get().payload_size());
+      co_return ParserError(error, shared_->options.header_bytes_max, body_max);
     }
     if (taken > 0 && !error) continue;
     const size_t before = buffer_.size();
@@ -411,7 +416,7 @@ Awaitable<absl::Status> Connection::ReadPieces(BodyParser& body) {
 }
 
 template <class T>
-Awaitable<T> Connection::OnWorker(std::function<void(std::function<void(T)>)> work) {
+Awaitable<T> Connection::OnWorker(Work<T> work) {
   struct Pending {
     explicit Pending(asio::io_context& context) : arrived(context) {}
     asio::steady_timer arrived;
@@ -440,7 +445,7 @@ Awaitable<T> Connection::OnWorker(std::function<void(std::function<void(T)>)> wo
 
 Awaitable<Reply> Connection::Ask(Call call) {
   const auto kept = std::make_shared<Call>(std::move(call));
-  co_return co_await OnWorker<Reply>([shared = shared_, kept](std::function<void(Reply)> done) {
+  const Work<Reply> work = [shared = shared_, kept](std::function<void(Reply)> done) {
     if (shared->full())
       return done(Refuse(Overloaded("answers that clients have not read use up the memory")));
     try {
@@ -449,32 +454,37 @@ Awaitable<Reply> Connection::Ask(Call call) {
       LogError("an HTTP request failed", {{"route", kept->route->id}, {"error", e.what()}});
       done(Refuse(absl::InternalError("the request failed")));
     }
-  });
+  };
+  co_return co_await OnWorker(work);
 }
 
-Awaitable<bool> Connection::Watch(Call call) {
-  using Opened = std::shared_ptr<absl::StatusOr<std::unique_ptr<EventSource>>>;
-  const auto kept = std::make_shared<Call>(std::move(call));
-  Opened opened;
+Awaitable<absl::StatusOr<std::shared_ptr<EventSource>>> Connection::OpenEvents(Call call) {
+  using Opened = absl::StatusOr<std::shared_ptr<EventSource>>;
   if (shared_->watchers >= shared_->options.watchers_max) {
-    opened = std::make_shared<absl::StatusOr<std::unique_ptr<EventSource>>>(
-        Overloaded("as many watches are open as may be"));
-  } else {
-    ++shared_->watchers;
-    opened = co_await OnWorker<Opened>([shared = shared_, kept](std::function<void(Opened)> done) {
-      done(std::make_shared<absl::StatusOr<std::unique_ptr<EventSource>>>(shared->service->Watch(*kept)));
-    });
-    if (!opened->ok()) --shared_->watchers;
+    co_return Overloaded("as many watches are open as may be");
   }
-  const Reply reply = opened->ok() ? Reply() : Refuse(opened->status());
-  shared_->metrics->Count(kept->route, reply);
-  if (!opened->ok()) co_return co_await Send(reply, false, true);
-  shared_->watching->Set(static_cast<double>(shared_->watchers));
-  const std::shared_ptr<EventSource> events = std::move(**opened);
+  shared_->CountWatch(1);
+  const auto kept = std::make_shared<Call>(std::move(call));
+  const Work<Opened> work = [shared = shared_, kept](std::function<void(Opened)> done) {
+    auto events = shared->service->Watch(*kept);
+    if (!events.ok()) return done(events.status());
+    done(std::shared_ptr<EventSource>(*std::move(events)));
+  };
+  auto opened = co_await OnWorker(work);
+  if (!opened.ok()) shared_->CountWatch(-1);
+  co_return opened;
+}
+
+Awaitable<bool> Connection::Watch(Call call, bool keep_alive) {
+  const Route& route = *call.route;
+  const auto events = co_await OpenEvents(std::move(call));
+  const Reply reply = events.ok() ? Reply() : Refuse(events.status());
+  shared_->metrics->Count(&route, reply);
+  if (!events.ok()) co_return co_await Send(reply, false, keep_alive);
   asio::co_spawn(
       shared_->context(), [self = shared_from_this()] { return self->AwaitEnd(); }, asio::detached);
-  co_await SendEvents(*events);
-  shared_->watching->Set(static_cast<double>(--shared_->watchers));
+  co_await SendEvents(**events);
+  shared_->CountWatch(-1);
   co_return false;
 }
 
@@ -483,9 +493,11 @@ Awaitable<void> Connection::SendEvents(EventSource& events) {
   header +=
       fmt::format("Content-Type: {}\r\nCache-Control: no-store\r\nConnection: close\r\n", kEventStreamType);
   if (chunked_) header += "Transfer-Encoding: chunked\r\n";
-  if (!co_await Write(header + "\r\n")) co_return;
+  header += "\r\n";
+  if (!co_await Write(header)) co_return;
   // A client that is cut before the first event knows from where to go on.
-  if (!co_await WriteChunk(events.Progress())) co_return;
+  std::string progress = events.Progress();
+  if (!co_await WriteChunk(progress)) co_return;
   while (!closed_ && !shared_->stopping) {
     if (shared_->full()) {
       co_await AwaitWake(kMemoryPause);
@@ -495,7 +507,8 @@ Awaitable<void> Connection::SendEvents(EventSource& events) {
     const auto text = co_await NextEvents(events);
     if (closed_) co_return;
     if (!text.ok()) {
-      co_await WriteChunk(events.Farewell(text.status()));
+      const std::string farewell = events.Farewell(text.status());
+      co_await WriteChunk(farewell);
       break;
     }
     if (!text->empty()) {
@@ -506,15 +519,17 @@ Awaitable<void> Connection::SendEvents(EventSource& events) {
     }
     if (events.more()) continue;
     if (!woken_) co_await AwaitWake(shared_->options.heartbeat);
-    if (!woken_ && !closed_ && !co_await WriteChunk(events.Progress())) co_return;
+    if (woken_ || closed_) continue;
+    progress = events.Progress();
+    if (!co_await WriteChunk(progress)) co_return;
   }
   if (!closed_) co_await WriteChunk("");
 }
 
 Awaitable<absl::StatusOr<std::string>> Connection::NextEvents(EventSource& events) {
   // The coroutine that owns the events waits for this, also when the connection is closed.
-  co_return co_await OnWorker<absl::StatusOr<std::string>>(
-      [&events](std::function<void(absl::StatusOr<std::string>)> done) { done(events.Next()); });
+  const Work<absl::StatusOr<std::string>> work = [&events](auto done) { done(events.Next()); };
+  co_return co_await OnWorker(work);
 }
 
 Awaitable<void> Connection::AwaitWake(absl::Duration most) {
@@ -526,7 +541,7 @@ Awaitable<void> Connection::AwaitWake(absl::Duration most) {
 Awaitable<void> Connection::AwaitEnd() {
   const auto self = shared_from_this();
   error_code error;
-  const auto token = asio::redirect_error(asio::use_awaitable, error);
+  auto token = asio::redirect_error(asio::use_awaitable, error);
   while (!error && !closed_) {
     buffer_.clear();
     const auto space = buffer_.prepare(kHeadBytes);

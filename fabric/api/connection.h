@@ -62,6 +62,8 @@ class Shared : public std::enable_shared_from_this<Shared> {
 
   void Add(Connection* connection);
   void Remove(Connection* connection);
+  /// So many more watches are open.
+  void CountWatch(int more);
   /// False when there are connections after so long. From any thread.
   bool AwaitNone(absl::Duration most);
   /// Ends the connection that has been idle longest; false when none is.
@@ -127,18 +129,22 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<bool> ReadHead(HeadParser& head);
   /// The body, into the call; else the error to refuse it with.
   Awaitable<absl::Status> ReadBody(HeadParser& head, Call& call);
-  Awaitable<absl::Status> ReadPieces(BodyParser& body);
+  Awaitable<absl::Status> ReadPieces(BodyParser& body, size_t body_max);
   Awaitable<Reply> Ask(Call call);
-  Awaitable<bool> Watch(Call call);
+  Awaitable<bool> Watch(Call call, bool keep_alive);
+  Awaitable<absl::StatusOr<std::shared_ptr<EventSource>>> OpenEvents(Call call);
   Awaitable<void> SendEvents(EventSource& events);
   Awaitable<absl::StatusOr<std::string>> NextEvents(EventSource& events);
   /// Until Wake, or for so long.
   Awaitable<void> AwaitWake(absl::Duration most);
   /// Reads until the client ends the connection.
   Awaitable<void> AwaitEnd();
-  /// Waits on the server's thread for what `work`, on another one, hands over; once.
+  /// Work on another thread, which hands its outcome over once. It has a name before it is waited for: g++ 12
+  /// destroys a lambda within the expression twice.
   template <class T>
-  Awaitable<T> OnWorker(std::function<void(std::function<void(T)>)> work);
+  using Work = std::function<void(std::function<void(T)>)>;
+  template <class T>
+  Awaitable<T> OnWorker(Work<T> work);
 
   Awaitable<bool> ReadSome(size_t most);
   Awaitable<bool> Send(const Reply& reply, bool head_only, bool keep_alive);
