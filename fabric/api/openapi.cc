@@ -38,6 +38,7 @@ json::object SchemaOf(const Parameter& parameter) {
   }
   json::object schema{{"type", "string"}};
   if (!parameter.pattern.empty()) schema["pattern"] = JsonView(parameter.pattern);
+  if (!parameter.example.empty()) schema["examples"] = json::array{JsonView(parameter.example)};
   if (parameter.length_min > 0) schema["minLength"] = parameter.length_min;
   if (parameter.length_max) schema["maxLength"] = *parameter.length_max;
   return schema;

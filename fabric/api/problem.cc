@@ -20,6 +20,7 @@ constexpr std::string_view kRetryAfterSeconds = "1";
 const std::map<std::string, int, std::less<>>& StatusOfKind() {
   static const auto* statuses = new std::map<std::string, int, std::less<>>{
       {"method_not_allowed", 405},
+      {"request_timeout", 408},
       // The row as it is does not allow what the request, which is a good one, asks for.
       {"not_a_number", 409},
       {"counter_out_of_range", 409},

@@ -44,6 +44,7 @@ struct Parameter {
   std::string_view description;
   std::optional<Range> range = {};  ///< without it a text
   std::string_view pattern = {};    ///< of a text, as a regular expression; whoever uses the text checks it
+  std::string_view example = {};    ///< of a text that has a pattern
   size_t length_min = 0;            ///< of a text; bytes
   std::optional<size_t> length_max = {};
   std::string_view error_kind = "invalid_parameter";  ///< of a value that it cannot have

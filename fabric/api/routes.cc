@@ -3,6 +3,7 @@
 #include "fabric/api/conditions.h"
 #include "fabric/api/problem.h"
 #include "fabric/api/route.h"
+#include "fabric/base/names.h"
 #include "fabric/table/table_types.h"
 
 namespace selvage::api {
@@ -18,10 +19,21 @@ constexpr size_t kQueryBytesMax = 256u << 10;
 constexpr size_t kRowBodyMax = table::kBatchBytesMax;
 constexpr size_t kBatchBodyMax = table::kBatchBytesMax;
 
+/// Base64 for URLs without padding, in its one form.
+constexpr std::string_view kContinuationPattern =
+    "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$";
+constexpr std::string_view kTagExample = "\"6f1ed002ab5595859014ebf0951522d9\"";
+constexpr std::string_view kPositionExample = "6f1ed002ab5595859014ebf0951522d9-17";
 constexpr std::string_view kTagsPattern = R"re(^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$)re";
 
 Parameter Table() {
-  return {.name = "table", .place = Place::kPath, .description = "The table's name.", .length_min = 1};
+  return {.name = "table",
+          .place = Place::kPath,
+          .description = "The table's name.",
+          .pattern = "^[A-Za-z0-9._-]+$",
+          .example = "pumps",
+          .length_min = 1,
+          .length_max = kMaxStreamName};
 }
 Parameter Key() {
   return {.name = "key",
@@ -35,13 +47,15 @@ Parameter IfMatch() {
   return {.name = kIfMatch,
           .place = Place::kHeader,
           .description = "Only if the row is there in one of these versions; *: in any.",
-          .pattern = kTagsPattern};
+          .pattern = kTagsPattern,
+          .example = kTagExample};
 }
 Parameter IfNoneMatch() {
   return {.name = kIfNoneMatch,
           .place = Place::kHeader,
           .description = "Only if the row is there in none of these versions; *: is not there.",
-          .pattern = kTagsPattern};
+          .pattern = kTagsPattern,
+          .example = kTagExample};
 }
 Parameter Ttl() {
   return {.name = "ttl_ms",
@@ -51,7 +65,8 @@ Parameter Ttl() {
 Parameter ExpiresAt() {
   return {.name = "expires_at_ms",
           .description = "When the row goes, in milliseconds since 1970, or \"never\".",
-          .pattern = "^(never|[0-9]{1,14})$"};
+          .pattern = "^(never|[0-9]{1,14})$",
+          .example = "never"};
 }
 Parameter Prefix() {
   return {.name = "prefix", .description = "Only rows whose keys begin with this."};
@@ -98,7 +113,7 @@ std::vector<Route> TableRoutes() {
        .body_max = kDefinitionBytesMax,
        .answers = {{.description = "The table has these settings.", .content = {kJsonType, "Table"}},
                    {.status = 201, .description = "The table was made.", .content = {kJsonType, "Table"}}},
-       .refusals = {400, 403, 404, 409, 413, 415, 500, 503, 507}},
+       .refusals = {400, 403, 404, 408, 409, 413, 415, 500, 503, 507}},
       {.action = Action::kDropTable,
        .method = "DELETE",
        .path = "/v1/tables/{table}",
@@ -126,6 +141,8 @@ std::vector<Route> RowRoutes() {
                        .range = {{1, kPageRowsMax}}},
                       {.name = "next",
                        .description = "As the page before gave it, with all else as it was.",
+                       .pattern = kContinuationPattern,
+                       .example = "cHVtcC0x",
                        .error_kind = "invalid_continuation"}},
        .answers = {{.description = "A page.", .content = {kJsonType, "Page"}}},
        .refusals = {400, 404, 500, 503},
@@ -153,7 +170,7 @@ std::vector<Route> RowRoutes() {
        .bodies = {{kJsonType, "Row"}},
        .body_max = kRowBodyMax,
        .answers = Written(),
-       .refusals = {400, 403, 404, 409, 412, 413, 415, 500, 503, 507}},
+       .refusals = {400, 403, 404, 408, 409, 412, 413, 415, 500, 503, 507}},
       {.action = Action::kPatchRow,
        .method = "PATCH",
        .path = "/v1/tables/{table}/rows/{key}",
@@ -167,7 +184,7 @@ std::vector<Route> RowRoutes() {
        .bodies = {{kMergePatchType, "Row"}, {kUpdateType, "Update"}},
        .body_max = kRowBodyMax,
        .answers = Written(),
-       .refusals = {400, 403, 404, 409, 412, 413, 415, 500, 503, 507}},
+       .refusals = {400, 403, 404, 408, 409, 412, 413, 415, 500, 503, 507}},
       {.action = Action::kDeleteRow,
        .method = "DELETE",
        .path = "/v1/tables/{table}/rows/{key}",
@@ -192,7 +209,7 @@ std::vector<Route> OtherRoutes() {
        .bodies = {{kJsonType, "Query"}},
        .body_max = kQueryBytesMax,
        .answers = {{.description = "A page.", .content = {kJsonType, "Page"}}},
-       .refusals = {400, 404, 413, 415, 500, 503},
+       .refusals = {400, 404, 408, 413, 415, 500, 503},
        .long_answer = true},
       {.action = Action::kBatch,
        .method = "POST",
@@ -203,7 +220,7 @@ std::vector<Route> OtherRoutes() {
        .bodies = {{kJsonType, "Batch"}},
        .body_max = kBatchBodyMax,
        .answers = {{.description = "All are done.", .content = {kJsonType, "BatchResult"}}},
-       .refusals = {400, 403, 404, 409, 412, 413, 415, 500, 503, 507}},
+       .refusals = {400, 403, 404, 408, 409, 412, 413, 415, 500, 503, 507}},
       {.action = Action::kWatch,
        .method = "GET",
        .path = "/v1/tables/{table}/watch",
@@ -219,13 +236,15 @@ std::vector<Route> OtherRoutes() {
                        .description = "A position; \"start\": all rows first; \"now\", which is also meant "
                                       "without it: what changes from now on.",
                        .pattern = "^(start|now|[0-9a-f]{32}-[0-9]{1,19})$",
+                       .example = "start",
                        .error_kind = "invalid_position"},
                       {.name = "Last-Event-ID",
                        .place = Place::kHeader,
                        .description = "The position to go on from, instead of \"from\".",
                        .pattern = "^[0-9a-f]{32}-[0-9]{1,19}$",
+                       .example = kPositionExample,
                        .error_kind = "invalid_position"}},
-       .answers = {{.description = "Events.", .content = {kEventStreamType, ""}}},
+       .answers = {{.description = "Events.", .content = {kEventStreamType, "Event"}}},
        .refusals = {400, 404, 410, 500, 503}},
       {.action = Action::kOpenApi,
        .method = "GET",

@@ -34,7 +34,7 @@ const std::vector<Schema>& Schemas() {
       {"Number", R"({
         "anyOf": [
           {"type": "integer", "minimum": -9223372036854775808, "maximum": 9223372036854775807},
-          {"type": "number", "minimum": -1e300, "maximum": 1e300}]})"},
+          {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308}]})"},
       {"Row", R"({
         "type": "object",
         "description": "A row: fields by name, 64 levels deep at most.",
@@ -167,7 +167,49 @@ const std::vector<Schema>& Schemas() {
                 "created": {"type": "boolean", "description": "The row was not there before."}}}}}})"},
       {"Filter", R"({
         "type": "object",
-        "description": "Which rows are wanted, as MongoDB has it: docs/tables.md, Queries."})"},
+        "description": "Which rows are wanted, as MongoDB has it; all of it must hold. docs/tables.md, Queries.",
+        "properties": {
+          "$and": {"$ref": "#/components/schemas/Filters"},
+          "$or": {"$ref": "#/components/schemas/Filters"},
+          "$nor": {"$ref": "#/components/schemas/Filters"},
+          "$not": {"$ref": "#/components/schemas/Filter"}},
+        "patternProperties": {"^([^$][\\s\\S]*)?$": {"$ref": "#/components/schemas/Condition"}},
+        "additionalProperties": false})"},
+      {"Filters", R"({"type": "array", "items": {"$ref": "#/components/schemas/Filter"}, "minItems": 1})"},
+      {"Condition", R"({
+        "description": "A value that the field, by its path with dots, is to have; or operators.",
+        "anyOf": [
+          {"type": ["string", "boolean", "null"]},
+          {"$ref": "#/components/schemas/Number"},
+          {"type": "array", "items": {"$ref": "#/components/schemas/Value"}},
+          {
+            "type": "object",
+            "patternProperties": {"^([^$][\\s\\S]*)?$": {"$ref": "#/components/schemas/Value"}},
+            "additionalProperties": false},
+          {"$ref": "#/components/schemas/Operators"}]})"},
+      {"Operators", R"({
+        "type": "object",
+        "minProperties": 1,
+        "properties": {
+          "$eq": {"$ref": "#/components/schemas/Value"},
+          "$ne": {"$ref": "#/components/schemas/Value"},
+          "$in": {"type": "array", "items": {"$ref": "#/components/schemas/Value"}},
+          "$nin": {"type": "array", "items": {"$ref": "#/components/schemas/Value"}},
+          "$lt": {"$ref": "#/components/schemas/Ordered"},
+          "$lte": {"$ref": "#/components/schemas/Ordered"},
+          "$gt": {"$ref": "#/components/schemas/Ordered"},
+          "$gte": {"$ref": "#/components/schemas/Ordered"},
+          "$exists": {"type": "boolean"},
+          "$not": {"$ref": "#/components/schemas/Operators"}},
+        "additionalProperties": false})"},
+      {"Ordered", R"({"anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/Number"}]})"},
+      {"Event", R"({
+        "type": "object",
+        "description": "A server-sent event.",
+        "properties": {
+          "event": {"enum": ["put", "delete", "problem"]},
+          "data": {"type": "string", "description": "JSON: a KeyedRow, an object with the key, or a Problem."},
+          "id": {"type": "string", "description": "The position behind the event."}}})"},
       {"Query", R"({
         "type": "object",
         "properties": {
@@ -176,7 +218,10 @@ const std::vector<Schema>& Schemas() {
           "to": {"type": "string", "description": "Keys before this one."},
           "prefix": {"type": "string", "description": "Keys that begin with this."},
           "limit": {"type": "integer", "minimum": 1, "maximum": 10000, "description": "Rows of a page; 1000 without it."},
-          "next": {"type": "string", "description": "As the page before gave it, with all else as it was."}},
+          "next": {
+            "type": "string",
+            "description": "As the page before gave it, with all else as it was.",
+            "pattern": "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$"}},
         "additionalProperties": false})"},
       {"Page", R"({
         "type": "object",

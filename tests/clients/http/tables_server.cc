@@ -1,5 +1,5 @@
-/// Tables over HTTP on a store in memory, for clients of other languages: says its address on the first line and
-/// serves until it is told to end.
+/// Tables over HTTP on a store in memory, for clients of other languages: says its address on the first line
+/// and serves until it is told to end.
 #include <csignal>
 #include <cstdio>
 
