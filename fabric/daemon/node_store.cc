@@ -109,6 +109,9 @@ void NodeStore::RunUpkeep() {
     if (absl::Status status = state_->damage().RunOnce(); !status.ok() && !failed_) {
       LogWarning("damaged entries could not be dealt with", {{"error", Describe(status)}});
     }
+    if (absl::Status status = state_->tables().RunDue(); !status.ok() && !failed_) {
+      LogWarning("rows that are due could not be dealt with", {{"error", Describe(status)}});
+    }
     ReportTableDamage();
     WriteAckedEndsIfChanged();
     WriteMarkIfChanged();

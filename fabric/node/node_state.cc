@@ -26,7 +26,9 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
                    [this](const LogOrigin& origin, const v1::StreamDefinition& definition) {
                      return ReplicatedFromHere(origin, definition);
                    }),
-      damage_(logs_, alarms_, [this](const EmbeddedLog& log) { return OtherCopyOf(log); }) {
+      damage_(logs_, alarms_, [this](const EmbeddedLog& log) { return OtherCopyOf(log); }),
+      tables_({store, committer_, clock, random, budget_, fences_},
+              {.is_edge = options_.is_edge, .store_id = [this] { return store_id(); }}) {
   alarms_.set_origin(options_.node);
   logs_.set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
 }
@@ -66,7 +68,7 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
                     true});
   }
   damage_.Open();
-  return absl::OkStatus();
+  return tables_.Open();
 }
 
 absl::Status NodeState::RaiseFence(const Fence& fence, std::function<absl::Status(WriteBatch&)> also) {

@@ -24,6 +24,7 @@
 #include "fabric/stream/maintenance.h"
 #include "fabric/stream/stream_catalog.h"
 #include "fabric/stream/tail_cache.h"
+#include "fabric/table/table_store.h"
 
 namespace selvage {
 
@@ -83,6 +84,7 @@ class NodeState {
   DiskBudget& budget() { return budget_; }
   Maintenance& maintenance() { return maintenance_; }
   DamageControl& damage() { return damage_; }
+  table::TableStore& tables() { return tables_; }
 
   int64_t wall_ms() { return absl::ToUnixMillis(clock_.Wall()); }
   /// Raises the peer's fence through the committer's queue; `also` is staged in the same batch.
@@ -139,6 +141,7 @@ class NodeState {
   AlarmBook alarms_;
   Maintenance maintenance_;
   DamageControl damage_;
+  table::TableStore tables_;
   std::function<void(const std::string&)> on_delete_ = [](const std::string&) {};
 };
 

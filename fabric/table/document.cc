@@ -60,8 +60,12 @@ std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field) {
   return CanonicalJson::Of(Sum(numbers));
 }
 
+bool HasExpired(const Row& row, int64_t now_ms) {
+  return row.expiry && row.expiry->at_ms && *row.expiry->at_ms <= now_ms;
+}
+
 bool IsThere(const Row& row, int64_t now_ms) {
-  if (row.expiry && row.expiry->at_ms && *row.expiry->at_ms <= now_ms) return false;
+  if (HasExpired(row, now_ms)) return false;
   if (row.clear && row.clear->kind == ClearKind::kPut) return true;
   return std::any_of(row.fields.begin(), row.fields.end(),
                      [&](const auto& entry) { return IsFieldThere(row, entry.second); });

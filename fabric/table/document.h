@@ -88,6 +88,7 @@ std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field);
 
 /// True when readers see the row at `now_ms`: it did not expire, and it was put, or has a field.
 bool IsThere(const Row& row, int64_t now_ms);
+bool HasExpired(const Row& row, int64_t now_ms);
 /// The row as readers see it, canonical; nothing when it is not there.
 std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms);
 

@@ -29,9 +29,25 @@ void Renew(Row& row, const Arrival& arrival) {
   }
 }
 
+v1::StoredConflict Stored(std::string_view key, const Conflict& conflict) {
+  // Values may be as large as rows are.
+  constexpr size_t kValueMax = 1024;
+  v1::StoredConflict stored;
+  stored.set_key(std::string(key));
+  stored.set_kind(std::string(ConflictKindName(conflict.kind)));
+  stored.set_field(conflict.field);
+  stored.set_winner_time(conflict.winner.hlc.packed());
+  stored.set_winner_store(conflict.winner.node.bytes());
+  if (conflict.winning_value) stored.set_winning_value(conflict.winning_value->text().substr(0, kValueMax));
+  stored.set_loser_time(conflict.loser.hlc.packed());
+  stored.set_loser_store(conflict.loser.node.bytes());
+  if (conflict.losing_value) stored.set_losing_value(conflict.losing_value->text().substr(0, kValueMax));
+  return stored;
+}
+
 }  // namespace
 
-absl::Status RowTask::Stage(WriteBatch&) {
+absl::Status RowTask::Stage(WriteBatch& batch) {
   if (table_->dropped) {
     return MakeError(absl::StatusCode::kNotFound, "unknown_table", "the table was dropped meanwhile");
   }
@@ -47,8 +63,26 @@ absl::Status RowTask::Stage(WriteBatch&) {
     working.entry->row = std::move(working.row);
     store_.overlay_.MarkDirty(*working.entry);
   }
+  StageConflicts(batch);
+  StageBeside(batch);
   store_.next_sequence_ = sequence_;
   return absl::OkStatus();
+}
+
+absl::Status RowTask::CheckFence(const Fence& fence) const {
+  if (store_.env_.fences.Allows(fence)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "stale_session",
+                   fmt::format("the link session {} of {} was superseded", fence.epoch.value(), fence.peer));
+}
+
+void RowTask::StageConflicts(WriteBatch& batch) {
+  const auto key = [&](uint64_t number) { return FeedKey(FeedIndex::kConflict, table_->number, number); };
+  for (const v1::StoredConflict& conflict : conflicts_) {
+    const uint64_t number = table_->next_conflict++;
+    batch.Put(Family::kFeed, key(number), {conflict.SerializeAsString()});
+    if (number >= TableStore::kConflictsKept)
+      batch.Delete(Family::kFeed, key(number - TableStore::kConflictsKept));
+  }
 }
 
 void RowTask::Finish(const absl::Status& status) {
@@ -72,8 +106,14 @@ MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change
   const Stamp expiry = StampOf(row.expiry);
   MergeResult result = Merge(row, change, arrival);
   if (result.outcome == MergeOutcome::kApplied) working_.find(key)->second.changed = true;
+  for (const Conflict& conflict : result.conflicts) List(Stored(key, conflict));
   if (row.expiry && StampOf(row.expiry) != expiry) Renew(row, arrival);
   return result;
+}
+
+void RowTask::List(v1::StoredConflict conflict) {
+  conflict.set_listed_ms(now_ms_);
+  conflicts_.push_back(std::move(conflict));
 }
 
 void RowTask::Remove(std::string_view key) {

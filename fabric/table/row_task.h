@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -15,6 +16,13 @@
 #include "fabric/table/table_store.h"
 
 namespace selvage::table {
+
+/// Sets `lowest` to `value` where that is lower.
+inline void LowerTo(std::atomic<int64_t>& lowest, int64_t value) {
+  int64_t now = lowest;
+  while (value < now && !lowest.compare_exchange_weak(now, value)) {
+  }
+}
 
 /// A change of some rows of one table on its way through the committer. What kind of change it is says
 /// Change; this brings it to the rows all or nothing, numbers it for the feed, and publishes it after the
@@ -39,6 +47,8 @@ class RowTask : public CommitTask {
 
   /// Merges into rows of RowOf. After an error nothing of it stays.
   virtual absl::Status Change() = 0;
+  /// Adds what is stored beside the rows; after Change returned OK.
+  virtual void StageBeside(WriteBatch&) {}
   /// The outcome, on the committer's thread.
   virtual void Done(const absl::Status& status) = 0;
 
@@ -48,17 +58,24 @@ class RowTask : public CommitTask {
   MergeResult MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival);
   /// Without a trace.
   void Remove(std::string_view key);
+  /// Lists what is lost, for people.
+  void List(v1::StoredConflict conflict);
   /// The place in the feed for one more change.
   uint64_t NextSequence() { return sequence_++; }
   /// A time after all that this store handed out or saw.
   Stamp Tick() { return {store_.clock_.Tick(now_ms_), store_.options_.store_id()}; }
   HlcClock& clock() { return store_.clock_; }
+  int64_t max_ahead_ms() const { return store_.options_.max_ahead_ms; }
+  /// Error: "stale_session".
+  absl::Status CheckFence(const Fence& fence) const;
   FeedEpoch epoch() const { return store_.epoch_; }
+  Table& table() { return *table_; }
   int64_t now_ms() const { return now_ms_; }
   const v1::TableDefinition& definition() const { return definition_; }
 
  private:
   Row& RowOf(std::string_view key);
+  void StageConflicts(WriteBatch& batch);
 
   TableStore& store_;
   const std::shared_ptr<Table> table_;
@@ -68,6 +85,7 @@ class RowTask : public CommitTask {
   int64_t now_ms_ = 0;
   uint64_t sequence_ = 0;
   v1::TableDefinition definition_;
+  std::vector<v1::StoredConflict> conflicts_;
   struct Working {
     RowOverlay::Entry* entry;
     Row row;

@@ -23,6 +23,10 @@ std::string TableCountsKey(TableNumber table) {
   return Numbered(kTableCountsPrefix, table);
 }
 
+std::string TableCursorKeys(TableNumber table) {
+  return Numbered(kTableCursorPrefix, table);
+}
+
 std::string RowKeys(TableNumber table) {
   return Numbered("", table);
 }

@@ -15,12 +15,15 @@ using TableNumber = StrongInt<struct TableNumberTag, uint32_t>;
 // Family::kMeta.
 inline constexpr std::string_view kTablePrefix = "table/";  ///< + table number: StoredTable
 inline constexpr std::string_view kTableCountsPrefix =
-    "table_counts/";                                               ///< + table number: StoredTableCounts
+    "table_counts/";  ///< + table number: StoredTableCounts
+inline constexpr std::string_view kTableCursorPrefix =
+    "table_cursor/";  ///< + table number + store id of the source: StoredTableCursor
 inline constexpr std::string_view kNextTableKey = "next_table";    ///< u32: number of the next table
 inline constexpr std::string_view kFeedEpochsKey = "feed_epochs";  ///< StoredFeedEpochs
 inline constexpr std::string_view kTableClockKey = "table_clock";  ///< StoredTableClock
 std::string TableKey(TableNumber table);
 std::string TableCountsKey(TableNumber table);
+std::string TableCursorKeys(TableNumber table);
 
 // Family::kRow.
 /// What the keys of all rows of a table begin with.
@@ -32,7 +35,11 @@ enum class FeedIndex : char {
   kSequence = 'f',   ///< + sequence u64: key of the row of which some part has this sequence
   kExpiry = 'e',     ///< + time u64 (ms) + key: nothing
   kTombstone = 't',  ///< + newest sequence u64: key of the row that is not there
+  kConflict = 'c',   ///< + number u64: StoredConflict; the newest of them
+  kAhead = 'q',      ///< + time u64 (ms) + number u64: a change that waits for its time to come
 };
+inline constexpr FeedIndex kFeedIndexes[] = {FeedIndex::kSequence, FeedIndex::kExpiry, FeedIndex::kTombstone,
+                                             FeedIndex::kConflict, FeedIndex::kAhead};
 std::string FeedKeys(FeedIndex index, TableNumber table);
 std::string FeedKey(FeedIndex index, TableNumber table, uint64_t number, std::string_view key = {});
 /// The number in a key that FeedKey made.

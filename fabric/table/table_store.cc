@@ -17,8 +17,6 @@ namespace {
 
 /// The clock's floor is raised by so much at a time: one write covers what comes in that time.
 constexpr int64_t kFloorAheadMs = 10'000;
-/// Expired rows that one transaction removes.
-constexpr size_t kExpiredAtATime = 500;
 
 absl::Status UnknownTable(const std::string& table) {
   return MakeError(absl::StatusCode::kNotFound, "unknown_table", fmt::format("there is no table {}", table),
@@ -75,12 +73,6 @@ void Count(TableCounts& counts, const RowIndexed& row, bool stored) {
   const uint64_t one = stored ? 1 : -uint64_t{1};
   (row.tombstone ? counts.tombstones : counts.rows) += one;
   counts.bytes += stored ? row.bytes : -uint64_t{row.bytes};
-}
-
-void LowerTo(std::atomic<int64_t>& lowest, int64_t value) {
-  int64_t now = lowest;
-  while (value < now && !lowest.compare_exchange_weak(now, value)) {
-  }
 }
 
 /// Brings one index from what it had of a row to what it is to have.
@@ -160,11 +152,27 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     newest->SeekForPrev(EndOfPrefix(feed));
     if (newest->Valid()) first = std::max(first, NumberOfFeedKey(newest->key()) + 1);
     SELVAGE_RETURN_IF_ERROR(newest->status());
+    SELVAGE_RETURN_IF_ERROR(LoadLists(*table));
     numbered_[table->number] = table;
     tables_[table->definition.name()] = std::move(table);
   }
   SELVAGE_RETURN_IF_ERROR(documents->status());
   return first;
+}
+
+absl::Status TableStore::LoadLists(Table& table) {
+  const auto scan = [&](FeedIndex index) {
+    const std::string keys = FeedKeys(index, table.number);
+    return env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
+  };
+  auto conflicts = scan(FeedIndex::kConflict);
+  conflicts->SeekForPrev(EndOfPrefix(FeedKeys(FeedIndex::kConflict, table.number)));
+  if (conflicts->Valid()) table.next_conflict = NumberOfFeedKey(conflicts->key()) + 1;
+  SELVAGE_RETURN_IF_ERROR(conflicts->status());
+  // At most kQuarantinedMax.
+  auto ahead = scan(FeedIndex::kAhead);
+  for (ahead->Seek(""); ahead->Valid(); ahead->Next()) ++table.quarantined;
+  return ahead->status();
 }
 
 absl::StatusOr<TableCounts> TableStore::ReadCounts(TableNumber table) const {
@@ -223,6 +231,7 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition) {
   auto table = std::make_shared<Table>();
   table->definition = definition;
   table->next_expiry_ms = INT64_MAX;
+  table->next_ahead_ms = INT64_MAX;
   return Commit(
       env_.committer,
       [&](WriteBatch& batch) {
@@ -281,10 +290,9 @@ absl::Status TableStore::Drop(const std::string& name) {
         StageChanges(batch);
         batch.Delete(Family::kMeta, TableKey(table->number));
         batch.Delete(Family::kMeta, TableCountsKey(table->number));
+        drop(batch, Family::kMeta, TableCursorKeys(table->number));
         drop(batch, Family::kRow, RowKeys(table->number));
-        for (const FeedIndex index : {FeedIndex::kSequence, FeedIndex::kExpiry, FeedIndex::kTombstone}) {
-          drop(batch, Family::kFeed, FeedKeys(index, table->number));
-        }
+        for (const FeedIndex index : kFeedIndexes) drop(batch, Family::kFeed, FeedKeys(index, table->number));
         numbered_.erase(table->number);
         return absl::OkStatus();
       },
@@ -320,35 +328,17 @@ void TableStore::Unwatch(int handle) {
   std::erase_if(watchers_, [&](const Watcher& watcher) { return watcher.handle == handle; });
 }
 
-absl::Status TableStore::RemoveExpired() {
-  const int64_t due_ms = now_ms() - options_.max_ahead_ms;
+std::vector<std::shared_ptr<TableStore::Table>> TableStore::Tables() const {
+  absl::MutexLock lock(&mutex_);
   std::vector<std::shared_ptr<Table>> tables;
-  {
-    absl::MutexLock lock(&mutex_);
-    for (const auto& [name, table] : tables_) tables.push_back(table);
-  }
-  for (const auto& table : tables) {
-    if (table->next_expiry_ms > due_ms) continue;
-    const std::string keys = FeedKeys(FeedIndex::kExpiry, table->number);
-    std::vector<std::string> expired;
-    // Rows that get an earlier expiry from here on lower it again.
-    table->next_expiry_ms = INT64_MAX;
-    int64_t next_ms = INT64_MAX;
-    auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
-    for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
-      const auto expires_ms = static_cast<int64_t>(NumberOfFeedKey(cursor->key()));
-      if (expires_ms > due_ms || expired.size() == kExpiredAtATime) {
-        next_ms = expires_ms;
-        break;
-      }
-      expired.emplace_back(RowOfFeedKey(cursor->key()));
-    }
-    absl::Status removed = cursor->status();
-    if (removed.ok() && !expired.empty()) removed = RemoveExpiredRows(table, expired, due_ms);
-    LowerTo(table->next_expiry_ms, removed.ok() ? next_ms : INT64_MIN);
-    SELVAGE_RETURN_IF_ERROR(removed);
-  }
-  return absl::OkStatus();
+  tables.reserve(tables_.size());
+  for (const auto& [name, table] : tables_) tables.push_back(table);
+  return tables;
+}
+
+FeedEpochs TableStore::epochs() const {
+  absl::MutexLock lock(&mutex_);
+  return epochs_;
 }
 
 void TableStore::StageChanges(WriteBatch& batch) {

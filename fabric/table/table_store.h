@@ -19,9 +19,12 @@
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
 #include "fabric/stream/disk_budget.h"
+#include "fabric/stream/fence_table.h"
 #include "fabric/table/feed_epochs.h"
 #include "fabric/table/row_overlay.h"
+#include "fabric/table/table_exchange.h"
 #include "fabric/table/table_types.h"
+#include "selvage/v1/store.pb.h"
 #include "selvage/v1/table.pb.h"
 
 namespace selvage::table {
@@ -33,12 +36,14 @@ struct TableEnvironment {
   Clock& clock;
   Random& random;
   DiskBudget& budget;
+  FenceTable& fences;
 };
 
 /// The tables of one node: definitions, rows and their change feed, in the node's own store. Safe to use from
 /// several threads. Only what is synced is seen.
 ///
-/// Definitions and upkeep are in table_store.cc, writing in table_writes.cc, reading in table_reads.cc.
+/// Definitions are in table_store.cc, writing in table_writes.cc, reading in table_reads.cc, what is
+/// exchanged with other nodes in table_exchange.cc, what time makes due in table_upkeep.cc.
 ///
 /// Errors besides those named at each call: "unknown_table" (kNotFound), "corrupt_row" and "corrupt_meta"
 /// (kDataLoss), those of the committer and of the disk budget.
@@ -99,9 +104,40 @@ class TableStore {
   /// No call is under way when this returns. Not from within one.
   void Unwatch(int handle);
 
-  /// Removes rows that expired long enough ago, some at a time; about once a second. Waits for the sync of
-  /// what it removes. Costs nothing while nothing is due.
-  absl::Status RemoveExpired();
+  // Exchange with other nodes.
+  using ApplyDone = std::function<void(const absl::Status&)>;
+  /// Merges what a peer sent. `done` is called once: after the sync, on the committer's thread, where it must
+  /// not block; or here with an error. May wait for the disk before. Changes whose stamps are too far ahead
+  /// of the clock here are kept apart until their time has come. Errors: "stale_session" (fenced),
+  /// "table_changed" when the table is of another incarnation, "quarantine_full" (a retry helps).
+  void Apply(const std::string& table, Incoming incoming, ApplyDone done);
+  /// Nothing when nothing was read from there, or from the beginning on.
+  absl::StatusOr<std::optional<TableCursor>> Cursor(const std::string& table, const StoreId& peer) const;
+  /// Forgets what was read of every table of every peer: this store was restored, and peers may hold what it
+  /// lost. Part of `batch`.
+  void StageForgetCursors(WriteBatch& batch) const;
+  /// Changes from exactly `from` on, about `bytes_max` of them.
+  absl::StatusOr<FeedPiece> ReadFeed(const std::string& table, const FeedReader& reader, uint64_t from,
+                                     size_t bytes_max) const;
+  /// Rows with this prefix from the key `from` on, tombstones as well, about `bytes_max` of them.
+  absl::StatusOr<SnapshotPiece> ReadSnapshot(const std::string& table, std::string_view prefix,
+                                             std::string_view from, size_t bytes_max) const;
+  /// The openings of this store.
+  FeedEpochs epochs() const;
+  /// Where changes go that come after all that can be read now.
+  FeedPosition End() const;
+
+  /// The newest conflicts of a table, newest first; at most kConflictsKept are kept.
+  absl::StatusOr<std::vector<v1::StoredConflict>> Conflicts(const std::string& table, size_t max) const;
+  static constexpr uint64_t kConflictsKept = 1'000;
+  /// Changes that wait for their time.
+  absl::StatusOr<std::vector<RowChange>> Quarantined(const std::string& table, size_t max) const;
+  static constexpr uint64_t kQuarantinedMax = 10'000;
+
+  /// Does what time has made due, some of it at each call; about once a second. Rows that expired long enough
+  /// ago are removed, and changes are merged whose time has come. Waits for the sync. Costs nothing while
+  /// nothing is due.
+  absl::Status RunDue();
 
  private:
   friend class RowTask;  // the committer's side of a change
@@ -110,7 +146,11 @@ class TableStore {
     // The committer's.
     TableCounts staged;
     bool dropped = false;
-    std::atomic<int64_t> next_expiry_ms{INT64_MIN};  ///< none is due before; the lowest: not known
+    uint64_t next_conflict = 0;
+    uint64_t quarantined = 0;
+    // Nothing is due before; the lowest: not known.
+    std::atomic<int64_t> next_expiry_ms{INT64_MIN};
+    std::atomic<int64_t> next_ahead_ms{INT64_MIN};
     // Guarded by TableStore::mutex_.
     v1::TableDefinition definition;
     TableCounts published;
@@ -125,15 +165,24 @@ class TableStore {
   absl::Status SubmitWrite(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
   absl::Status CheckWritable(const Table& table) const;
   absl::StatusOr<std::shared_ptr<Table>> TableNamed(const std::string& name) const;
-  FeedPosition End() const;
   /// The sequence from which whoever read up to `from` goes on. Error: "position_expired".
   absl::StatusOr<uint64_t> ResumeAt(const Table& table, const FeedPosition& from) const;
   absl::StatusOr<TableCounts> ReadCounts(TableNumber table) const;
-  /// Removes those of the rows that expired by `due_ms`. Waits for the sync.
-  absl::Status RemoveExpiredRows(const std::shared_ptr<Table>& table, const std::vector<std::string>& keys,
-                                 int64_t due_ms);
+  absl::Status SubmitApply(const std::string& table, Incoming incoming, const ApplyDone& done);
+  /// Removes what is to be swept but for the last keys, which are returned: with changes that name rows it is
+  /// too much for one task.
+  absl::StatusOr<std::vector<std::string>> SweepMost(const std::shared_ptr<Table>& table,
+                                                     const Incoming& incoming);
+  absl::Status SweepNow(const std::shared_ptr<Table>& table, const Incoming& incoming,
+                        std::vector<std::string> swept);
+  absl::Status CheckIncarnation(const Table& table, const Incarnation& incarnation) const;
+  absl::Status ApplyOne(const std::shared_ptr<Table>& table, std::string key, std::string_view stored);
+  absl::Status RemoveExpired(const std::shared_ptr<Table>& table);
+  absl::Status ApplyQuarantined(const std::shared_ptr<Table>& table);
+  std::vector<std::shared_ptr<Table>> Tables() const;
   /// Loads what is stored of tables; the first sequence that was never used.
   absl::StatusOr<uint64_t> Load();
+  absl::Status LoadLists(Table& table);
   absl::Status BeginEpoch(uint64_t first);
 
   // On the committer's thread.

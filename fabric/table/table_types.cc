@@ -4,7 +4,18 @@
 
 #include <charconv>
 
+#include "fabric/base/error.h"
+
 namespace selvage::table {
+
+absl::Status CheckRowKey(std::string_view key) {
+  if (!key.empty() && key.size() <= kRowKeyMax && IsValidUtf8(key)) return absl::OkStatus();
+  const std::string_view why = key.empty()               ? "is empty"
+                               : key.size() > kRowKeyMax ? "is too long"
+                                                         : "is not valid UTF-8";
+  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_key", fmt::format("a key {}", why),
+                   fmt::format("keys are UTF-8, 1 to {} bytes", kRowKeyMax));
+}
 
 std::string FeedPosition::Text() const {
   return fmt::format("{}-{}", epoch.hex(), sequence);

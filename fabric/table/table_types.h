@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "fabric/table/document.h"
 #include "fabric/table/operations.h"
 
@@ -18,6 +19,9 @@ inline constexpr size_t kRowKeyMax = 1024;            ///< bytes of a row's key
 inline constexpr size_t kRowBytesDefault = 1u << 20;  ///< of a row's JSON
 inline constexpr size_t kBatchOperationsMax = 10'000;
 inline constexpr size_t kBatchBytesMax = 4u << 20;  ///< keys and JSON of the operations of one batch
+
+/// Error: "invalid_key" (kInvalidArgument).
+absl::Status CheckRowKey(std::string_view key);
 
 /// A row as readers see it.
 struct RowView {

@@ -19,15 +19,6 @@ absl::Status OfRow(const absl::Status& error, std::string_view key) {
   return error.ok() ? error : Annotate(error, fmt::format("row \"{}\"", key));
 }
 
-absl::Status CheckKey(std::string_view key) {
-  if (!key.empty() && key.size() <= kRowKeyMax && IsValidUtf8(key)) return absl::OkStatus();
-  const std::string_view why = key.empty()               ? "is empty"
-                               : key.size() > kRowKeyMax ? "is too long"
-                                                         : "is not valid UTF-8";
-  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_key", fmt::format("a key {}", why),
-                   fmt::format("keys are UTF-8, 1 to {} bytes", kRowKeyMax));
-}
-
 size_t BytesOf(const Fields& fields) {
   size_t bytes = 0;
   for (const auto& [name, value] : fields) bytes += name.size() + value.text().size();
@@ -67,10 +58,6 @@ absl::Status CheckCondition(const Condition& condition, const Row& row, int64_t 
   for (const RowDigest& wanted : condition.versions) named |= there && wanted == version;
   if (named == (condition.kind == Kind::kVersionIn)) return absl::OkStatus();
   return failed("version_mismatch", there ? "the row has another version" : "the row is not there");
-}
-
-bool HasExpired(const Row& row, int64_t now_ms) {
-  return row.expiry && row.expiry->at_ms && *row.expiry->at_ms <= now_ms;
 }
 
 /// Operations of a program.
@@ -144,28 +131,6 @@ class WriteTask : public RowTask {
   std::vector<RowWritten> written_;
 };
 
-/// Removes rows that expired.
-class ExpiryTask : public RowTask {
- public:
-  ExpiryTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
-             std::vector<std::string> keys, int64_t due_ms)
-      : RowTask(store, std::move(table), std::move(held), bytes, DiskCharge()),
-        keys_(std::move(keys)),
-        due_ms_(due_ms) {}
-
- private:
-  absl::Status Change() override {
-    for (const std::string& key : keys_) {
-      if (HasExpired(Current(key), due_ms_)) Remove(key);
-    }
-    return absl::OkStatus();
-  }
-  void Done(const absl::Status&) override {}
-
-  const std::vector<std::string> keys_;
-  const int64_t due_ms_;
-};
-
 }  // namespace
 
 void TableStore::Write(const std::string& name, std::vector<RowOperation> operations, WriteDone done) {
@@ -181,7 +146,7 @@ absl::Status TableStore::SubmitWrite(const std::string& name, std::vector<RowOpe
   std::vector<std::string_view> keys;
   keys.reserve(operations.size());
   for (const RowOperation& operation : operations) {
-    SELVAGE_RETURN_IF_ERROR(CheckKey(operation.key));
+    SELVAGE_RETURN_IF_ERROR(CheckRowKey(operation.key));
     keys.push_back(operation.key);
     bytes += BytesOf(operation);
   }
@@ -211,14 +176,6 @@ absl::StatusOr<std::vector<RowWritten>> TableStore::WriteAndWait(const std::stri
   });
   AwaitCommit(env_.committer, finished);
   return outcome;
-}
-
-absl::Status TableStore::RemoveExpiredRows(const std::shared_ptr<Table>& table,
-                                           const std::vector<std::string>& keys, int64_t due_ms) {
-  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, {keys.begin(), keys.end()}));
-  return CommitAndWait(
-      env_.committer,
-      std::make_unique<ExpiryTask>(*this, table, std::move(held), keys.size() * kRowOverhead, keys, due_ms));
 }
 
 absl::Status TableStore::CheckWritable(const Table& table) const {

@@ -48,7 +48,7 @@ class TableNode {
       : store_(store),
         budget_(DiskBudget::Limits{}),
         committer_(store, {}),
-        tables_({store, committer_, clock, random, budget_},
+        tables_({store, committer_, clock, random, budget_, fences_},
                 {.is_edge = is_edge, .store_id = [id] { return id; }}) {
     EXPECT_EQ(tables_.Open(), absl::OkStatus());
   }
@@ -93,6 +93,7 @@ class TableNode {
  private:
   KvStore& store_;
   DiskBudget budget_;
+  FenceTable fences_;
   Committer committer_;
   TableStore tables_;
 };

@@ -214,10 +214,10 @@ TEST_P(TableStoreContract, ExpiredRowsAreGoneAndLaterRemoved) {
   ASSERT_EQ(node().Do({PutOf("a", "{}", now_ms() + 1000)}), "");
   EXPECT_EQ(Counts().rows, 2u);
   clock_.Advance(absl::Minutes(5));
-  ASSERT_EQ(node()->RemoveExpired(), absl::OkStatus());
+  ASSERT_EQ(node()->RunDue(), absl::OkStatus());
   EXPECT_EQ(Counts().rows, 2u) << "other nodes' clocks may be behind";
   clock_.Advance(absl::Seconds(1));
-  ASSERT_EQ(node()->RemoveExpired(), absl::OkStatus());
+  ASSERT_EQ(node()->RunDue(), absl::OkStatus());
   EXPECT_EQ(Counts().rows, 1u);
   EXPECT_EQ(Counts().tombstones, 0u) << "nothing stays of it";
   EXPECT_EQ(node()->CheckInvariants(), absl::OkStatus());
@@ -227,11 +227,11 @@ TEST_P(TableStoreContract, ALongerExpiryIsKept) {
   ASSERT_EQ(node().Do({PutOf("a", "{}", now_ms() + 1000)}), "");
   ASSERT_EQ(node().Do({{"a", Update{.expiry = Update::NewExpiry{now_ms() + 3'600'000}}}}), "");
   clock_.Advance(absl::Minutes(30));
-  ASSERT_EQ(node()->RemoveExpired(), absl::OkStatus());
+  ASSERT_EQ(node()->RunDue(), absl::OkStatus());
   EXPECT_EQ(node().Json("a"), "{}");
   clock_.Advance(absl::Hours(1));
   Reopen();
-  ASSERT_EQ(node()->RemoveExpired(), absl::OkStatus());
+  ASSERT_EQ(node()->RunDue(), absl::OkStatus());
   EXPECT_EQ(Counts().rows, 0u);
 }
 

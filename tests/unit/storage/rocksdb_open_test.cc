@@ -109,28 +109,38 @@ TEST_F(RocksDbOpenTest, MissingRightsAreNotAnotherProcess) {
   EXPECT_FALSE(IsRetryable(error));
 }
 
+/// As the engine is to open all that a store has.
+std::vector<rocksdb::ColumnFamilyDescriptor> Families() {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const Family family : kAllFamilies) {
+    families.emplace_back(family == Family::kMeta ? "default" : std::string(FamilyName(family)),
+                          rocksdb::ColumnFamilyOptions());
+  }
+  return families;
+}
+
 TEST_F(RocksDbOpenTest, ATableOfANewerVersionIsRefused) {
   Create();
   {
-    std::vector<rocksdb::ColumnFamilyDescriptor> families = {{"default", {}}, {"log", {}}, {"group", {}}};
+    const auto families = Families();
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
     ASSERT_TRUE(rocksdb::DB::Open({}, path_, families, &handles, &db).ok());
     handles.push_back(nullptr);
-    ASSERT_TRUE(db->CreateColumnFamily({}, "row", &handles.back()).ok());
+    ASSERT_TRUE(db->CreateColumnFamily({}, "newer", &handles.back()).ok());
     for (auto* handle : handles) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
     delete db;
   }
   const absl::Status error = Open().status();
   EXPECT_EQ(error.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ErrorKind(error), "store_format_newer");
-  EXPECT_NE(std::string(error.message()).find("row"), std::string::npos);
+  EXPECT_NE(std::string(error.message()).find("newer"), std::string::npos);
 }
 
 TEST_F(RocksDbOpenTest, AStoreOfAnEarlierVersionGetsTheTablesItLacks) {
   Create();
   {
-    std::vector<rocksdb::ColumnFamilyDescriptor> families = {{"default", {}}, {"log", {}}, {"group", {}}};
+    const auto families = Families();
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
     ASSERT_TRUE(rocksdb::DB::Open({}, path_, families, &handles, &db).ok());
@@ -142,9 +152,9 @@ TEST_F(RocksDbOpenTest, AStoreOfAnEarlierVersionGetsTheTablesItLacks) {
   ASSERT_TRUE(store.ok()) << store.status();
   EXPECT_EQ(*(*store)->Get(Family::kMeta, "k"), "v");
   auto batch = (*store)->NewBatch();
-  batch->Put(Family::kGroup, "g", {"new"});
+  batch->Put(Family::kFeed, "g", {"new"});
   ASSERT_TRUE((*store)->Write(*batch, /*sync=*/true).ok());
-  EXPECT_EQ(*(*store)->Get(Family::kGroup, "g"), "new");
+  EXPECT_EQ(*(*store)->Get(Family::kFeed, "g"), "new");
 }
 
 TEST_F(RocksDbOpenTest, ADamagedManifestIsReported) {

@@ -1,0 +1,143 @@
+#include "fabric/table/apply_task.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "fabric/base/endian.h"
+#include "fabric/base/error.h"
+#include "fabric/stream/meta_keys.h"
+
+namespace selvage::table {
+namespace {
+
+/// Calls `visit` with how each part was written.
+template <class Visit>
+void ForEachWrite(const Row& row, const Visit& visit) {
+  if (row.clear) visit(row.clear->write);
+  if (row.expiry) visit(row.expiry->write);
+  for (const auto& [name, field] : row.fields) {
+    if (field.set) visit(field.set->write);
+    for (const auto& [key, contribution] : field.contributions) visit(contribution.write);
+  }
+}
+
+Hlc NewestOf(const Row& row) {
+  Hlc newest;
+  ForEachWrite(row, [&](const Write& write) { newest = std::max(newest, write.stamp.hlc); });
+  return newest;
+}
+
+/// True when a part was written here that the peer does not have yet.
+bool IsUnsent(const Row& row, uint64_t unsent) {
+  bool found = false;
+  ForEachWrite(row, [&](const Write& write) { found |= write.via.none() && write.sequence >= unsent; });
+  return found;
+}
+
+}  // namespace
+
+absl::Status ApplyTask::Change() {
+  const Incoming& incoming = what_.incoming;
+  if (!what_.was_quarantined) SELVAGE_RETURN_IF_ERROR(CheckFence(incoming.fence));
+  for (const RowChange& change : incoming.changes) ApplyChange(change);
+  if (table().quarantined + ahead_.size() > TableStore::kQuarantinedMax) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "quarantine_full",
+                     fmt::format("{} changes of table {} wait for their time already", table().quarantined,
+                                 definition().name()),
+                     "the clock of a node is far ahead of this one's: mend it", Retry::kYes);
+  }
+  for (const std::string& key : what_.swept) Sweep(key);
+  return absl::OkStatus();
+}
+
+void ApplyTask::ApplyChange(const RowChange& change) {
+  const Incoming& incoming = what_.incoming;
+  if (!std::string_view(change.key).starts_with(incoming.allowed)) {
+    v1::StoredConflict refused;
+    refused.set_key(change.key);
+    refused.set_kind("not_allowed");
+    refused.set_loser_time(NewestOf(change.change).packed());
+    refused.set_loser_store(incoming.peer.bytes());
+    return List(std::move(refused));
+  }
+  if (!Observe(change.change)) {
+    ahead_.push_back(&change);
+    return;
+  }
+  MergeInto(change.key, change.change, {incoming.peer, NextSequence()});
+}
+
+bool ApplyTask::Observe(const table::Change& change) {
+  bool near = true;
+  ForEachWrite(change,
+               [&](const Write& write) { near = near && clock().Observe(write.stamp.hlc, now_ms()); });
+  return near;
+}
+
+void ApplyTask::Sweep(const std::string& key) {
+  const Row& row = Current(key);
+  if (IsUnsent(row, what_.incoming.sweep->unsent)) return;
+  Remove(key);
+}
+
+void ApplyTask::StageBeside(WriteBatch& batch) {
+  const TableNumber number = table().number;
+  for (const RowChange* change : ahead_) {
+    const int64_t due_ms = NewestOf(change->change).ms() - max_ahead_ms();
+    std::string stored = StoredQuarantine(what_.incoming.peer, *change);
+    std::string key = FeedKey(FeedIndex::kAhead, number, static_cast<uint64_t>(due_ms));
+    AppendBig<uint64_t>(key, NextSequence());
+    batch.Put(Family::kFeed, key, {stored});
+    ++table().quarantined;
+    LowerTo(table().next_ahead_ms, due_ms);
+  }
+  if (what_.was_quarantined) {
+    batch.Delete(Family::kFeed, *what_.was_quarantined);
+    --table().quarantined;
+    return;
+  }
+  if (!what_.moves_cursor) return;
+  std::string key = TableCursorKeys(number);
+  key += what_.incoming.peer.view();
+  batch.Put(Family::kMeta, key, {Stored(what_.incoming.cursor).SerializeAsString()});
+}
+
+absl::StatusOr<Quarantine> ReadQuarantine(std::string_view stored) {
+  constexpr size_t kIdSize = 16;
+  const auto peer = StoreId::FromBytes(stored.substr(0, kIdSize));
+  auto changes = ReadChangesBody(stored.substr(std::min(stored.size(), kIdSize)));
+  if (!peer || !changes.ok()) {
+    return MakeError(absl::StatusCode::kDataLoss, "corrupt_row",
+                     "a change that waits for its time is damaged");
+  }
+  return Quarantine{*peer, *std::move(changes)};
+}
+
+std::string StoredQuarantine(const StoreId& peer, const RowChange& change) {
+  ChangesWriter writer;
+  writer.Add(change.key, change.change);
+  return peer.bytes() + std::move(writer).Take();
+}
+
+v1::StoredTableCursor Stored(const TableCursor& cursor) {
+  v1::StoredTableCursor stored;
+  stored.set_epoch(cursor.feed.epoch.bytes());
+  stored.set_sequence(cursor.feed.sequence);
+  stored.set_full_to(cursor.full_to);
+  stored.set_prefix(cursor.prefix);
+  stored.set_intervals(cursor.intervals);
+  stored.set_upto(cursor.upto);
+  return stored;
+}
+
+absl::StatusOr<TableCursor> CursorOf(std::string_view bytes) {
+  v1::StoredTableCursor stored;
+  if (!stored.ParseFromString(std::string(bytes))) return DamagedMeta("position in the feed of a table");
+  const auto epoch = FeedEpoch::FromBytes(stored.epoch());
+  if (!epoch) return DamagedMeta("position in the feed of a table");
+  return TableCursor{
+      {*epoch, stored.sequence()}, stored.full_to(), stored.prefix(), stored.intervals(), stored.upto()};
+}
+
+}  // namespace selvage::table

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "fabric/table/row_task.h"
+
+namespace selvage::table {
+
+/// Merges what a peer sent.
+class ApplyTask : public RowTask {
+ public:
+  struct What {
+    Incoming incoming;
+    std::vector<std::string> swept = {};  ///< keys of rows that are gone at the peer, unless they are unsent
+    bool moves_cursor = true;
+    /// Of changes that were kept apart until now: where. They have no cursor and no fence.
+    std::optional<std::string> was_quarantined = {};
+  };
+  ApplyTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
+            DiskCharge charge, What what, TableStore::ApplyDone done)
+      : RowTask(store, std::move(table), std::move(held), bytes, std::move(charge)),
+        what_(std::move(what)),
+        done_(std::move(done)) {}
+
+ private:
+  absl::Status Change() override;
+  void StageBeside(WriteBatch& batch) override;
+  void Done(const absl::Status& status) override { done_(status); }
+
+  void ApplyChange(const RowChange& change);
+  void Sweep(const std::string& key);
+  /// True when the clock here may follow all stamps of the change; it has followed them then.
+  bool Observe(const table::Change& change);
+
+  const What what_;
+  const TableStore::ApplyDone done_;
+  std::vector<const RowChange*> ahead_;  // to be kept apart
+};
+
+/// Changes that wait for their time, as they are stored.
+struct Quarantine {
+  StoreId peer;
+  std::vector<RowChange> changes;
+};
+/// Error: "corrupt_row".
+absl::StatusOr<Quarantine> ReadQuarantine(std::string_view stored);
+std::string StoredQuarantine(const StoreId& peer, const RowChange& change);
+
+v1::StoredTableCursor Stored(const TableCursor& cursor);
+/// Error: "corrupt_meta".
+absl::StatusOr<TableCursor> CursorOf(std::string_view stored);
+
+}  // namespace selvage::table

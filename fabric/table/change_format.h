@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "fabric/table/document.h"
+#include "fabric/table/table_types.h"
+
+/// What table flows carry (docs/formats.md, "Entries of tables").
+namespace selvage::table {
+
+/// A change of one row on its way to another node. What belongs to one copy of the row (sequences, peers) is
+/// left out of it.
+struct RowChange {
+  std::string key;
+  Change change;
+};
+
+/// The parts of `row` that have this sequence; nothing when there are none. With `except`, those are left out
+/// that came from that peer.
+std::optional<Change> PartsAt(const Row& row, uint64_t sequence, const StoreId& except);
+/// All of `row`, as a change for another node.
+Change WholeRow(const Row& row);
+
+/// Changes as the body of an entry.
+class ChangesWriter {
+ public:
+  void Add(std::string_view key, const Change& change);
+  size_t size() const { return body_.size(); }
+  std::string Take() && { return std::move(body_); }
+
+ private:
+  std::string body_;
+};
+/// Errors: "corrupt_changes" (kInvalidArgument), also for keys that no row can have. Memory is bounded by a
+/// small multiple of the bytes.
+absl::StatusOr<std::vector<RowChange>> ReadChangesBody(std::string_view body);
+
+/// A piece of a snapshot in the order of keys: all rows that the source has from where the piece before it
+/// ended up to `upto`.
+struct Interval {
+  /// The interval ends before this key; nothing: it is the last one, and has no end.
+  std::optional<std::string> upto;
+  /// Where the feed goes on after the snapshot: the end of the source's feed before the snapshot began.
+  FeedPosition feed;
+  std::vector<RowChange> rows;
+};
+/// `rows` as ChangesWriter made them.
+std::string IntervalBody(const std::optional<std::string>& upto, const FeedPosition& feed,
+                         std::string_view rows);
+/// Errors: those of ReadChangesBody.
+absl::StatusOr<Interval> ReadIntervalBody(std::string_view body);
+
+}  // namespace selvage::table

@@ -1,0 +1,202 @@
+#include "fabric/table/table_exchange.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+#include "fabric/stream/meta_keys.h"
+#include "fabric/table/apply_task.h"
+#include "fabric/table/row_format.h"
+#include "fabric/table/table_store.h"
+
+namespace selvage::table {
+namespace {
+
+/// Feed records that are looked at for one piece, wanted or not: reading must not hold up a link for long.
+constexpr size_t kLookedAtMax = 5'000;
+/// Rows that one task sweeps.
+constexpr size_t kSweptAtATime = 2'000;
+constexpr size_t kHeldRow = 256;  // bytes in memory, about
+
+absl::StatusOr<Row> ReadRow(KvStore& store, TableNumber table, std::string_view key) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, store.Get(Family::kRow, RowKey(table, key)));
+  if (!stored) return Row();
+  auto row = DecodeRow(*stored);
+  if (!row.ok()) return Annotate(row.status(), fmt::format("row \"{}\"", key));
+  return row;
+}
+
+}  // namespace
+
+void TableStore::Apply(const std::string& name, Incoming incoming, ApplyDone done) {
+  const absl::Status submitted = SubmitApply(name, std::move(incoming), done);
+  if (!submitted.ok()) done(submitted);
+}
+
+absl::Status TableStore::SubmitApply(const std::string& name, Incoming incoming, const ApplyDone& done) {
+  SELVAGE_ASSIGN_OR_RETURN(auto table, TableNamed(name));
+  SELVAGE_RETURN_IF_ERROR(CheckIncarnation(*table, incoming.incarnation));
+  ApplyTask::What what;
+  if (incoming.sweep) {
+    SELVAGE_ASSIGN_OR_RETURN(what.swept, SweepMost(table, incoming));
+  }
+  std::vector<std::string_view> keys(what.swept.begin(), what.swept.end());
+  size_t bytes = 0;
+  for (const RowChange& change : incoming.changes) {
+    keys.push_back(change.key);
+    bytes += kHeldRow + change.key.size();
+  }
+  // Merging frees as much as it takes, where a row is written again.
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.AdmitFromReserve(bytes));
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
+  what.incoming = std::move(incoming);
+  return env_.committer.Submit(std::make_unique<ApplyTask>(*this, std::move(table), std::move(held), bytes,
+                                                           std::move(charge), std::move(what), done),
+                               Committer::Limit::kNone);
+}
+
+absl::Status TableStore::CheckIncarnation(const Table& table, const Incarnation& incarnation) const {
+  absl::MutexLock lock(&mutex_);
+  if (table.definition.incarnation() == incarnation.bytes()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "table_changed",
+                   fmt::format("table {} was made again", table.definition.name()), "", Retry::kYes);
+}
+
+absl::StatusOr<std::vector<std::string>> TableStore::SweepMost(const std::shared_ptr<Table>& table,
+                                                               const Incoming& incoming) {
+  std::vector<std::string> listed;
+  listed.reserve(incoming.changes.size());
+  for (const RowChange& change : incoming.changes) listed.push_back(change.key);
+  std::sort(listed.begin(), listed.end());
+  const std::string rows = RowKeys(table->number);
+  const std::string from = RowKey(table->number, incoming.sweep->from);
+  const std::string to =
+      incoming.sweep->upto ? RowKey(table->number, *incoming.sweep->upto) : EndOfPrefix(rows);
+  std::vector<std::string> swept;
+  if (from >= to) return swept;
+  auto cursor = env_.store.Scan(Family::kRow, from, to);
+  for (cursor->Seek(from); cursor->Valid(); cursor->Next()) {
+    std::string key(cursor->key().substr(rows.size()));
+    if (std::binary_search(listed.begin(), listed.end(), key)) continue;
+    if (swept.size() == kSweptAtATime) {
+      SELVAGE_RETURN_IF_ERROR(SweepNow(table, incoming, std::exchange(swept, {})));
+    }
+    swept.push_back(std::move(key));
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return swept;
+}
+
+absl::Status TableStore::SweepNow(const std::shared_ptr<Table>& table, const Incoming& incoming,
+                                  std::vector<std::string> swept) {
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, {swept.begin(), swept.end()}));
+  const size_t bytes = swept.size() * kHeldRow;
+  ApplyTask::What what;
+  what.incoming.peer = incoming.peer;
+  what.incoming.fence = incoming.fence;
+  what.incoming.sweep = incoming.sweep;
+  what.swept = std::move(swept);
+  what.moves_cursor = false;
+  return CommitAndWait(env_.committer,
+                       std::make_unique<ApplyTask>(*this, table, std::move(held), bytes, DiskCharge(),
+                                                   std::move(what), [](const absl::Status&) {}));
+}
+
+absl::StatusOr<std::optional<TableCursor>> TableStore::Cursor(const std::string& name,
+                                                              const StoreId& peer) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  std::string key = TableCursorKeys(table->number);
+  key += peer.view();
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kMeta, key));
+  if (!stored) return std::nullopt;
+  SELVAGE_ASSIGN_OR_RETURN(TableCursor cursor, CursorOf(*stored));
+  return std::optional(std::move(cursor));
+}
+
+void TableStore::StageForgetCursors(WriteBatch& batch) const {
+  batch.DeleteRange(Family::kMeta, kTableCursorPrefix, PrefixEnd(kTableCursorPrefix));
+}
+
+absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const FeedReader& reader,
+                                               uint64_t from, size_t bytes_max) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  // What is synced is in the store before the end is published: none of it is missed below the end.
+  FeedPiece piece{"", End().sequence};
+  if (from >= piece.to) return FeedPiece{"", from};
+  ChangesWriter changes;
+  size_t looked_at = 0;
+  const std::string first = FeedKey(FeedIndex::kSequence, table->number, from);
+  auto cursor = env_.store.Scan(Family::kFeed, first, FeedKey(FeedIndex::kSequence, table->number, piece.to));
+  for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
+    const uint64_t sequence = NumberOfFeedKey(cursor->key());
+    if (changes.size() >= bytes_max || ++looked_at > kLookedAtMax) {
+      piece.to = sequence;
+      break;
+    }
+    const std::string key(cursor->value());
+    if (!std::string_view(key).starts_with(reader.prefix)) continue;
+    SELVAGE_ASSIGN_OR_RETURN(const Row row, ReadRow(env_.store, table->number, key));
+    const StoreId except = sequence < reader.full_to ? StoreId() : reader.peer;
+    if (const auto change = PartsAt(row, sequence, except)) changes.Add(key, *change);
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  piece.body = std::move(changes).Take();
+  return piece;
+}
+
+absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, std::string_view prefix,
+                                                       std::string_view from, size_t bytes_max) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const size_t key_at = RowKeys(table->number).size();
+  const std::string all = RowKey(table->number, prefix);
+  const std::string first = std::max(all, RowKey(table->number, from));
+  SnapshotPiece piece;
+  ChangesWriter rows;
+  auto cursor = env_.store.Scan(Family::kRow, first, EndOfPrefix(all));
+  for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
+    const std::string_view key = cursor->key().substr(key_at);
+    if (rows.size() >= bytes_max) {
+      piece.upto = std::string(key);
+      break;
+    }
+    auto row = DecodeRow(cursor->value());
+    if (!row.ok()) return Annotate(row.status(), fmt::format("row \"{}\"", key));
+    rows.Add(key, WholeRow(*row));
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  piece.rows = std::move(rows).Take();
+  return piece;
+}
+
+absl::StatusOr<std::vector<v1::StoredConflict>> TableStore::Conflicts(const std::string& name,
+                                                                      size_t max) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const std::string keys = FeedKeys(FeedIndex::kConflict, table->number);
+  std::vector<v1::StoredConflict> conflicts;
+  auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
+  for (cursor->SeekForPrev(EndOfPrefix(keys)); cursor->Valid() && conflicts.size() < max; cursor->Prev()) {
+    if (!conflicts.emplace_back().ParseFromString(std::string(cursor->value()))) {
+      return DamagedMeta("list of conflicts");
+    }
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return conflicts;
+}
+
+absl::StatusOr<std::vector<RowChange>> TableStore::Quarantined(const std::string& name, size_t max) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const std::string keys = FeedKeys(FeedIndex::kAhead, table->number);
+  std::vector<RowChange> changes;
+  auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
+  for (cursor->Seek(keys); cursor->Valid() && changes.size() < max; cursor->Next()) {
+    SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(cursor->value()));
+    for (RowChange& change : waiting.changes) changes.push_back(std::move(change));
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return changes;
+}
+
+}  // namespace selvage::table

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fabric/stream/log_store.h"
+#include "fabric/table/change_format.h"
+#include "fabric/table/table_types.h"
+
+/// What a table gives to another node and takes from it (DESIGN section 9). TableStore does it, TableSource
+/// and TableSink bring it to the link.
+namespace selvage::table {
+
+/// The incarnation of a table: made again under its name, it is another one.
+using Incarnation = Id128<struct IncarnationTag>;
+
+/// How far this store has read a table of another one. Lies with the rows, and moves with them.
+struct TableCursor {
+  /// Read up to here; while a snapshot runs, where the feed is to be read from after it.
+  FeedPosition feed;
+  /// Of changes before this sequence those are wanted as well that came from here: the source read everything
+  /// from the beginning to somebody who had nothing.
+  uint64_t full_to = 0;
+  std::string prefix = {};  ///< of the rows that are read
+  uint64_t intervals = 0;   ///< pieces of a snapshot that were read; 0: none is under way
+  std::string upto = {};    ///< where the next piece begins
+
+  bool operator==(const TableCursor&) const = default;
+};
+
+/// Changes that a peer sent, to be merged and remembered as read, in one step.
+struct Incoming {
+  Incarnation incarnation;  ///< of the table here
+  StoreId peer;
+  std::vector<RowChange> changes;
+  TableCursor cursor;  ///< as it is afterwards
+  Fence fence;
+  std::string allowed;  ///< what the keys must begin with; others are listed as conflicts, and not taken
+  /// Of a piece of a snapshot: rows from `from` on and before `upto` that are not among the changes are gone
+  /// at the source, and are removed here, but for those with a part that was written here from `unsent` on.
+  struct Sweep {
+    std::string from;
+    std::optional<std::string> upto;
+    uint64_t unsent = 0;
+  };
+  std::optional<Sweep> sweep = {};
+};
+
+/// What a peer wants of a feed.
+struct FeedReader {
+  StoreId peer;
+  uint64_t full_to = 0;  ///< TableCursor::full_to
+  std::string prefix;
+};
+
+struct FeedPiece {
+  std::string body;  ///< of an entry (ChangesWriter); empty: nothing that is wanted
+  uint64_t to = 0;   ///< changes with lower sequences were looked at
+};
+
+struct SnapshotPiece {
+  std::string rows;                 ///< as ChangesWriter made them
+  std::optional<std::string> upto;  ///< where the next piece begins; nothing: this was the last
+};
+
+}  // namespace selvage::table

@@ -1,0 +1,228 @@
+#include "fabric/table/table_flow.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/replication/message.h"
+#include "fabric/stream/stream_catalog.h"
+#include "selvage/v1/link.pb.h"
+
+namespace selvage::table {
+
+using replication::FlowPosition;
+
+namespace {
+
+/// A piece is merged as one task, and an acknowledgement follows each: neither long nor short.
+constexpr size_t kEntryBytes = 128 << 10;
+/// Openings that an offer names.
+constexpr size_t kEpochsOffered = 64;
+
+absl::Status BrokenRules(std::string_view what) {
+  return replication::ProtocolError(fmt::format("a table flow: {}", what));
+}
+
+}  // namespace
+
+std::string HistoryOf(const Incarnation& incarnation, const FeedEpoch& epoch) {
+  return incarnation.bytes() + epoch.bytes();
+}
+
+TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told)
+    : tables_(tables), options_(std::move(options)), told_(std::move(told)) {}
+
+v1::FlowOpen TableSource::Describe() {
+  const FeedEpochs known = tables_.epochs();
+  const auto& epochs = known.epochs();
+  v1::FlowOpen open;
+  open.set_kind(v1::TABLE);
+  open.set_history(options_.definition.incarnation() + known.current().bytes());
+  open.set_end(end().value());
+  v1::TableFlow& flow = *open.mutable_table();
+  *flow.mutable_definition() = options_.definition;
+  flow.set_store_id(options_.store_id.bytes());
+  flow.set_prefix(options_.prefix);
+  const size_t offered = std::min(epochs.size(), kEpochsOffered);
+  for (size_t i = epochs.size() - offered; i < epochs.size(); ++i) {
+    auto* epoch = flow.add_epochs();
+    epoch->set_id(epochs[i].id.bytes());
+    epoch->set_first(epochs[i].first);
+  }
+  return open;
+}
+
+replication::FlowSettings TableSource::settings() {
+  const v1::TableSettings& settings = options_.definition.settings();
+  return {.priority = settings.priority(), .weight = std::max(settings.weight(), 1u), .compress = true};
+}
+
+void TableSource::Acknowledged(const FlowPosition& durable) {
+  if (!std::exchange(begun_, true)) {
+    v1::TablePosition at;
+    if (!at.ParseFromString(durable.detail)) at.Clear();
+    reader_ = {StoreId::FromBytes(at.store_id()).value_or(StoreId()), at.full_to(), options_.prefix};
+    if (options_.snapshots && durable.offset == Offset(0)) {
+      snapshot_ = Snapshot{0, "", tables_.End()};
+    } else if (options_.snapshots && durable.offset < FeedOffset(0)) {
+      const FeedPosition feed{FeedEpoch::FromBytes(at.feed_epoch()).value_or(FeedEpoch()),
+                              at.feed_sequence()};
+      snapshot_ = Snapshot{durable.offset.value(), at.upto(), feed};
+    }
+  }
+  if (durable.offset >= FeedOffset(0)) acknowledged_ = durable.offset - FeedOffset(0);
+  told_();
+}
+
+absl::StatusOr<std::vector<FlowEntry>> TableSource::Read(Offset from, size_t max_bytes) {
+  const size_t bytes_max = std::min(max_bytes, kEntryBytes);
+  if (options_.snapshots && from < FeedOffset(0)) {
+    SELVAGE_ASSIGN_OR_RETURN(FlowEntry interval, ReadInterval(from, bytes_max));
+    return std::vector<FlowEntry>{std::move(interval)};
+  }
+  const uint64_t sequence = from < FeedOffset(0) ? 0 : static_cast<uint64_t>(from - FeedOffset(0));
+  SELVAGE_ASSIGN_OR_RETURN(FeedPiece piece, tables_.ReadFeed(options_.table, reader_, sequence, bytes_max));
+  if (piece.to <= sequence) return std::vector<FlowEntry>();
+  return std::vector<FlowEntry>{{.kind = EntryKind::kTableChanges,
+                                 .from = from,
+                                 .to = FeedOffset(piece.to),
+                                 .body = Bytes(std::move(piece.body)),
+                                 .compressible = true}};
+}
+
+absl::StatusOr<FlowEntry> TableSource::ReadInterval(Offset from, size_t max_bytes) {
+  if (!snapshot_ || from.value() != snapshot_->next) {
+    return MakeError(
+        absl::StatusCode::kInternal, "internal",
+        fmt::format("interval {} of table {} is not the next one", from.value(), options_.table));
+  }
+  SELVAGE_ASSIGN_OR_RETURN(const SnapshotPiece piece,
+                           tables_.ReadSnapshot(options_.table, options_.prefix, snapshot_->from, max_bytes));
+  const std::string body = IntervalBody(piece.upto, snapshot_->feed, piece.rows);
+  FlowEntry entry{
+      .kind = EntryKind::kTableInterval, .from = from, .to = from, .body = Bytes(body), .compressible = true};
+  if (piece.upto) {
+    snapshot_->from = *piece.upto;
+    entry.to = Offset(++snapshot_->next);
+  } else {
+    const auto resume = tables_.epochs().Resume(snapshot_->feed.epoch, snapshot_->feed.sequence);
+    entry.to = FeedOffset(resume.value_or(0));
+    snapshot_.reset();
+  }
+  return entry;
+}
+
+TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1::FlowOpen& open) {
+  std::vector<FeedEpochs::Epoch> offered;
+  for (const auto& epoch : open.table().epochs()) {
+    offered.push_back({FeedEpoch::FromBytes(epoch.id()).value_or(FeedEpoch()), epoch.first()});
+  }
+  const FeedEpochs epochs(std::move(offered));
+  const uint64_t end = open.end() > kFeedBase ? static_cast<uint64_t>(open.end() - kFeedBase) : 0;
+  // Somebody who has nothing is sent also what came from here.
+  TableCursor at{{epochs.current(), 0}, end, open.table().prefix(), 0, ""};
+  if (!cursor || cursor->prefix != open.table().prefix()) return at;
+  const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
+  if (!resume || *resume > end) return at;
+  at.full_to = cursor->full_to;
+  if (cursor->intervals > 0) {
+    at.feed = cursor->feed;
+    at.intervals = cursor->intervals;
+    at.upto = cursor->upto;
+  } else {
+    at.feed.sequence = *resume;
+  }
+  return at;
+}
+
+TableSink::TableSink(TableStore& tables, Options options, TableCursor at, std::string history,
+                     std::function<void(std::function<void()>)> run)
+    : tables_(tables),
+      options_(std::move(options)),
+      history_(std::move(history)),
+      run_(std::move(run)),
+      at_(std::move(at)) {}
+
+FlowPosition TableSink::position() {
+  return PositionOf(at_);
+}
+
+FlowPosition TableSink::PositionOf(const TableCursor& cursor) const {
+  v1::TablePosition detail;
+  detail.set_store_id(options_.store_id.bytes());
+  detail.set_full_to(cursor.full_to);
+  Offset offset = cursor.feed.sequence == 0 ? Offset(0) : FeedOffset(cursor.feed.sequence);
+  if (cursor.intervals > 0) {
+    offset = Offset(static_cast<int64_t>(cursor.intervals));
+    detail.set_feed_epoch(cursor.feed.epoch.bytes());
+    detail.set_feed_sequence(cursor.feed.sequence);
+    detail.set_upto(cursor.upto);
+  }
+  return {history_, offset, std::nullopt, detail.SerializeAsString()};
+}
+
+absl::Status TableSink::Check(const FlowEntry& entry) {
+  return IncomingOf(entry).status();
+}
+
+absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
+  Incoming incoming{.incarnation = options_.incarnation,
+                    .peer = options_.peer,
+                    .changes = {},
+                    .cursor = at_,
+                    .fence = options_.fence,
+                    .allowed = options_.allowed};
+  const bool ends_in_feed = entry.to >= FeedOffset(0);
+  if (entry.kind == EntryKind::kTableChanges) {
+    if (!ends_in_feed) return BrokenRules("changes within a snapshot");
+    SELVAGE_ASSIGN_OR_RETURN(incoming.changes, ReadChangesBody(entry.body.view()));
+    incoming.cursor.feed.sequence = static_cast<uint64_t>(entry.to - FeedOffset(0));
+    return incoming;
+  }
+  if (entry.kind != EntryKind::kTableInterval) {
+    return MakeError(absl::StatusCode::kUnimplemented, "unknown_encoding",
+                     fmt::format("an entry of kind {} is none of a table", static_cast<uint32_t>(entry.kind)),
+                     "the peer runs a newer version: upgrade this end");
+  }
+  SELVAGE_ASSIGN_OR_RETURN(Interval interval, ReadIntervalBody(entry.body.view()));
+  if (entry.from >= FeedOffset(0) || ends_in_feed == interval.upto.has_value()) {
+    return BrokenRules("an interval out of place");
+  }
+  if (interval.upto && *interval.upto <= at_.upto) return BrokenRules("intervals that go back");
+  for (const RowChange& row : interval.rows) {
+    if (row.key < at_.upto || (interval.upto && row.key >= *interval.upto)) {
+      return BrokenRules("a row outside of its interval");
+    }
+  }
+  incoming.sweep = Incoming::Sweep{at_.upto, interval.upto, options_.unsent};
+  incoming.changes = std::move(interval.rows);
+  if (interval.upto) {
+    incoming.cursor.feed = interval.feed;
+    incoming.cursor.intervals = static_cast<uint64_t>(entry.to.value());
+    incoming.cursor.upto = *interval.upto;
+  } else {
+    incoming.cursor.feed = {*FeedEpoch::FromBytes(history_.substr(history_.size() / 2)),
+                            static_cast<uint64_t>(entry.to - FeedOffset(0))};
+    incoming.cursor.intervals = 0;
+    incoming.cursor.upto.clear();
+  }
+  return incoming;
+}
+
+void TableSink::Persist(FlowEntry entry, Done done) {
+  absl::StatusOr<Incoming> incoming = IncomingOf(entry);
+  if (!incoming.ok()) return done(incoming.status());
+  at_ = incoming->cursor;
+  const FlowPosition after = PositionOf(at_);
+  run_([&tables = tables_, table = options_.table,
+        incoming = std::make_shared<Incoming>(*std::move(incoming)), after, done = std::move(done)] {
+    tables.Apply(table, std::move(*incoming), [after, done](const absl::Status& applied) {
+      done(applied.ok() ? absl::StatusOr<FlowPosition>(after) : applied);
+    });
+  });
+}
+
+}  // namespace selvage::table

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fabric/replication/flow.h"
+#include "fabric/table/table_store.h"
+
+/// A table as a flow (fabric/replication/flow.h; link.proto, TableFlow).
+///
+/// Up, an edge reads its feed to the core. Down, the core reads a snapshot to an edge that has read nothing,
+/// or other rows, and then its feed. An example, of an edge that never had the table:
+///
+///   the edge accepts at 0                        (offset 0: from the beginning)
+///   [0, 1)             interval up to "k500", 500 rows; the feed stands at sequence 70
+///   the link breaks; the edge accepts at 1       (detail: interval from "k500", feed 70)
+///   [1, 2^40 + 70)     interval from "k500" to the last key: the snapshot ends
+///   [2^40+70, 2^40+82) changes of the feed from 70 on, also those made while the snapshot ran
+namespace selvage::table {
+
+/// Offsets from here on are sequences of the feed; those before count intervals of a snapshot.
+inline constexpr int64_t kFeedBase = int64_t{1} << 40;
+inline Offset FeedOffset(uint64_t sequence) {
+  return Offset(kFeedBase + static_cast<int64_t>(sequence));
+}
+
+std::string HistoryOf(const Incarnation& incarnation, const FeedEpoch& epoch);
+
+/// A table of this node that a peer reads. It answers from the store, and may wait for the disk as other
+/// sources do.
+class TableSource : public replication::FlowSource {
+ public:
+  struct Options {
+    std::string table;
+    v1::TableDefinition definition;  ///< as it is offered
+    StoreId store_id;                ///< of this node
+    std::string prefix;              ///< of the keys that are sent
+    bool snapshots = false;          ///< send a snapshot to a sink that begins at 0
+  };
+  /// `tables` must outlive it. `told` is called whenever the peer has read further.
+  TableSource(
+      TableStore& tables, Options options, std::function<void()> told = [] {});
+
+  v1::FlowOpen Describe() override;
+  replication::FlowSettings settings() override;
+  Offset end() override { return FeedOffset(tables_.End().sequence); }
+  absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override;
+  void Acknowledged(const replication::FlowPosition& durable) override;
+
+  const std::string& table() const { return options_.table; }
+  const Options& options() const { return options_; }
+  /// Everything in the feed before this sequence is durable at the peer; nothing before it said so, or while
+  /// a snapshot runs.
+  std::optional<uint64_t> acknowledged() const { return acknowledged_; }
+
+ private:
+  struct Snapshot {
+    int64_t next = 0;  ///< offset of the next interval
+    std::string from;  ///< where it begins
+    FeedPosition feed;
+  };
+  absl::StatusOr<FlowEntry> ReadInterval(Offset from, size_t max_bytes);
+
+  TableStore& tables_;
+  const Options options_;
+  const std::function<void()> told_;
+  FeedReader reader_;
+  bool begun_ = false;
+  std::optional<Snapshot> snapshot_;
+  std::optional<uint64_t> acknowledged_;
+};
+
+/// A table of a peer that this node merges into its own.
+class TableSink : public replication::FlowSink {
+ public:
+  struct Options {
+    std::string table;
+    Incarnation incarnation;  ///< of the table here
+    StoreId store_id;         ///< of this node
+    StoreId peer;
+    std::string allowed;  ///< what the peer's keys must begin with
+    Fence fence;
+    /// Of a flow with snapshots: what this node wrote from here on the peer may not have.
+    uint64_t unsent = 0;
+  };
+  /// Where a sink stands that has read `cursor`, in what `open` offers.
+  static TableCursor Resume(const std::optional<TableCursor>& cursor, const v1::FlowOpen& open);
+  /// True when the sink needs a snapshot, or the rest of one.
+  static bool NeedsSnapshot(const TableCursor& at) { return at.feed.sequence == 0 || at.intervals > 0; }
+
+  /// `run` runs what may wait for the disk, in order. `at` from Resume.
+  TableSink(TableStore& tables, Options options, TableCursor at, std::string history,
+            std::function<void(std::function<void()>)> run);
+
+  replication::FlowPosition position() override;
+  absl::Status Check(const FlowEntry& entry) override;
+  void Persist(FlowEntry entry, Done done) override;
+
+ private:
+  /// Where the sink stands behind an entry.
+  absl::StatusOr<Incoming> IncomingOf(const FlowEntry& entry);
+  replication::FlowPosition PositionOf(const TableCursor& cursor) const;
+
+  TableStore& tables_;
+  const Options options_;
+  const std::string history_;
+  const std::function<void(std::function<void()>)> run_;
+  TableCursor at_;  // of what was handed on to be persisted
+};
+
+}  // namespace selvage::table

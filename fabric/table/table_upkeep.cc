@@ -1,0 +1,114 @@
+#include <utility>
+
+#include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
+#include "fabric/table/apply_task.h"
+#include "fabric/table/row_task.h"
+#include "fabric/table/table_store.h"
+
+namespace selvage::table {
+namespace {
+
+/// Rows or changes that one task deals with.
+constexpr size_t kAtATime = 500;
+/// What a held row takes in memory, about.
+constexpr size_t kHeldBytes = 256;
+
+class ExpiryTask : public RowTask {
+ public:
+  ExpiryTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held,
+             std::vector<std::string> keys, int64_t due_ms)
+      : RowTask(store, std::move(table), std::move(held), keys.size() * kHeldBytes, DiskCharge()),
+        keys_(std::move(keys)),
+        due_ms_(due_ms) {}
+
+ private:
+  absl::Status Change() override {
+    for (const std::string& key : keys_) {
+      if (HasExpired(Current(key), due_ms_)) Remove(key);
+    }
+    return absl::OkStatus();
+  }
+  void Done(const absl::Status&) override {}
+
+  const std::vector<std::string> keys_;
+  const int64_t due_ms_;
+};
+
+}  // namespace
+
+absl::Status TableStore::RunDue() {
+  const int64_t now = now_ms();
+  for (const auto& table : Tables()) {
+    if (table->next_expiry_ms <= now - options_.max_ahead_ms) SELVAGE_RETURN_IF_ERROR(RemoveExpired(table));
+    if (table->next_ahead_ms <= now) SELVAGE_RETURN_IF_ERROR(ApplyQuarantined(table));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TableStore::RemoveExpired(const std::shared_ptr<Table>& table) {
+  // Until then a node whose clock is behind may lengthen the row's life.
+  const int64_t due_ms = now_ms() - options_.max_ahead_ms;
+  // Rows that get an earlier expiry from here on lower it again.
+  table->next_expiry_ms = INT64_MAX;
+  int64_t next_ms = INT64_MAX;
+  std::vector<std::string> keys;
+  const std::string index = FeedKeys(FeedIndex::kExpiry, table->number);
+  auto cursor = env_.store.Scan(Family::kFeed, index, EndOfPrefix(index));
+  for (cursor->Seek(index); cursor->Valid(); cursor->Next()) {
+    const auto expires_ms = static_cast<int64_t>(NumberOfFeedKey(cursor->key()));
+    if (expires_ms > due_ms || keys.size() == kAtATime) {
+      next_ms = expires_ms;
+      break;
+    }
+    keys.emplace_back(RowOfFeedKey(cursor->key()));
+  }
+  absl::Status removed = cursor->status();
+  if (removed.ok() && !keys.empty()) {
+    auto held = overlay_.Hold(table->number, {keys.begin(), keys.end()});
+    removed = !held.ok() ? held.status()
+                         : CommitAndWait(env_.committer, std::make_unique<ExpiryTask>(
+                                                             *this, table, *std::move(held), keys, due_ms));
+  }
+  LowerTo(table->next_expiry_ms, removed.ok() ? next_ms : INT64_MIN);
+  return removed;
+}
+
+absl::Status TableStore::ApplyQuarantined(const std::shared_ptr<Table>& table) {
+  const int64_t now = now_ms();
+  table->next_ahead_ms = INT64_MAX;
+  int64_t next_ms = INT64_MAX;
+  absl::Status applied;
+  const std::string index = FeedKeys(FeedIndex::kAhead, table->number);
+  auto cursor = env_.store.Scan(Family::kFeed, index, EndOfPrefix(index));
+  size_t done = 0;
+  for (cursor->Seek(index); cursor->Valid() && applied.ok(); cursor->Next()) {
+    const auto due_ms = static_cast<int64_t>(NumberOfFeedKey(cursor->key()));
+    if (due_ms > now || done == kAtATime) {
+      next_ms = due_ms;
+      break;
+    }
+    ++done;
+    applied = ApplyOne(table, std::string(cursor->key()), cursor->value());
+  }
+  if (applied.ok()) applied = cursor->status();
+  LowerTo(table->next_ahead_ms, applied.ok() ? next_ms : INT64_MIN);
+  return applied;
+}
+
+absl::Status TableStore::ApplyOne(const std::shared_ptr<Table>& table, std::string key,
+                                  std::string_view stored) {
+  SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(stored));
+  std::vector<std::string_view> keys;
+  for (const RowChange& change : waiting.changes) keys.push_back(change.key);
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
+  ApplyTask::What what;
+  what.incoming.peer = waiting.peer;
+  what.incoming.changes = std::move(waiting.changes);
+  what.was_quarantined = std::move(key);
+  return CommitAndWait(env_.committer,
+                       std::make_unique<ApplyTask>(*this, table, std::move(held), stored.size(), DiskCharge(),
+                                                   std::move(what), [](const absl::Status&) {}));
+}
+
+}  // namespace selvage::table
