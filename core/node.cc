@@ -16,6 +16,7 @@
 #include "core/peer_link.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
+#include "fabric/admin/tables_service.h"
 #include "fabric/base/error.h"
 #include "fabric/daemon/node_certificate.h"
 #include "fabric/daemon/node_store.h"
@@ -29,6 +30,7 @@
 #include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
+#include "fabric/table/store_table_admin.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/health.h"
 #include "fabric/telemetry/http_endpoint.h"
@@ -165,7 +167,10 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   CoreTopics topics(fleet, backend, config.slots_ahead);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  AdminService admin({backend, authorizer, metrics, group_admin});
+  CallRunner calls({backend, authorizer, metrics});
+  AdminService admin({calls, backend, group_admin});
+  table::StoreTableAdmin table_admin(store->state().tables(), SystemRandom());
+  TablesService tables({calls, store->state().tables(), table_admin});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
     return CertificateView{certificate.not_after(), certificate.problem().ok()};
   }));
@@ -173,11 +178,11 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   GrpcServer::Options server_options;
   server_options.address = config.link.listen.ToString();
   server_options.credentials = ServerCredentials(tls, kTlsReload, LogRefusedPeer);
-  server_options.request_max = AdminRequestMax(config.batch_max_bytes);
+  server_options.request_max = std::max(AdminRequestMax(config.batch_max_bytes), TablesRequestMax());
   server_options.connections_max = descriptors.links + descriptors.admin;
   server_options.metrics = &metrics;
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
-                                                          {&links.service(), &admin}));
+                                                          {&links.service(), &admin, &tables}));
   auto flusher = std::make_unique<FleetFlusher>(fleet);
   kafka->Serve(fleet.cluster_id(), topics, store->state(), metrics);
   health.SetReady("store");

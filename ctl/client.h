@@ -7,11 +7,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fabric/security/tls_files.h"
 #include "selvage/v1/admin.grpc.pb.h"
+#include "selvage/v1/table.grpc.pb.h"
 
 namespace selvage::ctl {
 
@@ -39,24 +42,33 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenTlsChannel(const ConnectionOp
 /// itself.
 grpc::ChannelArguments ChannelSettings(const std::string& address);
 
-/// Calls to one node's admin service. Safe to use from several threads.
+/// Calls to one node's services. Safe to use from several threads.
 class Client {
  public:
   using Stub = v1::Admin::StubInterface;
-  template <class Request, class Response>
-  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+  using Tables = v1::Tables::StubInterface;
+  template <class Service, class Request, class Response>
+  using Method = grpc::Status (Service::*)(grpc::ClientContext*, const Request&, Response*);
 
   Client(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options)
-      : channel_(std::move(channel)), stub_(v1::Admin::NewStub(channel_)), options_(std::move(options)) {}
+      : channel_(std::move(channel)),
+        stub_(v1::Admin::NewStub(channel_)),
+        tables_(v1::Tables::NewStub(channel_)),
+        options_(std::move(options)) {}
 
   /// One call, with the configured timeout and `longer` on top of it; its errors explained as by Explain.
-  template <class Request, class Response>
-  absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
+  template <class Service, class Request, class Response>
+  absl::StatusOr<Response> Call(Method<Service, Request, Response> method, const Request& request,
                                 absl::Duration longer = absl::ZeroDuration()) const {
     grpc::ClientContext context;
     Prepare(context, longer);
     Response response;
-    grpc::Status status = ((*stub_).*method)(&context, request, &response);
+    grpc::Status status;
+    if constexpr (std::is_same_v<Service, Tables>) {
+      status = ((*tables_).*method)(&context, request, &response);
+    } else {
+      status = ((*stub_).*method)(&context, request, &response);
+    }
     if (!status.ok()) return Explain(status, context);
     return response;
   }
@@ -75,6 +87,7 @@ class Client {
  private:
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
+  std::unique_ptr<Tables> tables_;
   ConnectionOptions options_;
 };
 

@@ -1,7 +1,7 @@
 #include <memory>
 
 #include "ctl/session.h"
-#include "ctl/tables.h"
+#include "ctl/text_tables.h"
 #include "fabric/base/error.h"
 
 namespace selvage::ctl {

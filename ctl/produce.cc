@@ -1,14 +1,13 @@
 #include "ctl/produce.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
 
+#include "ctl/input_file.h"
 #include "ctl/options.h"
 #include "ctl/producer.h"
 #include "ctl/units.h"
@@ -27,31 +26,6 @@ struct ProduceOptions {
   int32_t partition = 0;
   uint64_t batch_bytes = 256 << 10;
   Producer::Options producer;
-};
-
-/// Standard input, or a file that is closed again.
-class InputFile {
- public:
-  explicit InputFile(int fd) : fd_(fd) {}
-  InputFile(InputFile&& other) noexcept : fd_(other.fd_), owned_(std::exchange(other.owned_, false)) {}
-  InputFile& operator=(InputFile&&) = delete;
-  ~InputFile() {
-    if (owned_) close(fd_);
-  }
-  static absl::StatusOr<InputFile> Open(const std::string& path) {
-    InputFile file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.fd_ < 0) {
-      return MakeError(absl::StatusCode::kNotFound, "input_unreadable",
-                       fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
-    }
-    file.owned_ = true;
-    return file;
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-  bool owned_ = false;
 };
 
 // Fails early and clearly, while nothing is under way: no connection, no such stream, no such partition.
@@ -130,9 +104,7 @@ void Report(Session& session, const ProduceOptions& options, const ProduceOutcom
 }
 
 absl::Status Produce(Session& session, const ProduceOptions& options) {
-  const bool from_file = !options.file.empty() && options.file != "-";
-  absl::StatusOr<InputFile> input = from_file ? InputFile::Open(options.file) : InputFile(session.world.in);
-  if (!input.ok()) return input.status();
+  SELVAGE_ASSIGN_OR_RETURN(const InputFile input, InputFile::Open(options.file, session.world.in));
   SELVAGE_ASSIGN_OR_RETURN(Client client, session.Connect());
   SELVAGE_RETURN_IF_ERROR(CheckTarget(client, options.producer.address));
 
@@ -157,7 +129,7 @@ absl::Status Produce(Session& session, const ProduceOptions& options) {
       session.err() << kClearLine << ProgressText(outcome, SystemClock().Monotonic() - started) << std::flush;
     };
   }
-  LineInput lines(input->fd(), kLineMax);
+  LineInput lines(input.fd(), kLineMax);
   Producer producer(client, lines, std::move(producing));
   absl::Status status = producer.Run();
   Report(session, options, producer.outcome(), status);

@@ -76,7 +76,7 @@ void Session::Finish(const absl::Status& status) {
 
 int Run(std::vector<std::string> arguments, World world) {
   Session session(std::move(world));
-  CLI::App app("Operates Selvage: streams, edges, alarms, consumer groups, identities, verification.",
+  CLI::App app("Operates Selvage: streams, tables, edges, alarms, consumer groups, identities, verification.",
                "selvagectl");
   app.require_subcommand(1);
   app.fallthrough();
@@ -85,6 +85,7 @@ int Run(std::vector<std::string> arguments, World world) {
   AddGlobalOptions(app, session);
   AddPki(app, session);
   AddStream(app, session);
+  AddTable(app, session);
   AddEdge(app, session);
   AddOrigin(app, session);
   AddLoss(app, session);

@@ -64,8 +64,8 @@ class Session {
   void Finish(const absl::Status& status);
 
   /// Connects, calls, and returns the response: what most commands do.
-  template <class Request, class Response>
-  absl::StatusOr<Response> Ask(Client::Method<Request, Response> method, const Request& request) {
+  template <class Service, class Request, class Response>
+  absl::StatusOr<Response> Ask(Client::Method<Service, Request, Response> method, const Request& request) {
     absl::StatusOr<Client> client = Connect();
     if (!client.ok()) return client.status();
     return client->Call(method, request);
@@ -75,6 +75,7 @@ class Session {
 /// Each adds the commands of one noun. `session` must outlive `app`.
 void AddPki(CLI::App& app, Session& session);
 void AddStream(CLI::App& app, Session& session);
+void AddTable(CLI::App& app, Session& session);
 void AddEdge(CLI::App& app, Session& session);
 void AddOrigin(CLI::App& app, Session& session);
 void AddLoss(CLI::App& app, Session& session);

@@ -4,7 +4,7 @@
 
 #include "ctl/options.h"
 #include "ctl/session.h"
-#include "ctl/tables.h"
+#include "ctl/text_tables.h"
 #include "ctl/units.h"
 #include "fabric/base/error.h"
 

@@ -6,8 +6,8 @@
 #include "ctl/produce.h"
 #include "ctl/session.h"
 #include "ctl/stream_options.h"
-#include "ctl/tables.h"
 #include "ctl/tail.h"
+#include "ctl/text_tables.h"
 #include "ctl/units.h"
 #include "fabric/base/error.h"
 

@@ -19,6 +19,7 @@
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/local_calls.h"
 #include "fabric/admin/node_metrics.h"
+#include "fabric/admin/tables_service.h"
 #include "fabric/base/error.h"
 #include "fabric/daemon/node_certificate.h"
 #include "fabric/daemon/node_store.h"
@@ -32,6 +33,7 @@
 #include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
 #include "fabric/security/credentials.h"
+#include "fabric/table/store_table_admin.h"
 #include "fabric/telemetry/build_info.h"
 #include "fabric/telemetry/health.h"
 #include "fabric/telemetry/http_endpoint.h"
@@ -150,7 +152,10 @@ absl::Status RunEdge(const EdgeConfig& config) {
   Authorizer authorizer([&certificate] { return certificate.trust_domain(); });
   EdgeTopics topics(backend, config.kafka.direction == "local" ? v1::LOCAL : v1::UP);
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
-  AdminService admin({backend, authorizer, metrics, group_admin, config.link.calls});
+  CallRunner calls({backend, authorizer, metrics, config.link.calls});
+  AdminService admin({calls, backend, group_admin});
+  table::StoreTableAdmin table_admin(store->state().tables(), SystemRandom());
+  TablesService tables({calls, store->state().tables(), table_admin});
   auto node_metrics = std::make_unique<NodeMetrics>(metrics, store->state(), backend.MetricSources([&] {
     return CertificateView{certificate.not_after(), certificate.problem().ok()};
   }));
@@ -158,12 +163,12 @@ absl::Status RunEdge(const EdgeConfig& config) {
   GrpcServer::Options server_options;
   server_options.address = config.admin_listen.ToString();
   server_options.credentials = ServerCredentials(tls, kTlsReload, LogRefusedPeer);
-  server_options.request_max = AdminRequestMax(config.batch_max_bytes);
+  server_options.request_max = std::max(AdminRequestMax(config.batch_max_bytes), TablesRequestMax());
   server_options.connections_max = descriptors.admin;
   server_options.metrics = &metrics;
   SELVAGE_ASSIGN_OR_RETURN(auto server,
-                           GrpcServer::Start(server_options, link_threads.get_executor(), {&admin}));
-  local_calls = std::make_unique<LocalCalls>(server->InProcessChannel(), admin.local_secret());
+                           GrpcServer::Start(server_options, link_threads.get_executor(), {&admin, &tables}));
+  local_calls = std::make_unique<LocalCalls>(server->InProcessChannel(), calls.local_secret());
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   health.SetReady("store");

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
+#include "fabric/admin/fetch_call.h"
 #include "fabric/admin/log_pages.h"
 #include "fabric/base/error.h"
-#include "fabric/link/document_flows.h"
 #include "fabric/stream/produce_check.h"
 #include "fabric/stream/record_batch.h"
 
@@ -16,10 +15,6 @@ namespace selvage {
 namespace {
 
 constexpr size_t kRequestOverhead = 64u << 10;
-/// An edge's response is read into more memory than it has bytes.
-constexpr size_t kPassedOnFieldsMax = 100'000;
-/// A call without a deadline of its own does not wait longer for an edge.
-constexpr absl::Duration kPassedOnMax = absl::Minutes(10);
 
 constexpr CallGate::Call kCreateStream{"CreateStream", Action::kWriteAdmin, true};
 constexpr CallGate::Call kListStreams{"ListStreams", Action::kReadAdmin};
@@ -44,10 +39,6 @@ constexpr CallGate::Call kDescribeGroup{"DescribeGroup", Action::kReadAdmin};
 constexpr CallGate::Call kResetGroup{"ResetGroup", Action::kWriteAdmin, true};
 constexpr CallGate::Call kImportGroup{"ImportGroup", Action::kWriteAdmin, true};
 
-std::string SecretOf(Random& random) {
-  return StoreId::Mint(random).bytes() + StoreId::Mint(random).bytes();
-}
-
 /// Moves a result into the response.
 template <class Message>
 absl::Status Put(absl::StatusOr<Message> result, Message& response) {
@@ -66,65 +57,12 @@ absl::Status PutAll(absl::StatusOr<std::vector<Message>> result, Field& field) {
 }  // namespace
 
 AdminService::AdminService(const Options& options)
-    : backend_(options.backend),
+    : calls_(options.calls),
+      backend_(options.backend),
       node_(options.backend.node()),
       groups_(options.groups),
       started_(node_.clock().Monotonic()),
-      local_secret_(SecretOf(node_.random())),
-      gate_(options.authorizer, options.metrics, node_.clock(), options.over_link, local_secret_),
-      pool_(options.pool),
-      fetches_{.backend = backend_, .gate = gate_, .pool = pool_, .call = kFetch} {}
-
-grpc::ServerUnaryReactor* AdminService::RunAsync(grpc::CallbackServerContext* context,
-                                                 const CallGate::Call& call, const Message* request,
-                                                 Message* response, size_t bytes,
-                                                 std::function<void(Done)> work) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  auto caller = gate_.Admit(*context, call);
-  if (!caller.ok()) {
-    reactor->Finish(gate_.Conclude(caller.status(), call, "", *context));
-    return reactor;
-  }
-  Done done = [this, context, reactor, &call, caller = *caller](const absl::Status& outcome) {
-    reactor->Finish(gate_.Conclude(outcome, call, caller, *context));
-  };
-  if (const std::string edge = EdgeAskedFor(*context); !edge.empty()) {
-    PassOn(edge, *context, call, *caller, *request, response, std::move(done));
-  } else if (!pool_.TryRun(bytes, [work = std::move(work), done] { work(done); })) {
-    done(Overloaded());
-  }
-  return reactor;
-}
-
-grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext* context, const CallGate::Call& call,
-                                            const Message* request, Message* response,
-                                            std::function<absl::Status()> work) {
-  return RunAsync(context, call, request, response, 0,
-                  [work = std::move(work)](const Done& done) { done(work()); });
-}
-
-void AdminService::PassOn(const std::string& edge, const grpc::CallbackServerContext& context,
-                          const CallGate::Call& call, const std::string& caller, const Message& request,
-                          Message* response, Done done) {
-  NodeCall passed;
-  passed.method = std::string(call.name);
-  passed.request = request.SerializeAsString();
-  passed.caller = caller;
-  passed.timeout =
-      std::min(kPassedOnMax, absl::FromChrono(context.deadline() - std::chrono::system_clock::now()));
-  backend_.CallEdge(edge, std::move(passed),
-                    [this, response, done = std::move(done)](const absl::StatusOr<std::string>& answer) {
-                      absl::Status outcome = answer.status();
-                      const bool readable = outcome.ok() && HasFieldsWithin(*answer, kPassedOnFieldsMax) &&
-                                            response->ParseFromString(*answer);
-                      if (outcome.ok() && !readable) {
-                        outcome = MakeError(absl::StatusCode::kDataLoss, "protocol_error",
-                                            "the edge's response cannot be read", "", Retry::kYes);
-                      }
-                      // The link must not be kept by what gRPC does to answer.
-                      pool_.Continue([done, outcome] { done(outcome); });
-                    });
-}
+      fetches_{.gate = calls_.gate(), .pool = calls_.pool(), .call = kFetch} {}
 
 // --- Streams
 // -------------------------------------------------------------------------------------------------------
@@ -132,14 +70,14 @@ void AdminService::PassOn(const std::string& edge, const grpc::CallbackServerCon
 grpc::ServerUnaryReactor* AdminService::CreateStream(grpc::CallbackServerContext* context,
                                                      const v1::CreateStreamRequest* request,
                                                      v1::StreamDefinition* response) {
-  return Run(context, kCreateStream, request, response,
-             [=, this] { return Put(backend_.CreateStream(request->definition()), *response); });
+  return calls_.Run(context, kCreateStream, request, response,
+                    [=, this] { return Put(backend_.CreateStream(request->definition()), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListStreams(grpc::CallbackServerContext* context,
                                                     const v1::ListStreamsRequest* request,
                                                     v1::ListStreamsResponse* response) {
-  return Run(context, kListStreams, request, response, [=, this] {
+  return calls_.Run(context, kListStreams, request, response, [=, this] {
     return PutAll(absl::StatusOr<std::vector<v1::StreamDefinition>>(node_.catalog().All()),
                   *response->mutable_streams());
   });
@@ -155,21 +93,21 @@ absl::Status AdminService::DescribeTo(const std::string& stream, v1::DescribeStr
 grpc::ServerUnaryReactor* AdminService::DescribeStream(grpc::CallbackServerContext* context,
                                                        const v1::DescribeStreamRequest* request,
                                                        v1::DescribeStreamResponse* response) {
-  return Run(context, kDescribeStream, request, response,
-             [=, this] { return DescribeTo(request->stream(), *response); });
+  return calls_.Run(context, kDescribeStream, request, response,
+                    [=, this] { return DescribeTo(request->stream(), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::SetStream(grpc::CallbackServerContext* context,
                                                   const v1::SetStreamRequest* request,
                                                   v1::StreamDefinition* response) {
-  return Run(context, kSetStream, request, response,
-             [=, this] { return Put(backend_.SetStream(*request), *response); });
+  return calls_.Run(context, kSetStream, request, response,
+                    [=, this] { return Put(backend_.SetStream(*request), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext* context,
                                                      const v1::DeleteStreamRequest* request,
                                                      v1::DeleteStreamResponse* response) {
-  return Run(context, kDeleteStream, request, response, [=, this]() -> absl::Status {
+  return calls_.Run(context, kDeleteStream, request, response, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(const int logs, backend_.DeleteStream(request->stream()));
     response->set_logs(logs);
     return absl::OkStatus();
@@ -179,14 +117,16 @@ grpc::ServerUnaryReactor* AdminService::DeleteStream(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* AdminService::RenameStream(grpc::CallbackServerContext* context,
                                                      const v1::RenameStreamRequest* request,
                                                      v1::StreamDefinition* response) {
-  return Run(context, kRenameStream, request, response,
-             [=, this] { return Put(backend_.RenameStream(request->stream(), request->to()), *response); });
+  return calls_.Run(context, kRenameStream, request, response, [=, this] {
+    return Put(backend_.RenameStream(request->stream(), request->to()), *response);
+  });
 }
 
 // --- Records
 // -------------------------------------------------------------------------------------------------------
 
-void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, Done done) {
+void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse& response,
+                          CallRunner::Done done) {
   auto log = backend_.FindLog(request.address(), LogUse::kWrite);
   if (!log.ok()) return done(log.status());
   const auto definition = node_.catalog().Find((*log)->origin().stream);
@@ -200,7 +140,7 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
       response.set_next_offset((appended->base + records).value());
     }
     // The committer must not be kept by what gRPC does to answer.
-    pool_.Continue([done, outcome = appended.status()] { done(outcome); });
+    calls_.pool().Continue([done, outcome = appended.status()] { done(outcome); });
   };
   if (absl::Status queued = (*log)->Append(std::string(request.batch()), std::move(finish)); !queued.ok())
     done(queued);
@@ -209,20 +149,22 @@ void AdminService::Append(const v1::ProduceRequest& request, v1::ProduceResponse
 grpc::ServerUnaryReactor* AdminService::Produce(grpc::CallbackServerContext* context,
                                                 const v1::ProduceRequest* request,
                                                 v1::ProduceResponse* response) {
-  return RunAsync(context, kProduce, request, response, request->batch().size(),
-                  [=, this](Done done) { Append(*request, *response, std::move(done)); });
+  return calls_.RunAsync(context, kProduce, request, response, request->batch().size(),
+                         [=, this](CallRunner::Done done) { Append(*request, *response, std::move(done)); });
 }
 
 grpc::ServerUnaryReactor* AdminService::Fetch(grpc::CallbackServerContext* context,
                                               const v1::FetchRequest* request, v1::FetchResponse* response) {
-  if (EdgeAskedFor(*context).empty()) return FetchCall::Start(fetches_, context, request, response);
-  return RunAsync(context, kFetch, request, response, 0, [](const Done&) {});
+  if (EdgeAskedFor(*context).empty()) {
+    return WaitingCall::Start(std::make_shared<FetchCall>(fetches_, backend_, context, request, response));
+  }
+  return calls_.RunAsync(context, kFetch, request, response, 0, [](const CallRunner::Done&) {});
 }
 
 grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* context,
                                                    const v1::FindOffsetRequest* request,
                                                    v1::FindOffsetResponse* response) {
-  return Run(context, kFindOffset, request, response, [=, this]() -> absl::Status {
+  return calls_.Run(context, kFindOffset, request, response, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(const std::shared_ptr<Log> log,
                              backend_.FindLog(request->address(), LogUse::kRead));
     SELVAGE_ASSIGN_OR_RETURN(const auto first, log->FirstRecordAtOrAfter(request->timestamp_ms(), [=] {
@@ -236,7 +178,7 @@ grpc::ServerUnaryReactor* AdminService::FindOffset(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::ReadDigests(grpc::CallbackServerContext* context,
                                                     const v1::ReadDigestsRequest* request,
                                                     v1::ReadDigestsResponse* response) {
-  return Run(context, kReadDigests, request, response, [=, this]() -> absl::Status {
+  return calls_.Run(context, kReadDigests, request, response, [=, this]() -> absl::Status {
     SELVAGE_ASSIGN_OR_RETURN(const std::shared_ptr<Log> log,
                              backend_.FindLog(request->address(), LogUse::kRead));
     return DigestPage(*log, *request, *response);
@@ -249,29 +191,30 @@ grpc::ServerUnaryReactor* AdminService::ReadDigests(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* AdminService::ListEdges(grpc::CallbackServerContext* context,
                                                   const v1::ListEdgesRequest* request,
                                                   v1::ListEdgesResponse* response) {
-  return Run(context, kListEdges, request, response,
-             [=, this] { return PutAll(backend_.ListEdges(*request), *response->mutable_edges()); });
+  return calls_.Run(context, kListEdges, request, response,
+                    [=, this] { return PutAll(backend_.ListEdges(*request), *response->mutable_edges()); });
 }
 
 grpc::ServerUnaryReactor* AdminService::SetEdge(grpc::CallbackServerContext* context,
                                                 const v1::SetEdgeRequest* request,
                                                 v1::EdgeSummary* response) {
-  return Run(context, kSetEdge, request, response,
-             [=, this] { return Put(backend_.SetEdge(*request), *response); });
+  return calls_.Run(context, kSetEdge, request, response,
+                    [=, this] { return Put(backend_.SetEdge(*request), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::RetireEdge(grpc::CallbackServerContext* context,
                                                    const v1::RetireEdgeRequest* request,
                                                    v1::EdgeSummary* response) {
-  return Run(context, kRetireEdge, request, response,
-             [=, this] { return Put(backend_.RetireEdge(request->edge()), *response); });
+  return calls_.Run(context, kRetireEdge, request, response,
+                    [=, this] { return Put(backend_.RetireEdge(request->edge()), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListOrigins(grpc::CallbackServerContext* context,
                                                     const v1::ListOriginsRequest* request,
                                                     v1::ListOriginsResponse* response) {
-  return Run(context, kListOrigins, request, response,
-             [=, this] { return PutAll(backend_.ListOrigins(*request), *response->mutable_origins()); });
+  return calls_.Run(context, kListOrigins, request, response, [=, this] {
+    return PutAll(backend_.ListOrigins(*request), *response->mutable_origins());
+  });
 }
 
 // --- What operators look at
@@ -297,13 +240,14 @@ absl::Status AdminService::LossesTo(const v1::ListLossesRequest& request, v1::Li
 grpc::ServerUnaryReactor* AdminService::ListLosses(grpc::CallbackServerContext* context,
                                                    const v1::ListLossesRequest* request,
                                                    v1::ListLossesResponse* response) {
-  return Run(context, kListLosses, request, response, [=, this] { return LossesTo(*request, *response); });
+  return calls_.Run(context, kListLosses, request, response,
+                    [=, this] { return LossesTo(*request, *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListAlarms(grpc::CallbackServerContext* context,
                                                    const v1::ListAlarmsRequest* request,
                                                    v1::ListAlarmsResponse* response) {
-  return Run(context, kListAlarms, request, response, [=, this] {
+  return calls_.Run(context, kListAlarms, request, response, [=, this] {
     return PutAll(absl::StatusOr<std::vector<v1::AlarmDocument>>(backend_.ListAlarms(request->all())),
                   *response->mutable_alarms());
   });
@@ -312,8 +256,9 @@ grpc::ServerUnaryReactor* AdminService::ListAlarms(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::ResolveAlarm(grpc::CallbackServerContext* context,
                                                      const v1::ResolveAlarmRequest* request,
                                                      v1::AlarmDocument* response) {
-  return Run(context, kResolveAlarm, request, response,
-             [=, this] { return Put(backend_.ResolveAlarm(request->id(), request->action()), *response); });
+  return calls_.Run(context, kResolveAlarm, request, response, [=, this] {
+    return Put(backend_.ResolveAlarm(request->id(), request->action()), *response);
+  });
 }
 
 absl::Status AdminService::StatusTo(const v1::GetStatusRequest& request, v1::GetStatusResponse& response) {
@@ -332,7 +277,8 @@ absl::Status AdminService::StatusTo(const v1::GetStatusRequest& request, v1::Get
 grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* context,
                                                   const v1::GetStatusRequest* request,
                                                   v1::GetStatusResponse* response) {
-  return Run(context, kGetStatus, request, response, [=, this] { return StatusTo(*request, *response); });
+  return calls_.Run(context, kGetStatus, request, response,
+                    [=, this] { return StatusTo(*request, *response); });
 }
 
 // --- Consumer groups
@@ -341,7 +287,7 @@ grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* AdminService::ListGroups(grpc::CallbackServerContext* context,
                                                    const v1::ListGroupsRequest* request,
                                                    v1::ListGroupsResponse* response) {
-  return Run(context, kListGroups, request, response, [=, this] {
+  return calls_.Run(context, kListGroups, request, response, [=, this] {
     *response = groups_.List();
     return absl::OkStatus();
   });
@@ -350,14 +296,14 @@ grpc::ServerUnaryReactor* AdminService::ListGroups(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::DescribeGroup(grpc::CallbackServerContext* context,
                                                       const v1::DescribeGroupRequest* request,
                                                       v1::DescribeGroupResponse* response) {
-  return Run(context, kDescribeGroup, request, response,
-             [=, this] { return Put(groups_.Describe(request->group()), *response); });
+  return calls_.Run(context, kDescribeGroup, request, response,
+                    [=, this] { return Put(groups_.Describe(request->group()), *response); });
 }
 
 grpc::ServerUnaryReactor* AdminService::ResetGroup(grpc::CallbackServerContext* context,
                                                    const v1::ResetGroupRequest* request,
                                                    v1::SetGroupOffsetsResponse* response) {
-  return Run(context, kResetGroup, request, response, [=, this] {
+  return calls_.Run(context, kResetGroup, request, response, [=, this] {
     return Put(groups_.Reset(*request, [=] { return context->IsCancelled(); }), *response);
   });
 }
@@ -365,8 +311,8 @@ grpc::ServerUnaryReactor* AdminService::ResetGroup(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::ImportGroup(grpc::CallbackServerContext* context,
                                                     const v1::ImportGroupRequest* request,
                                                     v1::SetGroupOffsetsResponse* response) {
-  return Run(context, kImportGroup, request, response,
-             [=, this] { return Put(groups_.Import(*request), *response); });
+  return calls_.Run(context, kImportGroup, request, response,
+                    [=, this] { return Put(groups_.Import(*request), *response); });
 }
 
 size_t AdminRequestMax(size_t batch_max) {

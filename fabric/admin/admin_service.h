@@ -9,36 +9,26 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "fabric/admin/admin_backend.h"
-#include "fabric/admin/call_gate.h"
-#include "fabric/admin/call_pool.h"
-#include "fabric/admin/fetch_call.h"
+#include "fabric/admin/call_runner.h"
+#include "fabric/admin/waiting_call.h"
 #include "fabric/kafka/group_admin/group_admin.h"
-#include "fabric/security/authorizer.h"
-#include "fabric/telemetry/metrics.h"
 #include "selvage/v1/admin.grpc.pb.h"
 
 namespace selvage {
 
-/// What selvagectl talks to, on either kind of node. Every call is authenticated by the caller's certificate,
-/// authorised, counted when it fails, and worked on by a small pool, so that none of gRPC's threads waits for
-/// a disk. An answer to Produce comes after the sync, and none of the waiting calls occupies a thread.
+/// What selvagectl talks to, on either kind of node, for all but the rows of tables. An answer to Produce
+/// comes after the sync, and none of the waiting calls occupies a thread.
 ///
-/// Stop the server before the service is destroyed, and destroy the service before the committer stops.
+/// Stop the server before the service is destroyed.
 class AdminService final : public v1::Admin::CallbackService {
  public:
   /// Everything must outlive the service.
   struct Options {
+    CallRunner& calls;
     AdminBackend& backend;
-    const Authorizer& authorizer;
-    Metrics& metrics;
     kafka::GroupAdmin& groups;
-    OverLink over_link = OverLink::kRead;  ///< what operators may do who call over the link
-    CallPool::Options pool = {};
   };
   explicit AdminService(const Options& options);
-
-  /// What LocalCalls show; made anew for each service.
-  const std::string& local_secret() const { return local_secret_; }
 
   grpc::ServerUnaryReactor* CreateStream(grpc::CallbackServerContext* context,
                                          const v1::CreateStreamRequest* request,
@@ -105,37 +95,17 @@ class AdminService final : public v1::Admin::CallbackService {
                                         v1::SetGroupOffsetsResponse* response) override;
 
  private:
-  using Done = std::function<void(const absl::Status& outcome)>;
-
-  using Message = google::protobuf::Message;
-
-  /// Admits the call and has `work` done on the pool. A call that is meant for an edge is passed on instead.
-  /// `request` and `response` are the call's.
-  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, const CallGate::Call& call,
-                                const Message* request, Message* response,
-                                std::function<absl::Status()> work);
-  /// Run for work that ends later: it calls Done once, from any thread that may not block. The request holds
-  /// so many bytes.
-  grpc::ServerUnaryReactor* RunAsync(grpc::CallbackServerContext* context, const CallGate::Call& call,
-                                     const Message* request, Message* response, size_t bytes,
-                                     std::function<void(Done)> work);
-  /// Has the edge make the call, for `caller`.
-  void PassOn(const std::string& edge, const grpc::CallbackServerContext& context, const CallGate::Call& call,
-              const std::string& caller, const Message& request, Message* response, Done done);
-
-  void Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, Done done);
+  void Append(const v1::ProduceRequest& request, v1::ProduceResponse& response, CallRunner::Done done);
   absl::Status DescribeTo(const std::string& stream, v1::DescribeStreamResponse& response);
   absl::Status LossesTo(const v1::ListLossesRequest& request, v1::ListLossesResponse& response);
   absl::Status StatusTo(const v1::GetStatusRequest& request, v1::GetStatusResponse& response);
 
+  CallRunner& calls_;
   AdminBackend& backend_;
   NodeState& node_;
   kafka::GroupAdmin& groups_;
   const absl::Duration started_;
-  const std::string local_secret_;
-  const CallGate gate_;
-  CallPool pool_;
-  FetchCall::Shared fetches_;
+  WaitingCall::Shared fetches_;
 };
 
 /// The largest request that the service takes, for the server's limit on received messages: a batch of

@@ -24,7 +24,7 @@ std::string EdgeAskedFor(const grpc::ServerContextBase& context);
 class CallGate {
  public:
   struct Call {
-    std::string_view name;
+    std::string_view name;  ///< of a method of Admin; of Tables with that before it: "Tables/GetRow"
     Action action;
     bool logged = false;  ///< an operator changes something: worth a line, however it ends
   };

@@ -16,6 +16,8 @@
 namespace selvage {
 namespace {
 
+constexpr std::string_view kTablesMethods = "Tables/";
+
 /// One call under way.
 struct LocalCall {
   grpc::ClientContext context;
@@ -34,6 +36,11 @@ std::string BytesOf(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
+/// Only what operators may call at all: whatever else the peer says is no method of Admin.
+std::string PathOf(const std::string& method) {
+  return (method.starts_with(kTablesMethods) ? "/selvage.v1." : "/selvage.v1.Admin/") + method;
+}
+
 }  // namespace
 
 void LocalCalls::Call(const NodeCall& call, CallDone done) {
@@ -48,8 +55,8 @@ void LocalCalls::Call(const NodeCall& call, CallDone done) {
                                   absl::ToChronoMilliseconds(call.timeout));
   const grpc::Slice request(call.request);
   under_way->request = grpc::ByteBuffer(&request, 1);
-  stub_.UnaryCall(&under_way->context, "/selvage.v1.Admin/" + call.method, grpc::StubOptions(),
-                  &under_way->request, &under_way->response, [under_way](const grpc::Status& status) {
+  stub_.UnaryCall(&under_way->context, PathOf(call.method), grpc::StubOptions(), &under_way->request,
+                  &under_way->response, [under_way](const grpc::Status& status) {
                     if (status.ok()) return under_way->done(BytesOf(under_way->response));
                     under_way->done(FromTrailers(status, under_way->context));
                   });

@@ -11,12 +11,12 @@
 
 namespace selvage {
 
-/// Makes calls of this process's own admin service for operators whose calls come over the link: what a
+/// Makes calls of this process's own services for operators whose calls come over the link: what a
 /// NodeCaller does at the node that a call is for. Safe to use from several threads.
 class LocalCalls {
  public:
-  /// `channel` is the server's in-process channel (GrpcServer::InProcessChannel), `secret` the service's
-  /// (AdminService::local_secret).
+  /// `channel` is the server's in-process channel (GrpcServer::InProcessChannel), `secret` the one
+  /// that the services take (CallRunner::local_secret).
   LocalCalls(const std::shared_ptr<grpc::Channel>& channel, std::string secret)
       : secret_(std::move(secret)), stub_(channel) {}
 

@@ -17,7 +17,6 @@ inline constexpr int64_t kOffsetStart = -2;  ///< and its start
 
 inline constexpr uint32_t kFetchBytesMax = 4u
                                            << 20;  ///< of entries in one answer; one larger entry comes alone
-inline constexpr absl::Duration kFetchWaitMax = absl::Seconds(30);
 inline constexpr uint32_t kDigestEntriesMax = 1000;
 inline constexpr size_t kDigestBytesMax = 32u << 20;  ///< read from the disk for one answer
 

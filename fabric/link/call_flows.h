@@ -20,9 +20,9 @@
 
 namespace selvage {
 
-/// A call of a node's admin service that comes over a link.
+/// A call of one of a node's services for operators that comes over a link.
 struct NodeCall {
-  std::string method;      ///< of selvage.v1.Admin
+  std::string method;      ///< of selvage.v1.Admin; of Tables: "Tables/GetRow"
   std::string request;     ///< the method's request message, serialized
   std::string caller;      ///< SPIFFE URI of the operator, as the peer says
   absl::Duration timeout;  ///< whoever asks waits no longer

@@ -237,8 +237,8 @@ class RowParser {
     return CanonicalJson(writer.TakeText());
   }
 
-  static absl::StatusOr<Fields> Row(std::string_view text) {
-    SELVAGE_ASSIGN_OR_RETURN(const CanonicalWriter writer, Canonicalise(text, kMaxJsonDepth));
+  static absl::StatusOr<Fields> Row(std::string_view text, int depth_max) {
+    SELVAGE_ASSIGN_OR_RETURN(const CanonicalWriter writer, Canonicalise(text, depth_max));
     if (!writer.fields()) return BadJson("not_an_object", "a row is a JSON object");
     Fields fields;
     for (const auto& member : *writer.fields()) {
@@ -318,8 +318,8 @@ absl::StatusOr<CanonicalJson> CanonicalJson::FromBytes(std::string_view bytes) {
   return value;
 }
 
-absl::StatusOr<Fields> ParseFields(std::string_view json) {
-  return RowParser::Row(json);
+absl::StatusOr<Fields> ParseFields(std::string_view json, int depth_max) {
+  return RowParser::Row(json, depth_max);
 }
 
 void AppendJsonString(std::string& out, std::string_view text) {

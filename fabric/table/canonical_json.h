@@ -58,8 +58,9 @@ class CanonicalJson {
 
 /// The fields of a row, by name; names compare by their bytes.
 using Fields = std::map<std::string, CanonicalJson, std::less<>>;
-/// A whole row. Errors as of CanonicalJson::Parse, and "not_an_object".
-absl::StatusOr<Fields> ParseFields(std::string_view json);
+/// A whole row, or an object that holds rows and so may be deeper. Errors as of CanonicalJson::Parse, and
+/// "not_an_object".
+absl::StatusOr<Fields> ParseFields(std::string_view json, int depth_max = kMaxJsonDepth);
 
 /// `text` as a canonical JSON string, with its quotes. It must be valid UTF-8.
 void AppendJsonString(std::string& out, std::string_view text);

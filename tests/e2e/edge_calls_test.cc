@@ -52,6 +52,31 @@ TEST_F(EdgeCallsTest, WhatWorksAtTheEdgeWorksOverItsLink) {
   EXPECT_THAT(verify->out, HasSubstr("1 logs equal"));
 }
 
+TEST_F(EdgeCallsTest, TablesOfAnEdgeAreReadOverItsLinkAndNotWritten) {
+  const auto at_edge = [&](const std::vector<std::string>& arguments) {
+    auto run = cluster_.Ctl(edge(), arguments);
+    EXPECT_THAT(run, IsOk());
+    EXPECT_TRUE(run->exit.ok()) << run->err;
+  };
+  at_edge({"table", "create", "pumps", "--direction", "local"});
+  at_edge({"table", "put", "pumps", "p-7", R"({"bar":7})"});
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"table", "get", "pumps", "p-7"},
+                                                    {"table", "query", "pumps", R"({"bar":{"$gt":5}})"},
+                                                    {"table", "watch", "pumps", "--no-follow"},
+                                                    {"table", "export", "pumps"}}) {
+    const RunResult run = AskEdge(arguments);
+    EXPECT_TRUE(run.exit.ok()) << run.err;
+    EXPECT_THAT(run.out, HasSubstr(R"({"bar":7})")) << arguments[1];
+  }
+  EXPECT_THAT(AskEdge({"table", "get", "nothing", "p-7"}).err, HasSubstr("there is no table nothing"));
+  const RunResult refused = AskEdge({"table", "put", "pumps", "p-7", "{}"});
+  EXPECT_FALSE(refused.exit.ok());
+  EXPECT_THAT(refused.err, HasSubstr("over its link"));
+  auto run = cluster_.Ctl(core(), {"table", "get", "pumps", "p-7"});
+  ASSERT_THAT(run, IsOk());
+  EXPECT_THAT(run->err, HasSubstr("there is no table pumps")) << "it is the edge's own";
+}
+
 TEST_F(EdgeCallsTest, NothingIsChangedOverTheLinkUnlessTheEdgeAllowsIt) {
   RunResult run = AskEdge({"stream", "create", "made", "--direction", "local"});
   EXPECT_FALSE(run.exit.ok());

@@ -109,31 +109,39 @@ AdminNode::~AdminNode() {
 void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
   groups_ = std::make_unique<kafka::GroupService>(*node_);
   group_admin_ = std::make_unique<kafka::GroupAdmin>(*groups_, topics);
-  service_ = std::make_unique<AdminService>(
-      AdminService::Options{backend, authorizer_, metrics_, *group_admin_, OverLink::kRead, options_.pool});
+  calls_ = std::make_unique<CallRunner>(
+      CallRunner::Options{backend, authorizer_, metrics_, OverLink::kRead, options_.pool});
+  service_ = std::make_unique<AdminService>(AdminService::Options{*calls_, backend, *group_admin_});
+  table_admin_ = std::make_unique<table::StoreTableAdmin>(node_->tables(), SystemRandom());
+  tables_service_ =
+      std::make_unique<TablesService>(TablesService::Options{*calls_, node_->tables(), *table_admin_});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
-  auto server =
-      GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), AdminRequestMax(options_.batch_max)},
-                        accepting_.get_executor(), {service_.get()});
+  const size_t request_max = std::max(AdminRequestMax(options_.batch_max), TablesRequestMax());
+  auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), request_max},
+                                  accepting_.get_executor(), {service_.get(), tables_service_.get()});
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
-  stub_ = Connect(Certificates::Get().operator_);
+  channel_ = ConnectAs(Certificates::Get().operator_);
+  stub_ = v1::Admin::NewStub(channel_);
+  tables_stub_ = v1::Tables::NewStub(channel_);
 }
 
 void AdminNode::Stop() {
   server_->Shutdown(absl::ZeroDuration());
   service_.reset();
+  tables_service_.reset();
+  calls_.reset();
   server_.reset();
 }
 
-std::unique_ptr<Stub> AdminNode::Connect(const TlsFiles& files) const {
+std::shared_ptr<grpc::Channel> AdminNode::ConnectAs(const TlsFiles& files) const {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(-1);
   const ExpectedPeer peer{.trust_domain = kTrustDomain, .role = std::nullopt, .id = ""};
-  return v1::Admin::NewStub(grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
-                                                      ChannelCredentials(files, peer), arguments));
+  return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
+                                   ChannelCredentials(files, peer), arguments);
 }
 
 absl::StatusOr<v1::ProduceResponse> AdminNode::Produce(const v1::LogAddress& address,

@@ -16,17 +16,21 @@
 #include "edge/edge_topics.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/error_metadata.h"
+#include "fabric/admin/tables_service.h"
 #include "fabric/node/node_state.h"
 #include "fabric/security/tls_files.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/stream/record_batch.h"
+#include "fabric/table/store_table_admin.h"
 #include "fabric/telemetry/metrics.h"
 #include "fabric/transport/grpc_server.h"
 #include "selvage/v1/admin.grpc.pb.h"
+#include "selvage/v1/table.grpc.pb.h"
 
 namespace selvage::test {
 
 using Stub = v1::Admin::StubInterface;
+using TablesStub = v1::Tables::StubInterface;
 
 /// The error kind of a result; empty for OK.
 template <class T>
@@ -47,7 +51,7 @@ std::string Batch(const std::vector<std::string>& values, int64_t first_timestam
 v1::LogAddress Address(const std::string& stream, int32_t partition = 0, const std::string& edge = "");
 v1::StreamDefinition Definition(const std::string& name, v1::Direction direction, int32_t partitions = 1);
 
-/// A node in memory with its committer, and the admin service for it behind mutual TLS on this machine.
+/// A node in memory with its committer, and the services for operators behind mutual TLS on this machine.
 class AdminNode {
  public:
   struct Options {
@@ -67,21 +71,23 @@ class AdminNode {
   kafka::GroupService& groups() { return *groups_; }
 
   /// A connection of its own with this certificate.
-  std::unique_ptr<Stub> Connect(const TlsFiles& files) const;
-  /// The operator's.
+  std::shared_ptr<grpc::Channel> ConnectAs(const TlsFiles& files) const;
+  std::unique_ptr<Stub> Connect(const TlsFiles& files) const { return v1::Admin::NewStub(ConnectAs(files)); }
+  // The operator's.
+  const std::shared_ptr<grpc::Channel>& channel() { return channel_; }
   Stub& stub() { return *stub_; }
+  TablesStub& tables_stub() { return *tables_stub_; }
+
+  template <class Service, class Request, class Response>
+  using Method = grpc::Status (Service::*)(grpc::ClientContext*, const Request&, Response*);
 
   template <class Request, class Response>
-  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
-
+  absl::StatusOr<Response> Ask(Method<Stub, Request, Response> method, const Request& request) {
+    return Ask(*stub_, method, request);
+  }
   template <class Request, class Response>
-  absl::StatusOr<Response> Ask(Method<Request, Response> method, const Request& request) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
-    Response response;
-    const grpc::Status status = ((*stub_).*method)(&context, request, &response);
-    if (!status.ok()) return FromTrailers(status, context);
-    return response;
+  absl::StatusOr<Response> Ask(Method<TablesStub, Request, Response> method, const Request& request) {
+    return Ask(*tables_stub_, method, request);
   }
   absl::StatusOr<v1::ProduceResponse> Produce(const v1::LogAddress& address, const std::string& batch);
   absl::StatusOr<v1::FetchResponse> Fetch(const v1::LogAddress& address, int64_t offset,
@@ -97,6 +103,17 @@ class AdminNode {
   void Stop();
 
  private:
+  template <class Service, class Request, class Response>
+  absl::StatusOr<Response> Ask(Service& stub, Method<Service, Request, Response> method,
+                               const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (!status.ok()) return FromTrailers(status, context);
+    return response;
+  }
+
   const Options options_;
   MemoryStore store_;
   Metrics metrics_{"test"};
@@ -105,10 +122,15 @@ class AdminNode {
   std::unique_ptr<CommitterThread> committer_;
   std::unique_ptr<kafka::GroupService> groups_;
   std::unique_ptr<kafka::GroupAdmin> group_admin_;
+  std::unique_ptr<CallRunner> calls_;
   std::unique_ptr<AdminService> service_;
+  std::unique_ptr<table::TableAdmin> table_admin_;
+  std::unique_ptr<TablesService> tables_service_;
   boost::asio::thread_pool accepting_{1};
   std::unique_ptr<GrpcServer> server_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
+  std::unique_ptr<TablesStub> tables_stub_;
 };
 
 class EdgeNode : public AdminNode {

@@ -7,7 +7,7 @@
 #include <limits>
 #include <sstream>
 
-#include "ctl/tables.h"
+#include "ctl/text_tables.h"
 #include "fabric/base/error.h"
 #include "selvage/v1/admin.pb.h"
 

@@ -1,4 +1,4 @@
-#include "ctl/tables.h"
+#include "ctl/text_tables.h"
 
 #include <fmt/format.h>
 

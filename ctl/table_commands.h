@@ -1,0 +1,15 @@
+#pragma once
+
+#include <CLI/App.hpp>
+
+#include "ctl/session.h"
+
+/// The verbs of `table`, by file. `session` must outlive `noun`.
+namespace selvage::ctl {
+
+void AddRowWrites(CLI::App& noun, Session& session);  ///< put, update, delete
+void AddRowReads(CLI::App& noun, Session& session);   ///< get, scan, query, export
+void AddWatch(CLI::App& noun, Session& session);
+void AddImport(CLI::App& noun, Session& session);
+
+}  // namespace selvage::ctl

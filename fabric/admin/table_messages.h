@@ -1,0 +1,26 @@
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "fabric/table/table_types.h"
+#include "selvage/v1/table.pb.h"
+
+/// What tables are asked and answer, as messages of the service Tables.
+namespace selvage {
+
+/// Error (kInvalidArgument): those of ParseFields, "not_a_number" and "invalid_version"; "invalid_operation"
+/// for one that does nothing. Each names the row. Other errors come when it is done.
+absl::StatusOr<table::RowOperation> OperationOf(const v1::RowOperation& message);
+
+/// Bounded as the messages say. Errors: "invalid_filter".
+absl::StatusOr<table::ScanRequest> ScanOf(const v1::ScanRowsRequest& message);
+
+/// Bounds that ScanRows and WatchTable have in common; 0 is what a request leaves open.
+size_t PageRows(uint32_t asked);
+size_t PageBytes(uint32_t asked);
+
+v1::RowWritten ToMessage(const table::RowWritten& written);
+v1::TableRow ToMessage(table::RowView row);
+v1::ScanRowsResponse ToMessage(table::ScanPage page);
+v1::WatchTableResponse ToMessage(table::ChangePage page);
+
+}  // namespace selvage

@@ -1,0 +1,150 @@
+#include "fabric/admin/tables_service.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "fabric/admin/table_messages.h"
+#include "fabric/admin/watch_call.h"
+#include "fabric/base/error.h"
+
+namespace selvage {
+namespace {
+
+constexpr CallGate::Call kCreateTable{"Tables/CreateTable", Action::kWriteAdmin, true};
+constexpr CallGate::Call kListTables{"Tables/ListTables", Action::kReadAdmin};
+constexpr CallGate::Call kDescribeTable{"Tables/DescribeTable", Action::kReadAdmin};
+constexpr CallGate::Call kSetTable{"Tables/SetTable", Action::kWriteAdmin, true};
+constexpr CallGate::Call kDropTable{"Tables/DropTable", Action::kWriteAdmin, true};
+constexpr CallGate::Call kWriteRows{"Tables/WriteRows", Action::kWriteAdmin};
+constexpr CallGate::Call kGetRow{"Tables/GetRow", Action::kReadAdmin};
+constexpr CallGate::Call kScanRows{"Tables/ScanRows", Action::kReadAdmin};
+constexpr CallGate::Call kWatchTable{"Tables/WatchTable", Action::kReadAdmin};
+
+/// Of the fields around an operation's key and JSON.
+constexpr size_t kOperationOverhead = 64;
+
+template <class Message>
+absl::Status TakeInto(Message& response, absl::StatusOr<Message> result) {
+  if (!result.ok()) return result.status();
+  response = *std::move(result);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+TablesService::TablesService(const Options& options)
+    : calls_(options.calls),
+      tables_(options.tables),
+      admin_(options.admin),
+      watches_{.gate = calls_.gate(), .pool = calls_.pool(), .call = kWatchTable} {}
+
+grpc::ServerUnaryReactor* TablesService::CreateTable(grpc::CallbackServerContext* context,
+                                                     const v1::CreateTableRequest* request,
+                                                     v1::TableDefinition* response) {
+  return calls_.Run(context, kCreateTable, request, response,
+                    [=, this] { return TakeInto(*response, admin_.Create(request->definition())); });
+}
+
+grpc::ServerUnaryReactor* TablesService::ListTables(grpc::CallbackServerContext* context,
+                                                    const v1::ListTablesRequest* request,
+                                                    v1::ListTablesResponse* response) {
+  return calls_.Run(context, kListTables, request, response, [=, this] {
+    for (v1::TableDefinition& table : tables_.All()) *response->add_tables() = std::move(table);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status TablesService::DescribeTo(const std::string& table, v1::DescribeTableResponse& response) {
+  SELVAGE_ASSIGN_OR_RETURN(const table::TableFacts facts, tables_.Facts(table));
+  if (auto definition = tables_.Find(table)) *response.mutable_definition() = *std::move(definition);
+  response.set_rows(facts.counts.rows);
+  response.set_tombstones(facts.counts.tombstones);
+  response.set_bytes(facts.counts.bytes);
+  response.set_end(facts.end.Text());
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TablesService::DescribeTable(grpc::CallbackServerContext* context,
+                                                       const v1::DescribeTableRequest* request,
+                                                       v1::DescribeTableResponse* response) {
+  return calls_.Run(context, kDescribeTable, request, response,
+                    [=, this] { return DescribeTo(request->table(), *response); });
+}
+
+grpc::ServerUnaryReactor* TablesService::SetTable(grpc::CallbackServerContext* context,
+                                                  const v1::SetTableRequest* request,
+                                                  v1::TableDefinition* response) {
+  return calls_.Run(context, kSetTable, request, response,
+                    [=, this] { return TakeInto(*response, admin_.Set(*request)); });
+}
+
+grpc::ServerUnaryReactor* TablesService::DropTable(grpc::CallbackServerContext* context,
+                                                   const v1::DropTableRequest* request,
+                                                   v1::DropTableResponse* response) {
+  return calls_.Run(context, kDropTable, request, response,
+                    [=, this] { return admin_.Drop(request->table()); });
+}
+
+void TablesService::Write(const v1::WriteRowsRequest& request, v1::WriteRowsResponse& response,
+                          CallRunner::Done done) {
+  std::vector<table::RowOperation> operations;
+  operations.reserve(static_cast<size_t>(request.operations_size()));
+  for (const v1::RowOperation& message : request.operations()) {
+    auto operation = OperationOf(message);
+    if (!operation.ok()) return done(operation.status());
+    operations.push_back(*std::move(operation));
+  }
+  tables_.Write(request.table(), std::move(operations),
+                [this, &response,
+                 done = std::move(done)](const absl::StatusOr<std::vector<table::RowWritten>>& written) {
+                  if (written.ok()) {
+                    for (const table::RowWritten& row : *written) *response.add_written() = ToMessage(row);
+                  }
+                  // The committer must not be kept by what gRPC does to answer.
+                  calls_.pool().Continue([done, outcome = written.status()] { done(outcome); });
+                });
+}
+
+grpc::ServerUnaryReactor* TablesService::WriteRows(grpc::CallbackServerContext* context,
+                                                   const v1::WriteRowsRequest* request,
+                                                   v1::WriteRowsResponse* response) {
+  return calls_.RunAsync(context, kWriteRows, request, response, request->ByteSizeLong(),
+                         [=, this](CallRunner::Done done) { Write(*request, *response, std::move(done)); });
+}
+
+grpc::ServerUnaryReactor* TablesService::GetRow(grpc::CallbackServerContext* context,
+                                                const v1::GetRowRequest* request,
+                                                v1::GetRowResponse* response) {
+  return calls_.Run(context, kGetRow, request, response, [=, this]() -> absl::Status {
+    SELVAGE_ASSIGN_OR_RETURN(auto row, tables_.Get(request->table(), request->key()));
+    if (row) *response->mutable_row() = ToMessage(*std::move(row));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* TablesService::ScanRows(grpc::CallbackServerContext* context,
+                                                  const v1::ScanRowsRequest* request,
+                                                  v1::ScanRowsResponse* response) {
+  return calls_.Run(context, kScanRows, request, response, [=, this]() -> absl::Status {
+    SELVAGE_ASSIGN_OR_RETURN(const table::ScanRequest scan, ScanOf(*request));
+    SELVAGE_ASSIGN_OR_RETURN(table::ScanPage page, tables_.Scan(request->table(), scan));
+    *response = ToMessage(std::move(page));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* TablesService::WatchTable(grpc::CallbackServerContext* context,
+                                                    const v1::WatchTableRequest* request,
+                                                    v1::WatchTableResponse* response) {
+  if (EdgeAskedFor(*context).empty()) {
+    return WaitingCall::Start(std::make_shared<WatchCall>(watches_, tables_, context, request, response));
+  }
+  return calls_.RunAsync(context, kWatchTable, request, response, 0, [](const CallRunner::Done&) {});
+}
+
+size_t TablesRequestMax() {
+  return table::kBatchBytesMax + table::kBatchOperationsMax * kOperationOverhead;
+}
+
+}  // namespace selvage

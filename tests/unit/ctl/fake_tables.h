@@ -1,0 +1,69 @@
+#pragma once
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_context.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "selvage/v1/table.grpc.pb.h"
+
+namespace selvage::ctl {
+
+/// A node's service Tables on a loopback port, with one table, "pumps", whose rows are in memory. Only what
+/// puts do is done; of other writes the request is kept.
+class FakeTables final : public v1::Tables::Service {
+ public:
+  FakeTables();
+  ~FakeTables() override;
+  FakeTables(const FakeTables&) = delete;
+  FakeTables& operator=(const FakeTables&) = delete;
+
+  std::string address() const;
+  void Put(const std::string& key, const std::string& json);
+  std::map<std::string, v1::TableRow> rows();
+  int writes();
+
+  /// Asked before each WriteRows and ScanRows is done, with the number of the call; an error is its answer.
+  std::function<absl::Status(int call, const v1::WriteRowsRequest& request)> before_write;
+  std::function<absl::Status(int call)> before_scan;
+
+  // What was asked last.
+  v1::CreateTableRequest create_request;
+  v1::SetTableRequest set_request;
+  v1::DropTableRequest drop_request;
+  v1::WriteRowsRequest write_request;
+  v1::ScanRowsRequest scan_request;
+  std::vector<v1::WatchTableRequest> watch_requests;
+  std::vector<std::string> edges_asked;  // the metadata of every WriteRows
+
+  /// What WatchTable answers, one after the other; then an error that no retry mends.
+  std::vector<v1::WatchTableResponse> watch_pages;
+
+ private:
+  using Context = grpc::ServerContext;
+
+  grpc::Status CreateTable(Context*, const v1::CreateTableRequest*, v1::TableDefinition*) override;
+  grpc::Status ListTables(Context*, const v1::ListTablesRequest*, v1::ListTablesResponse*) override;
+  grpc::Status DescribeTable(Context*, const v1::DescribeTableRequest*, v1::DescribeTableResponse*) override;
+  grpc::Status SetTable(Context*, const v1::SetTableRequest*, v1::TableDefinition*) override;
+  grpc::Status DropTable(Context*, const v1::DropTableRequest*, v1::DropTableResponse*) override;
+  grpc::Status WriteRows(Context*, const v1::WriteRowsRequest*, v1::WriteRowsResponse*) override;
+  grpc::Status GetRow(Context*, const v1::GetRowRequest*, v1::GetRowResponse*) override;
+  grpc::Status ScanRows(Context*, const v1::ScanRowsRequest*, v1::ScanRowsResponse*) override;
+  grpc::Status WatchTable(Context*, const v1::WatchTableRequest*, v1::WatchTableResponse*) override;
+
+  absl::Mutex mutex_;
+  std::map<std::string, v1::TableRow> rows_ ABSL_GUARDED_BY(mutex_);
+  int writes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int scans_ ABSL_GUARDED_BY(mutex_) = 0;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace selvage::ctl
