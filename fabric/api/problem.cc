@@ -24,7 +24,6 @@ const std::map<std::string, int, std::less<>>& StatusOfKind() {
       // The row as it is does not allow what the request, which is a good one, asks for.
       {"not_a_number", 409},
       {"counter_out_of_range", 409},
-      {"direction_changed", 409},
       {"position_expired", 410},
       {"row_exists", 412},
       {"row_absent", 412},

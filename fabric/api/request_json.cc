@@ -9,6 +9,7 @@
 #include "fabric/api/definition_words.h"
 #include "fabric/api/members.h"
 #include "fabric/base/error.h"
+#include "fabric/table/table_definition.h"
 
 namespace selvage::api {
 namespace {
@@ -208,25 +209,26 @@ absl::StatusOr<QueryRequest> ReadQuery(std::string_view json) {
   return query;
 }
 
-absl::StatusOr<v1::TableDefinition> ReadDefinition(const std::string& table, std::string_view json) {
+absl::StatusOr<v1::TableDefinition> ReadDefinition(const std::string& name, std::string_view json) {
   SELVAGE_ASSIGN_OR_RETURN(Members members, Members::Parse(json, ""));
   v1::TableDefinition definition;
-  definition.set_name(table);
+  definition.set_name(name);
   SELVAGE_ASSIGN_OR_RETURN(const auto direction, members.TakeText("direction"));
   if (direction) {
     const auto known = DirectionOf(*direction);
     if (!known) return members.Wrong("direction", "up, down, both or local");
     definition.set_direction(*known);
   }
-  v1::TableSettings& settings = *definition.mutable_settings();
+  v1::TableSettings settings = table::DefaultTableSettings();
   SELVAGE_ASSIGN_OR_RETURN(const auto prefix, members.TakeText("prefix"));
-  settings.set_prefix(prefix.value_or(""));
-  SELVAGE_ASSIGN_OR_RETURN(const auto row_bytes_max, members.TakeInteger("row_bytes_max", 0, UINT32_MAX));
-  settings.set_row_bytes_max(static_cast<uint32_t>(row_bytes_max.value_or(0)));
+  if (prefix) settings.set_prefix(*prefix);
+  SELVAGE_ASSIGN_OR_RETURN(const auto row_bytes_max, members.TakeInteger("row_bytes_max", 1, UINT32_MAX));
+  if (row_bytes_max) settings.set_row_bytes_max(static_cast<uint32_t>(*row_bytes_max));
   SELVAGE_ASSIGN_OR_RETURN(const auto priority, members.TakeInteger("priority", 0, UINT32_MAX));
-  settings.set_priority(static_cast<uint32_t>(priority.value_or(0)));
-  SELVAGE_ASSIGN_OR_RETURN(const auto weight, members.TakeInteger("weight", 0, UINT32_MAX));
-  settings.set_weight(static_cast<uint32_t>(weight.value_or(0)));
+  if (priority) settings.set_priority(static_cast<uint32_t>(*priority));
+  SELVAGE_ASSIGN_OR_RETURN(const auto weight, members.TakeInteger("weight", 1, UINT32_MAX));
+  if (weight) settings.set_weight(static_cast<uint32_t>(*weight));
+  *definition.mutable_settings() = std::move(settings);
   SELVAGE_RETURN_IF_ERROR(members.NothingElse());
   return definition;
 }

@@ -31,8 +31,8 @@ struct QueryRequest {
 /// A query, by its body. Error: "invalid_continuation".
 absl::StatusOr<QueryRequest> ReadQuery(std::string_view json);
 
-/// A definition as a client gives it: what is left out has no value.
-absl::StatusOr<v1::TableDefinition> ReadDefinition(const std::string& table, std::string_view json);
+/// A definition as a client gives it: a setting that is left out has its default; the direction may be none.
+absl::StatusOr<v1::TableDefinition> ReadDefinition(const std::string& name, std::string_view json);
 
 /// ScanPage::next as clients are given it, and back.
 std::string Continuation(std::string_view next);

@@ -248,10 +248,13 @@ const std::vector<Schema>& Schemas() {
             "description": "Where rows are written and where they travel. Cannot be changed later."},
           "prefix": {
             "type": "string",
-            "description": "Keys of the rows that an edge has; \"${edge}\" stands for its id. Empty: all."},
-          "row_bytes_max": {"type": "integer", "minimum": 0, "maximum": 4294967295, "description": "0: 1 MiB"},
-          "priority": {"type": "integer", "minimum": 0, "maximum": 4294967295, "description": "On the link, as of streams."},
-          "weight": {"type": "integer", "minimum": 0, "maximum": 4294967295, "description": "On the link, as of streams."}},
+            "description": "Keys of the rows that an edge has. \"${edge}\" stands for its id, once, before a character that no id has. Empty: all.",
+            "pattern": "^(?![\\s\\S]*\\$\\{(?!edge\\}[^a-z0-9-]))(?![\\s\\S]*\\$\\{[\\s\\S]*\\$\\{)[\\s\\S]*",
+            "maxLength": 256,
+            "examples": ["site/${edge}/"]},
+          "row_bytes_max": {"type": "integer", "minimum": 1024, "maximum": 1048576, "description": "Of a row's JSON; 1048576 without it."},
+          "priority": {"type": "integer", "minimum": 0, "maximum": 9, "description": "On the link, as of streams; 5 without it."},
+          "weight": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "On the link, as of streams; 1 without it."}},
         "additionalProperties": false})"},
       {"Table", R"({
         "type": "object",

@@ -12,6 +12,7 @@
 #include "fabric/api/request_json.h"
 #include "fabric/base/error.h"
 #include "fabric/table/filter.h"
+#include "fabric/table/table_definition.h"
 
 namespace selvage::api {
 namespace {
@@ -64,7 +65,7 @@ Reply ReplyOf(absl::StatusOr<Reply> reply) {
 
 }  // namespace
 
-TableService::TableService(table::TableStore& tables, TableAdmin& admin, Clock& clock)
+TableService::TableService(table::TableStore& tables, table::TableAdmin& admin, Clock& clock)
     : tables_(tables), admin_(admin), clock_(clock) {}
 
 TableService::~TableService() {
@@ -91,7 +92,7 @@ void TableService::Answer(const Call& call, Done done) {
 absl::StatusOr<Reply> TableService::Read(const Call& call) {
   switch (call.route->action) {
     case Action::kListTables:
-      return JsonReply(TablesJson(admin_.All()));
+      return JsonReply(TablesJson(tables_.All()));
     case Action::kGetTable:
       return GetTable(call.Text("table"));
     case Action::kPutTable:
@@ -120,20 +121,24 @@ absl::StatusOr<Reply> TableService::GetTable(const std::string& table) {
 }
 
 absl::StatusOr<Reply> TableService::PutTable(const Call& call) {
-  SELVAGE_ASSIGN_OR_RETURN(const auto wanted, ReadDefinition(call.Text("table"), call.body));
+  SELVAGE_ASSIGN_OR_RETURN(v1::TableDefinition wanted, ReadDefinition(call.Text("table"), call.body));
   const auto known = tables_.Find(wanted.name());
+  if (wanted.direction() == v1::TABLE_DIRECTION_UNSPECIFIED) {
+    wanted.set_direction(known ? known->direction() : v1::TABLE_BOTH);
+  }
   if (!known) {
-    SELVAGE_ASSIGN_OR_RETURN(const auto made, admin_.Create(wanted));
+    SELVAGE_ASSIGN_OR_RETURN(const auto made, admin_.Create(std::move(wanted)));
     Reply reply = JsonReply(DefinitionJson(made));
     reply.status = 201;
     return reply;
   }
-  if (wanted.direction() != v1::TABLE_DIRECTION_UNSPECIFIED && wanted.direction() != known->direction()) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "direction_changed",
-                     fmt::format("the direction of table {} cannot be changed", wanted.name()),
-                     "make another table");
-  }
-  SELVAGE_ASSIGN_OR_RETURN(const auto set, admin_.Set(wanted.name(), wanted.settings()));
+  SELVAGE_RETURN_IF_ERROR(table::CheckSameShape(*known, wanted));
+  v1::SetTableRequest request;
+  request.set_table(wanted.name());
+  *request.mutable_settings() = wanted.settings();
+  const auto* settings = v1::TableSettings::descriptor();
+  for (int i = 0; i < settings->field_count(); ++i) request.add_fields(settings->field(i)->name());
+  SELVAGE_ASSIGN_OR_RETURN(const auto set, admin_.Set(request));
   return JsonReply(DefinitionJson(set));
 }
 

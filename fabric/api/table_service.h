@@ -4,11 +4,9 @@
 #include <memory>
 #include <optional>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "fabric/api/service.h"
-#include "fabric/api/table_admin.h"
 #include "fabric/base/clock.h"
+#include "fabric/table/table_admin.h"
 #include "fabric/table/table_store.h"
 
 namespace selvage::api {
@@ -17,7 +15,7 @@ namespace selvage::api {
 /// before it ends.
 class TableService : public Service {
  public:
-  TableService(table::TableStore& tables, TableAdmin& admin, Clock& clock);
+  TableService(table::TableStore& tables, table::TableAdmin& admin, Clock& clock);
   ~TableService() override;
 
   void Answer(const Call& call, std::function<void(Reply)> done) override;
@@ -40,7 +38,7 @@ class TableService : public Service {
   int64_t now_ms() const;
 
   table::TableStore& tables_;
-  TableAdmin& admin_;
+  table::TableAdmin& admin_;
   Clock& clock_;
   std::optional<int> watch_;  // the thread's that calls OnChange
 };

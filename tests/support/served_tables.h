@@ -4,13 +4,13 @@
 #include <optional>
 #include <utility>
 
-#include "fabric/api/local_tables.h"
 #include "fabric/api/server.h"
 #include "fabric/api/table_service.h"
 #include "fabric/base/check.h"
 #include "fabric/base/random.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/memory_store.h"
+#include "fabric/table/store_table_admin.h"
 #include "fabric/table/table_store.h"
 #include "fabric/telemetry/metrics.h"
 
@@ -23,7 +23,7 @@ class ServedTables {
                         bool is_edge = true)
       : budget_(limits),
         committer_(store_, {}),
-        tables_({store_, committer_, SystemClock(), SystemRandom(), budget_},
+        tables_({store_, committer_, SystemClock(), SystemRandom(), budget_, fences_},
                 {.is_edge = is_edge, .store_id = [id = StoreId::Mint(SystemRandom())] { return id; }}),
         admin_(tables_, SystemRandom()),
         service_(tables_, admin_, SystemClock()) {
@@ -46,9 +46,10 @@ class ServedTables {
  private:
   MemoryStore store_;
   DiskBudget budget_;
+  FenceTable fences_;
   Committer committer_;
   table::TableStore tables_;
-  api::LocalTables admin_;
+  table::StoreTableAdmin admin_;
   api::TableService service_;
   Metrics metrics_{"test"};
   std::optional<CommitterThread> committer_thread_;

@@ -227,7 +227,7 @@ TEST_F(TableApiTest, WhatIsTooLargeIsRefused) {
 }
 
 TEST_F(TableApiTest, TablesAreMadeSetListedAndDropped) {
-  const Response made = Put("/v1/tables/t", R"({"direction": "local", "row_bytes_max": 1000})");
+  const Response made = Put("/v1/tables/t", R"({"direction": "local", "row_bytes_max": 2000})");
   EXPECT_EQ(made.result_int(), 201u);
   EXPECT_EQ(json::parse(made.body()).at("direction"), "local");
   EXPECT_EQ(Put("/v1/tables/t", R"({"prefix": "p"})").result_int(), 200u);
@@ -235,8 +235,8 @@ TEST_F(TableApiTest, TablesAreMadeSetListedAndDropped) {
   EXPECT_EQ(described.at("prefix"), "p");
   EXPECT_EQ(described.at("direction"), "local");
   EXPECT_EQ(described.at("rows"), 0);
-  EXPECT_EQ(Verdict(Put("/v1/tables/t", R"({"direction": "both"})")), "409 direction_changed");
-  EXPECT_EQ(Verdict(Put("/v1/tables/a%20b", "{}")), "400 invalid_table_name");
+  EXPECT_EQ(Verdict(Put("/v1/tables/t", R"({"direction": "both"})")), "409 definition_mismatch");
+  EXPECT_EQ(Verdict(Put("/v1/tables/a%20b", "{}")), "400 invalid_table");
   EXPECT_EQ(json::parse(Ask("GET", "/v1/tables").body()).at("tables").as_array().size(), 2u);
   EXPECT_EQ(Ask("DELETE", "/v1/tables/t").result_int(), 204u);
   EXPECT_EQ(Verdict(Ask("DELETE", "/v1/tables/t")), "404 unknown_table");
