@@ -35,7 +35,7 @@ absl::StatusOr<DescriptorShares> ShareDescriptors(uint64_t limit, const Descript
   shares.store_files = static_cast<int>(store_files);
   shares.http = shares.admin = operators;
   uint64_t left = limit - kOwn - kStoreOwn - store_files - 2 * operators;
-  shares.api = std::min<uint64_t>(wants.api, left / 4);
+  shares.api = std::min<uint64_t>(wants.api, left / 5);
   left -= shares.api;
   // Where there are too few for both, neither gets less than half because of the other.
   shares.links =
