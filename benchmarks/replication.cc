@@ -86,7 +86,7 @@ double Replicate(size_t batch_bytes) {
   SELVAGE_CHECK(edge.Open({definition}).ok());
   Fleet fleet(core_node->state(), "bench");
   SELVAGE_CHECK(fleet.Open({}).ok());
-  Log& log = *edge_node->state().logs().FindEmbedded({"", Slot(0), "bench", PartitionId(0)});
+  Log& log = *edge_node->state().logs().Find({"", Slot(0), "bench", PartitionId(0)});
   FillBacklog(log, batch_bytes);
 
   Metrics metrics("bench_replication");

@@ -83,7 +83,7 @@ std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
   std::map<std::string, v1::StreamDefinition> definitions;
   for (v1::StreamDefinition& definition : node().catalog().All()) definitions[definition.name()] = definition;
   std::vector<v1::LogSummary> logs;
-  for (const std::shared_ptr<EmbeddedLog>& log : node().logs().Logs()) {
+  for (const std::shared_ptr<Log>& log : node().logs().All()) {
     const LogOrigin& origin = log->origin();
     if (!stream.empty() && origin.stream != stream) continue;
     v1::LogSummary summary = SummaryOf(*log);

@@ -214,10 +214,9 @@ absl::StatusOr<std::shared_ptr<Log>> Fleet::LogForOffer(const std::string& edge,
 }
 
 absl::Status Fleet::CheckLogCount(const std::string& edge) {
-  const std::vector<std::shared_ptr<EmbeddedLog>> logs = node_.logs().Logs();
-  const auto of_edge = std::count_if(logs.begin(), logs.end(), [&](const std::shared_ptr<EmbeddedLog>& log) {
-    return log->origin().edge == edge;
-  });
+  const std::vector<std::shared_ptr<Log>> logs = node_.logs().All();
+  const auto of_edge = std::count_if(
+      logs.begin(), logs.end(), [&](const std::shared_ptr<Log>& log) { return log->origin().edge == edge; });
   if (of_edge < kLogsOfEdgeMax) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kResourceExhausted, "too_many_logs",
@@ -239,10 +238,10 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
     if (!own && definition.direction() != v1::DOWN_SHARED) continue;
     for (int32_t p = 0; p < definition.partitions(); ++p) {
       LogOrigin origin{own ? edge : "", Slot(0), definition.name(), PartitionId(p)};
-      std::shared_ptr<EmbeddedLog> log = node_.logs().FindEmbedded(origin);
+      std::shared_ptr<Log> log = node_.logs().Find(origin);
       if (log == nullptr) {
         absl::MutexLock change(&change_mutex_);
-        log = node_.logs().FindEmbedded(origin);
+        log = node_.logs().Find(origin);
         if (log == nullptr) {
           SELVAGE_RETURN_IF_ERROR(node_.logs()
                                       .Create({.origin = origin,
@@ -251,7 +250,7 @@ absl::StatusOr<std::vector<Fleet::DownLog>> Fleet::DownLogs(const std::string& e
                                                .base_hash = ChainHash(0),
                                                .leader_epoch = LeaderEpoch(0)})
                                       .status());
-          log = node_.logs().FindEmbedded(origin);
+          log = node_.logs().Find(origin);
         }
       }
       down.push_back({std::move(log), definition});

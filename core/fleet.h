@@ -79,14 +79,14 @@ class Fleet {
                                                    const v1::FlowOpen& open);
   /// The logs to send to an edge: its own of each per-edge down stream, and the shared ones.
   struct DownLog {
-    std::shared_ptr<EmbeddedLog> log;
+    std::shared_ptr<Log> log;
     v1::StreamDefinition definition;
   };
   absl::StatusOr<std::vector<DownLog>> DownLogs(const std::string& edge);
   /// An edge holds another history of a down log from `from` on: this core was set back. The log gets a new
   /// id, so that nothing the edges hold is overwritten, and every link that has it ends. What a shared log
   /// holds is sent anew from its start, since not every edge is where this one is.
-  absl::Status BranchDownLog(const std::shared_ptr<EmbeddedLog>& log, const LogPosition& from);
+  absl::Status BranchDownLog(const std::shared_ptr<Log>& log, const LogPosition& from);
 
   // Control.
   /// Errors: "stream_exists", "name_reserved", those of CompleteDefinition.

@@ -171,7 +171,7 @@ Fleet::Admission Fleet::WelcomeOf(const v1::Hello& hello, const v1::StoredCore& 
 }
 
 void Fleet::AddAdoptions(const std::string& edge, Slot slot, v1::Welcome& welcome) {
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
     if (log->origin().edge != edge || log->origin().slot != slot || log->superseded()) continue;
     auto definition = node_.catalog().Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP) continue;
@@ -266,7 +266,7 @@ int Fleet::links() const {
   return static_cast<int>(links_.size());
 }
 
-absl::Status Fleet::BranchDownLog(const std::shared_ptr<EmbeddedLog>& log, const LogPosition& from) {
+absl::Status Fleet::BranchDownLog(const std::shared_ptr<Log>& log, const LogPosition& from) {
   const bool shared = log->origin().edge.empty();
   LogPosition at = from;
   if (shared) {

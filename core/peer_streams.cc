@@ -107,12 +107,11 @@ void PeerStreams::OnEnded(Log& log, const absl::Status& why) {
 }
 
 void PeerStreams::OnForked(Session&, std::shared_ptr<Log> log, const LogPosition& common) {
-  errands_->Add(
-      [&fleet = fleet_, log = std::static_pointer_cast<EmbeddedLog>(log), common]() -> Errands::Then {
-        absl::Status branched = fleet.BranchDownLog(log, common);
-        if (branched.ok()) return {};
-        return [branched](Session& session) { session.Close(branched); };
-      });
+  errands_->Add([&fleet = fleet_, log, common]() -> Errands::Then {
+    absl::Status branched = fleet.BranchDownLog(log, common);
+    if (branched.ok()) return {};
+    return [branched](Session& session) { session.Close(branched); };
+  });
 }
 
 }  // namespace selvage

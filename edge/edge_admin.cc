@@ -49,7 +49,7 @@ absl::StatusOr<v1::StreamDefinition> EdgeAdmin::RenameStream(const std::string& 
 
 std::vector<v1::LogSummary> EdgeAdmin::Logs(const std::string& stream) {
   std::vector<v1::LogSummary> logs;
-  for (const std::shared_ptr<EmbeddedLog>& log : node().logs().Logs()) {
+  for (const std::shared_ptr<Log>& log : node().logs().All()) {
     if (stream.empty() || log->origin().stream == stream) logs.push_back(SummaryOf(*log));
   }
   return logs;

@@ -25,13 +25,13 @@ absl::Status ReadDocument(KvStore& store, std::string_view key, Document& docume
   return absl::OkStatus();
 }
 
-absl::StatusOr<EmbeddedLogStore::Adoption> AdoptionOf(const v1::Adoption& adoption) {
+absl::StatusOr<LogStore::Adoption> AdoptionOf(const v1::Adoption& adoption) {
   LogPosition position = FromProto(adoption.position());
   if (position.log.none())
     return MakeError(absl::StatusCode::kInvalidArgument, "protocol_error", "an adoption without a log");
   LogOrigin origin{"", Slot(0), adoption.stream(), PartitionId(adoption.partition())};
   LogInfo("adopting a replaced edge's place", {{"log", ToString(origin)}, {"offset", position.offset}});
-  return EmbeddedLogStore::Adoption{origin, position, LeaderEpoch(adoption.leader_epoch())};
+  return LogStore::Adoption{origin, position, LeaderEpoch(adoption.leader_epoch())};
 }
 
 /// A size that differs by so little from the one that was told is none.
@@ -97,8 +97,8 @@ v1::Hello EdgeState::MakeHello() {
   hello.set_store_id(node_.store_id().bytes());
   hello.set_boot_id(node_.boot_id().bytes());
   bool empty = !membership.has_slot();
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
-    if (log->origin().edge.empty() && !log->never_written()) empty = false;
+  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
+    if (log->origin().edge.empty() && !log->state().never_written()) empty = false;
   }
   hello.set_empty(empty);
   hello.set_cluster_id(membership.cluster_id());
@@ -129,11 +129,11 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
                            false, std::string(kCoreOrigin)});
     SELVAGE_RETURN_IF_ERROR(MakeProvisional());
     // What the former core acknowledged says nothing of what this one holds.
-    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+    for (const std::shared_ptr<Log>& log : node_.logs().All()) {
       if (log->origin().edge.empty() && log->acknowledged()) log->SetAcknowledged(log->state().base);
     }
   }
-  std::vector<EmbeddedLogStore::Adoption> adoptions;
+  std::vector<LogStore::Adoption> adoptions;
   for (const v1::Adoption& adoption : welcome.adoptions()) {
     SELVAGE_ASSIGN_OR_RETURN(adoptions.emplace_back(), AdoptionOf(adoption));
   }
@@ -154,7 +154,7 @@ absl::Status EdgeState::TakeWelcome(const v1::Welcome& welcome) {
     batch.Put(Family::kMeta, kMembershipKey, {membership.SerializeAsString()});
     if (!new_lineage) return;
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
-    for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) log->StageAcknowledged(batch);
+    node_.logs().StageAcknowledged(batch);
   }));
   absl::MutexLock lock(&mutex_);
   membership_ = membership;
@@ -291,10 +291,10 @@ absl::StatusOr<std::shared_ptr<Log>> EdgeState::LogForOffer(const v1::FlowOpen& 
   return node_.logs().Create(create);
 }
 
-absl::Status EdgeState::BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branching>& branchings) {
+absl::Status EdgeState::BranchAtAcknowledged(std::vector<LogStore::Branching>& branchings) {
   std::set<LogNumber> known;
-  for (const EmbeddedLogStore::Branching& branching : branchings) known.insert(branching.log->number());
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+  for (const LogStore::Branching& branching : branchings) known.insert(branching.log->number());
+  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
     const auto definition = node_.catalog().Find(log->origin().stream);
     if (!log->origin().edge.empty() || log->superseded() || !definition ||
         definition->direction() != v1::UP || known.contains(log->number()))
@@ -308,7 +308,7 @@ absl::Status EdgeState::BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branc
   return absl::OkStatus();
 }
 
-absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks, uint64_t as_of) {
+absl::Status EdgeState::Rebirth(std::vector<LogStore::Branching> forks, uint64_t as_of) {
   absl::MutexLock change(&change_mutex_);
   if (flow_changes() != as_of) {
     return MakeError(absl::StatusCode::kAborted, "streams_changed",
@@ -331,7 +331,7 @@ absl::Status EdgeState::Rebirth(std::vector<EmbeddedLogStore::Branching> forks, 
 }
 
 absl::Status EdgeState::TakeStore() {
-  std::vector<EmbeddedLogStore::Branching> logs;
+  std::vector<LogStore::Branching> logs;
   SELVAGE_RETURN_IF_ERROR(BranchAtAcknowledged(logs));
   LogWarning("the store of another edge is this one's from here on",
              {{"former", node_.former_owner()}, {"edge", node_.node()}, {"logs", logs.size()}});
@@ -366,7 +366,7 @@ std::vector<std::shared_ptr<LogFlowSource>> EdgeState::UpFlows() {
 std::vector<std::shared_ptr<LogFlowSource>> EdgeState::FindUpFlows() {
   std::vector<std::shared_ptr<LogFlowSource>> flows;
   std::map<LogNumber, std::shared_ptr<LogFlowSource>> sources;
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
     if (!log->origin().edge.empty() || log->superseded()) continue;
     auto definition = node_.catalog().Find(log->origin().stream);
     if (!definition || definition->direction() != v1::UP) continue;
@@ -417,8 +417,7 @@ void EdgeState::MeasureRates() {
   absl::Duration now = node_.clock().Monotonic();
   absl::MutexLock lock(&mutex_);
   std::set<LogNumber> moved = running_meters_;
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().ChangedSince(meters_seen_))
-    moved.insert(log->number());
+  for (const std::shared_ptr<Log>& log : node_.logs().ChangedSince(meters_seen_)) moved.insert(log->number());
   for (LogNumber number : moved) {
     const auto source = sources_.find(number);
     if (source == sources_.end()) continue;
@@ -463,8 +462,7 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
     auto oldest = log.Read(std::max(acknowledged, state.start), 1);
     if (oldest.ok() && !oldest->empty()) {
       flow.set_lag_seconds(
-          static_cast<double>(std::max<int64_t>(0, node_.logs().AgeNowMs() - oldest->front().append_ms)) /
-          1e3);
+          static_cast<double>(std::max<int64_t>(0, node_.ages().NowMs() - oldest->front().append_ms)) / 1e3);
     }
   }
   absl::MutexLock lock(&mutex_);
@@ -482,7 +480,7 @@ v1::FlowStatus EdgeState::UpFlowStatus(LogFlowSource& source) {
   return flow;
 }
 
-v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
+v1::FlowStatus EdgeState::DownFlowStatus(Log& log) {
   LogState state = log.state();
   v1::FlowStatus flow;
   flow.set_edge(node_.node());
@@ -504,7 +502,7 @@ v1::FlowStatus EdgeState::DownFlowStatus(EmbeddedLog& log) {
 std::vector<v1::FlowStatus> EdgeState::FlowStatuses() {
   std::vector<v1::FlowStatus> statuses;
   for (const auto& source : UpFlows()) statuses.push_back(UpFlowStatus(*source));
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
     if (log->origin().edge != kCoreOrigin || log->superseded()) continue;
     const auto definition = node_.catalog().Find(log->origin().stream);
     if (definition && definition->settings().detached()) continue;  // as with what flows up

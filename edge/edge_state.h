@@ -52,7 +52,7 @@ class EdgeState {
   /// the slot is given up, all in one batch. Up logs that are not among `forks`, as those of detached
   /// streams, begin anew behind what was acknowledged of them. `as_of`: the flow_changes when `forks` were
   /// found. Error: "streams_changed" when there is another one since, whose fork is not known.
-  absl::Status Rebirth(std::vector<EmbeddedLogStore::Branching> forks, uint64_t as_of);
+  absl::Status Rebirth(std::vector<LogStore::Branching> forks, uint64_t as_of);
 
   // Streams made here: provisional, as long as the core does not know them. Errors beside those that are
   // named: "unknown_stream", "wrong_node" for a stream that the core defines.
@@ -113,7 +113,7 @@ class EdgeState {
     double rate = 0;
   };
   /// Adds the up logs that are not there yet, each with a new id behind what was acknowledged of it.
-  absl::Status BranchAtAcknowledged(std::vector<EmbeddedLogStore::Branching>& branchings);
+  absl::Status BranchAtAcknowledged(std::vector<LogStore::Branching>& branchings);
   void MeasureRate(Meter& meter, uint64_t bytes, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// The store was another edge's until now: it becomes this one's, as a store with a history of its own.
   /// What the core had acknowledged stays there under the former name; the logs begin anew behind it.
@@ -139,7 +139,7 @@ class EdgeState {
   std::vector<std::shared_ptr<LogFlowSource>> FindUpFlows() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FlowState StateOf(LogNumber number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::FlowStatus UpFlowStatus(LogFlowSource& source);
-  v1::FlowStatus DownFlowStatus(EmbeddedLog& log);
+  v1::FlowStatus DownFlowStatus(Log& log);
 
   NodeState& node_;
   const std::string version_;

@@ -94,7 +94,7 @@ absl::StatusOr<int> EdgeState::DeleteStream(const std::string& stream) {
 }
 
 absl::Status EdgeState::CheckNotReplicated(const std::string& stream) {
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
     if (log->origin().stream != stream || log->superseded()) continue;
     bool taken = log->acknowledged().value_or(Offset(0)) > log->state().base;
     absl::MutexLock lock(&mutex_);

@@ -28,7 +28,7 @@ std::string_view StateName(Sender::State state) {
 }
 
 /// Makes the store another one. Why the link ends then: it comes back as that, or could not be made so.
-absl::Status Rebirth(EdgeState& state, std::vector<EmbeddedLogStore::Branching> branchings, uint64_t as_of) {
+absl::Status Rebirth(EdgeState& state, std::vector<LogStore::Branching> branchings, uint64_t as_of) {
   SELVAGE_RETURN_IF_ERROR(state.Rebirth(std::move(branchings), as_of));
   NodeState& node = state.node();
   // Here, since the link may have ended meanwhile.
@@ -92,7 +92,7 @@ void UplinkStreams::OnForked(Session& session, std::shared_ptr<Log> log, const L
 /// is about to be offered is waited for, too.
 void UplinkStreams::RebirthIfForked(Session& session, std::optional<uint64_t> offers) {
   if (!any_forked_ || forking_ || !offers || offers != state_.flow_changes()) return;
-  std::vector<EmbeddedLogStore::Branching> branchings;
+  std::vector<LogStore::Branching> branchings;
   for (const auto& [number, sender] : session.senders()) {
     LogFlowSource* source = StreamFlows::SourceOf(*sender);
     if (source == nullptr) continue;
@@ -101,8 +101,7 @@ void UplinkStreams::RebirthIfForked(Session& session, std::optional<uint64_t> of
     if (!forked && !refused && !sender->AllAcknowledged() && !Planted(Canary::kForkWithoutWaiting)) return;
     const auto& from = forked ? sender->fork() : sender->acknowledged();
     if (from) {
-      branchings.push_back({std::static_pointer_cast<EmbeddedLog>(source->shared_log()),
-                            LogId::Mint(node_.random()), ToLogPosition(*from)});
+      branchings.push_back({source->shared_log(), LogId::Mint(node_.random()), ToLogPosition(*from)});
     }
   }
   forking_ = true;

@@ -35,12 +35,11 @@ void AddLogs(NodeState& node, const std::function<bool(const LogOrigin&)>& is_cu
   CollectedMetric start = Named("selvage_log_start_offset", "First offset that a log holds.");
   CollectedMetric end = Named("selvage_log_end_offset", "Offset after the last synced record of a log.");
   CollectedMetric bytes = Named("selvage_log_bytes", "Bytes of the entries that a log holds.");
-  std::vector<std::shared_ptr<EmbeddedLog>> logs = node.logs().Logs();
-  std::erase_if(logs, [&](const std::shared_ptr<EmbeddedLog>& log) {
-    return log->superseded() || !is_current(log->origin());
-  });
+  std::vector<std::shared_ptr<Log>> logs = node.logs().All();
+  std::erase_if(
+      logs, [&](const std::shared_ptr<Log>& log) { return log->superseded() || !is_current(log->origin()); });
   omitted += CutRows(logs);
-  for (const std::shared_ptr<EmbeddedLog>& log : logs) {
+  for (const std::shared_ptr<Log>& log : logs) {
     const LogOrigin& origin = log->origin();
     const LogState state = log->state();
     // A log without an origin edge is this node's own; "@core" is what an edge has from its core.

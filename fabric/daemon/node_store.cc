@@ -118,7 +118,7 @@ void NodeStore::RunUpkeep() {
     RunChore();
   } while (!stopping_.WaitForNotificationWithTimeout(kUpkeepEvery));
   // What the peer acknowledged last tells at the next start what it holds as well.
-  if (absl::Status status = state_->logs().FlushAcknowledged(); !status.ok() && !failed_) {
+  if (absl::Status status = state_->embedded_logs().FlushAcknowledged(); !status.ok() && !failed_) {
     LogWarning("acknowledgements could not be stored", {{"error", Describe(status)}});
   }
 }
@@ -152,8 +152,9 @@ void NodeStore::MendTables() {
   if (engine_->table_damage().ok() && !state_->alarms().IsOpen(kTableKind, state_->node())) return;
   if (SystemClock().Monotonic() < next_mending_) return;
   const absl::Duration began = SystemClock().Monotonic();
-  const absl::Status mended = engine_->MendTables(
-      [this](std::string_view from, std::string_view to) { return state_->logs().LiveEntries(from, to); });
+  const absl::Status mended = engine_->MendTables([this](std::string_view from, std::string_view to) {
+    return state_->embedded_logs().LiveEntries(from, to);
+  });
   const absl::Duration ended = SystemClock().Monotonic();
   next_mending_ = ended + std::max(kMendEvery, (ended - began) * kMendPause);
   if (mended.ok()) {

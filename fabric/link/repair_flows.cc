@@ -118,13 +118,13 @@ void RepairFlows::OnEnded(FlowNumber flow, const absl::Status& status) {
   AskLater(absl::ZeroDuration());
 }
 
-absl::StatusOr<std::shared_ptr<EmbeddedLog>> RepairFlows::LogOf(const v1::RepairRequest& request) {
+absl::StatusOr<std::shared_ptr<Log>> RepairFlows::LogOf(const v1::RepairRequest& request) {
   if (sources_.size() + looked_for_ >= kSourcesMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "overloaded", "too many repairs at the same time",
                      "", Retry::kYes);
   }
   const auto id = LogId::FromBytes(request.log_id());
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+  for (const std::shared_ptr<Log>& log : node_.logs().All()) {
     const LogOrigin& origin = log->origin();
     if (origin.stream != request.name() || origin.partition != PartitionId(request.partition())) continue;
     if (id && log->state().id == *id && shared_(origin)) return log;

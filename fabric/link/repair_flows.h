@@ -47,7 +47,7 @@ class RepairFlows : public FlowKind {
 
   void Ask(replication::Session& session);
   /// The log that a piece is asked of.
-  absl::StatusOr<std::shared_ptr<EmbeddedLog>> LogOf(const v1::RepairRequest& request);
+  absl::StatusOr<std::shared_ptr<Log>> LogOf(const v1::RepairRequest& request);
   void Answer(replication::Session& session, uint32_t request,
               absl::StatusOr<std::unique_ptr<RepairSource>> source);
   void AskLater(absl::Duration after);

@@ -18,6 +18,16 @@ constexpr std::string_view kLost = "entry_quarantined";
 constexpr size_t kReadBytes = 1u << 20;
 constexpr int kReadsMax = 8;
 
+std::vector<LogDamage> DamagesOf(Log& log) {
+  const LogRepair* repair = log.repair();
+  return repair == nullptr ? std::vector<LogDamage>() : repair->damages();
+}
+
+bool HasDamage(Log& log) {
+  const LogRepair* repair = log.repair();
+  return repair != nullptr && repair->has_damage();
+}
+
 }  // namespace
 
 void DamageControl::Open() {
@@ -25,7 +35,7 @@ void DamageControl::Open() {
   for (const v1::AlarmDocument& alarm : alarms_.All(/*also_resolved=*/false)) {
     if (alarm.kind() != kWaiting) continue;
     bool found = false;
-    for (const std::shared_ptr<EmbeddedLog>& log : logs_.Logs()) {
+    for (const std::shared_ptr<Log>& log : logs_.All()) {
       if (ToString(log->origin()) != alarm.subject()) continue;
       reading_[log->number()] = {alarm.subject(), log->state().start};
       found = true;
@@ -41,17 +51,17 @@ absl::Status DamageControl::RunOnce() {
   absl::MutexLock lock(&run_mutex_);
   absl::Status first = ReadOn();
   for (LogNumber number : LogsToLookAt()) {
-    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
+    const std::shared_ptr<Log> log = logs_.FindNumber(number);
     if (log != nullptr && log->held().ok()) first.Update(LookAt(*log));
-    if (log == nullptr || !log->has_damage()) damaged_.erase(number);
+    if (log == nullptr || !HasDamage(*log)) damaged_.erase(number);
   }
   ForgetDeleted();
   return first;
 }
 
 std::set<LogNumber> DamageControl::LogsToLookAt() {
-  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(changes_seen_)) {
-    if (log->has_damage()) damaged_.insert(log->number());
+  for (const std::shared_ptr<Log>& log : logs_.ChangedSince(changes_seen_)) {
+    if (HasDamage(*log)) damaged_.insert(log->number());
   }
   std::set<LogNumber> logs = damaged_;
   absl::MutexLock lock(&mutex_);
@@ -72,15 +82,15 @@ void DamageControl::ForgetDeleted() {
   for (const std::string& subject : deleted) ReportSubject(subject);
 }
 
-absl::Status DamageControl::LookAt(EmbeddedLog& log) {
-  const std::vector<LogDamage> damages = log.damages();
+absl::Status DamageControl::LookAt(Log& log) {
+  const std::vector<LogDamage> damages = DamagesOf(log);
   absl::Status first;
   std::vector<LogDamage> waiting;
   if (const auto copy = damages.empty() ? std::nullopt : find_copy_(log); copy) {
     for (LogDamage damage : damages) {
       if (!IsKnown(log, damage)) {
         // A reader may have noted what was made whole, or trimmed, while it read.
-        auto still = log.FindDamage(damage.from);
+        auto still = log.repair()->FindDamage(damage.from);
         first.Update(still.status());
         if (!still.ok() || !*still) continue;
         damage = **std::move(still);
@@ -98,13 +108,13 @@ absl::Status DamageControl::LookAt(EmbeddedLog& log) {
   return first;
 }
 
-bool DamageControl::IsKnown(const EmbeddedLog& log, const LogDamage& damage) {
+bool DamageControl::IsKnown(const Log& log, const LogDamage& damage) {
   absl::MutexLock lock(&mutex_);
   auto waits = waits_.find(log.number());
   return waits != waits_.end() && waits->second.ranges.contains(damage.to);
 }
 
-void DamageControl::ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting) {
+void DamageControl::ReportWaiting(const Log& log, const std::vector<LogDamage>& waiting) {
   const std::string subject = ToString(log.origin());
   std::string former;  // of a log that was renamed
   {
@@ -152,13 +162,13 @@ void DamageControl::ReportSubject(const std::string& subject) {
        false});
 }
 
-absl::Status DamageControl::Quarantine(EmbeddedLog& log, const LogDamage& damage) {
+absl::Status DamageControl::Quarantine(Log& log, const LogDamage& damage) {
   // First the alarm: a gap that nobody hears of must not come of a crash in between.
   alarms_.Report({kLost, ToString(log.origin()),
                   fmt::format("what was stored from offset {} to {} is damaged, and lost: {}",
                               damage.from.value(), damage.to.value(), damage.why),
                   "look at the disk; selvagectl loss list shows all that is lost", false});
-  SELVAGE_RETURN_IF_ERROR(log.Quarantine(damage.from));
+  SELVAGE_RETURN_IF_ERROR(log.repair()->Quarantine(damage.from));
   absl::MutexLock lock(&mutex_);
   ++counts_.quarantined;
   return absl::OkStatus();
@@ -166,9 +176,9 @@ absl::Status DamageControl::Quarantine(EmbeddedLog& log, const LogDamage& damage
 
 absl::Status DamageControl::GiveUp(const std::string& subject) {
   absl::Status first;
-  for (const std::shared_ptr<EmbeddedLog>& log : logs_.Logs()) {
+  for (const std::shared_ptr<Log>& log : logs_.All()) {
     if (ToString(log->origin()) != subject) continue;
-    for (const LogDamage& damage : log->damages()) first.Update(Quarantine(*log, damage));
+    for (const LogDamage& damage : DamagesOf(*log)) first.Update(Quarantine(*log, damage));
   }
   return first;
 }
@@ -178,10 +188,10 @@ absl::Status DamageControl::ReadOn() {
   absl::Status first;
   if (reading_.empty()) return first;
   std::vector<std::string> read;
-  const std::vector<std::shared_ptr<EmbeddedLog>> logs = logs_.Logs();
+  const std::vector<std::shared_ptr<Log>> logs = logs_.All();
   for (auto reading = reading_.begin(); reading != reading_.end();) {
     auto& [subject, next] = reading->second;
-    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(reading->first);
+    const std::shared_ptr<Log> log = logs_.FindNumber(reading->first);
     if (log != nullptr && log->held().ok()) {
       const auto done = ReadOn(*log, next);
       first.Update(done.status());
@@ -202,9 +212,9 @@ absl::Status DamageControl::ReadOn() {
   for (const std::string& subject : read) {
     const bool damaged =
         std::any_of(logs.begin(), logs.end(),
-                    [&](const std::shared_ptr<EmbeddedLog>& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_) {
+                    [&](const std::shared_ptr<Log>& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_) {
                       return ToString(log->origin()) == subject &&
-                             (reading_.contains(log->number()) || !log->damages().empty());
+                             (reading_.contains(log->number()) || !DamagesOf(*log).empty());
                     });
     if (!damaged) alarms_.Clear(kWaiting, subject);
   }
@@ -212,7 +222,7 @@ absl::Status DamageControl::ReadOn() {
 }
 
 /// True at the end of the log.
-absl::StatusOr<bool> DamageControl::ReadOn(EmbeddedLog& log, Offset& next) {
+absl::StatusOr<bool> DamageControl::ReadOn(Log& log, Offset& next) {
   for (int i = 0; i < kReadsMax; ++i) {
     next = std::max(next, log.state().start);
     if (next >= log.state().end) return true;
@@ -221,7 +231,9 @@ absl::StatusOr<bool> DamageControl::ReadOn(EmbeddedLog& log, Offset& next) {
       next = entries->back().to;
       continue;
     }
-    SELVAGE_ASSIGN_OR_RETURN(const std::optional<LogDamage> damage, log.FindDamage(next));
+    LogRepair* repair = log.repair();
+    if (repair == nullptr) return entries.status();
+    SELVAGE_ASSIGN_OR_RETURN(const std::optional<LogDamage> damage, repair->FindDamage(next));
     if (damage) next = damage->to;
   }
   return false;
@@ -235,9 +247,9 @@ std::vector<DamageControl::Wanted> DamageControl::Waiting() {
   }
   std::vector<Wanted> wanted;
   for (LogNumber number : waiting) {
-    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
+    const std::shared_ptr<Log> log = logs_.FindNumber(number);
     if (log == nullptr || !log->held().ok()) continue;
-    const std::vector<LogDamage> damages = log->damages();
+    const std::vector<LogDamage> damages = DamagesOf(*log);
     const std::optional<OtherCopy> copy = find_copy_(*log);
     for (const LogDamage& damage : damages) {
       if (!copy || damage.from >= copy->to || !IsKnown(*log, damage)) continue;
@@ -247,8 +259,8 @@ std::vector<DamageControl::Wanted> DamageControl::Waiting() {
   return wanted;
 }
 
-void DamageControl::Refused(EmbeddedLog& log, Offset from, const absl::Status& why) {
-  const std::vector<LogDamage> damages = log.damages();
+void DamageControl::Refused(Log& log, Offset from, const absl::Status& why) {
+  const std::vector<LogDamage> damages = DamagesOf(log);
   auto damage =
       std::find_if(damages.begin(), damages.end(), [&](const LogDamage& d) { return d.from == from; });
   const std::optional<OtherCopy> copy = find_copy_(log);

@@ -12,7 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "fabric/node/alarm_book.h"
-#include "fabric/stream/embedded_log_store.h"
+#include "fabric/stream/log_repair.h"
+#include "fabric/stream/log_store.h"
 
 namespace selvage {
 
@@ -29,9 +30,9 @@ class DamageControl {
     bool several = false;    ///< more than one other node may hold it
   };
   /// Nothing for a log that belongs to no stream any more.
-  using FindCopy = std::function<std::optional<OtherCopy>(const EmbeddedLog&)>;
+  using FindCopy = std::function<std::optional<OtherCopy>(const Log&)>;
 
-  DamageControl(EmbeddedLogStore& logs, AlarmBook& alarms, FindCopy find_copy)
+  DamageControl(LogStore& logs, AlarmBook& alarms, FindCopy find_copy)
       : logs_(logs), alarms_(alarms), find_copy_(std::move(find_copy)) {}
 
   /// Takes up what an earlier start left waiting: logs with an open alarm are read through again, bit by bit.
@@ -40,15 +41,15 @@ class DamageControl {
   /// Looks at what readers found damaged since, and at what was made whole. About once a second.
   absl::Status RunOnce();
 
-  /// A range that waits for the other copy.
+  /// A range that waits for the other copy, of a log with Log::repair.
   struct Wanted {
-    std::shared_ptr<EmbeddedLog> log;
+    std::shared_ptr<Log> log;
     LogDamage damage;
     Offset to;  ///< where the other copy ends, or the range does
   };
   std::vector<Wanted> Waiting();
   /// The peer cannot give what was asked for: nobody holds it any more, or it has to wait.
-  void Refused(EmbeddedLog& log, Offset from, const absl::Status& why);
+  void Refused(Log& log, Offset from, const absl::Status& why);
   /// A piece came and is stored.
   void Fetched();
 
@@ -75,21 +76,21 @@ class DamageControl {
     Offset next;
   };
 
-  absl::Status LookAt(EmbeddedLog& log);
+  absl::Status LookAt(Log& log);
   /// The logs of which damage is known, or was the last time.
   std::set<LogNumber> LogsToLookAt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
   void ForgetDeleted();
   absl::Status ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run_mutex_);
-  absl::StatusOr<bool> ReadOn(EmbeddedLog& log, Offset& next);
-  bool IsKnown(const EmbeddedLog& log, const LogDamage& damage);
-  void ReportWaiting(const EmbeddedLog& log, const std::vector<LogDamage>& waiting);
+  absl::StatusOr<bool> ReadOn(Log& log, Offset& next);
+  bool IsKnown(const Log& log, const LogDamage& damage);
+  void ReportWaiting(const Log& log, const std::vector<LogDamage>& waiting);
   /// One alarm for each subject: an edge's logs in several slots, and the ones they took the place of, have
   /// one name.
   void ReportSubject(const std::string& subject);
-  absl::Status Quarantine(EmbeddedLog& log, const LogDamage& damage);
+  absl::Status Quarantine(Log& log, const LogDamage& damage);
   absl::Status GiveUp(const std::string& subject);
 
-  EmbeddedLogStore& logs_;
+  LogStore& logs_;
   AlarmBook& alarms_;
   const FindCopy find_copy_;
 

@@ -19,14 +19,15 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
       budget_(options_.disk),
       committer_(store, options_.commit),
       cache_(options_.tail_cache_bytes),
-      logs_(LogEnvironment{store, committer_, clock, cache_, budget_, fences_}),
+      ages_(clock),
+      logs_(LogEnvironment{store, committer_, clock, ages_, cache_, budget_, fences_}),
       catalog_(store, committer_),
       alarms_(store, committer_, clock),
-      maintenance_(store, logs_, catalog_, budget_, clock,
+      maintenance_(store, logs_, catalog_, budget_, clock, ages_,
                    [this](const LogOrigin& origin, const v1::StreamDefinition& definition) {
                      return ReplicatedFromHere(origin, definition);
                    }),
-      damage_(logs_, alarms_, [this](const EmbeddedLog& log) { return OtherCopyOf(log); }),
+      damage_(logs_, alarms_, [this](const Log& log) { return OtherCopyOf(log); }),
       tables_({store, committer_, clock, random, budget_, fences_},
               {.is_edge = options_.is_edge, .store_id = [this] { return store_id(); }}) {
   alarms_.set_origin(options_.node);
@@ -50,7 +51,7 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
   alarms_.OnResolve("log_held", [this, held](const v1::AlarmDocument& alarm, const std::string&) {
     // A log and the ones it took the place of have one name; of an earlier start there may be none any more.
     for (const auto& [number, acknowledged_end] : held) {
-      const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
+      const std::shared_ptr<EmbeddedLog> log = logs_.FindEmbedded(number);
       if (log == nullptr || ToString(log->origin()) != alarm.subject() || log->held().ok()) continue;
       const bool source = IsSource(log->origin());
       SELVAGE_RETURN_IF_ERROR(log->AcceptLoss(source ? std::optional(acknowledged_end) : std::nullopt));
@@ -129,7 +130,7 @@ absl::StatusOr<int> NodeState::DeleteStream(const std::string& name,
                                             const std::function<void(WriteBatch&)>& also) {
   on_delete_(name);
   std::set<std::string> held;
-  for (const std::shared_ptr<EmbeddedLog>& log : logs_.Logs()) {
+  for (const std::shared_ptr<Log>& log : logs_.All()) {
     if (log->origin().stream == name && !log->held().ok()) held.insert(ToString(log->origin()));
   }
   SELVAGE_ASSIGN_OR_RETURN(int logs, logs_.DeleteStream(name, [&](WriteBatch& batch) {
@@ -180,7 +181,7 @@ bool NodeState::IsSource(const LogOrigin& origin) const {
   return definition && definition->direction() != v1::UP;
 }
 
-std::optional<DamageControl::OtherCopy> NodeState::OtherCopyOf(const EmbeddedLog& log) const {
+std::optional<DamageControl::OtherCopy> NodeState::OtherCopyOf(const Log& log) const {
   const LogOrigin& origin = log.origin();
   const auto definition = catalog_.Find(origin.stream);
   if (!definition) return std::nullopt;

@@ -78,7 +78,11 @@ class NodeState {
   Random& random() { return random_; }
   Committer& committer() { return committer_; }
   FenceTable& fences() { return fences_; }
-  EmbeddedLogStore& logs() { return logs_; }
+  /// The time by which entries and groups age.
+  AgeClock& ages() { return ages_; }
+  LogStore& logs() { return logs_; }
+  /// The same, for who looks after the store that they are in.
+  EmbeddedLogStore& embedded_logs() { return logs_; }
   StreamCatalog& catalog() { return catalog_; }
   AlarmBook& alarms() { return alarms_; }
   DiskBudget& budget() { return budget_; }
@@ -117,7 +121,7 @@ class NodeState {
   /// Where else a log is held; nothing when its stream is not known (any more).
   /// True for what is written here: at the core also the logs of per-edge down streams.
   bool IsSource(const LogOrigin& origin) const;
-  std::optional<DamageControl::OtherCopy> OtherCopyOf(const EmbeddedLog& log) const;
+  std::optional<DamageControl::OtherCopy> OtherCopyOf(const Log& log) const;
 
  private:
   StoreOwner owner() const {
@@ -136,6 +140,7 @@ class NodeState {
   Committer committer_;
   TailCache cache_;
   FenceTable fences_;
+  AgeClock ages_;
   EmbeddedLogStore logs_;
   StreamCatalog catalog_;
   AlarmBook alarms_;

@@ -87,26 +87,27 @@ class Rewriting {
   size_t bytes_kept_ = 0;
 };
 
-}  // namespace
-
 class CompactTask : public CommitTask {
  public:
-  CompactTask(EmbeddedLog& log, const Rewriting& rewriting) : log_(log), rewriting_(rewriting) {}
+  /// Log and rewriting outlive it: whoever compacts waits.
+  CompactTask(StagedLog& log, const Rewriting& rewriting) : log_(log), rewriting_(rewriting) {}
 
   size_t ByteSize() const override { return rewriting_.bytes_written(); }
   absl::Status Stage(WriteBatch& batch) override {
     SELVAGE_RETURN_IF_ERROR(log_.held());
-    rewriting_.Stage(batch, log_.number_);
+    rewriting_.Stage(batch, log_.number());
     return absl::OkStatus();
   }
   void Finish(const absl::Status& status) override {
-    if (status.ok()) log_.env_.cache.Forget(log_.number_);  // old entries must not stand beside new ones
+    if (status.ok()) log_.ForgetCached();
   }
 
  private:
-  EmbeddedLog& log_;
+  StagedLog& log_;
   const Rewriting& rewriting_;
 };
+
+}  // namespace
 
 absl::StatusOr<EmbeddedLog::CompactedPiece> EmbeddedLog::CompactPiece(
     Offset from, Offset to, size_t max_bytes,
@@ -120,7 +121,7 @@ absl::StatusOr<EmbeddedLog::CompactedPiece> EmbeddedLog::CompactPiece(
 
   Rewriting rewriting(absl::ToUnixMillis(env_.clock.Wall()));
   if (entries.front().from > state.start) {
-    SELVAGE_ASSIGN_OR_RETURN(const Entry before, EntryOrStandIn(entries.front().from - 1));
+    SELVAGE_ASSIGN_OR_RETURN(const Entry before, reader_.EntryOrStandIn(entries.front().from - 1));
     if (IsCompactedGap(before)) rewriting.Swallow(before);
   }
   for (const Entry& entry : entries) {
@@ -148,31 +149,13 @@ absl::StatusOr<EmbeddedLog::CompactedPiece> EmbeddedLog::CompactPiece(
   if (rewriting.empty()) return piece;
   // It frees more than it takes, though later.
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.AdmitFromReserve(rewriting.bytes_written()));
-  SELVAGE_RETURN_IF_ERROR(CommitAndWait(env_.committer, std::make_unique<CompactTask>(*this, rewriting)));
+  SELVAGE_RETURN_IF_ERROR(CommitAndWait(env_.committer, std::make_unique<CompactTask>(staged_, rewriting)));
   charge.Written();
   return piece;
 }
 
-CompactionState EmbeddedLog::compaction() const {
-  absl::MutexLock lock(&mutex_);
-  return compaction_;
-}
-
-void EmbeddedLog::LoadCompaction(const v1::StoredCompaction& stored) {
-  absl::MutexLock lock(&mutex_);
-  compaction_ = {.to = Offset(stored.to()),
-                 .counted_to = stored.counted_to(),
-                 .kept_bytes = stored.kept_bytes(),
-                 .tombstones_to = Offset(stored.tombstones_to()),
-                 .tombstones_ms = stored.tombstones_ms()};
-}
-
 absl::Status EmbeddedLog::StoreCompaction(const CompactionState& state) {
-  return ChangeState([&](LogState&) {
-    absl::MutexLock lock(&mutex_);
-    compaction_ = state;
-    return absl::OkStatus();
-  });
+  return CommitChange([&](WriteBatch& batch) { staged_.StageCompaction(batch, state); });
 }
 
 }  // namespace selvage

@@ -34,31 +34,34 @@ absl::Status CheckState(const LogState& state) {
 }  // namespace
 
 absl::Status EmbeddedLog::CheckInvariants() const {
-  absl::MutexLock lock(&mutex_);
   // What a held log recovered may be less than what it says elsewhere.
-  if (!held_.ok()) return absl::OkStatus();
-  SELVAGE_RETURN_IF_ERROR(CheckState(staged_));
-  SELVAGE_RETURN_IF_ERROR(CheckState(published_));
+  if (!held().ok()) return absl::OkStatus();
+  // First what may move up to the published end meanwhile.
+  const Offset acknowledged = this->acknowledged().value_or(Offset(0));
+  const CompactionState compaction = this->compaction();
+  const LogState& staged = staged_.state();
+  const LogState published = state();
+  SELVAGE_RETURN_IF_ERROR(CheckState(staged));
+  SELVAGE_RETURN_IF_ERROR(CheckState(published));
   Offset undamaged;
-  for (const auto& [from, damage] : damages_) {
+  for (const LogDamage& damage : damaged_.All()) {
     SELVAGE_RETURN_IF_ERROR(FirstBroken({
-        {damage.from == from && damage.from < damage.to, "a damaged range is known by where it begins"},
+        {damage.from < damage.to, "a damaged range is not empty"},
         {undamaged <= damage.from, "damaged ranges do not overlap"},
-        {damage.to <= staged_.end, "what is damaged lies before the end"},
-        {staged_.start <= damage.from, "what is damaged was not trimmed"},
+        {damage.to <= staged.end, "what is damaged lies before the end"},
+        {staged.start <= damage.from, "what is damaged was not trimmed"},
         {damage.bytes <= damage.log_bytes, "a damaged range has no more bytes than the log up to its end"},
     }));
     undamaged = damage.to;
   }
   return FirstBroken({
-      {published_.start <= staged_.start, "no start is published before it is staged"},
-      {published_.end <= staged_.end, "no end is published before it is staged"},
-      {published_.log_bytes <= staged_.log_bytes, "no bytes are published before they are staged"},
-      {published_.start.value() <= start_to_be_, "readers know of a trim before it takes effect"},
-      {acknowledged_.value_or(Offset(0)) <= published_.end,
-       "the replica holds nothing that this log does not"},
-      {compaction_.to <= staged_.end, "only what is there is compacted"},
-      {compaction_.kept_bytes <= compaction_.counted_to, "compacting leaves no more than there was"},
+      {published.start <= staged.start, "no start is published before it is staged"},
+      {published.end <= staged.end, "no end is published before it is staged"},
+      {published.log_bytes <= staged.log_bytes, "no bytes are published before they are staged"},
+      {published.start <= published_.start_to_be(), "readers know of a trim before it takes effect"},
+      {acknowledged <= published.end, "the replica holds nothing that this log does not"},
+      {compaction.to <= staged.end, "only what is there is compacted"},
+      {compaction.kept_bytes <= compaction.counted_to, "compacting leaves no more than there was"},
   });
 }
 

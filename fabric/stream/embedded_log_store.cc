@@ -35,12 +35,12 @@ EmbeddedLogStore::~EmbeddedLogStore() {
 
 std::shared_ptr<EmbeddedLog> EmbeddedLogStore::MakeLog(LogNumber number, LogOrigin origin, LogState state,
                                                        std::optional<Offset> acknowledged, bool superseded) {
-  std::shared_ptr<EmbeddedLog> log(new EmbeddedLog(env_, ages_, log_changes_, number, std::move(origin),
-                                                   std::move(state), acknowledged, superseded),
-                                   [live = live_](const EmbeddedLog* last_held) {
-                                     delete last_held;
-                                     --*live;
-                                   });
+  std::shared_ptr<EmbeddedLog> log(
+      new EmbeddedLog(env_, log_changes_, number, std::move(origin), state, acknowledged, superseded),
+      [live = live_](const EmbeddedLog* last_held) {
+        delete last_held;
+        --*live;
+      });
   ++*live_;
   log->set_make_room(make_room_);
   return log;
@@ -86,8 +86,8 @@ absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::Create(const CreateLog& c
   const std::shared_ptr<EmbeddedLog> log = NewLog(create);
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     StageNextNumber(batch, *log);
-    batch.Put(Family::kMeta, LogDocumentKey(log->number()), {log->Document().SerializeAsString()});
-    if (former != nullptr) StageSuperseded(batch, *former, true);
+    log->staging().StageDocument(batch);
+    if (former != nullptr) former->staging().StageSuperseded(batch, true);
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
@@ -95,17 +95,12 @@ absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::Create(const CreateLog& c
   return log;
 }
 
-void EmbeddedLogStore::StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded) {
-  log.set_superseded(superseded);
-  batch.Put(Family::kMeta, LogDocumentKey(log.number()), {log.Document().SerializeAsString()});
-}
-
 absl::StatusOr<std::shared_ptr<Log>> EmbeddedLogStore::MakeCurrent(
     const std::shared_ptr<EmbeddedLog>& log, const std::shared_ptr<EmbeddedLog>& former) {
   if (log == former) return log;
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-    StageSuperseded(batch, *log, false);
-    if (former != nullptr) StageSuperseded(batch, *former, true);
+    log->staging().StageSuperseded(batch, false);
+    if (former != nullptr) former->staging().StageSuperseded(batch, true);
     return absl::OkStatus();
   }));
   absl::MutexLock lock(&mutex_);
@@ -125,16 +120,16 @@ std::vector<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::Logs() {
   return logs_;
 }
 
-std::shared_ptr<EmbeddedLog> EmbeddedLogStore::FindNumber(LogNumber number) {
+std::shared_ptr<EmbeddedLog> EmbeddedLogStore::FindEmbedded(LogNumber number) {
   absl::MutexLock lock(&mutex_);
   auto it = by_number_.find(number);
   return it == by_number_.end() ? nullptr : it->second;
 }
 
-std::vector<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
-  std::vector<std::shared_ptr<EmbeddedLog>> logs;
+std::vector<std::shared_ptr<Log>> EmbeddedLogStore::ChangedSince(uint64_t& seen) {
+  std::vector<std::shared_ptr<Log>> logs;
   for (LogNumber number : log_changes_.Since(seen)) {
-    if (std::shared_ptr<EmbeddedLog> log = FindNumber(number)) logs.push_back(std::move(log));
+    if (std::shared_ptr<EmbeddedLog> log = FindEmbedded(number)) logs.push_back(std::move(log));
   }
   return logs;
 }
@@ -172,16 +167,11 @@ absl::StatusOr<LiveKeys> EmbeddedLogStore::LiveEntries(std::string_view from, st
 }
 
 std::vector<std::shared_ptr<Log>> EmbeddedLogStore::All() {
-  std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
-  return std::vector<std::shared_ptr<Log>>(logs.begin(), logs.end());
+  absl::MutexLock lock(&mutex_);
+  return {logs_.begin(), logs_.end()};
 }
 
-absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream) {
-  return DeleteStream(stream, [](WriteBatch&) {});
-}
-
-absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream,
-                                                   const std::function<void(WriteBatch&)>& also) {
+absl::StatusOr<int> EmbeddedLogStore::DeleteStream(const std::string& stream, const Also& also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
   std::erase_if(logs,
@@ -235,7 +225,7 @@ absl::StatusOr<std::shared_ptr<EmbeddedLog>> EmbeddedLogStore::Renamed(EmbeddedL
 }
 
 absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::string& to,
-                                            const std::function<void(WriteBatch&)>& also) {
+                                            const Also& also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
   std::erase_if(logs, [&](const std::shared_ptr<EmbeddedLog>& log) { return log->origin().stream != from; });
@@ -251,7 +241,7 @@ absl::Status EmbeddedLogStore::RenameStream(const std::string& from, const std::
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     for (size_t i = 0; i < logs.size(); ++i) {
       const bool superseded = documents[i].superseded();
-      documents[i] = logs[i]->Document();
+      documents[i] = logs[i]->staging().Document();
       documents[i].set_stream(to);
       documents[i].set_superseded(superseded);
       batch.Put(Family::kMeta, LogDocumentKey(logs[i]->number()), {documents[i].SerializeAsString()});
@@ -288,11 +278,14 @@ absl::StatusOr<std::vector<LogStore::LostRange>> EmbeddedLogStore::Losses() {
 absl::Status EmbeddedLogStore::FlushAcknowledged() {
   absl::MutexLock lock(&flush_mutex_);
   uint64_t seen = flushed_;
-  std::vector<std::shared_ptr<EmbeddedLog>> logs = ChangedSince(seen);
-  std::erase_if(logs, [](const std::shared_ptr<EmbeddedLog>& log) { return !log->AcknowledgedChanged(); });
+  std::vector<std::shared_ptr<EmbeddedLog>> logs;
+  for (LogNumber number : log_changes_.Since(seen)) {
+    std::shared_ptr<EmbeddedLog> log = FindEmbedded(number);
+    if (log != nullptr && log->staging().AcknowledgedChanged()) logs.push_back(std::move(log));
+  }
   if (!logs.empty()) {
     SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
-      for (const std::shared_ptr<EmbeddedLog>& log : logs) log->StageAcknowledged(batch);
+      for (const std::shared_ptr<EmbeddedLog>& log : logs) log->staging().StageAcknowledged(batch);
       return absl::OkStatus();
     }));
   }
@@ -300,25 +293,34 @@ absl::Status EmbeddedLogStore::FlushAcknowledged() {
   return absl::OkStatus();
 }
 
-absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs,
-                                         std::function<void(WriteBatch&)> also) {
+void EmbeddedLogStore::StageAcknowledged(WriteBatch& batch) {
+  for (const std::shared_ptr<EmbeddedLog>& log : Logs()) log->staging().StageAcknowledged(batch);
+}
+
+absl::Status EmbeddedLogStore::BranchAll(const std::vector<Branching>& logs, const Also& also) {
+  // A log that is not the store's any more is held for good.
+  std::vector<std::shared_ptr<EmbeddedLog>> held_here;
+  for (const Branching& branching : logs) held_here.push_back(FindEmbedded(branching.log->number()));
   std::vector<LogState> after;
   return Commit(
       env_.committer,
       [&](WriteBatch& batch) {
         for (const Branching& branching : logs) SELVAGE_RETURN_IF_ERROR(branching.log->held());
-        for (const auto& [log, id, from] : logs) after.push_back(log->StageBranch(batch, id, from));
+        for (size_t i = 0; i < logs.size(); ++i) {
+          StagedLog& log = held_here[i]->staging();
+          log.StageBranch(batch, logs[i].id, logs[i].from);
+          after.push_back(log.state());
+        }
         also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
-        for (size_t i = 0; i < logs.size(); ++i) logs[i].log->Publish(after[i]);
+        for (size_t i = 0; i < logs.size(); ++i) held_here[i]->staging().Publish(after[i]);
       });
 }
 
-absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
-                                        std::function<void(WriteBatch&)> also) {
+absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions, const Also& also) {
   absl::MutexLock create_lock(&create_mutex_);
   std::vector<std::shared_ptr<EmbeddedLog>> made;
   std::vector<std::shared_ptr<EmbeddedLog>> left;  // another log takes their place
@@ -334,11 +336,14 @@ absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
   }
   std::map<std::shared_ptr<EmbeddedLog>, LogState> after;
   const auto stage = [&](WriteBatch& batch) {
-    for (const auto& [origin, log] : logs) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
-    for (const std::shared_ptr<EmbeddedLog>& log : left) SELVAGE_RETURN_IF_ERROR(log->CheckAdoptable());
-    for (const std::shared_ptr<EmbeddedLog>& log : left) StageSuperseded(batch, *log, true);
+    for (const auto& [origin, log] : logs) SELVAGE_RETURN_IF_ERROR(log->staging().CheckAdoptable());
+    for (const std::shared_ptr<EmbeddedLog>& log : left)
+      SELVAGE_RETURN_IF_ERROR(log->staging().CheckAdoptable());
+    for (const std::shared_ptr<EmbeddedLog>& log : left) log->staging().StageSuperseded(batch, true);
     for (const auto& [origin, at, epoch] : adoptions) {
-      after[logs[origin]] = logs[origin]->StageAdopt(batch, at, epoch);
+      StagedLog& log = logs[origin]->staging();
+      log.StageAdopt(batch, at, epoch);
+      after[logs[origin]] = log.state();
     }
     if (!made.empty()) StageNextNumber(batch, *made.back());
     also(batch);
@@ -346,10 +351,7 @@ absl::Status EmbeddedLogStore::AdoptAll(const std::vector<Adoption>& adoptions,
   };
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, stage, [&](const absl::Status& status) {
     if (!status.ok()) return;
-    for (const auto& [log, state] : after) {
-      log->Publish(state);
-      log->NotifyWatchers();
-    }
+    for (const auto& [log, state] : after) log->staging().PublishToWatchers(state);
   }));
   absl::MutexLock lock(&mutex_);
   for (auto& log : made) Add(std::move(log));

@@ -35,18 +35,6 @@ class EmbeddedLogStore : public LogStore {
     Offset acknowledged_end;  ///< everything before it was acknowledged or stored: what
                               ///< EmbeddedLog::AcceptLoss is to cover
   };
-  /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
-  struct Branching {
-    std::shared_ptr<EmbeddedLog> log;
-    LogId id;
-    LogPosition from;
-  };
-  /// A place that a replaced store held: its log goes on here, at `at`, in a new leader epoch.
-  struct Adoption {
-    LogOrigin origin;
-    LogPosition at;
-    LeaderEpoch epoch;
-  };
   /// Keys of entries that are gone, and the bytes they held.
   struct DeletedLog {
     LogNumber number;
@@ -54,7 +42,7 @@ class EmbeddedLogStore : public LogStore {
   };
 
   /// What is in the environment must outlive this.
-  explicit EmbeddedLogStore(LogEnvironment env) : env_(env), ages_(env.clock) {}
+  explicit EmbeddedLogStore(const LogEnvironment& env) : env_(env) {}
   ~EmbeddedLogStore() override;
 
   /// Reads all logs. `acknowledged_ends` is the separately synced watermark (storage/acked_ends.h): a log
@@ -64,46 +52,32 @@ class EmbeddedLogStore : public LogStore {
 
   absl::StatusOr<std::shared_ptr<Log>> Create(const CreateLog& create) override;
   std::shared_ptr<Log> Find(const LogOrigin& origin) override { return FindEmbedded(origin); }
-  /// The same, as what it is here.
-  std::shared_ptr<EmbeddedLog> FindEmbedded(const LogOrigin& origin);
+  std::shared_ptr<Log> FindNumber(LogNumber number) override { return FindEmbedded(number); }
   std::vector<std::shared_ptr<Log>> All() override;
-  absl::StatusOr<int> DeleteStream(const std::string& stream) override;
-  /// The same, with what `also` stages in the same batch.
-  absl::StatusOr<int> DeleteStream(const std::string& stream, const std::function<void(WriteBatch&)>& also);
+  uint64_t changes() const override { return changes_; }
+  std::vector<std::shared_ptr<Log>> ChangedSince(uint64_t& seen) override;
+  absl::StatusOr<int> DeleteStream(const std::string& stream, const Also& also) override;
+  absl::Status BranchAll(const std::vector<Branching>& logs, const Also& also) override;
+  absl::Status AdoptAll(const std::vector<Adoption>& adoptions, const Also& also) override;
+  void StageAcknowledged(WriteBatch& batch) override;
+  absl::StatusOr<std::vector<LostRange>> Losses() override;
+
+  // Logs as what they are here, for who looks after the store that they are in.
+  std::shared_ptr<EmbeddedLog> FindEmbedded(const LogOrigin& origin);
+  std::shared_ptr<EmbeddedLog> FindEmbedded(LogNumber number);
+  std::vector<std::shared_ptr<EmbeddedLog>> Logs();
+
   /// Gives the logs of a stream another stream's name, with all they hold, and writes what `also` stages, all
   /// or nothing. Durable when it returns; each log is another object from then on, and the former one is
   /// closed, as if it were deleted. There must be no log of that name, and nobody else makes or deletes logs
   /// of the two. Error: that of a log that is held.
-  absl::Status RenameStream(const std::string& from, const std::string& to,
-                            const std::function<void(WriteBatch&)>& also);
-  absl::StatusOr<std::vector<LostRange>> Losses() override;
-
-  std::vector<std::shared_ptr<EmbeddedLog>> Logs();
-  /// The log with that number, also a superseded one, or null.
-  std::shared_ptr<EmbeddedLog> FindNumber(LogNumber number);
-  /// The logs that changed since the call that left `seen`, all of them for 0; see LogChanges. Moves `seen`
-  /// on.
-  std::vector<std::shared_ptr<EmbeddedLog>> ChangedSince(uint64_t& seen);
+  absl::Status RenameStream(const std::string& from, const std::string& to, const Also& also);
   /// What of the keys of entries in [from, to) is alive. Reads all of them: kDataLoss where one is damaged.
   absl::StatusOr<LiveKeys> LiveEntries(std::string_view from, std::string_view to);
-  /// Grows whenever Find may find another log, or none, for some origin.
-  uint64_t changes() const { return changes_; }
   /// Stores what peers acknowledged since the last call.
   absl::Status FlushAcknowledged();
   /// Given to every log, present and future; see EmbeddedLog::set_make_room. Call before Open.
   void set_make_room(EmbeddedLog::MakeRoom make_room) { make_room_ = std::move(make_room); }
-  /// Gives every log its new identity, and writes what `also` stages, all or nothing; what lies before `from`
-  /// counts as acknowledged. Durable when it returns, published after the sync. Fails without an effect if
-  /// one log is held.
-  absl::Status BranchAll(const std::vector<Branching>& logs, std::function<void(WriteBatch&)> also);
-  /// Takes over places, and writes what `also` stages, all or nothing: logs that never held an entry get the
-  /// id and begin at the position; where one is missing, or already further than the position, another is
-  /// made. Durable when it returns. Error: "not_empty" (kFailedPrecondition).
-  absl::Status AdoptAll(const std::vector<Adoption>& adoptions, std::function<void(WriteBatch&)> also);
-  /// The time by which entries age (Entry::append_ms), now.
-  int64_t AgeNowMs() { return ages_.NowMs(); }
-  /// The store holds something else that ages by this time, this new; before the first AgeNowMs.
-  void AgesGoOnFrom(int64_t newest_ms) { ages_.GoOnFrom(newest_ms); }
   /// The logs in memory: those of the store, and what is still held of deleted and renamed ones.
   int live() const { return *live_; }
   /// Logs deleted since the last call: their space waits to be reclaimed.
@@ -117,7 +91,6 @@ class EmbeddedLogStore : public LogStore {
                              std::string_view from, std::string_view to);
   /// The log as `document` says, which was just stored.
   absl::StatusOr<std::shared_ptr<EmbeddedLog>> Renamed(EmbeddedLog& log, const v1::StoredLog& document);
-  static void StageSuperseded(WriteBatch& batch, EmbeddedLog& log, bool superseded);
   absl::StatusOr<std::shared_ptr<Log>> MakeCurrent(const std::shared_ptr<EmbeddedLog>& log,
                                                    const std::shared_ptr<EmbeddedLog>& former);
   /// A log that is counted as long as it lives.
@@ -133,7 +106,6 @@ class EmbeddedLogStore : public LogStore {
   void Add(std::shared_ptr<EmbeddedLog> log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const LogEnvironment env_;
-  AgeClock ages_;
   LogChanges log_changes_;
   EmbeddedLog::MakeRoom make_room_;
   absl::Mutex create_mutex_;  // one creation or deletion at a time; taken before mutex_

@@ -159,7 +159,7 @@ absl::StatusOr<std::vector<EmbeddedLogStore::OpenProblem>> EmbeddedLogStore::Ope
   int64_t newest_ms = 0;
   for (const std::shared_ptr<EmbeddedLog>& log : Logs())
     newest_ms = std::max(newest_ms, log->state().append_ms);
-  if (newest_ms > 0) ages_.GoOnFrom(newest_ms);
+  if (newest_ms > 0) env_.ages.GoOnFrom(newest_ms);
   return problems;
 }
 
@@ -172,7 +172,7 @@ absl::Status EmbeddedLogStore::LoadProducers(const std::map<LogNumber, std::shar
     const char* at = cursor->key().data() + kProducerPrefix.size();
     auto log = logs.find(LogNumber(LoadBig<uint32_t>(at)));
     if (log == logs.end()) continue;
-    if (!log->second->LoadProducer(LoadBig<int64_t>(at + 4), cursor->value())) {
+    if (!log->second->staging().producers().Load(LoadBig<int64_t>(at + 4), cursor->value())) {
       return DamagedMeta("list of producers");
     }
   }

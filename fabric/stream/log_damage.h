@@ -4,31 +4,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 #include <variant>
 
 #include "absl/status/statusor.h"
 #include "fabric/storage/kv_store.h"
+#include "fabric/stream/log_repair.h"
 #include "fabric/stream/log_store.h"
 
 namespace selvage {
-
-/// A range of a log that the store cannot read, between two boundaries that it can: one entry, or several
-/// neighbours whose bytes lie together on the disk. The chain hashes on both sides are known, so whatever
-/// takes the place of the range can be checked.
-struct LogDamage {
-  Offset from;
-  Offset to;
-  ChainHash hash_before;
-  ChainHash hash_after;
-  uint64_t bytes = 0;  ///< body bytes of what was there
-  std::string why;
-
-  // What the header of one entry in place of the range says (see Entry).
-  int64_t append_ms = 0;
-  int64_t max_timestamp = 0;
-  uint64_t log_bytes = 0;
-};
 
 /// An entry that stands for the range where only the course of a log matters, not its content: a gap without
 /// a body.

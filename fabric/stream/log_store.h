@@ -72,6 +72,8 @@ struct LogState {
   Offset log_start() const { return std::max(start, deleted_to); }
   LogPosition position() const { return {id, end, hash}; }
   uint64_t bytes() const { return log_bytes - bytes_before_start; }
+  /// True for a log that never held an entry.
+  bool never_written() const { return log_bytes == 0 && start == end && end == base; }
 };
 
 /// What a replica's append was authorised by: checked in the committer against the newest fence of that peer.
@@ -95,6 +97,9 @@ using ProduceDone = std::function<void(const absl::StatusOr<Appended>& appended)
 /// block.
 using AppendDone = std::function<void(const absl::StatusOr<LogPosition>& position_after)>;
 
+class LogRepair;
+class WriteBatch;
+
 /// One log: batches and gaps from `start` to `end`. The narrow port behind which a partition is stored. Safe
 /// to use from several threads. Only synced entries are visible.
 class Log {
@@ -109,6 +114,9 @@ class Log {
   /// This is not the log of its origin any more: another took its place, and it is kept and can be read; or
   /// its stream was deleted.
   virtual bool superseded() const = 0;
+  /// Why nothing may be read, written or trimmed here: it recovered less than it acknowledged, or is damaged
+  /// at its end, until an operator decides; or its stream was deleted. OK for others.
+  virtual absl::Status held() const = 0;
 
   /// As the source: stamps offset and leader epoch into a batch that passed ValidateProducedBatch and appends
   /// it. A batch of an idempotent producer that is among its last five here is not appended again. Errors at
@@ -145,21 +153,6 @@ class Log {
     return FirstRecordAtOrAfter(timestamp_ms, [] { return false; });
   }
 
-  /// Forgets everything before `to`, or before the last entry boundary in front of it. What lies at or after
-  /// `unacknowledged_from` stays accounted for as a gap with `reason`; without it nothing is left behind.
-  /// Raises `start` only. For example:
-  ///
-  ///   offset                           0     3     5       10  11      15
-  ///   held                             |--a--|--b--|---c---|-d-|---e---|
-  ///   Trim(9, nothing)                             |---c---|-d-|---e---|
-  ///   or Trim(10, 3, dropped_for_space)      |-----gap-----|-d-|---e---|
-  ///   then Trim(11, 3, ...)                  |-------gap-------|---e---|
-  ///   then Trim(11, 11, ...)                                   |---e---|
-  ///
-  /// The first is cut at 5, since 9 lies inside of c. The replica holds a in the second: b and c become one
-  /// gap, which grows over d in the third. When the replica has stored the gap it goes, as any entry.
-  virtual absl::Status Trim(Offset to, std::optional<Offset> unacknowledged_from, GapReason reason) = 0;
-
   /// Hides the records before `to` (at most the end) from readers, and forgets the entries that hold no
   /// others. Raises LogState::log_start only. Durable when it returns.
   virtual absl::Status DeleteRecords(Offset to) = 0;
@@ -179,6 +172,10 @@ class Log {
   virtual int Watch(std::function<void()> advanced) = 0;
   /// After it returns the callback neither runs nor will run.
   virtual void Unwatch(int handle) = 0;
+
+  /// What can be done about damaged entries, as long as the log lives; null for a log that nobody here can
+  /// repair.
+  virtual LogRepair* repair() { return nullptr; }
 };
 
 struct CreateLog {
@@ -191,8 +188,13 @@ struct CreateLog {
 
 /// All logs of a node. Safe to use from several threads. A log that was deleted stays usable for whoever
 /// holds it, and answers with errors; it is freed when the last one lets go of it.
+///
+/// Where a change of logs must become durable together with something else that the node stores, the method
+/// takes `also`: it adds that to the same batch, on the committer's thread.
 class LogStore {
  public:
+  using Also = std::function<void(WriteBatch&)>;
+
   virtual ~LogStore() = default;
 
   /// Creates a log durably and makes it the current one of its origin; an earlier one is superseded, not
@@ -200,10 +202,40 @@ class LogStore {
   virtual absl::StatusOr<std::shared_ptr<Log>> Create(const CreateLog& create) = 0;
   /// The current log of an origin, or null.
   virtual std::shared_ptr<Log> Find(const LogOrigin& origin) = 0;
+  /// The log with that number, also a superseded one, or null.
+  virtual std::shared_ptr<Log> FindNumber(LogNumber number) = 0;
   /// Every log, also superseded ones, in no order.
   virtual std::vector<std::shared_ptr<Log>> All() = 0;
+  /// Grows whenever Find may find another log, or none, for some origin.
+  virtual uint64_t changes() const = 0;
+  /// The logs that changed since the call that left `seen`, all of them for 0: state, what was acknowledged,
+  /// hold or damage. Moves `seen` on. So whoever looks after all logs pays for those that are used.
+  virtual std::vector<std::shared_ptr<Log>> ChangedSince(uint64_t& seen) = 0;
   /// Deletes the logs of a stream on this node, current and superseded, with all their entries.
-  virtual absl::StatusOr<int> DeleteStream(const std::string& stream) = 0;
+  virtual absl::StatusOr<int> DeleteStream(const std::string& stream, const Also& also) = 0;
+
+  /// A log that gets a new identity from `from` on, a boundary: its history parted from the replica's there.
+  struct Branching {
+    std::shared_ptr<Log> log;
+    LogId id;
+    LogPosition from;
+  };
+  /// Gives every log its new identity, all or nothing; what lies before `from` counts as acknowledged.
+  /// Durable when it returns, published after the sync. Fails without an effect if one log is held.
+  virtual absl::Status BranchAll(const std::vector<Branching>& logs, const Also& also) = 0;
+  /// A place that a replaced store held: its log goes on here, at `at`, in a new leader epoch.
+  struct Adoption {
+    LogOrigin origin;
+    LogPosition at;
+    LeaderEpoch epoch;
+  };
+  /// Takes over places, all or nothing: logs that never held an entry get the id and begin at the position;
+  /// where one is missing, or already further than the position, another is made. Durable when it returns.
+  /// Error: "not_empty" (kFailedPrecondition).
+  virtual absl::Status AdoptAll(const std::vector<Adoption>& adoptions, const Also& also) = 0;
+  /// For `also`: what was acknowledged of any log and is not stored yet becomes part of the batch, where it
+  /// must not lag behind what is stored with it.
+  virtual void StageAcknowledged(WriteBatch& batch) = 0;
   /// The loss ledger: all gap entries held.
   struct LostRange {
     LogOrigin origin;

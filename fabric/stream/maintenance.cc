@@ -21,12 +21,13 @@ constexpr int kReclaimPause = 4;
 }  // namespace
 
 Maintenance::Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& catalog, DiskBudget& budget,
-                         Clock& clock, ReplicatedFromHere replicated_from_here)
+                         Clock& clock, AgeClock& ages, ReplicatedFromHere replicated_from_here)
     : store_(store),
       logs_(logs),
       catalog_(catalog),
       budget_(budget),
       clock_(clock),
+      ages_(ages),
       replicated_from_here_(std::move(replicated_from_here)) {}
 
 absl::Status Maintenance::RunOnce() {
@@ -51,12 +52,12 @@ std::map<LogNumber, std::shared_ptr<EmbeddedLog>> Maintenance::LogsToLookAt() {
     });
   }
   std::map<LogNumber, std::shared_ptr<EmbeddedLog>> logs;
-  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(changes_seen_))
-    logs.emplace(log->number(), log);
-  for (LogNumber number : schedule_.TakeDue(logs_.AgeNowMs())) {
-    if (const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number); log != nullptr)
+  const auto add = [&](LogNumber number) {
+    if (const std::shared_ptr<EmbeddedLog> log = logs_.FindEmbedded(number); log != nullptr)
       logs.emplace(number, log);
-  }
+  };
+  for (const std::shared_ptr<Log>& log : logs_.ChangedSince(changes_seen_)) add(log->number());
+  for (LogNumber number : schedule_.TakeDue(ages_.NowMs())) add(number);
   return logs;
 }
 
@@ -68,7 +69,7 @@ absl::Status Maintenance::LookAt(EmbeddedLog& log) {
     schedule_.Set(number, LogSchedule::kNever);
     return absl::OkStatus();
   }
-  const int64_t now_ms = logs_.AgeNowMs();
+  const int64_t now_ms = ages_.NowMs();
   const int64_t idle_ms = absl::ToInt64Milliseconds(kProducerIdleMax);
   Look& look = looks_[number];
   absl::Status status = TrimLog(log, *definition, look);
@@ -115,7 +116,7 @@ absl::StatusOr<Offset> Maintenance::FindFirstKept(EmbeddedLog& log, const Retent
 absl::StatusOr<Offset> Maintenance::ExpiredTo(EmbeddedLog& log, const v1::StreamSettings& settings,
                                               const RetentionView& view, Look& look) {
   Offset to = view.start;
-  if (const auto cutoff = AgeCutoff(settings, logs_.AgeNowMs())) {
+  if (const auto cutoff = AgeCutoff(settings, ages_.NowMs())) {
     const auto age = [](const Entry& entry) { return entry.append_ms; };
     SELVAGE_ASSIGN_OR_RETURN(const Offset kept, FindFirstKept(log, view, *cutoff, age, look.by_age));
     to = std::max(to, kept);
@@ -190,7 +191,7 @@ absl::Status Maintenance::Compact() {
     compact_catalog_seen_ = catalog;
     compact_changes_seen_ = 0;
   }
-  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(compact_changes_seen_))
+  for (const std::shared_ptr<Log>& log : logs_.ChangedSince(compact_changes_seen_))
     to_compact_.insert(log->number());
   std::vector<LogNumber> logs(to_compact_.begin(), to_compact_.end());
   // The one under way first.
@@ -210,7 +211,7 @@ absl::Status Maintenance::Compact() {
 }
 
 absl::StatusOr<bool> Maintenance::CompactLog(LogNumber number, size_t& bytes_left) {
-  const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
+  const std::shared_ptr<EmbeddedLog> log = logs_.FindEmbedded(number);
   if (log == nullptr) return false;
   const auto definition = catalog_.Find(log->origin().stream);
   const bool wanted = definition && IsCompacted(definition->settings()) && log->origin().edge.empty();
@@ -218,7 +219,7 @@ absl::StatusOr<bool> Maintenance::CompactLog(LogNumber number, size_t& bytes_lef
   if (compaction_ == nullptr) compaction_ = std::make_unique<LogCompaction>(log);
   compacting_ = number;
   SELVAGE_ASSIGN_OR_RETURN(const LogCompaction::Work work,
-                           compaction_->Run(definition->settings(), logs_.AgeNowMs(), bytes_left));
+                           compaction_->Run(definition->settings(), ages_.NowMs(), bytes_left));
   if (work.freed > 0) {
     absl::MutexLock lock(&mutex_);
     compacted_[number] += work.freed;
@@ -246,7 +247,7 @@ uint64_t Maintenance::BytesToReclaim() {
     reclaimed_.erase(number);
     CountTrimmed(number, 0);
   }
-  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(trims_seen_)) {
+  for (const std::shared_ptr<Log>& log : logs_.ChangedSince(trims_seen_)) {
     const auto reclaimed = reclaimed_.find(log->number());
     CountTrimmed(log->number(),
                  log->state().bytes_before_start - (reclaimed == reclaimed_.end() ? 0 : reclaimed->second));
@@ -269,12 +270,12 @@ std::vector<Maintenance::Range> Maintenance::TakeRanges() {
   for (const auto& [number, bytes] : std::exchange(deleted_, {}))
     ranges.push_back({number, Offset(INT64_MAX), bytes});
   for (const auto& [number, freed] : std::exchange(compacted_, {})) {
-    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
+    const std::shared_ptr<EmbeddedLog> log = logs_.FindEmbedded(number);
     if (log != nullptr && freed > 0) ranges.push_back({number, log->compaction().to, freed});
   }
   trimmed_bytes_ = 0;
   for (const auto& [number, bytes] : std::exchange(trimmed_, {})) {
-    const std::shared_ptr<EmbeddedLog> log = logs_.FindNumber(number);
+    const std::shared_ptr<EmbeddedLog> log = logs_.FindEmbedded(number);
     if (log == nullptr) continue;
     const LogState state = log->state();
     // What a leading gap stands for is gone as well.

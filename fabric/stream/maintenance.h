@@ -34,7 +34,7 @@ class Maintenance {
 
   /// All must outlive this.
   Maintenance(KvStore& store, EmbeddedLogStore& logs, StreamCatalog& catalog, DiskBudget& budget,
-              Clock& clock, ReplicatedFromHere replicated_from_here);
+              Clock& clock, AgeClock& ages, ReplicatedFromHere replicated_from_here);
 
   /// Trims logs as their streams say, forgets idle producers, stores acknowledgements, measures the disk. A
   /// log that cannot be trimmed does not stop the others: the first error is returned at the end. Held logs
@@ -100,6 +100,7 @@ class Maintenance {
   StreamCatalog& catalog_;
   DiskBudget& budget_;
   Clock& clock_;
+  AgeClock& ages_;
   const ReplicatedFromHere replicated_from_here_;
 
   // For RunOnce alone.

@@ -21,4 +21,10 @@ size_t BatchBytesMax(const v1::StreamSettings& settings, size_t node_max);
 absl::StatusOr<BatchHeader> CheckProducedBatch(std::string_view batch, const v1::StreamSettings& settings,
                                                size_t node_max);
 
+/// Room in the commit queue (Committer::AwaitRoom) that Log::Append takes for a batch of this size.
+inline size_t AppendQueueBytes(size_t batch_bytes) {
+  constexpr size_t kOverhead = 256;
+  return batch_bytes + kOverhead;
+}
+
 }  // namespace selvage

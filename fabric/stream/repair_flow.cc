@@ -142,7 +142,7 @@ void RepairSink::Persist(FlowEntry entry, Done done) {
                             : outcome.status());
     }
   };
-  const absl::Status queued = log_->Replace(std::exchange(entries_, {}), fence_, all_done);
+  const absl::Status queued = log_->repair()->Replace(std::exchange(entries_, {}), fence_, all_done);
   if (!queued.ok()) all_done(queued);
 }
 

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "fabric/replication/flow.h"
-#include "fabric/stream/embedded_log.h"
+#include "fabric/stream/log_repair.h"
+#include "fabric/stream/log_store.h"
 #include "selvage/v1/link.pb.h"
 
 /// A piece of a log that is damaged at one end travels from the other as a flow of its own, which ends where
@@ -70,8 +71,8 @@ class RepairSource : public replication::FlowSource {
 /// session calls the port; all calls are made on the link's strand.
 class RepairSink : public replication::FlowSink {
  public:
-  /// `to`: where the piece ends, not behind the range. `fence`: of the link's session.
-  RepairSink(std::shared_ptr<EmbeddedLog> log, LogDamage damage, Offset to, size_t batch_max, Fence fence)
+  /// `log` has Log::repair. `to`: where the piece ends, not behind the range. `fence`: of the link's session.
+  RepairSink(std::shared_ptr<Log> log, LogDamage damage, Offset to, size_t batch_max, Fence fence)
       : log_(std::move(log)),
         damage_(std::move(damage)),
         to_(to),
@@ -97,7 +98,7 @@ class RepairSink : public replication::FlowSink {
     Offset end;  ///< of the entry
   };
 
-  const std::shared_ptr<EmbeddedLog> log_;
+  const std::shared_ptr<Log> log_;
   const LogDamage damage_;
   const Offset to_;
   const size_t batch_max_;

@@ -9,7 +9,7 @@ bool SyncedEnds::Update() {
     changed =
         std::erase_if(ends_, [&](const auto& end) { return logs_.FindNumber(end.first) == nullptr; }) > 0;
   }
-  for (const std::shared_ptr<EmbeddedLog>& log : logs_.ChangedSince(changes_seen_)) {
+  for (const std::shared_ptr<Log>& log : logs_.ChangedSince(changes_seen_)) {
     const auto known = ends_.find(log->number());
     if (known != ends_.end() && !log->held().ok()) continue;
     const Offset end = log->state().end;

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "fabric/base/ids.h"
-#include "fabric/stream/embedded_log_store.h"
+#include "fabric/stream/log_store.h"
 
 namespace selvage {
 
@@ -13,7 +13,7 @@ namespace selvage {
 class SyncedEnds {
  public:
   /// `recorded` was written last; `logs` are open, and outlive this.
-  SyncedEnds(EmbeddedLogStore& logs, std::map<LogNumber, Offset> recorded)
+  SyncedEnds(LogStore& logs, std::map<LogNumber, Offset> recorded)
       : logs_(logs), ends_(std::move(recorded)) {}
 
   /// Brings the ends up to date: true when there is something to write. A held log keeps what it had
@@ -22,10 +22,10 @@ class SyncedEnds {
   const std::map<LogNumber, Offset>& ends() const { return ends_; }
 
  private:
-  EmbeddedLogStore& logs_;
+  LogStore& logs_;
   std::map<LogNumber, Offset> ends_;
   uint64_t changes_seen_ = 0;
-  uint64_t logs_seen_ = UINT64_MAX;  // EmbeddedLogStore::changes when the logs were compared last
+  uint64_t logs_seen_ = UINT64_MAX;  // LogStore::changes when the logs were compared last
 };
 
 }  // namespace selvage

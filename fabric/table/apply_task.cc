@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/meta_keys.h"
 
@@ -78,16 +77,15 @@ bool ApplyTask::Observe(const table::Change& change) {
 void ApplyTask::Sweep(const std::string& key) {
   const Row& row = Current(key);
   if (IsUnsent(row, what_.incoming.sweep->unsent)) return;
-  Remove(key);
+  Replace(key, Row());
 }
 
 void ApplyTask::StageBeside(WriteBatch& batch) {
   const TableNumber number = table().number;
   for (const RowChange* change : ahead_) {
-    const int64_t due_ms = NewestOf(change->change).ms() - max_ahead_ms();
+    const int64_t due_ms = NewestOf(change->change).ms() - kClockMarginMs;
     std::string stored = StoredQuarantine(what_.incoming.peer, *change);
-    std::string key = FeedKey(FeedIndex::kAhead, number, static_cast<uint64_t>(due_ms));
-    AppendBig<uint64_t>(key, NextSequence());
+    const std::string key = AheadKey(number, due_ms, table().next_quarantined++);
     batch.Put(Family::kFeed, key, {stored});
     ++table().quarantined;
     LowerTo(table().next_ahead_ms, due_ms);
@@ -128,6 +126,8 @@ v1::StoredTableCursor Stored(const TableCursor& cursor) {
   stored.set_prefix(cursor.prefix);
   stored.set_intervals(cursor.intervals);
   stored.set_upto(cursor.upto);
+  stored.set_source_life(cursor.source_life.bytes());
+  stored.set_reader_life(cursor.reader_life.bytes());
   return stored;
 }
 
@@ -136,8 +136,13 @@ absl::StatusOr<TableCursor> CursorOf(std::string_view bytes) {
   if (!stored.ParseFromString(std::string(bytes))) return DamagedMeta("position in the feed of a table");
   const auto epoch = FeedEpoch::FromBytes(stored.epoch());
   if (!epoch) return DamagedMeta("position in the feed of a table");
-  return TableCursor{
-      {*epoch, stored.sequence()}, stored.full_to(), stored.prefix(), stored.intervals(), stored.upto()};
+  return TableCursor{.feed = {*epoch, stored.sequence()},
+                     .full_to = stored.full_to(),
+                     .prefix = stored.prefix(),
+                     .intervals = stored.intervals(),
+                     .upto = stored.upto(),
+                     .source_life = Life::FromBytes(stored.source_life()).value_or(Life()),
+                     .reader_life = Life::FromBytes(stored.reader_life()).value_or(Life())};
 }
 
 }  // namespace selvage::table

@@ -19,6 +19,11 @@ bool IsFieldThere(const Row& row, const Field& field) {
   return (field.set && field.set->value) || IsCounted(field, BaseOf(row, &field));
 }
 
+/// Whether an expiry takes what was written so.
+bool IsTaken(const Expiry& expiry, const Write& write) {
+  return write.stamp.hlc < Hlc::AtMs(*expiry.at_ms) || write.stamp <= expiry.write.stamp;
+}
+
 void AppendStampTo(std::string& out, const Stamp& stamp) {
   AppendBig<uint64_t>(out, stamp.hlc.packed());
   out += stamp.node.view();
@@ -64,14 +69,42 @@ bool HasExpired(const Row& row, int64_t now_ms) {
   return row.expiry && row.expiry->at_ms && *row.expiry->at_ms <= now_ms;
 }
 
+bool LosesByExpiry(const Row& row) {
+  if (!row.expiry || !row.expiry->at_ms) return false;
+  const auto is_taken = [&](const Write& write) { return IsTaken(*row.expiry, write); };
+  if (row.clear && is_taken(row.clear->write)) return true;
+  return std::any_of(row.fields.begin(), row.fields.end(), [&](const auto& entry) {
+    const Field& field = entry.second;
+    return (field.set && is_taken(field.set->write)) ||
+           std::any_of(field.contributions.begin(), field.contributions.end(),
+                       [&](const auto& contribution) { return is_taken(contribution.second.write); });
+  });
+}
+
+Row WithoutExpired(const Row& row) {
+  const auto stays = [&](const Write& write) { return !IsTaken(*row.expiry, write); };
+  Row rest;
+  if (row.clear && stays(row.clear->write)) rest.clear = row.clear;
+  for (const auto& [name, field] : row.fields) {
+    Field kept;
+    if (field.set && stays(field.set->write)) kept.set = field.set;
+    for (const auto& [key, contribution] : field.contributions) {
+      if (stays(contribution.write)) kept.contributions.emplace(key, contribution);
+    }
+    if (kept.set || !kept.contributions.empty()) rest.fields.emplace(name, std::move(kept));
+  }
+  return rest;
+}
+
 bool IsThere(const Row& row, int64_t now_ms) {
-  if (HasExpired(row, now_ms)) return false;
+  if (HasExpired(row, now_ms)) return IsThere(WithoutExpired(row), now_ms);
   if (row.clear && row.clear->kind == ClearKind::kPut) return true;
   return std::any_of(row.fields.begin(), row.fields.end(),
                      [&](const auto& entry) { return IsFieldThere(row, entry.second); });
 }
 
 std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms) {
+  if (HasExpired(row, now_ms)) return VisibleJson(WithoutExpired(row), now_ms);
   if (!IsThere(row, now_ms)) return std::nullopt;
   std::string json = "{";
   for (const auto& [name, field] : row.fields) {
@@ -87,6 +120,7 @@ std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms) {
 }
 
 RowDigest DigestOf(const Row& row, int64_t now_ms) {
+  if (HasExpired(row, now_ms)) return DigestOf(WithoutExpired(row), now_ms);
   if (!IsThere(row, now_ms)) return {};
   std::string seen;
   const bool expires = row.expiry && row.expiry->at_ms;

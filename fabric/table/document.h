@@ -88,7 +88,14 @@ std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field);
 
 /// True when readers see the row at `now_ms`: it did not expire, and it was put, or has a field.
 bool IsThere(const Row& row, int64_t now_ms);
+/// True when the row's expiry has passed. It takes with it what has a stamp from before that time, or from
+/// before the expiry was written: on every node the same, whenever the node notices, and whatever it hears of
+/// later.
 bool HasExpired(const Row& row, int64_t now_ms);
+/// What an expiry leaves of a row: parts that were written after it. Empty for most; without the expiry.
+Row WithoutExpired(const Row& row);
+/// True when the row's expiry takes something with it, or will.
+bool LosesByExpiry(const Row& row);
 /// The row as readers see it, canonical; nothing when it is not there.
 std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms);
 

@@ -32,6 +32,10 @@ class Hlc {
   uint64_t packed_ = 0;
 };
 
+/// What the clocks of two nodes may differ: stamps from further ahead wait for their time, and an expired row
+/// is kept for so long. All nodes have the same.
+inline constexpr int64_t kClockMarginMs = 300'000;
+
 /// True when `time` lies more than `max_ahead_ms` after the wall clock of whoever receives it. Only what
 /// comes from a peer is judged, and only against the future: a machine that slept, or whose own clock was set
 /// back, keeps writing.

@@ -21,7 +21,7 @@ RowIndexed IndexOf(const Row& row) {
   }
   std::sort(sequences.begin(), sequences.end());
   sequences.erase(std::unique(sequences.begin(), sequences.end()), sequences.end());
-  if (row.expiry) indexed.expires_at_ms = row.expiry->at_ms;
+  if (LosesByExpiry(row)) indexed.expires_at_ms = row.expiry->at_ms;
   indexed.tombstone = !sequences.empty() && !IsThere(row, INT64_MIN);
   return indexed;
 }

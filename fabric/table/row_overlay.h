@@ -20,10 +20,10 @@ namespace selvage::table {
 
 /// What of a row stands in the indexes of its table, and in its counts.
 struct RowIndexed {
-  std::vector<uint64_t> sequences;  ///< of its parts; ascending, each once
-  std::optional<int64_t> expires_at_ms;
-  bool tombstone = false;  ///< it is stored, and not there at any time
-  size_t bytes = 0;        ///< stored, key and value; 0: it is not stored
+  std::vector<uint64_t> sequences;       ///< of its parts; ascending, each once
+  std::optional<int64_t> expires_at_ms;  ///< when there is something to remove
+  bool tombstone = false;                ///< it is stored, and not there at any time
+  size_t bytes = 0;                      ///< stored, key and value; 0: it is not stored
 
   uint64_t newest() const { return sequences.empty() ? 0 : sequences.back(); }
 };

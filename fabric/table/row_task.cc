@@ -10,8 +10,8 @@
 namespace selvage::table {
 namespace {
 
-Stamp StampOf(const std::optional<Expiry>& expiry) {
-  return expiry ? expiry->write.stamp : Stamp();
+std::optional<int64_t> TimeOf(const std::optional<Expiry>& expiry) {
+  return expiry ? expiry->at_ms : std::nullopt;
 }
 
 /// A changed expiry travels with the whole row, since where the one before it has passed the rest is gone
@@ -103,11 +103,11 @@ Row& RowTask::RowOf(std::string_view key) {
 
 MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival) {
   Row& row = RowOf(key);
-  const Stamp expiry = StampOf(row.expiry);
+  const std::optional<int64_t> expires_at_ms = TimeOf(row.expiry);
   MergeResult result = Merge(row, change, arrival);
   if (result.outcome == MergeOutcome::kApplied) working_.find(key)->second.changed = true;
   for (const Conflict& conflict : result.conflicts) List(Stored(key, conflict));
-  if (row.expiry && StampOf(row.expiry) != expiry) Renew(row, arrival);
+  if (row.expiry && TimeOf(row.expiry) != expires_at_ms) Renew(row, arrival);
   return result;
 }
 
@@ -116,8 +116,8 @@ void RowTask::List(v1::StoredConflict conflict) {
   conflicts_.push_back(std::move(conflict));
 }
 
-void RowTask::Remove(std::string_view key) {
-  RowOf(key) = Row();
+void RowTask::Replace(std::string_view key, Row row) {
+  RowOf(key) = std::move(row);
   working_.find(key)->second.changed = true;
 }
 

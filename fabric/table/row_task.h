@@ -56,8 +56,9 @@ class RowTask : public CommitTask {
   /// A row that is held, as this task leaves it so far.
   const Row& Current(std::string_view key) { return RowOf(key); }
   MergeResult MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival);
-  /// Without a trace.
-  void Remove(std::string_view key);
+  /// In place of a row, what is left of it.
+  void Replace(std::string_view key, Row row);
+
   /// Lists what is lost, for people.
   void List(v1::StoredConflict conflict);
   /// The place in the feed for one more change.
@@ -65,7 +66,6 @@ class RowTask : public CommitTask {
   /// A time after all that this store handed out or saw.
   Stamp Tick() { return {store_.clock_.Tick(now_ms_), store_.options_.store_id()}; }
   HlcClock& clock() { return store_.clock_; }
-  int64_t max_ahead_ms() const { return store_.options_.max_ahead_ms; }
   /// Error: "stale_session".
   absl::Status CheckFence(const Fence& fence) const;
   FeedEpoch epoch() const { return store_.epoch_; }

@@ -102,6 +102,13 @@ absl::StatusOr<v1::TableDefinition> CompleteDefinition(v1::TableDefinition defin
   return definition;
 }
 
+absl::Status CheckIncarnation(const v1::TableDefinition& definition) {
+  constexpr size_t kIdSize = 16;
+  if (definition.incarnation().size() == kIdSize) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "invalid_table",
+                   fmt::format("table {} has no incarnation", definition.name().substr(0, 200)));
+}
+
 absl::Status CheckSameShape(const v1::TableDefinition& have, const v1::TableDefinition& other) {
   if (have.direction() == other.direction()) return absl::OkStatus();
   return MakeError(
@@ -141,6 +148,24 @@ std::string PrefixOfEdge(const v1::TableSettings& settings, std::string_view edg
     prefix.replace(at, kEdgeInPrefix.size(), edge);
   }
   return prefix;
+}
+
+absl::StatusOr<v1::TableDefinition> ChangedBy(std::optional<v1::TableDefinition> definition,
+                                              const v1::SetTableRequest& request) {
+  if (!definition) {
+    return MakeError(absl::StatusCode::kNotFound, "unknown_table",
+                     fmt::format("there is no table {}", request.table()), "see selvagectl table list");
+  }
+  if (request.if_generation() != 0 && request.if_generation() != definition->generation()) {
+    return MakeError(absl::StatusCode::kAborted, "generation_mismatch",
+                     fmt::format("table {} has generation {}, not {}", request.table(),
+                                 definition->generation(), request.if_generation()),
+                     "look at the table again and decide anew");
+  }
+  SELVAGE_RETURN_IF_ERROR(MergeSettings(request.settings(),
+                                        {request.fields().begin(), request.fields().end()},
+                                        *definition->mutable_settings()));
+  return CompleteDefinition(*std::move(definition));
 }
 
 }  // namespace selvage::table

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,17 @@ v1::TableSettings DefaultTableSettings();
 /// "invalid_table" (kInvalidArgument) with what is allowed.
 absl::StatusOr<v1::TableDefinition> CompleteDefinition(v1::TableDefinition definition);
 
+/// Error: "invalid_table" for a definition without an incarnation, which a peer's has.
+absl::Status CheckIncarnation(const v1::TableDefinition& definition);
+
 /// Whether two definitions may be of one table: its direction is immutable. Error: "definition_mismatch"
 /// (kFailedPrecondition).
 absl::Status CheckSameShape(const v1::TableDefinition& have, const v1::TableDefinition& other);
+
+/// The definition with what the request changes of its settings; its generation stays. Errors:
+/// "unknown_table" without a definition, "generation_mismatch", those of CompleteDefinition.
+absl::StatusOr<v1::TableDefinition> ChangedBy(std::optional<v1::TableDefinition> definition,
+                                              const v1::SetTableRequest& request);
 
 /// Copies the named fields of `from` into `into`. Error: "invalid_table" for an unknown field.
 absl::Status MergeSettings(const v1::TableSettings& from, const std::vector<std::string>& fields,

@@ -16,6 +16,9 @@ namespace selvage::table {
 /// The incarnation of a table: made again under its name, it is another one.
 using Incarnation = Id128<struct IncarnationTag>;
 
+/// A store begins another life when it is set back, as by a restore.
+using Life = Id128<struct LifeTag>;
+
 /// How far this store has read a table of another one. Lies with the rows, and moves with them.
 struct TableCursor {
   /// Read up to here; while a snapshot runs, where the feed is to be read from after it.
@@ -26,6 +29,10 @@ struct TableCursor {
   std::string prefix = {};  ///< of the rows that are read
   uint64_t intervals = 0;   ///< pieces of a snapshot that were read; 0: none is under way
   std::string upto = {};    ///< where the next piece begins
+  /// Minted here when nothing was read of the source, or the source was set back behind what was read of it.
+  Life source_life = {};
+  /// Of this store, as the source knew it (link.proto, TableFlow).
+  Life reader_life = {};
 
   bool operator==(const TableCursor&) const = default;
 };
@@ -34,10 +41,10 @@ struct TableCursor {
 struct Incoming {
   Incarnation incarnation;  ///< of the table here
   StoreId peer;
-  std::vector<RowChange> changes;
-  TableCursor cursor;  ///< as it is afterwards
-  Fence fence;
-  std::string allowed;  ///< what the keys must begin with; others are listed as conflicts, and not taken
+  std::vector<RowChange> changes = {};
+  TableCursor cursor = {};  ///< as it is afterwards
+  Fence fence = {};
+  std::string allowed = {};  ///< what the keys must begin with; others are listed as conflicts, and not taken
   /// Of a piece of a snapshot: rows from `from` on and before `upto` that are not among the changes are gone
   /// at the source, and are removed here, but for those with a part that was written here from `unsent` on.
   struct Sweep {

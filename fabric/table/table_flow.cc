@@ -32,20 +32,29 @@ std::string HistoryOf(const Incarnation& incarnation, const FeedEpoch& epoch) {
   return incarnation.bytes() + epoch.bytes();
 }
 
+bool TableSource::Options::operator==(const Options& other) const {
+  return table == other.table && store_id == other.store_id && prefix == other.prefix &&
+         snapshots == other.snapshots && reader_life == other.reader_life &&
+         definition.SerializeAsString() == other.definition.SerializeAsString();
+}
+
 TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told)
     : tables_(tables), options_(std::move(options)), told_(std::move(told)) {}
 
 v1::FlowOpen TableSource::Describe() {
+  begun_ = false;  // the sink says anew where it stands
+  snapshot_.reset();
   const FeedEpochs known = tables_.epochs();
   const auto& epochs = known.epochs();
   v1::FlowOpen open;
   open.set_kind(v1::TABLE);
   open.set_history(options_.definition.incarnation() + known.current().bytes());
-  open.set_end(end().value());
+  open.set_end(FeedOffset(tables_.End().sequence).value());
   v1::TableFlow& flow = *open.mutable_table();
   *flow.mutable_definition() = options_.definition;
   flow.set_store_id(options_.store_id.bytes());
   flow.set_prefix(options_.prefix);
+  flow.set_reader_life(options_.reader_life.bytes());
   const size_t offered = std::min(epochs.size(), kEpochsOffered);
   for (size_t i = epochs.size() - offered; i < epochs.size(); ++i) {
     auto* epoch = flow.add_epochs();
@@ -115,7 +124,8 @@ absl::StatusOr<FlowEntry> TableSource::ReadInterval(Offset from, size_t max_byte
   return entry;
 }
 
-TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1::FlowOpen& open) {
+TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1::FlowOpen& open,
+                              Random& random) {
   std::vector<FeedEpochs::Epoch> offered;
   for (const auto& epoch : open.table().epochs()) {
     offered.push_back({FeedEpoch::FromBytes(epoch.id()).value_or(FeedEpoch()), epoch.first()});
@@ -123,9 +133,12 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const FeedEpochs epochs(std::move(offered));
   const uint64_t end = open.end() > kFeedBase ? static_cast<uint64_t>(open.end() - kFeedBase) : 0;
   // Somebody who has nothing is sent also what came from here.
-  TableCursor at{{epochs.current(), 0}, end, open.table().prefix(), 0, ""};
-  if (!cursor || cursor->prefix != open.table().prefix()) return at;
+  TableCursor at{.feed = {epochs.current(), 0}, .full_to = end, .prefix = open.table().prefix()};
+  at.source_life = Life::Mint(random);
+  at.reader_life = Life::FromBytes(open.table().reader_life()).value_or(Life());
+  if (!cursor || cursor->prefix != at.prefix || cursor->reader_life != at.reader_life) return at;
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
+  if (resume && *resume == cursor->feed.sequence) at.source_life = cursor->source_life;
   if (!resume || *resume > end) return at;
   at.full_to = cursor->full_to;
   if (cursor->intervals > 0) {
@@ -187,6 +200,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
                      fmt::format("an entry of kind {} is none of a table", static_cast<uint32_t>(entry.kind)),
                      "the peer runs a newer version: upgrade this end");
   }
+  if (!options_.snapshots) return BrokenRules("a snapshot, which only the core sends");
   SELVAGE_ASSIGN_OR_RETURN(Interval interval, ReadIntervalBody(entry.body.view()));
   if (entry.from >= FeedOffset(0) || ends_in_feed == interval.upto.has_value()) {
     return BrokenRules("an interval out of place");

@@ -38,8 +38,11 @@ class TableSource : public replication::FlowSource {
     std::string table;
     v1::TableDefinition definition;  ///< as it is offered
     StoreId store_id;                ///< of this node
-    std::string prefix;              ///< of the keys that are sent
+    std::string prefix = {};         ///< of the keys that are sent
     bool snapshots = false;          ///< send a snapshot to a sink that begins at 0
+    Life reader_life = {};           ///< of the peer's store, as this node knows it from what it reads of it
+
+    bool operator==(const Options& other) const;
   };
   /// `tables` must outlive it. `told` is called whenever the peer has read further.
   TableSource(
@@ -82,19 +85,24 @@ class TableSink : public replication::FlowSink {
     Incarnation incarnation;  ///< of the table here
     StoreId store_id;         ///< of this node
     StoreId peer;
-    std::string allowed;  ///< what the peer's keys must begin with
-    Fence fence;
+    std::string allowed = {};  ///< what the peer's keys must begin with
+    Fence fence = {};
+    bool snapshots = false;  ///< may the peer send some, and with them remove rows here?
     /// Of a flow with snapshots: what this node wrote from here on the peer may not have.
     uint64_t unsent = 0;
   };
   /// Where a sink stands that has read `cursor`, in what `open` offers.
-  static TableCursor Resume(const std::optional<TableCursor>& cursor, const v1::FlowOpen& open);
+  static TableCursor Resume(const std::optional<TableCursor>& cursor, const v1::FlowOpen& open,
+                            Random& random);
   /// True when the sink needs a snapshot, or the rest of one.
   static bool NeedsSnapshot(const TableCursor& at) { return at.feed.sequence == 0 || at.intervals > 0; }
 
   /// `run` runs what may wait for the disk, in order. `at` from Resume.
   TableSink(TableStore& tables, Options options, TableCursor at, std::string history,
             std::function<void(std::function<void()>)> run);
+
+  /// The life of the peer's store.
+  const Life& source_life() const { return at_.source_life; }
 
   replication::FlowPosition position() override;
   absl::Status Check(const FlowEntry& entry) override;

@@ -49,6 +49,16 @@ std::string FeedKey(FeedIndex index, TableNumber table, uint64_t number, std::st
   return feed_key;
 }
 
+std::string AheadKey(TableNumber table, int64_t due_ms, uint64_t number) {
+  std::string key = FeedKey(FeedIndex::kAhead, table, static_cast<uint64_t>(due_ms));
+  AppendBig<uint64_t>(key, number);
+  return key;
+}
+
+uint64_t NumberOfAheadKey(std::string_view ahead_key) {
+  return LoadBig<uint64_t>(ahead_key.data() + ahead_key.size() - sizeof(uint64_t));
+}
+
 uint64_t NumberOfFeedKey(std::string_view feed_key) {
   return LoadBig<uint64_t>(feed_key.data() + kFeedPrefixSize);
 }

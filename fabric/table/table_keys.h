@@ -42,6 +42,9 @@ inline constexpr FeedIndex kFeedIndexes[] = {FeedIndex::kSequence, FeedIndex::kE
                                              FeedIndex::kConflict, FeedIndex::kAhead};
 std::string FeedKeys(FeedIndex index, TableNumber table);
 std::string FeedKey(FeedIndex index, TableNumber table, uint64_t number, std::string_view key = {});
+/// `number` tells changes apart that are due at one time.
+std::string AheadKey(TableNumber table, int64_t due_ms, uint64_t number);
+uint64_t NumberOfAheadKey(std::string_view ahead_key);
 /// The number in a key that FeedKey made.
 uint64_t NumberOfFeedKey(std::string_view feed_key);
 /// The row's key behind the number.

@@ -16,6 +16,11 @@ absl::StatusOr<Row> Decode(std::string_view key, std::string_view stored) {
   return row;
 }
 
+/// Of stored rows that one page reads: with large rows the count alone bounds no time.
+constexpr size_t kLookedAtBytesMax = 64u << 20;
+/// Changes that one page reads, wanted or not.
+constexpr size_t kChangesLookedAtMax = 100'000;
+
 /// Nothing when the row is not there.
 std::optional<RowView> ViewOf(std::string_view key, const Row& row, int64_t now_ms) {
   auto json = VisibleJson(row, now_ms);
@@ -51,14 +56,17 @@ absl::StatusOr<ScanPage> TableStore::Scan(const std::string& name, const ScanReq
   ScanPage page;
   if (from >= to) return page;
   size_t bytes = 0;
+  size_t bytes_looked_at = 0;
   auto cursor = env_.store.Scan(Family::kRow, from, to);
   for (cursor->Seek(from); cursor->Valid(); cursor->Next()) {
     const std::string_view key = cursor->key().substr(key_at);
-    if (page.rows.size() >= request.rows_max || page.looked_at >= request.looked_at_max) {
+    if (page.rows.size() >= request.rows_max || page.looked_at >= request.looked_at_max ||
+        bytes_looked_at >= kLookedAtBytesMax) {
       page.next = std::string(key);
       return page;
     }
     ++page.looked_at;
+    bytes_looked_at += cursor->value().size();
     SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, cursor->value()));
     auto view = ViewOf(key, row, now);
     if (!view || (request.wanted && !request.wanted(view->json))) continue;
@@ -96,13 +104,14 @@ absl::StatusOr<ChangePage> TableStore::ReadChanges(const std::string& name, cons
   page.next = end;
   if (start >= end.sequence) return page;
   size_t bytes = 0;
+  size_t looked_at = 0;
   const std::string first = FeedKey(FeedIndex::kSequence, table->number, start);
   const std::string last = FeedKey(FeedIndex::kSequence, table->number, end.sequence);
   auto cursor = env_.store.Scan(Family::kFeed, first, last);
   for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
     const uint64_t sequence = NumberOfFeedKey(cursor->key());
     const std::string key(cursor->value());
-    if (page.changes.size() >= rows_max || bytes >= bytes_max) {
+    if (page.changes.size() >= rows_max || bytes >= bytes_max || looked_at++ >= kChangesLookedAtMax) {
       page.next.sequence = sequence;
       page.more = true;
       return page;

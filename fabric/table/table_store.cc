@@ -103,7 +103,7 @@ TableStore::TableStore(TableEnvironment env, Options options)
     : env_(env),
       options_(std::move(options)),
       overlay_(env.store),
-      clock_(Hlc(), {options_.max_ahead_ms, kFloorAheadMs}) {}
+      clock_(Hlc(), {kClockMarginMs, kFloorAheadMs}) {}
 
 TableStore::~TableStore() = default;
 
@@ -129,7 +129,7 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     SELVAGE_ASSIGN_OR_RETURN(epochs_, EpochsOf(*epochs));
   }
   if (next_table) next_table_ = LoadBig<uint32_t>(next_table->data());
-  if (clock) clock_ = HlcClock(Hlc(clock->floor()), {options_.max_ahead_ms, kFloorAheadMs});
+  if (clock) clock_ = HlcClock(Hlc(clock->floor()), {kClockMarginMs, kFloorAheadMs});
   uint64_t first = clock ? clock->next_sequence() : 1;
   if (!epochs_.epochs().empty()) first = std::max(first, epochs_.epochs().back().first);
 
@@ -171,7 +171,10 @@ absl::Status TableStore::LoadLists(Table& table) {
   SELVAGE_RETURN_IF_ERROR(conflicts->status());
   // At most kQuarantinedMax.
   auto ahead = scan(FeedIndex::kAhead);
-  for (ahead->Seek(""); ahead->Valid(); ahead->Next()) ++table.quarantined;
+  for (ahead->Seek(""); ahead->Valid(); ahead->Next()) {
+    ++table.quarantined;
+    table.next_quarantined = std::max(table.next_quarantined, NumberOfAheadKey(ahead->key()) + 1);
+  }
   return ahead->status();
 }
 
@@ -227,7 +230,7 @@ absl::StatusOr<std::shared_ptr<TableStore::Table>> TableStore::TableNamed(const 
   return found->second;
 }
 
-absl::Status TableStore::Create(const v1::TableDefinition& definition) {
+absl::Status TableStore::Create(const v1::TableDefinition& definition, const Also& also) {
   auto table = std::make_shared<Table>();
   table->definition = definition;
   table->next_expiry_ms = INT64_MAX;
@@ -251,16 +254,18 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition) {
         batch.Put(Family::kMeta, kNextTableKey, {next});
         batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
         numbered_[table->number] = table;
+        also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         tables_[definition.name()] = table;
+        ++changes_;
       });
 }
 
-absl::Status TableStore::Set(const v1::TableDefinition& definition) {
+absl::Status TableStore::Set(const v1::TableDefinition& definition, const Also& also) {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(definition.name()));
   return Commit(
       env_.committer,
@@ -268,16 +273,18 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition) {
         if (table->dropped) return UnknownTable(definition.name());
         absl::MutexLock lock(&mutex_);
         batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
+        also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         table->definition = definition;
+        ++changes_;
       });
 }
 
-absl::Status TableStore::Drop(const std::string& name) {
+absl::Status TableStore::Drop(const std::string& name, const Also& also) {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   const auto drop = [&](WriteBatch& batch, Family family, const std::string& keys) {
     batch.DeleteRange(family, keys, EndOfPrefix(keys));
@@ -294,12 +301,14 @@ absl::Status TableStore::Drop(const std::string& name) {
         drop(batch, Family::kRow, RowKeys(table->number));
         for (const FeedIndex index : kFeedIndexes) drop(batch, Family::kFeed, FeedKeys(index, table->number));
         numbered_.erase(table->number);
+        also(batch);
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
         absl::MutexLock lock(&mutex_);
         tables_.erase(name);
+        ++changes_;
       }));
   const std::string rows = RowKeys(table->number);
   return env_.store.Reclaim(Family::kRow, rows, EndOfPrefix(rows));

@@ -53,8 +53,6 @@ class TableStore {
     bool is_edge = true;
     /// The id of the store now: who writes (Stamp::node). A fork changes it.
     std::function<StoreId()> store_id;
-    /// What a peer's stamp may be ahead of this node's clock, and how long an expired row is kept.
-    int64_t max_ahead_ms = 300'000;
   };
   TableStore(TableEnvironment env, Options options);
   ~TableStore();
@@ -63,16 +61,22 @@ class TableStore {
   /// Needs a committer that runs.
   absl::Status Open();
 
-  // Tables.
+  // Tables. `also` is staged in the same batch.
+  using Also = std::function<void(WriteBatch&)>;
   std::vector<v1::TableDefinition> All() const;
+  /// Grows with every change of a definition.
+  uint64_t changes() const { return changes_; }
   std::optional<v1::TableDefinition> Find(const std::string& table) const;
   /// Makes a table from a complete definition (CompleteDefinition). Durable when it returns. Error:
   /// "table_exists" (kAlreadyExists).
-  absl::Status Create(const v1::TableDefinition& definition);
+  absl::Status Create(
+      const v1::TableDefinition& definition, const Also& also = [](WriteBatch&) {});
   /// Replaces settings and generation. Durable when it returns.
-  absl::Status Set(const v1::TableDefinition& definition);
+  absl::Status Set(
+      const v1::TableDefinition& definition, const Also& also = [](WriteBatch&) {});
   /// Removes the table and all its rows. Durable when it returns.
-  absl::Status Drop(const std::string& table);
+  absl::Status Drop(
+      const std::string& table, const Also& also = [](WriteBatch&) {});
   absl::StatusOr<TableFacts> Facts(const std::string& table) const;
 
   // Rows.
@@ -148,6 +152,7 @@ class TableStore {
     bool dropped = false;
     uint64_t next_conflict = 0;
     uint64_t quarantined = 0;
+    uint64_t next_quarantined = 0;
     // Nothing is due before; the lowest: not known.
     std::atomic<int64_t> next_expiry_ms{INT64_MIN};
     std::atomic<int64_t> next_ahead_ms{INT64_MIN};
@@ -177,6 +182,7 @@ class TableStore {
                         std::vector<std::string> swept);
   absl::Status CheckIncarnation(const Table& table, const Incarnation& incarnation) const;
   absl::Status ApplyOne(const std::shared_ptr<Table>& table, std::string key, std::string_view stored);
+  int64_t ExpiredKeptMs(const Table& table) const;
   absl::Status RemoveExpired(const std::shared_ptr<Table>& table);
   absl::Status ApplyQuarantined(const std::shared_ptr<Table>& table);
   std::vector<std::shared_ptr<Table>> Tables() const;
@@ -203,6 +209,8 @@ class TableStore {
   std::map<TableNumber, std::shared_ptr<Table>> numbered_;
   FeedEpoch epoch_;
   bool unpublished_ = false;  ///< rows were staged since Publish
+
+  std::atomic<uint64_t> changes_{0};  ///< of definitions
 
   mutable absl::Mutex mutex_;
   FeedEpochs epochs_ ABSL_GUARDED_BY(mutex_);

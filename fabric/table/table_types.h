@@ -87,7 +87,7 @@ struct ScanRequest {
   std::string prefix = {};  ///< keys that begin with it, of these
   size_t rows_max = 1000;
   size_t bytes_max = 1u << 20;     ///< of keys and JSON; one row always fits
-  size_t looked_at_max = 100'000;  ///< rows that are read, wanted or not
+  size_t looked_at_max = 100'000;  ///< rows that are read, wanted or not; 64 MiB of them at most
   /// Whether a row is wanted, by its JSON; empty: all are.
   std::function<bool(std::string_view json)> wanted = nullptr;
 };

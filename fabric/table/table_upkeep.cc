@@ -11,6 +11,7 @@ namespace {
 
 /// Rows or changes that one task deals with.
 constexpr size_t kAtATime = 500;
+constexpr int64_t kExpiredKeptMs = 86'400'000;
 /// What a held row takes in memory, about.
 constexpr size_t kHeldBytes = 256;
 
@@ -25,7 +26,12 @@ class ExpiryTask : public RowTask {
  private:
   absl::Status Change() override {
     for (const std::string& key : keys_) {
-      if (HasExpired(Current(key), due_ms_)) Remove(key);
+      const Row& row = Current(key);
+      if (!HasExpired(row, due_ms_)) continue;
+      Row rest = WithoutExpired(row);
+      // A node that was away may hold fields of the row that it wrote before it could know of the expiry.
+      if (definition().direction() != v1::TABLE_LOCAL) rest.expiry = row.expiry;
+      Replace(key, std::move(rest));
     }
     return absl::OkStatus();
   }
@@ -40,15 +46,22 @@ class ExpiryTask : public RowTask {
 absl::Status TableStore::RunDue() {
   const int64_t now = now_ms();
   for (const auto& table : Tables()) {
-    if (table->next_expiry_ms <= now - options_.max_ahead_ms) SELVAGE_RETURN_IF_ERROR(RemoveExpired(table));
+    if (table->next_expiry_ms <= now - ExpiredKeptMs(*table)) SELVAGE_RETURN_IF_ERROR(RemoveExpired(table));
     if (table->next_ahead_ms <= now) SELVAGE_RETURN_IF_ERROR(ApplyQuarantined(table));
   }
   return absl::OkStatus();
 }
 
+int64_t TableStore::ExpiredKeptMs(const Table& table) const {
+  absl::MutexLock lock(&mutex_);
+  // Until then other nodes may change the row's expiry, or put the row again, with what they held of it.
+  const int64_t kept_ms = table.definition.settings().expired_kept_ms();
+  if (table.definition.direction() == v1::TABLE_LOCAL) return 0;
+  return kept_ms > 0 ? kept_ms : kExpiredKeptMs;
+}
+
 absl::Status TableStore::RemoveExpired(const std::shared_ptr<Table>& table) {
-  // Until then a node whose clock is behind may lengthen the row's life.
-  const int64_t due_ms = now_ms() - options_.max_ahead_ms;
+  const int64_t due_ms = now_ms() - ExpiredKeptMs(*table);
   // Rows that get an earlier expiry from here on lower it again.
   table->next_expiry_ms = INT64_MAX;
   int64_t next_ms = INT64_MAX;

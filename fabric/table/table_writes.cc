@@ -84,8 +84,11 @@ class WriteTask : public RowTask {
     const bool was_there = IsThere(Current(key), now_ms());
     const Stamp stamp = Tick();
     const Arrival here{StoreId(), NextSequence()};
-    // What expired is gone: an update must not bring its other fields back.
-    if (HasExpired(Current(key), now_ms())) MergeInto(key, table::Delete(Current(key), stamp), here);
+    if (HasExpired(Current(key), now_ms())) {
+      Row rest = WithoutExpired(Current(key));
+      rest.expiry = Current(key).expiry;
+      Replace(key, std::move(rest));
+    }
     SELVAGE_ASSIGN_OR_RETURN(table::Change change, ChangeOf(operation, Current(key), stamp));
     MergeInto(key, change, here);
     SELVAGE_RETURN_IF_ERROR(CheckSize(Current(key)));
@@ -97,15 +100,35 @@ class WriteTask : public RowTask {
     if (const auto* put = std::get_if<RowOperation::Put>(&operation.what)) {
       return table::Put(row, put->fields, put->expires_at_ms, stamp);
     }
-    if (const auto* update = std::get_if<Update>(&operation.what)) {
-      return MakeUpdate(row, *update, stamp, epoch());
-    }
+    if (const auto* update = std::get_if<Update>(&operation.what)) return UpdateOf(row, *update, stamp);
     if (const auto* patch = std::get_if<RowOperation::MergePatch>(&operation.what)) {
       SELVAGE_ASSIGN_OR_RETURN(Update update, UpdateOfMergePatch(row, patch->json, now_ms()));
       update.expiry = patch->expiry;
-      return MakeUpdate(row, update, stamp, epoch());
+      return UpdateOf(row, std::move(update), stamp);
     }
     return table::Delete(row, stamp);
+  }
+
+  absl::StatusOr<table::Change> UpdateOf(const Row& row, Update update, const Stamp& stamp) {
+    if (row.expiry && row.expiry->at_ms && !update.expiry) {
+      const int64_t expires_ms = *row.expiry->at_ms;
+      if (HasExpired(row, now_ms())) {
+        CountAnew(row, update);
+      } else if (stamp.hlc >= Hlc::AtMs(expires_ms)) {
+        // The clocks of others are ahead: by its stamp this would come after the expiry, and stay.
+        update.expiry = Update::NewExpiry{expires_ms};
+      }
+    }
+    return MakeUpdate(row, update, stamp, epoch());
+  }
+  /// Of a row that has expired: a field that is gone with it begins with what is added. An increment would
+  /// count on what other nodes may still hold.
+  static void CountAnew(const Row& row, Update& update) {
+    for (auto at = update.increment.begin(); at != update.increment.end();) {
+      const bool gone = !row.fields.contains(at->first) && !update.set.contains(at->first);
+      if (gone) update.set.emplace(at->first, CanonicalJson::Of(at->second));
+      at = gone ? update.increment.erase(at) : std::next(at);
+    }
   }
 
   absl::Status CheckSize(const Row& row) {

@@ -92,8 +92,7 @@ TEST_P(ForgottenTest, BeginsAnewAndNothingIsMissingOrTwice) {
   for (int round = 0; round < 50 && Counted("unknown_producer") < 2 * client().flood_partitions; ++round) {
     ASSERT_THAT(AwaitProgress(**flood, kRecords), IsOk());
     for (int partition = 0; partition < client().flood_partitions; ++partition) {
-      ASSERT_THAT(static_cast<EmbeddedLog&>(world_->LogOf("t", partition)).ForgetIdleProducers(INT64_MAX),
-                  IsOk());
+      ASSERT_THAT(world_->ForgetProducers("t", partition), IsOk());
     }
   }
   ASSERT_THAT(AwaitProgress(**flood, kRecords), IsOk());

@@ -81,7 +81,8 @@ class Daemon {
 
   /// Makes one call; its error is what the node said.
   template <class Request, class Response>
-  absl::StatusOr<Response> Call(ctl::Client::Method<Request, Response> method, const Request& request) {
+  absl::StatusOr<Response> Call(ctl::Client::Method<ctl::Client::Stub, Request, Response> method,
+                                const Request& request) {
     return client()->Call(method, request);
   }
 

@@ -111,7 +111,7 @@ class CompactedLife {
 
   absl::Status Compact() {
     const Offset before = log_->compaction().to;
-    auto work = compaction_->Run(settings_, node_->logs().AgeNowMs(), random_.Spread(1, 3u << 20));
+    auto work = compaction_->Run(settings_, node_->ages().NowMs(), random_.Spread(1, 3u << 20));
     passes_ += log_->compaction().to > before;
     return work.status();
   }

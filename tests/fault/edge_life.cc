@@ -98,7 +98,7 @@ absl::Status EdgeLife::Excuse(const absl::Status& status, std::string_view what)
 absl::Status EdgeLife::Run(Intent intent) {
   intent_ = std::move(intent);
   for (const auto& [number, identity] : intent_->becomes) logs_.at(number).MayBecome(identity);
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     const bool forgets = intent_->acknowledges_nothing && log->origin().edge.empty() && log->acknowledged();
     if (forgets) logs_.at(log->number()).Acknowledge(log->state().base);
   }
@@ -132,7 +132,7 @@ void EdgeLife::MakeSure(const Intent& intent) {
 }
 
 void EdgeLife::DiscoverLogs() {
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     if (logs_.contains(log->number())) continue;
     logs_.emplace(log->number(), LogModel(log->state()));
     origins_[log->number()] = log->origin();
@@ -170,7 +170,7 @@ absl::Status EdgeLife::CheckRecovered() {
 }
 
 absl::Status EdgeLife::CheckNoneHeld() {
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     SELVAGE_RETURN_IF_ERROR(Annotate(log->held(), "a log is held"));
   }
   return absl::OkStatus();
@@ -203,7 +203,8 @@ absl::Status EdgeLife::CheckCatalog() {
     if (stream.direction() != v1::UP && stream.direction() != v1::LOCAL) continue;
     for (int32_t p = 0; p < stream.partitions(); ++p) {
       const LogOrigin origin{"", Slot(0), name, PartitionId(p)};
-      if (state_->logs().FindEmbedded(origin) == nullptr) return Wrong("{} has no log", ToString(origin));
+      if (state_->embedded_logs().FindEmbedded(origin) == nullptr)
+        return Wrong("{} has no log", ToString(origin));
     }
   }
   return absl::OkStatus();
@@ -222,7 +223,7 @@ absl::Status EdgeLife::CheckMissing(LogNumber number, const LogOrigin& origin) {
 
 absl::Status EdgeLife::CheckLogs() {
   std::map<LogNumber, std::shared_ptr<EmbeddedLog>> found;
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) found[log->number()] = log;
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) found[log->number()] = log;
   for (auto it = logs_.begin(); it != logs_.end();) {
     const auto log = found.find(it->first);
     if (log == found.end()) {
@@ -242,7 +243,7 @@ absl::Status EdgeLife::CheckLogs() {
   for (const auto& [number, log] : found) {
     if (logs_.contains(number)) continue;
     if (!intent_) return Wrong("log {} of {} was not to exist", number.value(), ToString(log->origin()));
-    if (!log->never_written())
+    if (!log->state().never_written())
       return Wrong("log {} of {} is new and not empty", number.value(), ToString(log->origin()));
   }
   return absl::OkStatus();
@@ -262,7 +263,7 @@ absl::Status EdgeLife::CheckTakenOver() {
   if (intent_ && !intent_->takes_over.empty()) {
     size_t taken = 0;
     for (const auto& [origin, id] : intent_->takes_over) {
-      const std::shared_ptr<EmbeddedLog> log = state_->logs().FindEmbedded(origin);
+      const std::shared_ptr<EmbeddedLog> log = state_->embedded_logs().FindEmbedded(origin);
       taken += log != nullptr && log->state().id == id;
     }
     const size_t all = intent_->takes_over.size();
@@ -300,7 +301,7 @@ absl::Status EdgeLife::CheckLosses() {
 }
 
 absl::Status EdgeLife::CheckAll() {
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     auto model = logs_.find(log->number());
     if (model == logs_.end()) return Wrong("{}: a log that nobody made", ToString(log->origin()));
     const absl::Status same = model->second.Check(*log, random_.Between(1, 40 * kKiB));

@@ -81,7 +81,7 @@ void EdgeLife::CommitAll() {
 
 std::vector<std::shared_ptr<EmbeddedLog>> EdgeLife::LogsWhere(
     const std::function<bool(EmbeddedLog&)>& wanted) {
-  std::vector<std::shared_ptr<EmbeddedLog>> logs = state_->logs().Logs();
+  std::vector<std::shared_ptr<EmbeddedLog>> logs = state_->embedded_logs().Logs();
   std::erase_if(logs, [&](const std::shared_ptr<EmbeddedLog>& log) { return !wanted(*log); });
   return logs;
 }
@@ -302,7 +302,7 @@ void EdgeLife::MayBeTrimmedByPolicy(EmbeddedLog& log) {
 absl::Status EdgeLife::Maintain() {
   CommitAll();
   if (!usable()) return absl::OkStatus();
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) MayBeTrimmedByPolicy(*log);
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) MayBeTrimmedByPolicy(*log);
   const absl::Status done = state_->maintenance().RunOnce();
   if (!done.ok()) return Excuse(done, "maintenance");
   SELVAGE_RETURN_IF_ERROR(CheckAll());
@@ -313,7 +313,7 @@ absl::Status EdgeLife::Maintain() {
 }
 
 absl::Status EdgeLife::Reclaim() {
-  const std::shared_ptr<EmbeddedLog> log = OneOf(state_->logs().Logs());
+  const std::shared_ptr<EmbeddedLog> log = OneOf(state_->embedded_logs().Logs());
   if (log == nullptr) return absl::OkStatus();
   SELVAGE_RETURN_IF_ERROR(Excuse(state_->maintenance().MaybeReclaim(), "reclaim"));
   return Excuse(store_->Reclaim(Family::kLog, LogKey(log->number(), Offset(0)),
@@ -345,7 +345,7 @@ absl::Status EdgeLife::AcknowledgeSome() {
     log->SetAcknowledged(upto);
   }
   if (random_.Chance(0.50)) return absl::OkStatus();
-  const absl::Status flushed = state_->logs().FlushAcknowledged();
+  const absl::Status flushed = state_->embedded_logs().FlushAcknowledged();
   if (!flushed.ok()) return Excuse(flushed, "storing acknowledgements");
   for (auto& [number, log] : logs_) log.AcknowledgementStored();
   return absl::OkStatus();
@@ -457,7 +457,7 @@ void EdgeLife::AddAdoptions(v1::Welcome& welcome, Intent& intent) {
     *adoption.mutable_position() = ToProto(at);
     adoption.set_leader_epoch(epoch.value());
     intent.takes_over.emplace_back(place, at.log);
-    if (const std::shared_ptr<EmbeddedLog> log = state_->logs().FindEmbedded(place);
+    if (const std::shared_ptr<EmbeddedLog> log = state_->embedded_logs().FindEmbedded(place);
         log != nullptr && log->state().end <= at.offset) {
       intent.becomes[log->number()] = {at.log, at.offset, at.hash, {{epoch, at.offset}}};
     }
@@ -522,9 +522,9 @@ absl::Status EdgeLife::Rebirth() {
   CommitAll();
   if (!usable()) return absl::OkStatus();
   Intent intent{.what = "a rebirth", .new_store_id = true, .run = {}};
-  std::vector<EmbeddedLogStore::Branching> forks;
+  std::vector<LogStore::Branching> forks;
   for (const auto& source : edge_->UpFlows()) {
-    auto& log = static_cast<EmbeddedLog&>(source->log());
+    Log& log = source->log();
     LogModel& model = logs_.at(log.number());
     LogPosition from = log.state().position();
     if (!model.sure().empty()) {
@@ -532,7 +532,7 @@ absl::Status EdgeLife::Rebirth() {
       from = {from.log, entry.to, entry.hash_after};
     }
     const LogId id = LogId::Mint(random_);
-    forks.push_back({log.shared_from_this(), id, from});
+    forks.push_back({source->shared_log(), id, from});
     intent.becomes[log.number()] = {id, from.offset, from.hash, model.identity().leader_epochs};
     model.Acknowledge(from.offset);
     intent.takes_over.emplace_back(log.origin(), id);

@@ -128,7 +128,7 @@ void World::BitsFlipped() {
   SimNode& node = AnyNode();
   if (!node.up() || node.disk().dead()) return;
   std::vector<std::shared_ptr<EmbeddedLog>> logs;
-  for (const std::shared_ptr<EmbeddedLog>& log : node.state().logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node.state().embedded_logs().Logs()) {
     if (log->state().start < log->state().end && log->held().ok()) logs.push_back(log);
   }
   if (logs.empty()) return;

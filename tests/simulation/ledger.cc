@@ -333,7 +333,7 @@ void Ledger::Delivered(NodeState& core, EmbeddedLog& log, const Entry& entry) {
   auto [at_core, first] = at_core_.try_emplace(number, here);
   const Place place = std::exchange(at_core->second, here);
   if (!first && (place.log != log.number() || place.from != entry.from)) {
-    const std::vector<std::shared_ptr<EmbeddedLog>> logs = core.logs().Logs();
+    const std::vector<std::shared_ptr<EmbeddedLog>> logs = core.embedded_logs().Logs();
     // What a core trimmed, and gets again from an edge that does not know how far it was acknowledged, could
     // not be compared: the edge was set back, or lost the end of its log and what it remembered with it. Nor
     // what is damaged there, also when it was mended since, or in a log whose end is damaged, until an
@@ -395,7 +395,7 @@ void Ledger::CheckRestoredOffsets(Shadow& shadow, const kafka::GroupService& gro
 void Ledger::CheckReopened(Shadow& shadow, NodeState& state,
                            const std::map<LogNumber, Offset>& acknowledged_ends) {
   std::map<LogNumber, std::shared_ptr<EmbeddedLog>> logs;
-  for (const std::shared_ptr<EmbeddedLog>& log : state.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state.embedded_logs().Logs()) {
     logs[log->number()] = log;
     auto acknowledged = acknowledged_ends.find(log->number());
     if (acknowledged != acknowledged_ends.end() && log->state().end < acknowledged->second &&
@@ -456,7 +456,7 @@ void Ledger::CheckDelivered() {
 }
 
 void Ledger::CheckHeld(Shadow& shadow, NodeState& state) {
-  for (const std::shared_ptr<EmbeddedLog>& log : state.logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state.embedded_logs().Logs()) {
     LogState now = log->state();
     Offset next = now.start;
     ChainHash hash = log->BoundaryAtOrBefore(now.start).value_or(now.position()).hash;
@@ -485,7 +485,7 @@ void Ledger::CheckHeld(Shadow& shadow, NodeState& state) {
   }
 }
 
-void Ledger::CheckReplica(EmbeddedLog& source, EmbeddedLog& replica) {
+void Ledger::CheckReplica(Log& source, Log& replica) {
   const LogState from = source.state(), to = replica.state();
   if (from.position() != to.position()) {
     return time_.Violate(fmt::format("{} ends at {}, its replica {} at {}, in log {} and {}",

@@ -126,7 +126,7 @@ class Ledger {
   /// Reads everything that a node holds.
   void CheckHeld(Shadow& shadow, NodeState& state);
   /// Both hold one history up to the same end, and the replica has every batch that the source holds.
-  void CheckReplica(EmbeddedLog& source, EmbeddedLog& replica);
+  void CheckReplica(Log& source, Log& replica);
 
  private:
   struct Known {

@@ -143,7 +143,7 @@ void SimNode::Observe() {
   // Only a commit makes anything visible, or makes logs.
   const uint64_t groups = state_->committer().stats().groups;
   if (std::exchange(groups_seen_, groups) == groups) return;
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     CheckInvariants(*log);
     world_.ledger.Observe(shadow_, *state_, *log);
     // And from here on at once, before a trim can take it away.
@@ -223,7 +223,7 @@ void SimNode::Wrote(const EmbeddedLog& log, uint64_t payload) {
 
 std::vector<std::shared_ptr<EmbeddedLog>> SimNode::WrittenHere() {
   std::vector<std::shared_ptr<EmbeddedLog>> logs;
-  for (const std::shared_ptr<EmbeddedLog>& log : state_->logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     // An edge may hold places that it adopted before it hears of their streams; nobody finds those.
     const bool known = state_->catalog().Find(log->origin().stream).has_value();
     if (known && state_->IsSource(log->origin()) && !log->superseded()) logs.push_back(log);

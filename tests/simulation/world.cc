@@ -287,7 +287,7 @@ void World::AttachAll() {
 }
 
 std::string World::HeldLog(SimNode& node) {
-  for (const std::shared_ptr<EmbeddedLog>& log : node.state().logs().Logs()) {
+  for (const std::shared_ptr<EmbeddedLog>& log : node.state().embedded_logs().Logs()) {
     if (!log->held().ok()) return fmt::format("{}: {} is held", node.name(), ToString(log->origin()));
     // Reading is what finds damage.
     for (Offset next = log->state().start; node.shadow().damaged && next < log->state().end;) {
@@ -350,8 +350,8 @@ std::string World::Unsettled() {
     if (!down.ok()) return "down logs: " + Describe(down.status());
     for (const Fleet::DownLog& flow : *down) {
       const LogOrigin& origin = flow.log->origin();
-      const std::shared_ptr<EmbeddedLog> replica = edge->state().logs().FindEmbedded(
-          {std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
+      const std::shared_ptr<Log> replica =
+          edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
       if (replica == nullptr) return fmt::format("{}: no replica of {}", edge->name(), ToString(origin));
       const LogState from = flow.log->state(), to = replica->state();
       // The ends alone do not tell: a log that was just forked may end where the replica of the old one does.
@@ -375,19 +375,19 @@ void World::CheckEnd() {
     const Slot slot = *core_.fleet().SlotOf(edge->name());
     for (const auto& flow : edge->edge().UpFlows()) {
       const LogOrigin& origin = flow->log().origin();
-      const std::shared_ptr<EmbeddedLog> replica =
-          core_.state().logs().FindEmbedded({edge->name(), slot, origin.stream, origin.partition});
+      const std::shared_ptr<Log> replica =
+          core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition});
       if (replica == nullptr) {
         time_.Violate(fmt::format("{}: the core has no replica of {}", edge->name(), ToString(origin)));
       } else {
-        ledger_.CheckReplica(static_cast<EmbeddedLog&>(flow->log()), *replica);
+        ledger_.CheckReplica(flow->log(), *replica);
       }
     }
     auto down = core_.fleet().DownLogs(edge->name());
     for (const Fleet::DownLog& flow : *down) {
       const LogOrigin& origin = flow.log->origin();
-      const std::shared_ptr<EmbeddedLog> replica = edge->state().logs().FindEmbedded(
-          {std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
+      const std::shared_ptr<Log> replica =
+          edge->state().logs().Find({std::string(kCoreOrigin), Slot(0), origin.stream, origin.partition});
       ledger_.CheckReplica(*flow.log, *replica);
     }
   }

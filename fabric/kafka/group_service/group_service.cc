@@ -94,7 +94,7 @@ absl::Status GroupService::Open() {
       });
   if (!unreadable.ok()) return Annotate(unreadable.status(), "reading the consumer groups");
   if (*unreadable) SELVAGE_RETURN_IF_ERROR(GiveUp(**unreadable));
-  if (const int64_t newest_ms = coordinator_.newest_ms(); newest_ms > 0) node_.logs().AgesGoOnFrom(newest_ms);
+  if (const int64_t newest_ms = coordinator_.newest_ms(); newest_ms > 0) node_.ages().GoOnFrom(newest_ms);
   return absl::OkStatus();
 }
 
@@ -126,7 +126,7 @@ void GroupService::Restore(std::string_view key, std::string_view value) {
 }
 
 group::Instant GroupService::Now() const {
-  return {node_.clock().Monotonic(), node_.logs().AgeNowMs()};
+  return {node_.clock().Monotonic(), node_.ages().NowMs()};
 }
 
 // --- Requests

@@ -15,7 +15,6 @@
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/kafka/handlers/refused_batches.h"
 #include "fabric/storage/committer.h"
-#include "fabric/stream/embedded_log.h"
 #include "fabric/stream/log_store.h"
 #include "fabric/stream/produce_check.h"
 #include "fabric/stream/producer_window.h"
@@ -141,7 +140,7 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   if (!header.ok()) co_return Refuse(*batch, header.status());
   std::string bytes(in.records->view());
   Committer& committer = context.node.committer();
-  const size_t room = EmbeddedLog::QueueBytesOf(bytes.size());
+  const size_t room = AppendQueueBytes(bytes.size());
   const absl::Duration until = SystemClock().Monotonic() + kQueueFullMax;
   std::optional<QueueRoom::Turn> turn;
   // Nobody goes ahead of those who wait already.

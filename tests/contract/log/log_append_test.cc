@@ -35,13 +35,13 @@ TEST_P(LogAppend, NothingIsVisibleBeforeTheSync) {
   const int watch = log.Watch([&] { ++advanced; });
   ASSERT_TRUE(log.Append(ProducedBatch(3), [&](const auto& position) { done += position.ok(); }).ok());
   EXPECT_EQ(log.state().end, Offset(0));
-  EXPECT_TRUE(log.never_written());
+  EXPECT_TRUE(log.state().never_written());
   EXPECT_TRUE(log.Read(Offset(0), kAll)->empty());
   EXPECT_EQ(KindOfError(log.Read(Offset(1), kAll)), "offset_out_of_range");
   EXPECT_EQ(done + advanced, 0);
   ASSERT_TRUE(node().committer().CommitOnce());
   EXPECT_EQ(log.state().end, Offset(3));
-  EXPECT_FALSE(log.never_written());
+  EXPECT_FALSE(log.state().never_written());
   EXPECT_EQ(Shape(*log.Read(Offset(0), kAll)), "[0,3)batch");
   EXPECT_EQ(done, 1);
   EXPECT_EQ(advanced, 1);

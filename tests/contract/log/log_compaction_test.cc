@@ -48,7 +48,7 @@ class LogCompactionContract : public LogContract {
   }
   LogCompaction::Work Compact(EmbeddedLog& log, size_t max_bytes = kEnoughForAPass) {
     LogCompaction compaction(log.shared_from_this());
-    auto work = compaction.Run(settings_, node().logs().AgeNowMs(), max_bytes);
+    auto work = compaction.Run(settings_, node().ages().NowMs(), max_bytes);
     EXPECT_TRUE(work.ok()) << work.status();
     return work.value_or(LogCompaction::Work());
   }
@@ -295,7 +295,7 @@ TEST_P(LogCompactionContract, TheNewestPartIsLeftToThoseWhoReadAlong) {
 
 TEST_P(LogCompactionContract, OnlyTheLogsOfLocalCompactedStreams) {
   StreamCatalog catalog(store(), node().committer());
-  Maintenance maintenance(store(), node().logs(), catalog, node().budget(), clock_,
+  Maintenance maintenance(store(), node().logs(), catalog, node().budget(), clock_, node().ages(),
                           [](const LogOrigin&, const v1::StreamDefinition&) { return false; });
   const auto define = [&](const std::string& name, v1::CleanupPolicy cleanup) {
     v1::StreamDefinition definition;
@@ -387,13 +387,13 @@ TEST_P(LogCompactionContract, WritersAndReadersGoOnBesideIt) {
     });
     LogCompaction compaction(log.shared_from_this());
     while (writing) {
-      if (!compaction.Run(settings_, node().logs().AgeNowMs(), kEnoughForAPass).ok()) ++failed;
+      if (!compaction.Run(settings_, node().ages().NowMs(), kEnoughForAPass).ok()) ++failed;
     }
     writer.join();
     reader.join();
     EXPECT_EQ(failed, 0);
     // Once more, however little of the time it got beside the others.
-    EXPECT_TRUE(compaction.Run(settings_, node().logs().AgeNowMs(), kEnoughForAPass).ok());
+    EXPECT_TRUE(compaction.Run(settings_, node().ages().NowMs(), kEnoughForAPass).ok());
     committer.Stop();
   }
   EXPECT_GT(log.compaction().to, Offset(0)) << "or nothing was compacted";
@@ -417,7 +417,7 @@ TEST_P(LogCompactionContract, ManyKeysTakeSeveralPasses) {
   LogCompaction narrow(log.shared_from_this(), /*keys_max=*/20);
   Offset done(0);
   for (int run = 0; done < Offset(3 * kKeys) && run < 10'000; ++run) {
-    auto work = narrow.Run(settings_, node().logs().AgeNowMs(), 1);
+    auto work = narrow.Run(settings_, node().ages().NowMs(), 1);
     ASSERT_TRUE(work.ok()) << work.status();
     EXPECT_LE(work->read, 2u << 20) << "one piece at a time";
     EXPECT_LE(log.compaction().to - done, 20) << "no more keys than it has room for";

@@ -12,7 +12,9 @@ namespace {
 class LogLifetime : public LogContract {
  protected:
   std::shared_ptr<EmbeddedLog> Source() { return node().Source().shared_from_this(); }
-  void Delete() { ASSERT_EQ(*node().logs().DeleteStream("sensors"), 1); }
+  void Delete() {
+    ASSERT_EQ(*node().logs().DeleteStream("sensors", [](WriteBatch&) {}), 1);
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Stores, LogLifetime, ::testing::ValuesIn(AllStoreKinds()), NameOfKind);
 

@@ -92,7 +92,8 @@ class LogNode {
       : budget_(limits),
         committer_(store, std::move(commit)),
         cache_(cache_bytes),
-        logs_(LogEnvironment{store, committer_, clock, cache_, budget_, fences_}) {
+        ages_(clock),
+        logs_(LogEnvironment{store, committer_, clock, ages_, cache_, budget_, fences_}) {
     auto problems = logs_.Open(acknowledged_ends);
     EXPECT_TRUE(problems.ok()) << problems.status();
     if (problems.ok()) problems_ = *std::move(problems);
@@ -101,6 +102,7 @@ class LogNode {
   ~LogNode() { committer_.FailWaiting(); }
 
   EmbeddedLogStore& logs() { return logs_; }
+  AgeClock& ages() { return ages_; }
   Committer& committer() { return committer_; }
   TailCache& cache() { return cache_; }
   DiskBudget& budget() { return budget_; }
@@ -118,7 +120,7 @@ class LogNode {
                              .base_hash = base.hash,
                              .leader_epoch = epoch});
     SELVAGE_CHECK(log.ok());
-    return static_cast<EmbeddedLog&>(**log);
+    return *logs_.FindEmbedded((*log)->number());
   }
   EmbeddedLog& Source(int id = 1) { return Create(LogOrigin{"", Slot(0), "sensors", PartitionId(0)}, id); }
   EmbeddedLog& Replica(int id = 1, LogPosition base = {}) {
@@ -165,6 +167,7 @@ class LogNode {
   Committer committer_;
   TailCache cache_;
   FenceTable fences_;
+  AgeClock ages_;
   EmbeddedLogStore logs_;
   Problems problems_;
 };

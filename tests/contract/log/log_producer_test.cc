@@ -149,7 +149,7 @@ TEST_P(LogProducer, TrimmingForgetsNoBatch) {
 TEST_P(LogProducer, ADeletedStreamLeavesNothingBehind) {
   EmbeddedLog& log = node().Source();
   EXPECT_EQ(Produce(log, 0, 3), "0");
-  ASSERT_TRUE(node().logs().DeleteStream("sensors").ok());
+  ASSERT_TRUE(node().logs().DeleteStream("sensors", [](WriteBatch&) {}).ok());
   EXPECT_EQ(StoredProducers(), 0);
   Reopen();
   EmbeddedLog& again = node().Source(2);
@@ -208,7 +208,7 @@ TEST_P(LogProducer, AnIdleProducerIsForgottenAfterAWeek) {
   definition.set_name("sensors");
   definition.set_direction(v1::LOCAL);
   ASSERT_TRUE(catalog.Put(*CompleteDefinition(definition)).ok());
-  Maintenance maintenance(store(), node().logs(), catalog, node().budget(), clock_,
+  Maintenance maintenance(store(), node().logs(), catalog, node().budget(), clock_, node().ages(),
                           [](const auto&, const auto&) { return false; });
   EmbeddedLog& log = node().Source();
   EXPECT_EQ(Produce(log, 0, 3, {.producer = 1}), "0");

@@ -66,7 +66,7 @@ TEST_P(LogReopen, CreateSupersedes) {
 TEST_P(LogReopen, NumbersAreNeverReused) {
   Fill(node().Source(), {2});
   const LogNumber first = SourceAgain().number();
-  ASSERT_EQ(*node().logs().DeleteStream("sensors"), 1);
+  ASSERT_EQ(*node().logs().DeleteStream("sensors", [](WriteBatch&) {}), 1);
   Reopen();
   EXPECT_TRUE(node().logs().All().empty());
   EmbeddedLog& fresh = node().Source(2);
@@ -86,7 +86,7 @@ TEST_P(LogReopen, DeletedStreamStaysDeleted) {
   Fill(other, {1});
   std::string late;
   ASSERT_TRUE(log.Append(ProducedBatch(), [&](const auto& p) { late = KindOfError(p); }).ok());
-  ASSERT_EQ(*node().logs().DeleteStream("sensors"), 2);
+  ASSERT_EQ(*node().logs().DeleteStream("sensors", [](WriteBatch&) {}), 2);
   EXPECT_EQ(late, "unknown_stream") << "a write in the queue is refused, not stored";
   EXPECT_EQ(node().logs().FindEmbedded(log.origin()), nullptr);
   EXPECT_EQ(KindOfError(log.Read(Offset(0), kAll)), "unknown_stream");
@@ -99,7 +99,7 @@ TEST_P(LogReopen, DeletedStreamStaysDeleted) {
   ASSERT_TRUE(node().logs().FlushAcknowledged().ok());
   // As a flush does that was queued while the stream was being deleted.
   ASSERT_TRUE(Commit(node().committer(), [&](WriteBatch& batch) {
-                log.StageAcknowledged(batch);
+                log.staging().StageAcknowledged(batch);
                 return absl::OkStatus();
               }).ok());
   EXPECT_TRUE(node().logs().Losses()->empty());
@@ -117,11 +117,11 @@ TEST_P(LogReopen, AdoptTakesOverAnEmptyLog) {
     return node().logs().AdoptAll({{origin, end, LeaderEpoch(epoch)}}, [](WriteBatch&) {});
   };
   ASSERT_TRUE(adopt(4).ok());
-  EXPECT_TRUE(SourceAgain().never_written());
+  EXPECT_TRUE(SourceAgain().state().never_written());
   ASSERT_TRUE(adopt(5).ok()) << "again, as when the link broke";
   Reopen();
   EmbeddedLog& again = SourceAgain();
-  EXPECT_TRUE(again.never_written());
+  EXPECT_TRUE(again.state().never_written());
   EXPECT_EQ(again.state().position(), end);
   EXPECT_EQ(again.state().base, Offset(100));
   EXPECT_EQ(again.state().start, Offset(100));
@@ -132,7 +132,7 @@ TEST_P(LogReopen, AdoptTakesOverAnEmptyLog) {
   EXPECT_EQ(AllEntries(again).front().hash_before, ChainHash(77));
   EXPECT_EQ(KindOfError(adopt(6)), "not_empty");
   ASSERT_TRUE(again.Trim(Offset(102), std::nullopt, GapReason::kExpired).ok());
-  EXPECT_FALSE(again.never_written()) << "an emptied log was written";
+  EXPECT_FALSE(again.state().never_written()) << "an emptied log was written";
   EXPECT_EQ(KindOfError(adopt(6)), "not_empty");
 }
 

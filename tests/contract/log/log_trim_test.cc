@@ -173,7 +173,7 @@ TEST_P(LogTrim, EmptiedLogRemembersWhereItWas) {
   EmbeddedLog& again = SourceAgain();
   EXPECT_EQ(again.state().start, Offset(15));
   EXPECT_EQ(again.state().position(), end);
-  EXPECT_FALSE(again.never_written());
+  EXPECT_FALSE(again.state().never_written());
   Fill(again, {2});
   EXPECT_EQ(Shape(AllEntries(again)), "[15,17)batch");
   EXPECT_EQ(AllEntries(again).front().hash_before, end.hash);

@@ -57,6 +57,7 @@ class TableNode {
   TableStore& tables() { return tables_; }
   TableStore* operator->() { return &tables_; }
   Committer& committer() { return committer_; }
+  FenceTable& fences() { return fences_; }
   KvStore& store() { return store_; }
 
   /// What Write says, by kind of error; "" when it was done.

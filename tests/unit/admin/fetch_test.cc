@@ -49,7 +49,7 @@ class PendingFetch {
 class FetchTest : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(edge_.state().CreateStream(Definition("temperature", v1::UP)).ok()); }
-  Log& log() { return *edge_.node().logs().FindEmbedded({"", Slot(0), "temperature", PartitionId(0)}); }
+  Log& log() { return *edge_.node().logs().Find({"", Slot(0), "temperature", PartitionId(0)}); }
   void Append(const std::string& batch) { ASSERT_TRUE(AppendNow(log(), batch).ok()); }
   absl::StatusOr<v1::FetchResponse> Fetch(int64_t offset, uint32_t max_wait_ms = 0, uint32_t max_bytes = 0) {
     return edge_.Fetch(Address("temperature"), offset, max_wait_ms, max_bytes);

@@ -18,7 +18,7 @@ class ProduceTest : public testing::Test {
     ASSERT_TRUE(edge_.state().CreateStream(Definition("temperature", v1::UP, 2)).ok());
     ASSERT_TRUE(edge_.Produce(Address("temperature"), Batch({"first"})).ok());
   }
-  Log& log() { return *edge_.node().logs().FindEmbedded({"", Slot(0), "temperature", PartitionId(0)}); }
+  Log& log() { return *edge_.node().logs().Find({"", Slot(0), "temperature", PartitionId(0)}); }
   /// Produces what must be refused, and checks that it left nothing behind.
   absl::Status Refused(const v1::LogAddress& address, const std::string& batch) {
     const LogState before = log().state();

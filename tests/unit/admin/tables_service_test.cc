@@ -372,6 +372,47 @@ TEST_F(TablesServiceTest, AWatchEndsWithItsCaller) {
   EXPECT_TRUE(Write({PutOf("a", "{}")}).ok());
 }
 
+TEST_F(TablesServiceTest, APageOfLargeRowsThatNobodyWantsEnds) {
+  const std::string row = "{\"t\":\"" + std::string((1 << 20) - 100, 'x') + "\"}";
+  for (int n = 100; n < 172; n += 3) {
+    std::vector<v1::RowOperation> operations;
+    for (int i = 0; i < 3; ++i) operations.push_back(PutOf(std::to_string(n + i), row));
+    ASSERT_TRUE(Write(operations).ok());
+  }
+  v1::ScanRowsRequest request = Scan();
+  request.set_filter(R"({"t":"y"})");
+  auto page = node_.Ask(&TablesStub::ScanRows, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->rows_size(), 0);
+  EXPECT_LE(page->looked_at(), 66u);
+  request.set_from(page->next());
+  page = node_.Ask(&TablesStub::ScanRows, request);
+  EXPECT_FALSE(page->has_next());
+}
+
+TEST_F(TablesServiceTest, AWatchThatLookedAtALotForNothingSaysWhereToGoOn) {
+  constexpr int kRows = 100'001;
+  for (int n = 0; n < kRows; n += 5'000) {
+    std::vector<table::RowOperation> operations;
+    for (int i = n; i < std::min(kRows, n + 5'000); ++i) {
+      operations.push_back({.key = "a" + std::to_string(i), .what = table::RowOperation::Put{}});
+    }
+    ASSERT_TRUE(node_.node().tables().WriteAndWait("pumps", std::move(operations)).ok());
+  }
+  v1::WatchTableRequest request = Watch("", kWatchWaitMs);
+  request.set_prefix("b");
+  auto page = node_.Ask(&TablesStub::WatchTable, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->changes_size(), 0);
+  EXPECT_TRUE(page->more());
+  request.set_from(page->next());
+  request.set_max_wait_ms(0);
+  page = node_.Ask(&TablesStub::WatchTable, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_FALSE(page->more());
+  EXPECT_EQ(page->next(), End());
+}
+
 TEST(TablesServiceAtTheCore, RowsOfAnUpTableAreReadOnlyThere) {
   CoreNode core;
   ASSERT_TRUE(core.Ask(&TablesStub::CreateTable, CreateOf("readings", v1::TABLE_UP)).ok());

@@ -111,7 +111,7 @@ TEST_F(ConcurrentChangesTest, WhatTheCoreDefinesIsNotOverwrittenByWhoeverMakesIt
               }});
     ASSERT_EQ(edge.state->catalog().Find(name)->generation(), i);
     ASSERT_EQ(edge.state->catalog().Find(name)->settings().priority(), definition.settings().priority());
-    ASSERT_NE(edge.state->logs().FindEmbedded({"", Slot(0), name, PartitionId(0)}), nullptr);
+    ASSERT_NE(edge.state->logs().Find({"", Slot(0), name, PartitionId(0)}), nullptr);
   }
 }
 
@@ -129,7 +129,7 @@ TEST_F(ConcurrentChangesTest, AStreamDeletedHereAndDefinedByTheCoreHasItsLogs) {
     Together({[&] { (void)edge.edge->DeleteStream(name); },
               [&] { ASSERT_TRUE(edge.edge->ApplySpec(spec).ok()); }});
     ASSERT_TRUE(edge.state->catalog().Find(name));
-    ASSERT_NE(edge.state->logs().FindEmbedded({"", Slot(0), name, PartitionId(0)}), nullptr)
+    ASSERT_NE(edge.state->logs().Find({"", Slot(0), name, PartitionId(0)}), nullptr)
         << "it could not be written";
   }
 }

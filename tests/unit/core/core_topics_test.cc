@@ -175,7 +175,7 @@ TEST_F(CoreTopicsTest, ADownStreamIsWrittenForOneEdge) {
   EXPECT_EQ(topics_->FindForReading("rig-1.commands", 0).value(), nullptr);
   EXPECT_FALSE(topics_->FindForReading("rig-1.commands", 1).ok());
   EXPECT_EQ(topics_->FindForWriting("rig-1.commands", 0).value(), nullptr);
-  EXPECT_TRUE(node_->logs().Logs().empty());
+  EXPECT_TRUE(node_->logs().All().empty());
   const uint64_t changes = topics_->changes();
   auto log = topics_->MakeForWriting("rig-1.commands", 0);
   ASSERT_TRUE(log.ok()) << Describe(log.status());

@@ -69,7 +69,7 @@ class LinksAndChangesTest : public ::testing::Test {
     definition.set_direction(direction);
     return definition;
   }
-  static void Append(const std::shared_ptr<EmbeddedLog>& log) {
+  static void Append(const std::shared_ptr<Log>& log) {
     if (log == nullptr) return;
     BatchBuilder builder;
     builder.Add({Offset(0), 1, std::nullopt, "value", {}});
@@ -124,22 +124,19 @@ class LinksAndChangesTest : public ::testing::Test {
   std::string Missing(ThreadedNode& node) {
     const std::string& name = node.state->node();
     const auto slot = core_.fleet->SlotOf(name);
-    const std::shared_ptr<EmbeddedLog> log =
-        node.state->logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)});
+    const std::shared_ptr<Log> log = node.state->logs().Find({"", Slot(0), "readings", PartitionId(0)});
     if (!slot || log == nullptr) return name + " has not linked";
     if (node.edge->spec().generation() != core_.fleet->SpecGeneration(name))
       return name + " has another spec";
     if (node.edge->spec().SerializeAsString() != core_.fleet->SpecFor(name).SerializeAsString()) {
       return name + " has other content under the same generation";
     }
-    const std::shared_ptr<EmbeddedLog> replica =
-        core_.state->logs().FindEmbedded({name, *slot, "readings", PartitionId(0)});
+    const std::shared_ptr<Log> replica = core_.state->logs().Find({name, *slot, "readings", PartitionId(0)});
     if (replica == nullptr || replica->state().position() != log->state().position())
       return name + " is not replicated";
-    const std::shared_ptr<EmbeddedLog> down =
-        core_.state->logs().FindEmbedded({name, Slot(0), "setpoints", PartitionId(0)});
-    const std::shared_ptr<EmbeddedLog> copy =
-        node.state->logs().FindEmbedded({std::string(kCoreOrigin), Slot(0), "setpoints", PartitionId(0)});
+    const std::shared_ptr<Log> down = core_.state->logs().Find({name, Slot(0), "setpoints", PartitionId(0)});
+    const std::shared_ptr<Log> copy =
+        node.state->logs().Find({std::string(kCoreOrigin), Slot(0), "setpoints", PartitionId(0)});
     if (down == nullptr || copy == nullptr || down->state().position() != copy->state().position()) {
       return name + " lacks what the core wrote";
     }
@@ -165,8 +162,7 @@ TEST_F(LinksAndChangesTest, EverythingComesTogetherAfterChangesOfAllKindsAtOnce)
     for (int round = 0; round < kRounds; ++round) {
       ChangeTheCore(round);
       for (int i = 0; i < kEdges; ++i) {
-        Append(core_.state->logs().FindEmbedded(
-            {fmt::format("rig-{}", i), Slot(0), "setpoints", PartitionId(0)}));
+        Append(core_.state->logs().Find({fmt::format("rig-{}", i), Slot(0), "setpoints", PartitionId(0)}));
       }
     }
     --working;
@@ -175,7 +171,7 @@ TEST_F(LinksAndChangesTest, EverythingComesTogetherAfterChangesOfAllKindsAtOnce)
     threads.emplace_back([&, node = edge.get()] {
       for (int round = 0; round < kRounds; ++round) {
         ChangeAnEdge(*node, round);
-        Append(node->state->logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)}));
+        Append(node->state->logs().Find({"", Slot(0), "readings", PartitionId(0)}));
       }
       --working;
     });
@@ -186,7 +182,7 @@ TEST_F(LinksAndChangesTest, EverythingComesTogetherAfterChangesOfAllKindsAtOnce)
   for (std::thread& thread : threads) thread.join();
 
   for (auto& edge : edges_) {
-    Append(edge->state->logs().FindEmbedded({"", Slot(0), "readings", PartitionId(0)}));
+    Append(edge->state->logs().Find({"", Slot(0), "readings", PartitionId(0)}));
     EXPECT_TRUE(Eventually(kLong, [&] { return Missing(*edge).empty(); })) << Missing(*edge);
   }
 }

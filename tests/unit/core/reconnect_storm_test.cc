@@ -130,7 +130,7 @@ class ReconnectStormTest : public testing::Test {
   /// Whether the logs of all first flows come to end there.
   bool HaveAll(int64_t end) {
     return test::Eventually(absl::Seconds(60), [&] {
-      for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs()) {
+      for (const std::shared_ptr<Log>& log : node_.logs().All()) {
         if (log->origin().partition == PartitionId(0) && log->state().end != Offset(end)) return false;
       }
       return true;
@@ -213,7 +213,7 @@ TEST_F(ReconnectStormTest, LinksThatStandAreServedWhileOthersWaitForOldEntriesTo
   store_.Hold(false);
   EXPECT_TRUE(HaveAll(kHeld + 2));
   int trimmed = 0;
-  for (const std::shared_ptr<EmbeddedLog>& log : node_.logs().Logs())
+  for (const std::shared_ptr<Log>& log : node_.logs().All())
     trimmed += log->state().start > Offset(0) ? 1 : 0;
   EXPECT_GT(trimmed, 0);
 }

@@ -69,9 +69,9 @@ TEST_F(TableCommandsTest, ListAndDescribeAreTablesOrJson) {
   EXPECT_EQ(Done({"list"}).out,
             "TABLE  DIRECTION  PREFIX         ROW SIZE  PRIORITY  WEIGHT   GENERATION\n"
             "pumps  both       site/${edge}/   1.0 MiB         5       1  provisional\n");
-  EXPECT_THAT(Done({"describe", "pumps"}).out,
-              AllOf(HasSubstr("rows:        12\n"), HasSubstr("tombstones:  3\n"),
-                    HasSubstr("feed end:    feed-7\n")));
+  EXPECT_THAT(
+      Done({"describe", "pumps"}).out,
+      AllOf(HasSubstr("rows:       12\n"), HasSubstr("tombstones: 3\n"), HasSubstr("feed end:   feed-7\n")));
   EXPECT_EQ(boost::json::parse(Done({"describe", "pumps", "-o", "json"}).out).at("rows"), 12);
   EXPECT_THAT(Failed({"describe", "nothing"}).err, HasSubstr("there is no table nothing"));
   Done({"drop", "pumps"});

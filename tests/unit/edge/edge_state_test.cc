@@ -59,7 +59,7 @@ class Edge {
     ASSERT_TRUE(edge_->CreateStream(definition).ok());
   }
   EmbeddedLog& LogOf(const std::string& stream) {
-    return *state_->logs().FindEmbedded(LogOrigin{"", Slot(0), stream, PartitionId(0)});
+    return *state_->embedded_logs().FindEmbedded(LogOrigin{"", Slot(0), stream, PartitionId(0)});
   }
   void Append(const std::string& stream) {
     BatchBuilder builder;
@@ -113,9 +113,9 @@ TEST(EdgeStateTest, AnAdoptionIsAllOrNothing) {
     edge.Restart();
     const bool adopted = edge.LogOf("sensors").state().id == IdOf('a');
     EXPECT_EQ(edge.LogOf("alarms").state().id == IdOf('b'), adopted);
-    EXPECT_EQ(
-        edge.state().logs().FindEmbedded(LogOrigin{"", Slot(0), "unheard-of", PartitionId(0)}) != nullptr,
-        adopted);
+    EXPECT_EQ(edge.state().embedded_logs().FindEmbedded(
+                  LogOrigin{"", Slot(0), "unheard-of", PartitionId(0)}) != nullptr,
+              adopted);
     EXPECT_EQ(edge->membership().has_slot(), adopted);
     EXPECT_EQ(edge->MakeHello().empty(), !adopted) << "it must be offered again, or be done";
     if (!taken) {
@@ -140,7 +140,7 @@ TEST(EdgeStateTest, ARestoredCoreCountsAnewOverACrash) {
     ASSERT_TRUE(edge->ApplySpec(spec).ok());
     edge.Append("sensors");
     edge.LogOf("sensors").SetAcknowledged(Offset(1));
-    ASSERT_TRUE(edge.state().logs().FlushAcknowledged().ok());
+    ASSERT_TRUE(edge.state().embedded_logs().FlushAcknowledged().ok());
 
     edge.store().DieAfter(writes);
     const bool taken = edge->TakeWelcome(WelcomeOf("second")).ok();
@@ -205,9 +205,9 @@ TEST(EdgeState, NothingStaysOfStreamsThatWereDeleted) {
       ASSERT_NE(edge->UpFlows().front(), offered) << "the log is another object";
     }
     ASSERT_EQ(*edge->DeleteStream(i % 2 == 0 ? name + "-renamed" : name), 1);
-    ASSERT_EQ(edge.state().logs().live(), 1) << "what is offered";
+    ASSERT_EQ(edge.state().embedded_logs().live(), 1) << "what is offered";
   }
-  EXPECT_EQ(edge.state().logs().live(), 0);
+  EXPECT_EQ(edge.state().embedded_logs().live(), 0);
   EXPECT_TRUE(edge->UpFlows().empty());
   EXPECT_TRUE(edge.state().catalog().All().empty());
   EXPECT_TRUE(edge.state().alarms().All(/*also_resolved=*/true).empty());

@@ -165,7 +165,7 @@ TEST_F(UplinkDiskTest, WhatComesBehindARefusedWelcomeIsNotDone) {
   core_->Send(Offer());
   EXPECT_TRUE(Has(v1::Frame::kClose, 1));
   EXPECT_EQ(edge_.spec().generation(), 0u);
-  EXPECT_TRUE(node_.logs().Logs().empty());
+  EXPECT_TRUE(node_.logs().All().empty());
 }
 
 TEST_F(UplinkDiskTest, ALinkThatEndsWhileItWaitsIsForgotten) {

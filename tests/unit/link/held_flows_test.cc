@@ -32,7 +32,7 @@ class HeldFlowsTest : public LinkedNodes {
   }
   EmbeddedLog& OwnLog(const std::string& name) { return edge_.Find({"", Slot(0), name, PartitionId(0)}); }
   std::shared_ptr<EmbeddedLog> Replica(const std::string& name) {
-    return core_.state->logs().FindEmbedded(
+    return core_.state->embedded_logs().FindEmbedded(
         {"rig", core_.fleet->SlotOf("rig").value_or(Slot(0)), name, PartitionId(0)});
   }
   void ExpectReplicated(const std::string& name) {
@@ -183,7 +183,7 @@ TEST_F(HeldFlowsTest, ARetiredEdgesStoreGoesOnUnderAnotherId) {
   Pass(2);
   Unlink();
   edge_.Append(OwnLog("readings"), 2);  // the core never sees them as those of "rig"
-  ASSERT_TRUE(edge_.state->logs().FlushAcknowledged().ok());
+  ASSERT_TRUE(edge_.state->embedded_logs().FlushAcknowledged().ok());
   ASSERT_TRUE(core_.fleet->Retire("rig").ok());
   v1::Hello hello = edge_.edge->MakeHello();
   EXPECT_EQ(ErrorKind(test::Admit(*core_.fleet, hello).status()), "edge_retired");

@@ -47,7 +47,7 @@ class MemoryNode {
     }
   }
   EmbeddedLog& Find(const LogOrigin& origin) {
-    const std::shared_ptr<EmbeddedLog> log = state->logs().FindEmbedded(origin);
+    const std::shared_ptr<EmbeddedLog> log = state->embedded_logs().FindEmbedded(origin);
     SELVAGE_CHECK(log != nullptr);
     return *log;
   }

@@ -29,7 +29,7 @@ class DamagedTableAlarmTest : public ::testing::Test {
     store_ = *std::move(store);
   }
   EmbeddedLog& log() {
-    return *store_->state().logs().FindEmbedded(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
+    return *store_->state().embedded_logs().FindEmbedded(LogOrigin{"", Slot(0), "sensors", PartitionId(0)});
   }
   void Append(int number) {
     BatchBuilder builder;

@@ -294,7 +294,7 @@ TEST_F(DamagedFiles, ATableIsMendedWhenWhatItHeldIsDeleted) {
   Open();
   Fill(1, 300);
   EXPECT_FALSE(CompactTables().ok());
-  ASSERT_EQ(*node_->logs().DeleteStream("sensors"), 1);
+  ASSERT_EQ(*node_->logs().DeleteStream("sensors", [](WriteBatch&) {}), 1);
   node_->Source(2);
   ExpectMended();
   EXPECT_TRUE(FindAll().empty());

@@ -43,7 +43,7 @@ class LogCompactionTest : public ::testing::Test {
     }
   }
   LogCompaction::Work Compact(size_t max_bytes = kEnough) {
-    auto work = compaction_.Run(settings_, node_.logs().AgeNowMs(), max_bytes);
+    auto work = compaction_.Run(settings_, node_.ages().NowMs(), max_bytes);
     EXPECT_TRUE(work.ok()) << work.status();
     return work.value_or(LogCompaction::Work());
   }
@@ -154,7 +154,7 @@ TEST_F(LogCompactionTest, MoreKeysThanFitTakeSeveralPasses) {
   }
   WriteNewest();
   for (int i = 0; i < 30; ++i) {
-    ASSERT_TRUE(narrow.Run(settings_, node_.logs().AgeNowMs(), kEnough).ok());
+    ASSERT_TRUE(narrow.Run(settings_, node_.ages().NowMs(), kEnough).ok());
     WriteNewest();
   }
   ExpectNewestOfEachKeyOnly();
@@ -185,7 +185,7 @@ TEST_F(LogCompactionTest, ARestartGoesOnWhereThePassEnded) {
   auto log = again.logs().FindEmbedded(log_->origin());
   EXPECT_EQ(log->compaction().to, log_->compaction().to);
   EXPECT_EQ(log->compaction().kept_bytes, log_->compaction().kept_bytes);
-  EXPECT_EQ(LogCompaction(log).Run(settings_, again.logs().AgeNowMs(), kEnough)->read, 0u);
+  EXPECT_EQ(LogCompaction(log).Run(settings_, again.ages().NowMs(), kEnough)->read, 0u);
 }
 
 TEST_F(LogCompactionTest, WhatCannotBeDecodedStays) {

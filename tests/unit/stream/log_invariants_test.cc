@@ -21,7 +21,7 @@ class LogInvariantsTest : public testing::Test {
     return state;
   }
   std::string BrokenOf(const LogState& state, std::optional<Offset> acknowledged = std::nullopt) {
-    EmbeddedLog log({store_, committer_, clock_, cache_, budget_, fences_}, ages_, changes_, LogNumber(1),
+    EmbeddedLog log({store_, committer_, clock_, ages_, cache_, budget_, fences_}, changes_, LogNumber(1),
                     LogOrigin{"", Slot(0), "sensors", PartitionId(0)}, state, acknowledged, false);
     return std::string(log.CheckInvariants().message());
   }

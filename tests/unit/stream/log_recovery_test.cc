@@ -100,7 +100,7 @@ TEST_F(LogRecovery, ACrashLeavesAPrefixWithAllThatWasAcknowledged) {
 
 TEST_F(LogRecovery, ALogThatIsGoneIsAProblemUnlessItWasDeleted) {
   Fill(node_->Source(), {3});
-  ASSERT_TRUE(node_->logs().DeleteStream("sensors").ok());
+  ASSERT_TRUE(node_->logs().DeleteStream("sensors", [](WriteBatch&) {}).ok());
   Open({{kSource, Offset(3)}});
   EXPECT_TRUE(node_->problems().empty()) << "the file of ends may be older than the deletion";
 
@@ -273,7 +273,7 @@ TEST_F(LogRecovery, DamagedDocumentsRefuseToOpen) {
   EmbeddedLog& log = node_->Source();
   store_.Change(Family::kMeta, LogDocumentKey(log.number()), [](std::string& value) { value = "\xff\xff"; });
   EmbeddedLogStore logs(
-      {store_, node_->committer(), clock_, node_->cache(), node_->budget(), node_->fences()});
+      {store_, node_->committer(), clock_, node_->ages(), node_->cache(), node_->budget(), node_->fences()});
   EXPECT_EQ(KindOfError(logs.Open({})), "corrupt_meta");
 }
 

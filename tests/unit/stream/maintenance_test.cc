@@ -94,9 +94,13 @@ class MaintenanceTest : public ::testing::Test {
       store_, clock_, {}, {.budget = kBudget, .reserve = kReserve}, 1 << 20, {.queue_bytes_max = 20'000}};
   StreamCatalog catalog_{store_, node_.committer()};
   Maintenance maintenance_{
-      store_,   node_.logs(),
-      catalog_, node_.budget(),
-      clock_,   [](const LogOrigin&, const v1::StreamDefinition& d) { return d.direction() == v1::UP; }};
+      store_,
+      node_.logs(),
+      catalog_,
+      node_.budget(),
+      clock_,
+      node_.ages(),
+      [](const LogOrigin&, const v1::StreamDefinition& d) { return d.direction() == v1::UP; }};
   int ids_ = 0;
 };
 
@@ -196,7 +200,7 @@ TEST_F(MaintenanceTest, IdleProducersAreForgottenWhenTheirDayIsOver) {
 
 TEST_F(MaintenanceTest, OnlyStreamsThatSaySoAreCompacted) {
   LogNode roomy(store_, clock_);
-  Maintenance maintenance(store_, roomy.logs(), catalog_, roomy.budget(), clock_,
+  Maintenance maintenance(store_, roomy.logs(), catalog_, roomy.budget(), clock_, roomy.ages(),
                           [](const auto&, const auto&) { return false; });
   for (const v1::CleanupPolicy cleanup :
        {v1::CLEANUP_COMPACT, v1::CLEANUP_COMPACT_DELETE, v1::CLEANUP_DELETE}) {
@@ -332,7 +336,7 @@ TEST_F(MaintenanceTest, ReclaimsRangesOfTrimmedAndDeletedLogs) {
   EXPECT_TRUE(store_.ranges.empty());
   ASSERT_TRUE(log.Trim(Offset(6), Offset(2), GapReason::kDroppedForSpace).ok());
   const LogNumber doomed_number = doomed.number();
-  ASSERT_TRUE(node_.logs().DeleteStream("doomed").ok());
+  ASSERT_TRUE(node_.logs().DeleteStream("doomed", [](WriteBatch&) {}).ok());
   ASSERT_TRUE(maintenance_.MaybeReclaim().ok());
   EXPECT_TRUE(store_.ranges.empty()) << "not worth it while there is room";
   node_.budget().Measured(kBudget, kBudget);

@@ -128,6 +128,12 @@ Log& HandlerWorld::LogOf(const std::string& topic, int32_t partition) {
   return *topics_->FindForReading(topic, partition).value();
 }
 
+absl::Status HandlerWorld::ForgetProducers(const std::string& topic, int32_t partition) {
+  return node_->embedded_logs()
+      .FindEmbedded(LogOf(topic, partition).number())
+      ->ForgetIdleProducers(INT64_MAX);
+}
+
 void HandlerWorld::Damage(const std::string& topic, Offset base) {
   store_.Damage(Family::kLog, LogKey(LogOf(topic).number(), base));
   Restart();

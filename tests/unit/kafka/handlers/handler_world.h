@@ -69,6 +69,8 @@ class HandlerWorld {
   int64_t Write(const std::string& topic, const std::vector<std::string>& values,
                 int64_t first_timestamp = 1000, int32_t partition = 0);
   Log& LogOf(const std::string& topic, int32_t partition = 0);
+  /// As if its producers had been idle for long.
+  absl::Status ForgetProducers(const std::string& topic, int32_t partition = 0);
   /// The store cannot read the entry that begins there any more. After it as Restart, so that no cache has
   /// it.
   void Damage(const std::string& topic, Offset base);

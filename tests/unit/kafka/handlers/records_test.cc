@@ -219,7 +219,7 @@ TEST_F(RecordsTest, WhatFollowsABatchThatCameBeforeItsTopicIsToComeAgainToo) {
 // By these clients see that they may begin a new epoch.
 TEST_F(RecordsTest, AProducerThatIsNotKnownAnyMoreIsToldSo) {
   EXPECT_EQ(Refusal(ToProduce("t", 0, Numbered(0))), ErrorCode::kNone);
-  ASSERT_TRUE(static_cast<EmbeddedLog&>(world_.LogOf("t")).ForgetIdleProducers(INT64_MAX).ok());
+  ASSERT_TRUE(world_.ForgetProducers("t").ok());
   const auto forgotten = Produce(ToProduce("t", 0, Numbered(1)));
   EXPECT_EQ(forgotten.error_code, ErrorCode::kUnknownProducerId);
   EXPECT_EQ(forgotten.log_start_offset, 0) << "without it Java tries again for ever";

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "fabric/base/random.h"
+#include "fabric/link/errands.h"
+#include "fabric/link/flow_kind.h"
+#include "fabric/table/table_flow.h"
+#include "fabric/table/table_store.h"
+
+namespace selvage {
+
+/// What edge and core do differently about tables. Shared with errands, which may outlive the link.
+class TableEnd {
+ public:
+  virtual ~TableEnd() = default;
+
+  /// A table that the peer is to read.
+  struct Offer {
+    table::TableSource::Options source;
+    /// Only after the peer's own flow of the table was accepted: who reads it must know which life the peer's
+    /// store leads.
+    bool after_peer = false;
+  };
+  /// Those that there are now, by name of the table. Called as the link is; must not wait for the disk.
+  virtual std::map<std::string, Offer> Offers() = 0;
+  /// Another number when Offers may say something else. Cheap.
+  virtual uint64_t version() = 0;
+  /// As an errand: the table that an offer of the peer goes into, made if need be. Fence and `unsent` are
+  /// filled in by the caller. Errors refuse the flow: "unknown_table", "table_changed", "table_mismatch",
+  /// "permission_denied".
+  virtual absl::StatusOr<table::TableSink::Options> TableFor(const v1::FlowOpen& open) = 0;
+};
+
+/// Flows of kind TABLE.
+///
+/// A snapshot, which removes what the peer does not have, is taken only once the peer has all that was
+/// written here so far: else it would remove what the peer could not know of, or lost itself.
+class TableFlows : public FlowKind {
+ public:
+  /// `tables` and `random` must outlive the errands. `wake` as of the link.
+  TableFlows(table::TableStore& tables, Random& random, std::shared_ptr<Errands> errands,
+             std::shared_ptr<TableEnd> end, std::function<void()> wake);
+  ~TableFlows() override;
+
+  v1::FlowKind kind() const override { return v1::TABLE; }
+  std::string_view capability() const override { return "table"; }
+  void Begin(replication::Session& session, const Fence& fence) override;
+  void Tick(replication::Session& session) override;
+  void Woken(replication::Session& session) override;
+  void OnOffered(replication::Session& session, replication::FlowNumber flow,
+                 const v1::FlowOpen& open) override;
+  void OnEnded(replication::FlowNumber flow, const absl::Status& why) override;
+  void OnHeld(replication::Session& session, const replication::Session::FlowHeld& held) override;
+  void End() override;
+
+ private:
+  struct Outgoing {
+    std::unique_ptr<table::TableSource> source;
+    replication::FlowNumber flow;
+  };
+  struct Incoming {
+    table::TableSink::Options options;
+    table::TableCursor at;
+    std::string history;
+    std::unique_ptr<table::TableSink> sink;  ///< once it is accepted
+  };
+
+  void OfferAll(replication::Session& session);
+  void OnPrepared(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open,
+                  absl::StatusOr<Incoming> prepared);
+  void AcceptReady(replication::Session& session);
+  /// What was written here from this sequence on the peer may not have; nothing as long as there is older
+  /// that it does not have either.
+  std::optional<uint64_t> UnsentFrom(const std::string& table) const;
+  /// The life of the peer's store, once its flow of the table was accepted.
+  std::optional<table::Life> LifeOf(const std::string& table) const;
+
+  table::TableStore& tables_;
+  Random& random_;
+  const std::shared_ptr<Errands> errands_;
+  const std::shared_ptr<TableEnd> end_;
+  const std::function<void()> wake_;
+  int watch_ = 0;
+  Fence fence_;
+  std::optional<uint64_t> offered_version_;
+  std::map<std::string, Outgoing> outgoing_;  // by table
+  std::map<replication::FlowNumber, Incoming> incoming_;
+  size_t looked_for_ = 0;  // errands under way
+};
+
+}  // namespace selvage
