@@ -176,7 +176,7 @@ TEST(EdgeConfig, OutOfRangeAndForeignSettingsAreRefused) {
   EXPECT_EQ(
       EdgeRefusal(EdgeYaml("", "slots: {ahead: 8}")),
       "edge.yaml:6:1: slots is not a setting; allowed here: node, data_dir, tls, link, admin, http, log, "
-      "kafka, storage, batch, streams");
+      "kafka, api, storage, batch, streams");
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesItInErrors) {
