@@ -248,9 +248,9 @@ Awaitable<void> Connection::Finish() {
     co_return;
   }
   socket_.shutdown(Socket::shutdown_send, error);
-  for (size_t dropped = 0; dropped < kDropBytesMax && !error && !closed_;) {
-    buffer_.clear();
-    dropped += co_await socket_.async_read_some(buffer_.prepare(kHeadBytes), token);
+  char dropped[kHeadBytes];
+  for (size_t total = 0; total < kDropBytesMax && !error && !closed_;) {
+    total += co_await socket_.async_read_some(asio::buffer(dropped), token);
   }
 }
 
@@ -542,13 +542,12 @@ Awaitable<void> Connection::AwaitEnd() {
   const auto self = shared_from_this();
   error_code error;
   auto token = asio::redirect_error(asio::use_awaitable, error);
+  char ignored[256];
   while (!error && !closed_) {
-    buffer_.clear();
-    const auto space = buffer_.prepare(kHeadBytes);
     if (tls_) {
-      co_await tls_->async_read_some(space, token);
+      co_await tls_->async_read_some(asio::buffer(ignored), token);
     } else {
-      co_await socket_.async_read_some(space, token);
+      co_await socket_.async_read_some(asio::buffer(ignored), token);
     }
   }
   Close();
