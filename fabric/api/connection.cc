@@ -339,9 +339,8 @@ Awaitable<bool> Connection::ServeOne() {
   if (!co_await ReadHead(head)) co_return false;
   const RequestHead request = HeadOf(head.get());
   std::variant<Call, Reply> begun = BeginCall(request);
-  if (head.get().version() == 11 && !request.headers.contains("host")) {
-    begun = Refuse(Malformed("it names no Host"));
-  }
+  const bool malformed = head.get().version() == 11 && !request.headers.contains("host");
+  if (malformed) begun = Refuse(Malformed("it names no Host"));
   if (auto* call = std::get_if<Call>(&begun)) {
     if (WantsContinue(request) && buffer_.size() == 0 && !co_await Write("HTTP/1.1 100 Continue\r\n\r\n")) {
       co_return false;
@@ -350,7 +349,8 @@ Awaitable<bool> Connection::ServeOne() {
   }
   const Reply& refusal = std::get<Reply>(begun);
   shared_->metrics->Count(nullptr, refusal);
-  co_return co_await Send(refusal, request.method == "HEAD", head.get().keep_alive() && !HasBody(request));
+  const bool keep_alive = head.get().keep_alive() && !HasBody(request) && !malformed;
+  co_return co_await Send(refusal, request.method == "HEAD", keep_alive);
 }
 
 Awaitable<bool> Connection::Handle(Call call, HeadParser& head) {
