@@ -10,6 +10,9 @@
 namespace selvage {
 namespace {
 
+/// What edges may bring about.
+constexpr size_t kTablesMax = 1'000;
+
 /// Counts a change of this table, which is news for every edge unless the table is local.
 uint64_t NextGeneration(const v1::TableDefinition& changed, CoreDocument::Change& change) {
   return changed.direction() == v1::TABLE_LOCAL ? change.NextGeneration() : change.NextGenerationOfAll();
@@ -25,6 +28,11 @@ absl::StatusOr<v1::TableDefinition> FleetTables::Create(v1::TableDefinition defi
 
 absl::StatusOr<v1::TableDefinition> FleetTables::CreateOffered(v1::TableDefinition definition) {
   SELVAGE_RETURN_IF_ERROR(table::CheckIncarnation(definition));
+  if (tables_.All().size() >= kTablesMax) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "too_many_tables",
+                     fmt::format("an edge offers a table, and there are {} already", kTablesMax),
+                     "drop tables that nobody needs, here or at the edge");
+  }
   SELVAGE_ASSIGN_OR_RETURN(definition, table::CompleteDefinition(std::move(definition)));
   return CreateAs(std::move(definition));
 }

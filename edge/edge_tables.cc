@@ -69,7 +69,8 @@ absl::StatusOr<bool> EdgeTables::ApplyOne(const v1::TableDefinition& wanted) {
       return false;
     }
     alarms_.Clear(std::string(kMismatch), name);
-    SELVAGE_RETURN_IF_ERROR(tables_.Set(wanted));
+    const bool is_news = have->SerializeAsString() != wanted.SerializeAsString();
+    if (is_news) SELVAGE_RETURN_IF_ERROR(tables_.Set(wanted));
     return true;
   }
   SELVAGE_RETURN_IF_ERROR(tables_.Create(wanted));

@@ -13,6 +13,7 @@
 #include "fabric/storage/commit.h"
 #include "fabric/storage/write_mark.h"
 #include "fabric/stream/meta_keys.h"
+#include "fabric/table/table_keys.h"
 #include "fabric/telemetry/log.h"
 
 namespace selvage {
@@ -33,9 +34,10 @@ constexpr size_t kGroupsNamed = 20;
 /// their gaps and producers do, shows by the logs' acknowledged ends.
 std::string SubjectOfMeta(std::string_view key) {
   static constexpr std::pair<std::string_view, std::string_view> kSubjects[] = {
-      {kStreamPrefix, "definitions of streams"},  {kAlarmPrefix, "alarms"},
-      {kEdgePrefix, "slots and holds of edges"},  {kCoreKey, "what the core keeps of itself"},
-      {kMembershipKey, "membership at the core"}, {kSpecKey, "what the core told this edge to be"},
+      {kStreamPrefix, "definitions of streams"},        {kAlarmPrefix, "alarms"},
+      {table::kTablePrefix, "definitions of tables"},   {kEdgePrefix, "slots and holds of edges"},
+      {kCoreKey, "what the core keeps of itself"},      {kMembershipKey, "membership at the core"},
+      {kSpecKey, "what the core told this edge to be"},
   };
   for (const auto& [prefix, subject] : kSubjects) {
     if (key.substr(0, prefix.size()) == prefix) return std::string(subject);
@@ -82,6 +84,7 @@ absl::Status NodeStore::Start() {
   store_ =
       std::make_unique<MarkedStore>(*engine_, [this](Family family, std::string_view key) -> std::string {
         if (family == Family::kMeta) return SubjectOfMeta(key);
+        if (family != Family::kGroup) return "rows of tables";
         return options_.group_of ? std::string(kGroupSubject) + options_.group_of(key) : "consumer groups";
       });
   const absl::StatusOr<WriteMark> mark = ReadWriteMark(options_.data_dir / kNewestWritesFile);

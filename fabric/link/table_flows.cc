@@ -97,11 +97,13 @@ void TableFlows::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
                           absl::InfiniteDuration());
   }
   ++looked_for_;
+  unanswered_.insert(flow);
   errands_->Add([this, &tables = tables_, &random = random_, end = end_, flow, open]() -> Errands::Then {
     absl::StatusOr<Incoming> prepared = [&]() -> absl::StatusOr<Incoming> {
       SELVAGE_ASSIGN_OR_RETURN(TableSink::Options options, end->TableFor(open));
       SELVAGE_ASSIGN_OR_RETURN(const auto cursor, tables.Cursor(options.table, options.peer));
-      return Incoming{std::move(options), TableSink::Resume(cursor, open, random), open.history(), nullptr};
+      return Incoming{std::move(options), TableSink::Resume(cursor, open, random), open.history(),
+                      tables.End().sequence, nullptr};
     }();
     auto shared = std::make_shared<absl::StatusOr<Incoming>>(std::move(prepared));
     return [this, flow, open, shared](Session& later) { OnPrepared(later, flow, open, std::move(*shared)); };
@@ -111,6 +113,7 @@ void TableFlows::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
 void TableFlows::OnPrepared(Session& session, FlowNumber flow, const v1::FlowOpen& open,
                             absl::StatusOr<Incoming> prepared) {
   --looked_for_;
+  if (unanswered_.erase(flow) == 0) return;  // the peer ended it meanwhile
   if (!prepared.ok()) {
     LogWarning(
         "a table of the peer is not taken",
@@ -128,7 +131,7 @@ void TableFlows::AcceptReady(Session& session) {
     if (incoming.sink != nullptr) continue;
     incoming.options.fence = fence_;
     if (incoming.options.snapshots && TableSink::NeedsSnapshot(incoming.at)) {
-      const auto unsent = UnsentFrom(incoming.options.table);
+      const auto unsent = UnsentFrom(incoming);
       if (!unsent) continue;
       incoming.options.unsent = *unsent;
     }
@@ -146,14 +149,13 @@ void TableFlows::AcceptReady(Session& session) {
   if (accepted) OfferAll(session);
 }
 
-std::optional<uint64_t> TableFlows::UnsentFrom(const std::string& table) const {
-  const auto wanted = end_->Offers();
+std::optional<uint64_t> TableFlows::UnsentFrom(const Incoming& incoming) const {
   // Nothing is written here.
-  if (!wanted.contains(table)) return UINT64_MAX;
-  const auto sent = outgoing_.find(table);
+  if (!end_->Offers().contains(incoming.options.table)) return UINT64_MAX;
+  const auto sent = outgoing_.find(incoming.options.table);
   if (sent == outgoing_.end()) return std::nullopt;
   const auto acknowledged = sent->second.source->acknowledged();
-  if (!acknowledged || *acknowledged < tables_.End().sequence) return std::nullopt;
+  if (!acknowledged || *acknowledged < incoming.written) return std::nullopt;
   return acknowledged;
 }
 
@@ -165,6 +167,7 @@ std::optional<table::Life> TableFlows::LifeOf(const std::string& table) const {
 }
 
 void TableFlows::OnEnded(FlowNumber flow, const absl::Status& why) {
+  unanswered_.erase(flow);
   const auto ended = incoming_.find(flow);
   if (ended == incoming_.end()) return;
   if (!why.ok()) {

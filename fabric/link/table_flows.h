@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,7 @@ class TableFlows : public FlowKind {
     table::TableSink::Options options;
     table::TableCursor at;
     std::string history;
+    uint64_t written = 0;  ///< what was written here before this sequence, as it was prepared
     std::unique_ptr<table::TableSink> sink;  ///< once it is accepted
   };
 
@@ -78,9 +80,9 @@ class TableFlows : public FlowKind {
   void OnPrepared(replication::Session& session, replication::FlowNumber flow, const v1::FlowOpen& open,
                   absl::StatusOr<Incoming> prepared);
   void AcceptReady(replication::Session& session);
-  /// What was written here from this sequence on the peer may not have; nothing as long as there is older
-  /// that it does not have either.
-  std::optional<uint64_t> UnsentFrom(const std::string& table) const;
+  /// What was written here from this sequence on the peer may not have; nothing as long as it does not have
+  /// what was written when it made its offer.
+  std::optional<uint64_t> UnsentFrom(const Incoming& incoming) const;
   /// The life of the peer's store, once its flow of the table was accepted.
   std::optional<table::Life> LifeOf(const std::string& table) const;
 
@@ -94,7 +96,8 @@ class TableFlows : public FlowKind {
   std::optional<uint64_t> offered_version_;
   std::map<std::string, Outgoing> outgoing_;  // by table
   std::map<replication::FlowNumber, Incoming> incoming_;
-  size_t looked_for_ = 0;  // errands under way
+  std::set<replication::FlowNumber> unanswered_;  // that errands look into, and that have not ended
+  size_t looked_for_ = 0;                         // errands under way
 };
 
 }  // namespace selvage

@@ -117,6 +117,24 @@ TEST_F(LostWritesTest, ADamagedWriteAheadLogTellsWhichGroupsWentBack) {
   EXPECT_EQ(Alarms()[0].count(), 2u);
 }
 
+TEST_F(LostWritesTest, RowsOfTablesAreNamedToo) {
+  Open();
+  v1::TableDefinition definition;
+  definition.set_name("pumps");
+  definition.set_direction(v1::TABLE_LOCAL);
+  ASSERT_TRUE(store_->state().tables().Create(definition).ok());
+  Commit("reader", 20);
+  ASSERT_TRUE(store_->state().tables().WriteAndWait("pumps", {{"p-7", table::RowOperation::Put{}}}).ok());
+  Close();
+  Damage("reader", 20);
+
+  Open();
+  EXPECT_FALSE(store_->state().tables().Get("pumps", "p-7")->has_value());
+  ASSERT_THAT(Alarms(), SizeIs(1));
+  EXPECT_THAT(Alarms()[0].message(),
+              AllOf(HasSubstr("rows of tables"), Not(HasSubstr("definitions of tables"))));
+}
+
 TEST_F(LostWritesTest, DefinitionsAndAlarmsAreNamedToo) {
   Open();
   Commit("whole", 10);
