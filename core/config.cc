@@ -27,6 +27,7 @@ std::vector<Setting> CoreSettings(CoreConfig& config) {
                 "partitions before it writes."));
   AppendSettings(all, NodeSettings(config, {.http_listen = "127.0.0.1:9465",
                                             .kafka_listen = "127.0.0.1:9093",
+                                            .api_listen = "127.0.0.1:8481",
                                             .budget = "0",
                                             .write_buffer = "32MiB",
                                             .block_cache = "32MiB",

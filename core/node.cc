@@ -17,6 +17,8 @@
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/admin/tables_service.h"
+#include "fabric/api/listen.h"
+#include "fabric/api/table_service.h"
 #include "fabric/base/error.h"
 #include "fabric/daemon/node_certificate.h"
 #include "fabric/daemon/node_store.h"
@@ -50,7 +52,8 @@ constexpr size_t kErrandThreads = 4;
 
 DescriptorWants WantsOf(const CoreConfig& config) {
   return {.kafka = config.kafka.listen.empty() ? 0 : kafka::KafkaService::kConnectionsMax,
-          .links = config.link.max_links};
+          .links = config.link.max_links,
+          .api = api::WantedConnections(config.api)};
 }
 
 NodeStore::Options StoreOptions(const CoreConfig& config, const DescriptorShares& descriptors,
@@ -137,6 +140,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
 
   SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config, descriptors.kafka));
+  SELVAGE_ASSIGN_OR_RETURN(const auto tables_http, api::BindServer(config, descriptors.api));
 
   // Before the store: its committer tells links what is synced, and may be the last that knows of one.
   boost::asio::thread_pool link_threads(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 8));
@@ -174,6 +178,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   CallRunner calls({store->state().clock(), SystemRandom(), backend, authorizer, metrics});
   AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
   TablesService tables({calls, store->state().tables(), fleet.tables});
+  api::TableService table_api(store->state().tables(), fleet.tables, SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
         return CertificateView{certificate.not_after(), certificate.problem().ok()};
@@ -189,6 +194,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
                                                           {&links.service(), &admin, &tables}));
   auto flusher = std::make_unique<ReportFlusher>(fleet.reports);
   kafka->Serve(fleet.core.cluster_id(), topics, store->state(), metrics);
+  if (tables_http != nullptr) tables_http->Serve(table_api, metrics);
   health.SetReady("store");
   LogInfo("core started", {{"core", config.node_id},
                            {"version", Version()},
@@ -196,10 +202,12 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
                            {"link_port", server->port()},
                            {"http_port", http->port()},
                            {"kafka_port", kafka->port()},
+                           {"api_port", tables_http == nullptr ? 0 : tables_http->port()},
                            {"open_ms", absl::ToInt64Milliseconds(opening)}});
 
   absl::Status ended = shutdown.Wait();
   LogInfo("core stopping", {{"core", config.node_id}});
+  if (tables_http != nullptr) tables_http->Stop();
   kafka->Stop();
   links.Stop(kStopDeadline, absl::Seconds(1));
   server->Shutdown(kStopDeadline);

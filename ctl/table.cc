@@ -36,7 +36,10 @@ std::vector<std::pair<std::string, std::string>> FieldsOf(const v1::TableDefinit
           {"prefix", settings.prefix()},
           {"row size", HumanBytes(static_cast<double>(settings.row_bytes_max()))},
           {"priority", std::to_string(settings.priority())},
-          {"weight", std::to_string(settings.weight())}};
+          {"weight", std::to_string(settings.weight())},
+          {"expired kept", settings.expired_kept_ms() == 0
+                               ? "default"
+                               : HumanSeconds(static_cast<double>(settings.expired_kept_ms()) / 1e3)}};
 }
 
 /// The settings as options: `create` takes them with their defaults, `set` only those that are given.
@@ -62,9 +65,15 @@ class TableSettingsOptions {
             ->check(CLI::Range(0, 9)));
     add("weight", app.add_option("--weight", weight_, "Share within one priority, 1 to 1000 (default 1)")
                       ->check(CLI::Range(1, 1000)));
+    add("expired_kept_ms",
+        AddParsed(
+            app, "--expired-kept", expired_kept_, ParseDuration,
+            "How long an expired row, which nobody sees, stays stored: longer than a node may be away; 0: a "
+            "day, or not at all for a local table (default 0)"));
   }
   v1::TableSettings settings() const {
     v1::TableSettings settings = settings_;
+    settings.set_expired_kept_ms(absl::ToInt64Milliseconds(expired_kept_));
     settings.set_row_bytes_max(static_cast<uint32_t>(std::min<uint64_t>(row_bytes_max_, UINT32_MAX)));
     settings.set_priority(priority_);
     settings.set_weight(weight_);
@@ -83,6 +92,7 @@ class TableSettingsOptions {
   v1::TableSettings settings_ = table::DefaultTableSettings();
   uint64_t row_bytes_max_ = settings_.row_bytes_max();
   uint32_t priority_ = settings_.priority();
+  absl::Duration expired_kept_;
   uint32_t weight_ = settings_.weight();
   std::vector<std::pair<std::string, CLI::Option*>> options_;  // each with its field
 };

@@ -50,6 +50,7 @@ std::vector<Setting> EdgeSettings(EdgeConfig& config) {
                     .Help("Where selvagectl reaches this edge, with mutual TLS."));
   AppendSettings(all, NodeSettings(config, {.http_listen = "127.0.0.1:9464",
                                             .kafka_listen = "127.0.0.1:9092",
+                                            .api_listen = "127.0.0.1:8480",
                                             .budget = "10GiB",
                                             .write_buffer = "8MiB",
                                             .block_cache = "8MiB",

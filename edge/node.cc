@@ -20,6 +20,8 @@
 #include "fabric/admin/local_calls.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/admin/tables_service.h"
+#include "fabric/api/listen.h"
+#include "fabric/api/table_service.h"
 #include "fabric/base/error.h"
 #include "fabric/daemon/node_certificate.h"
 #include "fabric/daemon/node_store.h"
@@ -51,7 +53,9 @@ constexpr size_t kThreads = 40;
 constexpr size_t kLinkThreads = 2;
 
 DescriptorWants WantsOf(const EdgeConfig& config) {
-  return {.kafka = config.kafka.listen.empty() ? 0 : kafka::KafkaService::kConnectionsMax, .links = 0};
+  return {.kafka = config.kafka.listen.empty() ? 0 : kafka::KafkaService::kConnectionsMax,
+          .links = 0,
+          .api = api::WantedConnections(config.api)};
 }
 
 NodeStore::Options StoreOptions(const EdgeConfig& config, const DescriptorShares& descriptors,
@@ -121,6 +125,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   SELVAGE_ASSIGN_OR_RETURN(auto http, HttpEndpoint::Start(std::move(http_options)));
 
   SELVAGE_ASSIGN_OR_RETURN(auto kafka, kafka::KafkaService::Bind(config, descriptors.kafka));
+  SELVAGE_ASSIGN_OR_RETURN(const auto tables_http, api::BindServer(config, descriptors.api));
 
   // Before the store: its committer tells links what is synced, and may be the last that knows of one.
   boost::asio::thread_pool link_threads(kLinkThreads);
@@ -155,6 +160,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   CallRunner calls({store->state().clock(), SystemRandom(), backend, authorizer, metrics, config.link.calls});
   AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
   TablesService tables({calls, store->state().tables(), state.tables()});
+  api::TableService table_api(store->state().tables(), state.tables(), SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
         return CertificateView{certificate.not_after(), certificate.problem().ok()};
@@ -171,6 +177,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   local_calls = std::make_unique<LocalCalls>(server->InProcessChannel(), calls.local_secret());
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
+  if (tables_http != nullptr) tables_http->Serve(table_api, metrics);
   health.SetReady("store");
   link.Start();
   LogInfo("edge started", {{"edge", config.node_id},
@@ -179,10 +186,12 @@ absl::Status RunEdge(const EdgeConfig& config) {
                            {"admin_port", server->port()},
                            {"http_port", http->port()},
                            {"kafka_port", kafka->port()},
+                           {"api_port", tables_http == nullptr ? 0 : tables_http->port()},
                            {"open_ms", absl::ToInt64Milliseconds(opening)}});
 
   absl::Status ended = shutdown.Wait();
   LogInfo("edge stopping", {{"edge", config.node_id}});
+  if (tables_http != nullptr) tables_http->Stop();
   kafka->Stop();
   link.Stop();
   server->Shutdown(kStopDeadline);

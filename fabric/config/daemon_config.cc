@@ -135,6 +135,21 @@ std::vector<Setting> KafkaSettings(KafkaConfig& kafka, const DaemonDefaults& def
   return all;
 }
 
+std::vector<Setting> ApiSettings(ApiConfig& api, const DaemonDefaults& defaults) {
+  return {
+      OptionalListenSetting("api.listen", &api.listen)
+          .Default(defaults.api_listen)
+          .Help("Where tables are served over HTTP and JSON; off: nowhere."),
+      BoolSetting("api.allow_remote", &api.allow_remote)
+          .Default("false")
+          .Help("Needed as well when api.listen is not a loopback address, since anyone who reaches it can "
+                "read and write."),
+      BoolSetting("api.tls", &api.tls)
+          .Default("false")
+          .Help("Serve TLS, with the certificate of tls.cert; clients are not asked for one."),
+  };
+}
+
 std::vector<Setting> StorageSettings(StorageConfig& storage, const DaemonDefaults& defaults) {
   return {
       SizeSetting("storage.budget", &storage.budget,
@@ -215,6 +230,7 @@ std::vector<Setting> LinkTimeSettings(absl::Duration& heartbeat, absl::Duration&
 std::vector<Setting> NodeSettings(DaemonConfig& config, const DaemonDefaults& defaults) {
   std::vector<Setting> all = ServiceSettings(config, defaults);
   AppendSettings(all, KafkaSettings(config.kafka, defaults));
+  AppendSettings(all, ApiSettings(config.api, defaults));
   AppendSettings(all, StorageSettings(config.storage, defaults));
   all.push_back(SizeSetting("batch.max_bytes", &config.batch_max_bytes, {.min = kKiB, .max = 16 * kMiB})
                     .Default("1048588")
@@ -232,6 +248,10 @@ void CheckDaemonConfig(const DaemonConfig& config, ConfigProblems& problems) {
       IsLoopback(config.http.listen) || config.http.allow_remote, {"http.listen", "http.allow_remote"},
       "has no authentication and is not a loopback address; set http.allow_remote: true if that is meant");
   CheckKafkaConfig(config.kafka, problems);
+  problems.Require(
+      config.api.listen.empty() || IsLoopback(config.api.listen) || config.api.allow_remote,
+      {"api.listen", "api.allow_remote"},
+      "has no authentication and is not a loopback address; set api.allow_remote: true if that is meant");
   problems.Require(storage.budget == 0 || storage.reserve < storage.budget,
                    {"storage.reserve", "storage.budget"},
                    fmt::format("must be less than storage.budget ({})", SpellSize(storage.budget)));

@@ -34,6 +34,12 @@ struct KafkaConfig {
   std::string direction;  ///< of a topic that a client makes; empty at the core, where it is local
 };
 
+struct ApiConfig {
+  Address listen;  ///< empty: tables are not served over HTTP
+  bool allow_remote = false;
+  bool tls = false;
+};
+
 /// All in bytes.
 struct StorageConfig {
   uint64_t budget = 0;  ///< 0: no limit
@@ -70,6 +76,7 @@ struct DaemonConfig {
   TlsConfig tls;
   HttpConfig http;
   KafkaConfig kafka;
+  ApiConfig api;
   LogOptions log;
   StorageConfig storage;
   uint64_t batch_max_bytes = 0;
@@ -81,6 +88,7 @@ struct DaemonConfig {
 struct DaemonDefaults {
   std::string http_listen;
   std::string kafka_listen;
+  std::string api_listen;
   std::string budget;
   std::string write_buffer;
   std::string block_cache;
@@ -102,7 +110,7 @@ struct DaemonExamples {
 std::vector<Setting> IdentitySettings(DaemonConfig& config, const DaemonExamples& examples);
 /// Rows of the link that both ends have.
 std::vector<Setting> LinkTimeSettings(absl::Duration& heartbeat, absl::Duration& timeout);
-/// Rows for http, kafka, log, storage, batch and streams.
+/// Rows for http, kafka, api, log, storage, batch and streams.
 std::vector<Setting> NodeSettings(DaemonConfig& config, const DaemonDefaults& defaults);
 
 /// What no single setting shows: settings that do not go together.

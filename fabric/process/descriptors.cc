@@ -34,7 +34,9 @@ absl::StatusOr<DescriptorShares> ShareDescriptors(uint64_t limit, const Descript
   const uint64_t operators = std::clamp<uint64_t>(limit / 16, 8, 64);  // of each kind
   shares.store_files = static_cast<int>(store_files);
   shares.http = shares.admin = operators;
-  const uint64_t left = limit - kOwn - kStoreOwn - store_files - 2 * operators;
+  uint64_t left = limit - kOwn - kStoreOwn - store_files - 2 * operators;
+  shares.api = std::min<uint64_t>(wants.api, left / 5);
+  left -= shares.api;
   // Where there are too few for both, neither gets less than half because of the other.
   shares.links =
       std::min<uint64_t>(wants.links, std::max(left / 2, left - std::min<uint64_t>(left, wants.kafka)));
@@ -52,16 +54,19 @@ uint64_t RaiseDescriptorLimit() {
 
 absl::StatusOr<DescriptorShares> TakeDescriptors(const DescriptorWants& wants) {
   SELVAGE_ASSIGN_OR_RETURN(const DescriptorShares shares, ShareDescriptors(RaiseDescriptorLimit(), wants));
-  if (shares.kafka < wants.kafka || shares.links < wants.links) {
+  if (shares.kafka < wants.kafka || shares.links < wants.links || shares.api < wants.api) {
     LogWarning(
         "the limit of open files leaves less for clients than the node could serve",
         {{"limit", shares.limit},
          {"kafka_connections", shares.kafka},
          {"links", shares.links},
+         {"api_connections", shares.api},
          {"hint", "raise ulimit -n, LimitNOFILE= of a systemd unit, or --ulimit nofile= of a container"}});
   } else {
-    LogInfo("open files are shared out",
-            {{"limit", shares.limit}, {"kafka_connections", shares.kafka}, {"links", shares.links}});
+    LogInfo("open files are shared out", {{"limit", shares.limit},
+                                          {"kafka_connections", shares.kafka},
+                                          {"links", shares.links},
+                                          {"api_connections", shares.api}});
   }
   return shares;
 }

@@ -13,6 +13,7 @@ namespace selvage {
 struct DescriptorWants {
   size_t kafka = 0;  ///< connections of Kafka clients
   size_t links = 0;  ///< links that are accepted
+  size_t api = 0;    ///< connections of HTTP clients that use tables
 };
 
 struct DescriptorShares {
@@ -20,6 +21,7 @@ struct DescriptorShares {
   int store_files = 0;  ///< that the engine keeps open
   size_t http = 0;      ///< connections of scrapers and probes
   size_t admin = 0;     ///< connections of operators
+  size_t api = 0;
   size_t kafka = 0;
   size_t links = 0;
 };

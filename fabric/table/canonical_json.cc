@@ -46,7 +46,7 @@ std::strong_ordering CompareToDouble(int64_t integer, double value) {
   if (value < -0x1p63) return std::strong_ordering::greater;
   const double whole = std::trunc(value);
   const auto order = integer <=> static_cast<int64_t>(whole);
-  if (order != 0) return order;
+  if (std::is_neq(order)) return order;
   return value > whole ? std::strong_ordering::less : value < whole ? std::strong_ordering::greater : order;
 }
 
@@ -300,7 +300,10 @@ std::strong_ordering Compare(const JsonNumber& a, const JsonNumber& b) {
   if (left != nullptr && right != nullptr) return *left <=> *right;
   // No double is equal to an integer of 64 bits, and none is infinite.
   if (left != nullptr) return CompareToDouble(*left, std::get<double>(b));
-  if (right != nullptr) return 0 <=> CompareToDouble(*right, std::get<double>(a));
+  if (right != nullptr) {
+    return std::is_lt(CompareToDouble(*right, std::get<double>(a))) ? std::strong_ordering::greater
+                                                                    : std::strong_ordering::less;
+  }
   const double x = std::get<double>(a);
   const double y = std::get<double>(b);
   return x < y   ? std::strong_ordering::less

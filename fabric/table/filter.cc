@@ -280,13 +280,13 @@ class FilterParser {
 bool OrderHolds(Comparison::Kind kind, std::strong_ordering order) {
   switch (kind) {
     case Comparison::Kind::kBelow:
-      return order < 0;
+      return std::is_lt(order);
     case Comparison::Kind::kAtMost:
-      return order <= 0;
+      return std::is_lteq(order);
     case Comparison::Kind::kAbove:
-      return order > 0;
+      return std::is_gt(order);
     case Comparison::Kind::kAtLeast:
-      return order >= 0;
+      return std::is_gteq(order);
     default:
       return false;
   }

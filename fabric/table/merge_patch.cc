@@ -1,6 +1,8 @@
 #include "fabric/table/merge_patch.h"
 
+#include <compare>
 #include <string>
+#include <utility>
 
 #include "fabric/base/error.h"
 #include "fabric/table/canonical_reader.h"
@@ -44,13 +46,13 @@ std::string MergeValue(std::string_view target, std::string_view patch) {
                        : !more_old               ? std::strong_ordering::greater
                        : old.name == change.name ? std::strong_ordering::equal
                                                  : TextOf(old.name) <=> TextOf(change.name);
-    if (order < 0) {
+    if (std::is_lt(order)) {
       merged.Add(old.name, old.value);
     } else if (change.value != "null") {
-      merged.Add(change.name, MergeValue(order == 0 ? old.value : std::string_view(), change.value));
+      merged.Add(change.name, MergeValue(std::is_eq(order) ? old.value : std::string_view(), change.value));
     }
-    if (order <= 0) more_old = targets.Next(old);
-    if (order >= 0) more_changes = patches.Next(change);
+    if (std::is_lteq(order)) more_old = targets.Next(old);
+    if (std::is_gteq(order)) more_changes = patches.Next(change);
   }
   return std::move(merged).Close();
 }

@@ -99,6 +99,10 @@ absl::StatusOr<v1::TableDefinition> CompleteDefinition(v1::TableDefinition defin
   if (settings.weight() > kWeightMax) {
     return InvalidTable(fmt::format("weight {}", settings.weight()), "1 to 1000");
   }
+  if (settings.expired_kept_ms() < 0) {
+    return InvalidTable(fmt::format("expired rows of table {} kept for a negative time", name),
+                        "0 for a day, or a positive time");
+  }
   return definition;
 }
 

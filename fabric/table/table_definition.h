@@ -20,7 +20,7 @@ inline constexpr size_t kTablePrefixMax = 256;
 v1::TableSettings DefaultTableSettings();
 
 /// Fills in what a definition leaves open and checks it: name (by the rule of streams), direction, prefix,
-/// size of rows (1 KiB to 1 MiB), priority and weight, incarnation (16 bytes, or none yet). Error:
+/// size of rows (1 KiB to 1 MiB), priority and weight, times, incarnation (16 bytes, or none yet). Error:
 /// "invalid_table" (kInvalidArgument) with what is allowed.
 absl::StatusOr<v1::TableDefinition> CompleteDefinition(v1::TableDefinition definition);
 

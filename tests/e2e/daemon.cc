@@ -53,15 +53,17 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Make(Options options) {
   SELVAGE_ASSIGN_OR_RETURN(ReservedPort admin, ReservePort());
   SELVAGE_ASSIGN_OR_RETURN(ReservedPort http, ReservePort());
   SELVAGE_ASSIGN_OR_RETURN(ReservedPort kafka, ReservePort());
+  SELVAGE_ASSIGN_OR_RETURN(ReservedPort api, ReservePort());
   options.settings["data_dir"] = options.dir + "/data";
   options.settings[options.admin_setting] = LocalAddress(admin.port());
   options.settings["http.listen"] = LocalAddress(http.port());
   options.settings["kafka.listen"] = LocalAddress(kafka.port());
+  options.settings["api.listen"] = LocalAddress(api.port());
   std::error_code failed;
   std::filesystem::create_directories(options.dir, failed);
   if (failed) return Failure(failed.message());
   std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(options), std::move(admin), std::move(http), std::move(kafka)));
+      new Daemon(std::move(options), std::move(admin), std::move(http), std::move(kafka), std::move(api)));
   SELVAGE_RETURN_IF_ERROR(daemon->WriteConfig());
   return daemon;
 }

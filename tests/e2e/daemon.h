@@ -72,6 +72,8 @@ class Daemon {
   /// Where Kafka clients connect.
   uint16_t kafka_port() const { return kafka_port_.port(); }
   std::string kafka_address() const { return LocalAddress(kafka_port()); }
+  /// Where tables are served over HTTP.
+  uint16_t api_port() const { return api_port_.port(); }
 
   /// A client of the admin service as the operator; another one after each start, so that no call waits for a
   /// connection's backoff. Calls take 10 s at most.
@@ -94,11 +96,12 @@ class Daemon {
   }
 
  private:
-  Daemon(Options options, ReservedPort admin, ReservedPort http, ReservedPort kafka)
+  Daemon(Options options, ReservedPort admin, ReservedPort http, ReservedPort kafka, ReservedPort api)
       : options_(std::move(options)),
         admin_port_(std::move(admin)),
         http_port_(std::move(http)),
-        kafka_port_(std::move(kafka)) {}
+        kafka_port_(std::move(kafka)),
+        api_port_(std::move(api)) {}
   absl::Status Launch(std::vector<std::string> args);
   absl::Status WriteConfig() const;
   std::string LogTail() const;
@@ -107,6 +110,7 @@ class Daemon {
   const ReservedPort admin_port_;
   const ReservedPort http_port_;
   const ReservedPort kafka_port_;
+  const ReservedPort api_port_;
   std::unique_ptr<ChildProcess> process_;
   absl::Mutex mutex_;
   std::shared_ptr<const ctl::Client> client_ ABSL_GUARDED_BY(mutex_);

@@ -58,6 +58,10 @@ void CheckAccepted(const DaemonConfig& config) {
     SELVAGE_CHECK(IsLoopback(config.kafka.listen) || config.kafka.allow_remote);
     CheckListen(config.kafka.listen);
   }
+  if (!config.api.listen.empty()) {
+    SELVAGE_CHECK(IsLoopback(config.api.listen) || config.api.allow_remote);
+    CheckListen(config.api.listen);
+  }
   const StorageConfig& storage = config.storage;
   SELVAGE_CHECK(storage.budget == 0 || storage.reserve < storage.budget);
   SELVAGE_CHECK(storage.commit_queue_max >= storage.commit_group_max && storage.commit_group_max > 0);

@@ -5,7 +5,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/v6_only.hpp>
-#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "fabric/base/clock.h"
 #include "fabric/base/error.h"
 #include "fabric/kafka/listener/connection.h"
+#include "fabric/security/server_tls.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/telemetry/log_limit.h"
 
@@ -38,23 +38,6 @@ absl::Status ListenFailed(const Listener::Options& options, std::string_view why
 
 /// For requests under way when the listener stops.
 constexpr absl::Duration kStopMax = absl::Seconds(5);
-
-using FileTimes = std::pair<std::filesystem::file_time_type, std::filesystem::file_time_type>;
-FileTimes ChangedAt(const TlsFiles& files) {
-  std::error_code missing;
-  return {std::filesystem::last_write_time(files.cert, missing),
-          std::filesystem::last_write_time(files.key, missing)};
-}
-
-/// Null with an error when the files carry no connection, such as a certificate without its key.
-std::unique_ptr<asio::ssl::context> LoadTls(const TlsFiles& files, boost::system::error_code& error) {
-  auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
-  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
-  context->use_certificate_chain_file(files.cert, error);
-  if (!error) context->use_private_key_file(files.key, asio::ssl::context::pem, error);
-  if (error) return nullptr;
-  return context;
-}
 
 }  // namespace
 
@@ -82,13 +65,7 @@ class Listener::Server {
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error) return ListenFailed(options_, error.message());
-    if (!options_.tls) return absl::OkStatus();
-    tls_files_ = ChangedAt(*options_.tls);
-    tls_ = LoadTls(*options_.tls, error);
-    if (!tls_) {
-      LogWarning("Kafka clients cannot be served until the TLS files are good",
-                 {{"cert", options_.tls->cert}, {"error", error.message()}});
-    }
+    if (options_.tls) tls_.emplace(*options_.tls, "Kafka clients");
     return absl::OkStatus();
   }
 
@@ -142,29 +119,9 @@ class Listener::Server {
     return alive;
   }
 
-  /// A renewed certificate is for the connections from here on.
-  void FollowTlsFiles() {
-    if (!options_.tls) return;
-    const FileTimes now = ChangedAt(*options_.tls);
-    const bool changed = std::exchange(tls_files_, now) != now;
-    // While there are none that carry a connection, a permission may be what changes.
-    if (!changed && tls_) return;
-    boost::system::error_code error;
-    auto renewed = LoadTls(*options_.tls, error);
-    if (!renewed) {
-      // Key and certificate come one after the other.
-      if (changed) {
-        LogWarning("the new TLS files are not taken",
-                   {{"cert", options_.tls->cert}, {"error", error.message()}});
-      }
-      return;
-    }
-    tls_ = std::move(renewed);
-    LogInfo("Kafka clients get a new certificate", {{"cert", options_.tls->cert}});
-  }
-
   void Take(tcp::socket socket) {
-    if (options_.tls && !tls_)
+    asio::ssl::context* const tls = tls_ ? tls_->context() : nullptr;
+    if (tls_ && tls == nullptr)
       return shared_->requests_refused.Add();  // never without the TLS that was asked for
     uint64_t number;
     {
@@ -177,7 +134,7 @@ class Listener::Server {
       connections_[number];
       open_->Set(static_cast<double>(connections_.size()));
     }
-    auto connection = std::make_shared<Connection>(*shared_, std::move(socket), tls_.get(), [this, number] {
+    auto connection = std::make_shared<Connection>(*shared_, std::move(socket), tls, [this, number] {
       absl::MutexLock lock(&mutex_);
       connections_.erase(number);
       open_->Set(static_cast<double>(connections_.size()));
@@ -221,7 +178,7 @@ class Listener::Server {
       timer.expires_after(absl::ToChronoMilliseconds(kSweepEvery));
       co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
       for (auto& [number, connection] : Connections()) connection->CloseIfStale(SystemClock().Monotonic());
-      FollowTlsFiles();
+      if (tls_) tls_->Follow();
     }
   }
 
@@ -236,8 +193,7 @@ class Listener::Server {
   LogLimit refused_log_;
   LogLimit handshake_log_;
   std::unique_ptr<Gauge> open_;
-  std::unique_ptr<asio::ssl::context> tls_;  // like tls_files_ the acceptor's alone, once it serves
-  FileTimes tls_files_;
+  std::optional<ServerTls> tls_;  // the acceptor's alone, once it serves
   absl::Mutex mutex_;
   std::map<uint64_t, std::weak_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -48,6 +48,7 @@ TEST(EdgeConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->admin_listen.ToString(), "127.0.0.1:7444");
   EXPECT_EQ(config->http.listen.ToString(), "127.0.0.1:9464");
   EXPECT_EQ(config->kafka.listen.ToString(), "127.0.0.1:9092");
+  EXPECT_EQ(config->api.listen.ToString(), "127.0.0.1:8480");
   EXPECT_TRUE(config->kafka.advertise.empty());
   EXPECT_FALSE(config->kafka.tls);
   EXPECT_TRUE(config->kafka.auto_create);
@@ -98,6 +99,15 @@ TEST(EdgeConfig, KafkaIsServedWhereClientsCanFindIt) {
                 EdgeYaml("", "kafka: {listen: '0.0.0.0:9092', allow_remote: true, advertise: 'rig-7:9092'}")),
             "");
   EXPECT_NE(EdgeRefusal(EdgeYaml("", "kafka: {direction: down}")), "");
+}
+
+TEST(EdgeConfig, TablesAreServedRemotelyOnlyWhenThatIsSaidTwice) {
+  const auto off = ParseEdgeConfig(EdgeYaml("", "api: {listen: off}"), "edge.yaml");
+  ASSERT_TRUE(off.ok()) << Describe(off.status());
+  EXPECT_TRUE(off->api.listen.empty());
+  EXPECT_THAT(EdgeRefusal(EdgeYaml("", "api: {listen: '10.0.0.7:8480'}")),
+              ::testing::HasSubstr("set api.allow_remote: true"));
+  EXPECT_EQ(EdgeRefusal(EdgeYaml("", "api: {listen: '0.0.0.0:8480', allow_remote: true, tls: true}")), "");
 }
 
 TEST(EdgeConfig, ReadsLinkLogAndStreams) {
@@ -166,7 +176,7 @@ TEST(EdgeConfig, OutOfRangeAndForeignSettingsAreRefused) {
   EXPECT_EQ(
       EdgeRefusal(EdgeYaml("", "slots: {ahead: 8}")),
       "edge.yaml:6:1: slots is not a setting; allowed here: node, data_dir, tls, link, admin, http, log, "
-      "kafka, storage, batch, streams");
+      "kafka, api, storage, batch, streams");
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesItInErrors) {
@@ -203,8 +213,8 @@ TEST(Samples, OfTheTwoDaemonsShareNoDirectoryAndNoPort) {
   EXPECT_NE(edge->tls.cert, core->tls.cert);
   EXPECT_NE(edge->tls.key, core->tls.key);
   std::set<int> ports;
-  for (const Address& listen : {edge->http.listen, edge->kafka.listen, edge->admin_listen, core->http.listen,
-                                core->kafka.listen, core->link.listen}) {
+  for (const Address& listen : {edge->http.listen, edge->kafka.listen, edge->api.listen, edge->admin_listen,
+                                core->http.listen, core->kafka.listen, core->api.listen, core->link.listen}) {
     EXPECT_TRUE(ports.insert(listen.port).second) << listen.ToString() << " is taken twice";
   }
 }

@@ -44,7 +44,7 @@ class TableCommandsTest : public testing::Test {
 
 TEST_F(TableCommandsTest, CreateSendsTheWholeDefinition) {
   const CtlRun run = Done({"create", "pumps", "--direction", "up", "--prefix", "site/${edge}/",
-                           "--row-bytes-max", "64KiB", "--priority", "7"});
+                           "--row-bytes-max", "64KiB", "--priority", "7", "--expired-kept", "7d"});
   EXPECT_EQ(run.out, "table pumps created: up, generation provisional\n");
   const v1::TableDefinition& sent = node_.create_request.definition();
   EXPECT_EQ(sent.name(), "pumps");
@@ -53,6 +53,7 @@ TEST_F(TableCommandsTest, CreateSendsTheWholeDefinition) {
   EXPECT_EQ(sent.settings().row_bytes_max(), 64u << 10);
   EXPECT_EQ(sent.settings().priority(), 7u);
   EXPECT_EQ(sent.settings().weight(), 1u);
+  EXPECT_EQ(sent.settings().expired_kept_ms(), 7 * 86'400'000);
   EXPECT_EQ(Ctl({"create", "pumps"}).code, kUsage) << "a direction is needed";
 }
 
@@ -69,9 +70,9 @@ TEST_F(TableCommandsTest, ListAndDescribeAreTablesOrJson) {
   EXPECT_EQ(Done({"list"}).out,
             "TABLE  DIRECTION  PREFIX         ROW SIZE  PRIORITY  WEIGHT   GENERATION\n"
             "pumps  both       site/${edge}/   1.0 MiB         5       1  provisional\n");
-  EXPECT_THAT(
-      Done({"describe", "pumps"}).out,
-      AllOf(HasSubstr("rows:       12\n"), HasSubstr("tombstones: 3\n"), HasSubstr("feed end:   feed-7\n")));
+  EXPECT_THAT(Done({"describe", "pumps"}).out,
+              AllOf(HasSubstr("rows:         12\n"), HasSubstr("tombstones:   3\n"),
+                    HasSubstr("feed end:     feed-7\n")));
   EXPECT_EQ(boost::json::parse(Done({"describe", "pumps", "-o", "json"}).out).at("rows"), 12);
   EXPECT_THAT(Failed({"describe", "nothing"}).err, HasSubstr("there is no table nothing"));
   Done({"drop", "pumps"});

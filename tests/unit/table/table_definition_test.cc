@@ -93,6 +93,14 @@ TEST(TableDefinitionTest, NumbersAreBounded) {
   ExpectInvalid(with(1024, 0, 1001));
 }
 
+TEST(TableDefinitionTest, ExpiredRowsAreKeptForNoNegativeTime) {
+  v1::TableDefinition definition = Definition();
+  definition.mutable_settings()->set_expired_kept_ms(1);
+  EXPECT_TRUE(CompleteDefinition(definition).ok());
+  definition.mutable_settings()->set_expired_kept_ms(-1);
+  ExpectInvalid(definition);
+}
+
 TEST(TableDefinitionTest, AnIncarnationHasSixteenBytes) {
   v1::TableDefinition definition = Definition();
   definition.set_incarnation(std::string(16, 'i'));

@@ -1,0 +1,272 @@
+#include <string>
+
+#include "fabric/api/conditions.h"
+#include "fabric/api/problem.h"
+#include "fabric/api/route.h"
+#include "fabric/base/names.h"
+#include "fabric/table/table_types.h"
+
+namespace selvage::api {
+namespace {
+
+using Place = Parameter::Place;
+
+/// The definition of a table.
+constexpr size_t kDefinitionBytesMax = 64u << 10;
+/// A filter has its own limit.
+constexpr size_t kQueryBytesMax = 256u << 10;
+/// Operations of a row, and of a batch, with what JSON adds to keys and values.
+constexpr size_t kRowBodyMax = table::kBatchBytesMax;
+constexpr size_t kBatchBodyMax = table::kBatchBytesMax;
+
+/// Base64 for URLs without padding, in its one form.
+constexpr std::string_view kContinuationPattern =
+    "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$";
+constexpr std::string_view kTagExample = "\"6f1ed002ab5595859014ebf0951522d9\"";
+constexpr std::string_view kPositionExample = "6f1ed002ab5595859014ebf0951522d9-17";
+constexpr std::string_view kTagsPattern = R"re(^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$)re";
+
+Parameter Table() {
+  return {.name = "table",
+          .place = Place::kPath,
+          .description = "The table's name.",
+          .pattern = "^[A-Za-z0-9._-]+$",
+          .example = "pumps",
+          .length_min = 1,
+          .length_max = kMaxStreamName};
+}
+Parameter Key() {
+  return {.name = "key",
+          .place = Place::kPath,
+          .description = "The row's key, percent-encoded; a / in it is %2F.",
+          .length_min = 1,
+          .length_max = table::kRowKeyMax,
+          .error_kind = "invalid_key"};
+}
+Parameter IfMatch() {
+  return {.name = kIfMatch,
+          .place = Place::kHeader,
+          .description = "Only if the row is there in one of these versions; *: in any.",
+          .pattern = kTagsPattern,
+          .example = kTagExample};
+}
+Parameter IfNoneMatch() {
+  return {.name = kIfNoneMatch,
+          .place = Place::kHeader,
+          .description = "Only if the row is there in none of these versions; *: is not there.",
+          .pattern = kTagsPattern,
+          .example = kTagExample};
+}
+Parameter Ttl() {
+  return {.name = "ttl_ms",
+          .description = "Milliseconds from now until the row goes. Not together with expires_at_ms.",
+          .range = {{1, kTtlMaxMs}}};
+}
+Parameter ExpiresAt() {
+  return {.name = "expires_at_ms",
+          .description = "When the row goes, in milliseconds since 1970, or \"never\".",
+          .pattern = "^(never|[0-9]{1,14})$",
+          .example = "never"};
+}
+Parameter Prefix() {
+  return {.name = "prefix", .description = "Only rows whose keys begin with this."};
+}
+
+std::vector<Parameter> OfRow(std::vector<Parameter> more) {
+  std::vector<Parameter> all{Table(), Key(), IfMatch(), IfNoneMatch()};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+const std::vector<Answer>& Written() {
+  static const auto* answers = new std::vector<Answer>{
+      {.status = 201, .description = "The row was not there before.", .headers = {"ETag"}},
+      {.status = 204, .description = "The row has changed.", .headers = {"ETag"}},
+  };
+  return *answers;
+}
+
+std::vector<Route> TableRoutes() {
+  return {
+      {.action = Action::kListTables,
+       .method = "GET",
+       .path = "/v1/tables",
+       .id = "listTables",
+       .summary = "All tables.",
+       .answers = {{.description = "The tables.", .content = {kJsonType, "Tables"}}},
+       .refusals = {400, 500, 503}},
+      {.action = Action::kGetTable,
+       .method = "GET",
+       .path = "/v1/tables/{table}",
+       .id = "getTable",
+       .summary = "A table: its definition and what it holds.",
+       .parameters = {Table()},
+       .answers = {{.description = "The table.", .content = {kJsonType, "Table"}}},
+       .refusals = {400, 404, 500, 503}},
+      {.action = Action::kPutTable,
+       .method = "PUT",
+       .path = "/v1/tables/{table}",
+       .id = "putTable",
+       .summary = "Creates a table, or replaces its settings.",
+       .parameters = {Table()},
+       .bodies = {{kJsonType, "Definition"}},
+       .body_max = kDefinitionBytesMax,
+       .answers = {{.description = "The table has these settings.", .content = {kJsonType, "Table"}},
+                   {.status = 201, .description = "The table was made.", .content = {kJsonType, "Table"}}},
+       .refusals = {400, 403, 404, 408, 409, 413, 415, 500, 503, 507}},
+      {.action = Action::kDropTable,
+       .method = "DELETE",
+       .path = "/v1/tables/{table}",
+       .id = "dropTable",
+       .summary = "Removes a table and all its rows.",
+       .parameters = {Table()},
+       .answers = {{.status = 204, .description = "The table is not there any more."}},
+       .refusals = {400, 403, 404, 500, 503, 507}},
+  };
+}
+
+std::vector<Route> RowRoutes() {
+  return {
+      {.action = Action::kScan,
+       .method = "GET",
+       .path = "/v1/tables/{table}/rows",
+       .id = "scanRows",
+       .summary = "Rows in the order of their keys, a page at a time.",
+       .parameters = {Table(),
+                      {.name = "from", .description = "The first key."},
+                      {.name = "to", .description = "Keys before this one."},
+                      Prefix(),
+                      {.name = "limit",
+                       .description = "Rows of a page; 1000 without it.",
+                       .range = {{1, kPageRowsMax}}},
+                      {.name = "next",
+                       .description = "As the page before gave it, with all else as it was.",
+                       .pattern = kContinuationPattern,
+                       .example = "cHVtcC0x",
+                       .error_kind = "invalid_continuation"}},
+       .answers = {{.description = "A page.", .content = {kJsonType, "Page"}}},
+       .refusals = {400, 404, 500, 503},
+       .long_answer = true},
+      {.action = Action::kGetRow,
+       .method = "GET",
+       .path = "/v1/tables/{table}/rows/{key}",
+       .id = "getRow",
+       .summary = "A row.",
+       .parameters = OfRow({}),
+       .answers = {{.description = "The row.",
+                    .content = {kJsonType, "Row"},
+                    .headers = {"ETag", "Selvage-Expires-At-Ms"}},
+                   {.status = 304,
+                    .description = "The row is as If-None-Match has it.",
+                    .headers = {"ETag"}}},
+       .refusals = {400, 404, 412, 500, 503},
+       .long_answer = true},
+      {.action = Action::kPutRow,
+       .method = "PUT",
+       .path = "/v1/tables/{table}/rows/{key}",
+       .id = "putRow",
+       .summary = "Replaces a row, or makes it.",
+       .parameters = OfRow({Ttl(), ExpiresAt()}),
+       .bodies = {{kJsonType, "Row"}},
+       .body_max = kRowBodyMax,
+       .answers = Written(),
+       .refusals = {400, 403, 404, 408, 409, 412, 413, 415, 500, 503, 507}},
+      {.action = Action::kPatchRow,
+       .method = "PATCH",
+       .path = "/v1/tables/{table}/rows/{key}",
+       .id = "patchRow",
+       .summary = "Changes fields of a row, or makes it.",
+       .description =
+           "By content type: a merge patch (RFC 7396), which is an object, or an update that sets, "
+           "unsets and increments fields. Without ttl_ms and expires_at_ms the row goes when it "
+           "went before.",
+       .parameters = OfRow({Ttl(), ExpiresAt()}),
+       .bodies = {{kMergePatchType, "Row"}, {kUpdateType, "Update"}},
+       .body_max = kRowBodyMax,
+       .answers = Written(),
+       .refusals = {400, 403, 404, 408, 409, 412, 413, 415, 500, 503, 507}},
+      {.action = Action::kDeleteRow,
+       .method = "DELETE",
+       .path = "/v1/tables/{table}/rows/{key}",
+       .id = "deleteRow",
+       .summary = "Deletes a row; one that is not there may be deleted, too.",
+       .parameters = OfRow({}),
+       .answers = {{.status = 204, .description = "The row is not there any more."}},
+       .refusals = {400, 403, 404, 412, 500, 503, 507}},
+  };
+}
+
+std::vector<Route> OtherRoutes() {
+  return {
+      {.action = Action::kQuery,
+       .method = "POST",
+       .path = "/v1/tables/{table}/query",
+       .id = "queryRows",
+       .summary = "Rows that a filter matches, a page at a time.",
+       .description = "Every row of the range is looked at. A page ends also after so many rows that do not "
+                      "match; it may be empty and have a next one.",
+       .parameters = {Table()},
+       .bodies = {{kJsonType, "Query"}},
+       .body_max = kQueryBytesMax,
+       .answers = {{.description = "A page.", .content = {kJsonType, "Page"}}},
+       .refusals = {400, 404, 408, 413, 415, 500, 503},
+       .long_answer = true},
+      {.action = Action::kBatch,
+       .method = "POST",
+       .path = "/v1/tables/{table}/batch",
+       .id = "writeBatch",
+       .summary = "Does all operations, in their order, or none.",
+       .parameters = {Table()},
+       .bodies = {{kJsonType, "Batch"}},
+       .body_max = kBatchBodyMax,
+       .answers = {{.description = "All are done.", .content = {kJsonType, "BatchResult"}}},
+       .refusals = {400, 403, 404, 408, 409, 412, 413, 415, 500, 503, 507}},
+      {.action = Action::kWatch,
+       .method = "GET",
+       .path = "/v1/tables/{table}/watch",
+       .id = "watchRows",
+       .summary = "Changes as server-sent events, until the client ends it.",
+       .description =
+           "Each row that changed comes once, as it is now: an event \"put\" with a row, or "
+           "\"delete\" with its key. An event \"problem\" ends the watch. The id of an event is the "
+           "position behind it.",
+       .parameters = {Table(),
+                      Prefix(),
+                      {.name = "from",
+                       .description = "A position; \"start\": all rows first; \"now\", which is also meant "
+                                      "without it: what changes from now on.",
+                       .pattern = "^(start|now|[0-9a-f]{32}-[0-9]{1,19})$",
+                       .example = "start",
+                       .error_kind = "invalid_position"},
+                      {.name = "Last-Event-ID",
+                       .place = Place::kHeader,
+                       .description = "The position to go on from, instead of \"from\".",
+                       .pattern = "^[0-9a-f]{32}-[0-9]{1,19}$",
+                       .example = kPositionExample,
+                       .error_kind = "invalid_position"}},
+       .answers = {{.description = "Events.", .content = {kEventStreamType, "Event"}}},
+       .refusals = {400, 404, 410, 500, 503}},
+      {.action = Action::kOpenApi,
+       .method = "GET",
+       .path = "/v1/openapi.json",
+       .id = "getOpenApi",
+       .summary = "This description.",
+       .answers = {{.description = "An OpenAPI 3.1 document.", .content = {kJsonType, "OpenApi"}}},
+       .refusals = {400, 500, 503}},
+  };
+}
+
+}  // namespace
+
+const std::vector<Route>& Routes() {
+  static const auto* routes = [] {
+    auto* all = new std::vector<Route>();
+    for (auto part : {TableRoutes(), RowRoutes(), OtherRoutes()}) {
+      all->insert(all->end(), part.begin(), part.end());
+    }
+    return all;
+  }();
+  return *routes;
+}
+
+}  // namespace selvage::api

@@ -1,0 +1,283 @@
+#include "fabric/api/route.h"
+
+namespace selvage::api {
+
+const std::vector<ReplyHeader>& ReplyHeaders() {
+  static const auto* headers = new std::vector<ReplyHeader>{
+      {"ETag", "The row's version."},
+      {"Selvage-Expires-At-Ms", "When the row goes, in milliseconds since 1970; without it the row stays."},
+  };
+  return *headers;
+}
+
+const std::vector<Schema>& Schemas() {
+  static const auto* schemas = new std::vector<Schema>{
+      {"Problem", R"({
+        "type": "object",
+        "description": "Problem details (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "kind", "hint", "retryable"],
+        "properties": {
+          "type": {"type": "string", "format": "uri"},
+          "title": {"type": "string"},
+          "status": {"type": "integer"},
+          "detail": {"type": "string", "description": "What happened, with the names and numbers of this case."},
+          "kind": {"type": "string", "description": "A stable word, as in metrics and logs."},
+          "hint": {"type": "string", "description": "What to do about it; may be empty."},
+          "retryable": {"type": "boolean", "description": "Whether the same request can succeed later."}}})"},
+      {"Value", R"({
+        "description": "What a field holds. A number must fit a 64-bit integer or a double.",
+        "anyOf": [
+          {"type": ["string", "boolean", "null"]},
+          {"$ref": "#/components/schemas/Number"},
+          {"type": "array", "items": {"$ref": "#/components/schemas/Value"}},
+          {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Value"}}]})"},
+      {"Number", R"({
+        "anyOf": [
+          {"type": "integer", "minimum": -9223372036854775808, "maximum": 9223372036854775807},
+          {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308}]})"},
+      {"Row", R"({
+        "type": "object",
+        "description": "A row: fields by name, 64 levels deep at most.",
+        "additionalProperties": {"$ref": "#/components/schemas/Value"}})"},
+      {"Key", R"({
+        "type": "string",
+        "description": "A row's key: UTF-8, at most 1024 bytes.",
+        "minLength": 1,
+        "maxLength": 1024})"},
+      {"Version", R"({"type": "string", "pattern": "^[0-9a-fA-F]{32}$"})"},
+      {"Update", R"({
+        "type": "object",
+        "description": "Changes of fields. Each field is named once; the others stay as they are.",
+        "properties": {
+          "set": {"$ref": "#/components/schemas/Row"},
+          "unset": {"type": "array", "items": {"type": "string"}, "description": "Fields that go."},
+          "increment": {
+            "type": "object",
+            "description": "What is added to fields; one that is not there counts from 0. Increments of several nodes add up.",
+            "additionalProperties": {"$ref": "#/components/schemas/Number"}}},
+        "additionalProperties": false})"},
+      {"Operation", R"({
+        "description": "One operation on one row; at most one condition.",
+        "oneOf": [
+          {"$ref": "#/components/schemas/PutOperation"},
+          {"$ref": "#/components/schemas/UpdateOperation"},
+          {"$ref": "#/components/schemas/MergeOperation"},
+          {"$ref": "#/components/schemas/DeleteOperation"}]})"},
+      {"PutOperation", R"({
+        "type": "object",
+        "required": ["op", "key", "row"],
+        "properties": {
+          "op": {"const": "put"},
+          "key": {"$ref": "#/components/schemas/Key"},
+          "row": {"$ref": "#/components/schemas/Row"},
+          "ttl_ms": {"$ref": "#/components/schemas/Ttl"},
+          "expires_at_ms": {"$ref": "#/components/schemas/ExpiresAt"},
+          "if_absent": {"const": true},
+          "if_present": {"const": true},
+          "if_version": {"$ref": "#/components/schemas/Version"}},
+        "allOf": [
+          {"$ref": "#/components/schemas/OneExpiry"},
+          {"$ref": "#/components/schemas/OneCondition"}],
+        "additionalProperties": false})"},
+      {"UpdateOperation", R"({
+        "type": "object",
+        "required": ["op", "key"],
+        "properties": {
+          "op": {"const": "update"},
+          "key": {"$ref": "#/components/schemas/Key"},
+          "set": {"$ref": "#/components/schemas/Row"},
+          "unset": {"type": "array", "items": {"type": "string"}},
+          "increment": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Number"}},
+          "ttl_ms": {"$ref": "#/components/schemas/Ttl"},
+          "expires_at_ms": {"$ref": "#/components/schemas/ExpiresAt"},
+          "if_absent": {"const": true},
+          "if_present": {"const": true},
+          "if_version": {"$ref": "#/components/schemas/Version"}},
+        "allOf": [
+          {"$ref": "#/components/schemas/OneExpiry"},
+          {"$ref": "#/components/schemas/OneCondition"}],
+        "additionalProperties": false})"},
+      {"MergeOperation", R"({
+        "type": "object",
+        "required": ["op", "key", "patch"],
+        "properties": {
+          "op": {"const": "merge"},
+          "key": {"$ref": "#/components/schemas/Key"},
+          "patch": {"$ref": "#/components/schemas/Row"},
+          "ttl_ms": {"$ref": "#/components/schemas/Ttl"},
+          "expires_at_ms": {"$ref": "#/components/schemas/ExpiresAt"},
+          "if_absent": {"const": true},
+          "if_present": {"const": true},
+          "if_version": {"$ref": "#/components/schemas/Version"}},
+        "allOf": [
+          {"$ref": "#/components/schemas/OneExpiry"},
+          {"$ref": "#/components/schemas/OneCondition"}],
+        "additionalProperties": false})"},
+      {"DeleteOperation", R"({
+        "type": "object",
+        "required": ["op", "key"],
+        "properties": {
+          "op": {"const": "delete"},
+          "key": {"$ref": "#/components/schemas/Key"},
+          "if_absent": {"const": true},
+          "if_present": {"const": true},
+          "if_version": {"$ref": "#/components/schemas/Version"}},
+        "allOf": [{"$ref": "#/components/schemas/OneCondition"}],
+        "additionalProperties": false})"},
+      {"Ttl", R"({
+        "type": "integer",
+        "description": "Milliseconds from now until the row goes.",
+        "minimum": 1,
+        "maximum": 3155760000000})"},
+      {"ExpiresAt", R"({
+        "type": ["integer", "null"],
+        "description": "When the row goes, in milliseconds since 1970; null: never.",
+        "minimum": 0,
+        "maximum": 253402300799999})"},
+      {"OneExpiry", R"({"not": {"required": ["ttl_ms", "expires_at_ms"]}})"},
+      {"OneCondition", R"({
+        "not": {
+          "anyOf": [
+            {"required": ["if_absent", "if_present"]},
+            {"required": ["if_absent", "if_version"]},
+            {"required": ["if_present", "if_version"]}]}})"},
+      {"Batch", R"({
+        "type": "object",
+        "required": ["operations"],
+        "properties": {
+          "operations": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/Operation"},
+            "minItems": 1,
+            "maxItems": 10000}},
+        "additionalProperties": false})"},
+      {"BatchResult", R"({
+        "type": "object",
+        "required": ["results"],
+        "properties": {
+          "results": {
+            "type": "array",
+            "description": "One for each operation, in their order.",
+            "items": {
+              "type": "object",
+              "required": ["key", "created"],
+              "properties": {
+                "key": {"type": "string"},
+                "version": {"type": "string", "description": "Of the row afterwards; left out when it is not there."},
+                "created": {"type": "boolean", "description": "The row was not there before."}}}}}})"},
+      {"Filter", R"({
+        "type": "object",
+        "description": "Which rows are wanted, as MongoDB has it; all of it must hold. docs/tables.md, Queries.",
+        "properties": {
+          "$and": {"$ref": "#/components/schemas/Filters"},
+          "$or": {"$ref": "#/components/schemas/Filters"},
+          "$nor": {"$ref": "#/components/schemas/Filters"},
+          "$not": {"$ref": "#/components/schemas/Filter"}},
+        "patternProperties": {"^([^$][\\s\\S]*)?$": {"$ref": "#/components/schemas/Condition"}},
+        "additionalProperties": false})"},
+      {"Filters", R"({"type": "array", "items": {"$ref": "#/components/schemas/Filter"}, "minItems": 1})"},
+      {"Condition", R"({
+        "description": "A value that the field, by its path with dots, is to have; or operators.",
+        "anyOf": [
+          {"type": ["string", "boolean", "null"]},
+          {"$ref": "#/components/schemas/Number"},
+          {"type": "array", "items": {"$ref": "#/components/schemas/Value"}},
+          {
+            "type": "object",
+            "patternProperties": {"^([^$][\\s\\S]*)?$": {"$ref": "#/components/schemas/Value"}},
+            "additionalProperties": false},
+          {"$ref": "#/components/schemas/Operators"}]})"},
+      {"Operators", R"({
+        "type": "object",
+        "minProperties": 1,
+        "properties": {
+          "$eq": {"$ref": "#/components/schemas/Value"},
+          "$ne": {"$ref": "#/components/schemas/Value"},
+          "$in": {"type": "array", "items": {"$ref": "#/components/schemas/Value"}},
+          "$nin": {"type": "array", "items": {"$ref": "#/components/schemas/Value"}},
+          "$lt": {"$ref": "#/components/schemas/Ordered"},
+          "$lte": {"$ref": "#/components/schemas/Ordered"},
+          "$gt": {"$ref": "#/components/schemas/Ordered"},
+          "$gte": {"$ref": "#/components/schemas/Ordered"},
+          "$exists": {"type": "boolean"},
+          "$not": {"$ref": "#/components/schemas/Operators"}},
+        "additionalProperties": false})"},
+      {"Ordered", R"({"anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/Number"}]})"},
+      {"Event", R"({
+        "type": "object",
+        "description": "A server-sent event.",
+        "properties": {
+          "event": {"enum": ["put", "delete", "problem"]},
+          "data": {"type": "string", "description": "JSON: a KeyedRow, an object with the key, or a Problem."},
+          "id": {"type": "string", "description": "The position behind the event."}}})"},
+      {"Query", R"({
+        "type": "object",
+        "properties": {
+          "filter": {"$ref": "#/components/schemas/Filter"},
+          "from": {"type": "string", "description": "The first key."},
+          "to": {"type": "string", "description": "Keys before this one."},
+          "prefix": {"type": "string", "description": "Keys that begin with this."},
+          "limit": {"type": "integer", "minimum": 1, "maximum": 10000, "description": "Rows of a page; 1000 without it."},
+          "next": {
+            "type": "string",
+            "description": "As the page before gave it, with all else as it was.",
+            "pattern": "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$"}},
+        "additionalProperties": false})"},
+      {"Page", R"({
+        "type": "object",
+        "required": ["rows"],
+        "properties": {
+          "rows": {
+            "type": "array",
+            "description": "In the order of the bytes of their keys. May be empty though there are more.",
+            "items": {"$ref": "#/components/schemas/KeyedRow"}},
+          "next": {"type": "string", "description": "Where the page that follows begins; left out on the last page."}}})"},
+      {"KeyedRow", R"({
+        "type": "object",
+        "required": ["key", "row", "version"],
+        "properties": {
+          "key": {"type": "string"},
+          "row": {"type": "object"},
+          "version": {"type": "string"},
+          "expires_at_ms": {"type": "integer"}}})"},
+      {"Definition", R"({
+        "type": "object",
+        "properties": {
+          "direction": {
+            "enum": ["up", "down", "both", "local"],
+            "description": "Where rows are written and where they travel. Cannot be changed later."},
+          "prefix": {
+            "type": "string",
+            "description": "Keys of the rows that an edge has. \"${edge}\" stands for its id, once, before a character that no id has. Empty: all.",
+            "pattern": "^(?![\\s\\S]*\\$\\{(?!edge\\}[^a-z0-9-]))(?![\\s\\S]*\\$\\{[\\s\\S]*\\$\\{)[\\s\\S]*",
+            "maxLength": 256,
+            "examples": ["site/${edge}/"]},
+          "row_bytes_max": {"type": "integer", "minimum": 1024, "maximum": 1048576, "description": "Of a row's JSON; 1048576 without it."},
+          "priority": {"type": "integer", "minimum": 0, "maximum": 9, "description": "On the link, as of streams; 5 without it."},
+          "weight": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "On the link, as of streams; 1 without it."}},
+        "additionalProperties": false})"},
+      {"Table", R"({
+        "type": "object",
+        "required": ["name", "direction", "prefix", "row_bytes_max", "priority", "weight", "generation"],
+        "properties": {
+          "name": {"type": "string"},
+          "direction": {"type": "string"},
+          "prefix": {"type": "string"},
+          "row_bytes_max": {"type": "integer"},
+          "priority": {"type": "integer"},
+          "weight": {"type": "integer"},
+          "generation": {"type": "integer", "description": "0: the core does not have the table yet."},
+          "rows": {"type": "integer"},
+          "tombstones": {"type": "integer", "description": "Of deleted rows."},
+          "bytes": {"type": "integer"},
+          "position": {"type": "string", "description": "Where a watch begins that is to see what changes from now on."}}})"},
+      {"Tables", R"({
+        "type": "object",
+        "required": ["tables"],
+        "properties": {"tables": {"type": "array", "items": {"$ref": "#/components/schemas/Table"}}}})"},
+      {"OpenApi", R"({"type": "object"})"},
+  };
+  return *schemas;
+}
+
+}  // namespace selvage::api
