@@ -22,7 +22,8 @@ EdgeLife::EdgeLife(uint64_t seed, std::string directory, Options options)
       options_(options),
       random_(seed),
       node_random_(seed + 1),
-      disk_(std::make_shared<PowerCutFileSystem>(seed + 2)) {
+      disk_(std::make_shared<PowerCutFileSystem>(seed + 2)),
+      table_(StoreId::Mint(random_)) {
   disk_->AddDirectory(directory_.substr(0, directory_.rfind('/')));
   if (options_.mixed_order) disk_->set_slow_one_in(50);
   engine_options_.path = directory_;
@@ -145,6 +146,7 @@ absl::Status EdgeLife::CheckWhole() {
   SELVAGE_RETURN_IF_ERROR(CheckCatalog());
   SELVAGE_RETURN_IF_ERROR(CheckTakenOver());
   SELVAGE_RETURN_IF_ERROR(CheckCommittedOffsets());
+  SELVAGE_RETURN_IF_ERROR(CheckTable());
   return CheckLosses();
 }
 

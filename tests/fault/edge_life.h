@@ -20,6 +20,7 @@
 #include "tests/fault/log_model.h"
 #include "tests/fault/mirrored_store.h"
 #include "tests/fault/power_cut_file_system.h"
+#include "tests/fault/table_model.h"
 #include "tests/support/commit_model.h"
 
 namespace selvage::test {
@@ -140,6 +141,15 @@ class EdgeLife {
   absl::Status CommitOffsets();
   absl::Status RestartCleanly();
   void CommitAll();
+  // table_steps.cc
+  absl::Status CheckTable();
+  absl::Status MakeTable();
+  absl::Status WriteRows();
+  absl::Status ReceiveRows();
+  absl::Status FollowTable();
+  table::RowOperation DrawOperation(TableModel::State& state);
+  std::function<void(const absl::Status&)> TableAnswer();
+  // edge_steps.cc
   std::string Batch();
   std::string BatchOfProducer(LogNumber number);
   std::vector<Entry> LastOfProducer(LogNumber number);
@@ -172,6 +182,7 @@ class EdgeLife {
   std::map<LogNumber, LogModel> logs_;
   std::map<LogNumber, LogOrigin> origins_;
   CommitModel committed_;
+  TableModel table_;
   std::map<std::string, std::string> catalog_;
   v1::StoredMembership membership_;
   uint64_t spec_generation_ = 0;

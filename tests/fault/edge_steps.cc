@@ -49,7 +49,8 @@ absl::Status EdgeLife::Step() {
       {4, &EdgeLife::CreateStream},   {6, &EdgeLife::ApplySpec},      {4, &EdgeLife::OpenDownFlow},
       {5, &EdgeLife::Welcome},        {1, &EdgeLife::RestoredCore},   {2, &EdgeLife::Rebirth},
       {2, &EdgeLife::Alarm},          {2, &EdgeLife::RestartCleanly}, {8, &EdgeLife::SendAgain},
-      {12, &EdgeLife::CommitOffsets},
+      {12, &EdgeLife::CommitOffsets}, {12, &EdgeLife::WriteRows},     {5, &EdgeLife::ReceiveRows},
+      {3, &EdgeLife::FollowTable},
   };
   // What an empty store may do before it takes a replaced edge's place.
   static constexpr std::pair<int, StepMethod> kFirstSteps[] = {{2, &EdgeLife::CreateStream},
