@@ -78,10 +78,11 @@ absl::StatusOr<bool> EdgeTables::ApplyOne(const v1::TableDefinition& wanted) {
 }
 
 absl::Status EdgeTables::MakeProvisional() {
-  for (v1::TableDefinition definition : tables_.All()) {
-    if (definition.generation() == 0) continue;
-    definition.set_generation(0);
-    SELVAGE_RETURN_IF_ERROR(tables_.Set(definition));
+  for (const v1::TableDefinition& known : tables_.All()) {
+    if (known.generation() == 0) continue;
+    v1::TableDefinition provisional = known;
+    provisional.set_generation(0);
+    SELVAGE_RETURN_IF_ERROR(tables_.Set(provisional));
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/table/row_format.h"
+#include "fabric/table/row_task.h"
 #include "selvage/v1/store.pb.h"
 
 namespace selvage::table {
