@@ -113,6 +113,7 @@ absl::Status TableStore::ApplyOne(const std::shared_ptr<Table>& table, std::stri
                                   std::string_view stored) {
   SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(stored));
   std::vector<std::string_view> keys;
+  keys.reserve(waiting.changes.size());
   for (const RowChange& change : waiting.changes) keys.push_back(change.key);
   SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
   ApplyTask::What what;
