@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <grpcpp/create_channel.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "ctl/units.h"
@@ -17,6 +18,7 @@ namespace selvage::ctl {
 namespace {
 
 constexpr int kMessageMax = 128 << 20;  // a page of entries, of which one may be larger than asked for
+constexpr int kReconnectMaxMs = 2'000;
 
 std::string LikelyCause(const ConnectionOptions& options) {
   absl::StatusOr<TlsFiles> files = TlsFilesOf(options);
@@ -57,8 +59,8 @@ grpc::ChannelArguments ChannelSettings(const std::string& address) {
   arguments.SetMaxReceiveMessageSize(kMessageMax);
   arguments.SetMaxSendMessageSize(kMessageMax);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
   if (absl::StatusOr<Address> parsed = ParseAddress(address); parsed.ok() && IsLoopback(*parsed)) {
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   }
@@ -72,6 +74,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenTlsChannel(const ConnectionOp
   ExpectedPeer peer{.trust_domain = own.trust_domain, .role = std::nullopt, .id = ""};
   return grpc::CreateCustomChannel(address.ToString(), ChannelCredentials(files, peer),
                                    ChannelSettings(options.address));
+}
+
+void Client::AwaitReconnection() const {
+  // gRPC fails calls at once while it tries to connect again, and its channel only comes on while somebody
+  // waits for something on it: whoever calls, is refused and sleeps would never be connected.
+  if (channel_->GetState(/*try_to_connect=*/false) != GRPC_CHANNEL_TRANSIENT_FAILURE) return;
+  const absl::Duration longest = std::min(options_.timeout, absl::Milliseconds(kReconnectMaxMs));
+  channel_->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(longest));
 }
 
 void Client::Prepare(grpc::ClientContext& context, absl::Duration longer) const {

@@ -57,9 +57,11 @@ class Client {
         options_(std::move(options)) {}
 
   /// One call, with the configured timeout and `longer` on top of it; its errors explained as by Explain.
+  /// After a connection that failed it first waits for the next one, two seconds at most.
   template <class Service, class Request, class Response>
   absl::StatusOr<Response> Call(Method<Service, Request, Response> method, const Request& request,
                                 absl::Duration longer = absl::ZeroDuration()) const {
+    AwaitReconnection();
     grpc::ClientContext context;
     Prepare(context, longer);
     Response response;
@@ -85,6 +87,8 @@ class Client {
   const ConnectionOptions& options() const { return options_; }
 
  private:
+  void AwaitReconnection() const;
+
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
   std::unique_ptr<Tables> tables_;

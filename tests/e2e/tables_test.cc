@@ -97,6 +97,22 @@ class TablesTest : public testing::Test {
     cluster_.link(number).Cut();
   }
   void Rejoin(int number) { cluster_.link(number).Refuse(false); }
+  std::string Backup() const { return cluster_.dir().File("backup"); }
+  static void Copy(const std::string& from, const std::string& to) {
+    std::filesystem::remove_all(to);
+    std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+  }
+  /// Copies a node's data while it is stopped.
+  void BackUp(Daemon& node) {
+    ASSERT_THAT(node.Stop(), IsOk());
+    Copy(node.data_dir(), Backup());
+    ASSERT_THAT(node.Start(), IsOk());
+  }
+  void Restore(Daemon& node, const Arguments& start_with = {}) {
+    node.Kill();
+    Copy(Backup(), node.data_dir());
+    ASSERT_THAT(node.StartWith(start_with), IsOk());
+  }
 
   Daemon& core() { return cluster_.core(); }
   Daemon& edge(int number) { return cluster_.edge(number); }
@@ -287,6 +303,86 @@ TEST_F(TablesTest, AnEmptiedEdgeGetsItsRowsBack) {
       AwaitRows("pumps", RowLine("mine", R"({"n":2})") + RowLine("theirs", R"({"n":1})")));
   Table(edge(0), {"update", "pumps", "mine", "--increment", "n=1"});
   AwaitRows("pumps", RowLine("mine", R"({"n":3})") + RowLine("theirs", R"({"n":1})"));
+}
+
+TEST_F(TablesTest, ARestoredEdgeGetsBackWhatItHadSent) {
+  ASSERT_NO_FATAL_FAILURE(MakeTable("pumps"));
+  Table(edge(0), {"put", "pumps", "p", R"({"n":1})"});
+  Table(edge(0), {"put", "pumps", "q", "{}"});
+  AwaitRows("pumps", RowLine("p", R"({"n":1})") + RowLine("q", "{}"));
+  ASSERT_NO_FATAL_FAILURE(BackUp(edge(0)));
+  Table(edge(0), {"update", "pumps", "p", "--increment", "n=10"});
+  Table(edge(0), {"delete", "pumps", "q"});
+  AwaitRows("pumps", RowLine("p", R"({"n":11})"));
+
+  Isolate(0);
+  ASSERT_NO_FATAL_FAILURE(Restore(edge(0)));
+  Table(edge(0), {"update", "pumps", "p", "--increment", "n=100"});
+  Rejoin(0);
+  AwaitRows("pumps", RowLine("p", R"({"n":111})"));
+}
+
+TEST_F(TablesTest, ARestoredCoreGetsBackWhatItsEdgesHave) {
+  ASSERT_NO_FATAL_FAILURE(MakeTable("pumps"));
+  Table(edge(0), {"put", "pumps", "p", R"({"n":1})"});
+  Table(core(), {"put", "pumps", "q", "{}"});
+  AwaitRows("pumps", RowLine("p", R"({"n":1})") + RowLine("q", "{}"));
+  ASSERT_NO_FATAL_FAILURE(BackUp(core()));
+  Table(edge(0), {"update", "pumps", "p", "--increment", "n=10"});
+  Table(core(), {"update", "pumps", "p", "--increment", "n=100"});
+  Table(core(), {"delete", "pumps", "q"});
+  Table(core(), {"put", "pumps", "r", "{}"});
+  AwaitRows("pumps", RowLine("p", R"({"n":111})") + RowLine("r", "{}"));
+
+  ASSERT_NO_FATAL_FAILURE(Restore(core(), {"--restored"}));
+  Table(core(), {"update", "pumps", "p", "--increment", "n=1000"});
+  AwaitRows("pumps", RowLine("p", R"({"n":1111})") + RowLine("r", "{}"));
+}
+
+TEST_F(TablesTest, ANewCoreTakesTheTablesOfItsEdges) {
+  ASSERT_NO_FATAL_FAILURE(MakeTable("pumps"));
+  Table(core(), {"put", "pumps", "p", R"({"n":1})"});
+  Table(edge(1), {"put", "pumps", "q", "{}"});
+  AwaitRows("pumps", RowLine("p", R"({"n":1})") + RowLine("q", "{}"));
+  core().Kill();
+  std::filesystem::remove_all(core().data_dir());
+  Table(edge(0), {"update", "pumps", "p", "--increment", "n=1"});
+  Table(edge(1), {"update", "pumps", "p", "--increment", "n=1"});
+  ASSERT_THAT(core().Start(), IsOk());
+  ASSERT_NO_FATAL_FAILURE(AwaitRows("pumps", RowLine("p", R"({"n":3})") + RowLine("q", "{}")));
+  Table(core(), {"put", "pumps", "r", "{}"});
+  AwaitRows("pumps", RowLine("p", R"({"n":3})") + RowLine("q", "{}") + RowLine("r", "{}"));
+}
+
+TEST_F(TablesTest, AnEdgeHasTheRowsOfItsPrefixAlsoWhenThatChanges) {
+  Table(core(), {"create", "sites", "--direction", "both", "--prefix", "site/${edge}/"});
+  const std::string of_0 = RowLine("site/edge-0/a", "{}");
+  const std::string of_1 = RowLine("site/edge-1/a", "{}");
+  const auto await = [&](Daemon& node, const std::string& rows) {
+    EXPECT_TRUE(Eventually(
+        kConverged, [&] { return RowsAt(node, "sites") == rows; }, kAskAgain))
+        << node.config_path() << " has\n"
+        << RowsAt(node, "sites");
+  };
+  Table(core(), {"put", "sites", "site/edge-0/a", "{}"});
+  ASSERT_TRUE(Eventually(
+      kConverged, [&] { return HasTable(edge(1), "sites"); }, kAskAgain));
+  Table(edge(1), {"put", "sites", "site/edge-1/a", "{}"});
+  await(core(), of_0 + of_1);
+  await(edge(0), of_0);
+  await(edge(1), of_1);
+  Isolate(1);
+  Table(core(), {"set", "sites", "--prefix", "site/"});
+  await(edge(0), of_0 + of_1);
+  Table(edge(1), {"put", "sites", "site/edge-1/b", "{}"});
+  const std::string also = RowLine("site/edge-1/b", "{}");
+  Rejoin(1);
+  await(edge(1), of_0 + of_1 + also);
+  await(edge(0), of_0 + of_1 + also);
+  Table(core(), {"set", "sites", "--prefix", "site/${edge}/"});
+  await(edge(0), of_0);
+  await(edge(1), of_1 + also);
+  await(core(), of_0 + of_1 + also);
 }
 
 TEST_F(TablesTest, ATableMadeAgainIsEmptyEverywhere) {
