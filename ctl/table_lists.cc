@@ -64,7 +64,7 @@ void PrintConflict(std::ostream& out, const v1::TableConflict& conflict) {
                      Printable(PlaceText(conflict.key(), conflict.field())), Printable(conflict.kind()));
   out << "  what happened: " << Printable(ConflictWords(conflict)) << '\n';
   const auto side = [&](const char* name, const std::string& value, const v1::WriteStamp& stamp) {
-    out << fmt::format("  {}: {}, {}\n", name, Printable(ValueText(value)), Printable(StampText(stamp)));
+    out << fmt::format("  {}: {}, {}\n", name, ValueText(value), Printable(StampText(stamp)));
   };
   if (conflict.has_winner()) side("kept", conflict.winning_value(), conflict.winner());
   side("lost", conflict.losing_value(), conflict.loser());
@@ -115,9 +115,8 @@ void PrintQuarantined(std::ostream& out, const v1::QuarantinedChange& change) {
     const std::string field = part.field().empty() ? "" : " " + part.field();
     const bool has_value = !part.value().empty();
     out << fmt::format("  waits: {}{}, {}\n", Printable(part.what() + field),
-                       has_value ? " " + Printable(ShownJson(part.value())) : "",
-                       Printable(StampText(part.stamp())));
-    out << fmt::format("  now:   {}{}\n", Printable(ValueText(part.value_now())),
+                       has_value ? " " + ShownJson(part.value()) : "", Printable(StampText(part.stamp())));
+    out << fmt::format("  now:   {}{}\n", ValueText(part.value_now()),
                        part.has_stamp_now() ? ", " + Printable(StampText(part.stamp_now())) : "");
   }
   if (change.parts_left_out() > 0) out << fmt::format("  and {} parts more\n", change.parts_left_out());

@@ -9,6 +9,7 @@
 
 #include "ctl/row_line.h"
 #include "fabric/base/error.h"
+#include "fabric/config/value.h"
 #include "fabric/table/canonical_json.h"
 #include "fabric/table/table_definition.h"
 
@@ -160,10 +161,9 @@ void PrintTables(std::ostream& out, const std::string& edge_id, const std::vecto
   for (const TableResult& table : tables) {
     if (!table.comparison.difference) continue;
     const RowDifference& difference = *table.comparison.difference;
-    out << Printable(fmt::format("difference: table {}, row {}: {}; {}", table.table, difference.key,
-                                 SideText("core", difference.core_version, table.core_row),
-                                 SideText("edge", difference.edge_version, table.edge_row)))
-        << '\n';
+    out << fmt::format("difference: table {}, row {}: {}; {}\n", Printable(table.table),
+                       Printable(difference.key), SideText("core", difference.core_version, table.core_row),
+                       SideText("edge", difference.edge_version, table.edge_row));
     if (!table.note.empty()) out << "  " << Printable(table.note) << '\n';
   }
   out << fmt::format("edge {}: {} tables equal, {} different, {} not compared; {} rows alike\n",

@@ -372,7 +372,7 @@ TEST_F(TableCommandsTest, ConflictsAreListedWithBothValuesAndStamps) {
   refused.set_kind("not_allowed");
   *refused.mutable_loser() = StampAt(1'772'366'400'001, '\x11', "rig-7");
   EXPECT_EQ(Done({"conflicts", "pumps", "--max", "7"}).out,
-            "2026-03-01 12:01:40.000Z  row p-7?[31m, field bar: overwritten\n"
+            "2026-03-01 12:01:40.000Z  row p-7\\x1b[31m, field bar: overwritten\n"
             "  what happened: two nodes wrote the field apart; the newer write won\n"
             "  kept: 9, written 2026-03-01 12:00:00.123Z by core-1 (store 22222222222222222222222222222222)\n"
             "  lost: \"8\", written 2026-03-01 12:00:00.001Z #3 by store 11111111111111111111111111111111\n"
