@@ -244,6 +244,20 @@ absl::StatusOr<std::vector<v1::LogSummary>> CoreAdmin::ListOrigins(const v1::Lis
 // --- What operators look at
 // ----------------------------------------------------------------------------------------
 
+std::map<StoreId, std::string> CoreAdmin::EdgesOfStores() {
+  std::map<StoreId, std::string> edges;
+  const auto add = [&](const std::string& store, const std::string& edge) {
+    if (const auto id = StoreId::FromBytes(store)) edges.insert_or_assign(*id, edge);
+  };
+  for (const v1::StoredEdge& edge : parts_.edges.All()) {
+    for (const v1::StoredTenure& tenure : edge.tenures()) {
+      for (const std::string& former : tenure.former_store_ids()) add(former, edge.edge());
+      add(tenure.store_id(), edge.edge());
+    }
+  }
+  return edges;
+}
+
 std::vector<v1::AlarmDocument> CoreAdmin::ListAlarms(bool also_resolved) {
   std::vector<v1::AlarmDocument> alarms = parts_.alarms.All(also_resolved);
   auto by_edge = parts_.reports.Alarms();

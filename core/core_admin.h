@@ -54,6 +54,7 @@ class CoreAdmin : public AdminBackend {
   absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) override;
   absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) override;
   void CallEdge(const std::string& edge, NodeCall call, CallDone done) override;
+  std::map<StoreId, std::string> EdgesOfStores() override;
   /// The core's own, then those that edges reported last, each with its edge as origin.
   std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) override;
   int OpenAlarms() override;

@@ -170,7 +170,17 @@ absl::Status DescribeTable(Session& session, const std::string& name) {
   fields.emplace_back("tombstones", std::to_string(response.tombstones()));
   fields.emplace_back("stored", HumanBytes(static_cast<double>(response.bytes())));
   fields.emplace_back("feed end", response.end());
+  fields.emplace_back("quarantined", std::to_string(response.quarantined()));
+  fields.emplace_back("conflicts", std::to_string(response.conflicts_listed()));
   PrintFields(session.out(), fields);
+  if (response.read_from().empty()) return absl::OkStatus();
+  session.out() << "\nread from:\n";
+  Table peers({{"node"}, {"store"}, {"prefix"}, {"read to"}, {"note"}});
+  for (const v1::TableReadFrom& peer : response.read_from()) {
+    peers.Add({peer.node(), Hex(peer.store()), peer.prefix(), peer.position(),
+               peer.snapshot() ? "snapshot under way" : ""});
+  }
+  peers.Print(session.out());
   return absl::OkStatus();
 }
 
@@ -240,13 +250,15 @@ void AddTable(CLI::App& app, Session& session) {
   noun->add_subcommand("list", "All tables of this node")->callback([&session] {
     session.Finish(ListTables(session));
   });
-  AddOfTable(*noun, session, "describe", "Definition, settings and size of a table", DescribeTable);
+  AddOfTable(*noun, session, "describe",
+             "Definition, settings and size of a table, and how far peers were read", DescribeTable);
   AddSetTable(*noun, session);
   AddOfTable(*noun, session, "drop", "Drop a table with all its rows", DropTable);
   AddRowWrites(*noun, session);
   AddRowReads(*noun, session);
   AddWatch(*noun, session);
   AddImport(*noun, session);
+  AddTableLists(*noun, session);
 }
 
 }  // namespace selvage::ctl

@@ -11,5 +11,6 @@ void AddRowWrites(CLI::App& noun, Session& session);  ///< put, update, delete
 void AddRowReads(CLI::App& noun, Session& session);   ///< get, scan, query, export
 void AddWatch(CLI::App& noun, Session& session);
 void AddImport(CLI::App& noun, Session& session);
+void AddTableLists(CLI::App& noun, Session& session);  ///< conflicts, quarantine
 
 }  // namespace selvage::ctl

@@ -10,6 +10,7 @@
 #include "ctl/digest_compare.h"
 #include "ctl/options.h"
 #include "ctl/session.h"
+#include "ctl/verify_tables.h"
 #include "fabric/base/error.h"
 
 namespace selvage::ctl {
@@ -23,6 +24,8 @@ struct VerifyOptions {
   std::string stream;
   std::string edge;
   std::string edge_address;
+  std::string table;
+  absl::Duration settle = absl::Seconds(5);
 };
 
 /// One log at both ends, and what came of it.
@@ -182,69 +185,116 @@ boost::json::value LogJson(const LogResult& log) {
           {"not_compared", log.not_compared}};
 }
 
-/// All logs in one line.
+/// What was found at all.
+struct Found {
+  std::vector<LogResult> logs;
+  std::vector<TableResult> tables;
+};
+
+/// All logs in one line, and what came of logs and tables together.
 struct Totals {
   size_t different = 0;
   size_t not_compared = 0;
   size_t equal = 0;
   int64_t entries = 0;
   int64_t records = 0;
+  size_t tables_different = 0;
+  size_t tables_not_compared = 0;
 
-  explicit Totals(const std::vector<LogResult>& logs) {
-    for (const LogResult& log : logs) {
+  explicit Totals(const Found& found) {
+    for (const LogResult& log : found.logs) {
       size_t& count = !log.not_compared.empty() ? not_compared : log.comparison.equal() ? equal : different;
       ++count;
       entries += log.comparison.entries;
       records += log.comparison.records;
     }
+    for (const TableResult& table : found.tables) {
+      if (table.equal()) continue;
+      ++(table.not_compared.empty() ? tables_different : tables_not_compared);
+    }
   }
   const char* word() const {
-    return different > 0 ? "different" : not_compared > 0 ? "not_compared" : "equal";
+    if (different + tables_different > 0) return "different";
+    return not_compared + tables_not_compared > 0 ? "not_compared" : "equal";
   }
-  ExitCode exit_code() const { return different > 0 ? kFailed : not_compared > 0 ? kNotCompared : kDone; }
+  ExitCode exit_code() const {
+    if (different + tables_different > 0) return kFailed;
+    return not_compared + tables_not_compared > 0 ? kNotCompared : kDone;
+  }
 };
 
-void Report(Session& session, const Ends& ends, const std::vector<LogResult>& logs) {
-  Totals totals(logs);
+void Report(Session& session, const Ends& ends, const Found& found) {
+  Totals totals(found);
   session.exit_code = totals.exit_code();
   if (session.json()) {
     boost::json::array array;
-    for (const LogResult& log : logs) array.push_back(LogJson(log));
+    for (const LogResult& log : found.logs) array.push_back(LogJson(log));
     PrintJson(session.out(), {{"edge", ends.edge_id},
                               {"result", totals.word()},
                               {"entries", totals.entries},
                               {"records", totals.records},
-                              {"logs", std::move(array)}});
+                              {"logs", std::move(array)},
+                              {"tables", TablesJson(found.tables)}});
     return;
   }
-  PrintTable(session.out(), logs);
-  for (const LogResult& log : logs) {
-    for (const OneSidedGap& gap : log.comparison.gaps) session.out() << Printable(GapText(log, gap)) << '\n';
+  if (!found.logs.empty()) {
+    PrintTable(session.out(), found.logs);
+    for (const LogResult& log : found.logs) {
+      for (const OneSidedGap& gap : log.comparison.gaps) {
+        session.out() << Printable(GapText(log, gap)) << '\n';
+      }
+    }
+    session.out() << fmt::format(
+        "edge {}: {} logs equal, {} different, {} not compared; {} entries, {} records alike\n",
+        Printable(ends.edge_id), totals.equal, totals.different, totals.not_compared, totals.entries,
+        totals.records);
   }
-  session.out() << fmt::format(
-      "edge {}: {} logs equal, {} different, {} not compared; {} entries, {} records alike\n",
-      Printable(ends.edge_id), totals.equal, totals.different, totals.not_compared, totals.entries,
-      totals.records);
+  if (!found.tables.empty()) PrintTables(session.out(), ends.edge_id, found.tables);
+}
+
+absl::StatusOr<std::vector<TableResult>> TablesToVerify(Session& session, const Ends& ends,
+                                                        const VerifyOptions& options) {
+  auto tables = VerifyTables(session, ends.core, ends.edge, ends.edge_id, options.table, options.settle);
+  // A node from before there were tables has none.
+  if (!tables.ok() && options.table.empty() && ErrorKind(tables.status()) == "not_offered") {
+    return std::vector<TableResult>();
+  }
+  return tables;
 }
 
 absl::Status Verify(Session& session, const VerifyOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(Ends ends, Connect(session, options));
-  SELVAGE_ASSIGN_OR_RETURN(std::vector<LogResult> logs, LogsToCompare(ends, options.stream));
-  for (LogResult& log : logs) Compare(ends, log);
-  Report(session, ends, logs);
+  Found found;
+  if (options.stream.empty()) {
+    SELVAGE_ASSIGN_OR_RETURN(found.tables, TablesToVerify(session, ends, options));
+  }
+  if (options.table.empty()) {
+    auto logs = LogsToCompare(ends, options.stream);
+    const bool only_tables =
+        options.stream.empty() && !found.tables.empty() && ErrorKind(logs.status()) == "unknown_stream";
+    if (!logs.ok() && !only_tables) return logs.status();
+    if (logs.ok()) found.logs = *std::move(logs);
+    for (LogResult& log : found.logs) Compare(ends, log);
+  }
+  Report(session, ends, found);
   return absl::OkStatus();
 }
 
 }  // namespace
 
 void AddVerify(CLI::App& app, Session& session) {
-  CLI::App* verb =
-      app.add_subcommand("verify", "Compare what the core and an edge have stored, entry by entry");
+  CLI::App* verb = app.add_subcommand(
+      "verify", "Compare what the core and an edge have stored: streams entry by entry, tables row by row");
   auto options = std::make_shared<VerifyOptions>();
   verb->add_option("--edge", options->edge, "Which edge; it is asked over its link (--address is the core)");
   verb->add_option("--edge-address", options->edge_address,
                    "Ask the edge at its own address instead, host:port: needs no link");
-  verb->add_option("--stream", options->stream, "Only this one (default all between the two)");
+  CLI::Option* stream =
+      verb->add_option("--stream", options->stream, "Only this one (default all between the two)");
+  verb->add_option("--table", options->table, "Only this one (default all between the two)")
+      ->excludes(stream);
+  AddParsed(*verb, "--settle", options->settle, ParseDuration,
+            "How long a row that differs is looked at again, for changes under way (default 5s)");
   verb->callback([&session, options] {
     absl::Status status = Verify(session, *options);
     if (!status.ok()) session.exit_code = kNotCompared;

@@ -51,6 +51,7 @@ class EdgeAdmin : public AdminBackend {
   absl::StatusOr<v1::EdgeSummary> RetireEdge(const std::string& edge) override;
   absl::StatusOr<std::vector<v1::LogSummary>> ListOrigins(const v1::ListOriginsRequest& request) override;
   void CallEdge(const std::string& edge, NodeCall call, CallDone done) override;
+  std::map<StoreId, std::string> EdgesOfStores() override { return {}; }
   std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) override;
   int OpenAlarms() override;
   absl::StatusOr<v1::AlarmDocument> ResolveAlarm(uint64_t id, const std::string& action) override;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ class AdminBackend {
   /// CallFlows::caller: "unknown_edge", "edge_offline" with the time it was last seen; at an edge
   /// "wrong_node".
   virtual void CallEdge(const std::string& edge, NodeCall call, CallDone done) = 0;
+
+  /// The edges whose stores are known here, by store, also by former ones: at the core.
+  virtual std::map<StoreId, std::string> EdgesOfStores() = 0;
 
   // What operators look at.
   virtual std::vector<v1::AlarmDocument> ListAlarms(bool also_resolved) = 0;

@@ -109,6 +109,37 @@ void AddStore(const NodeMetrics::Parts& node, std::vector<CollectedMetric>& all)
   now("selvage_volume_free_bytes", "Bytes free on the store's volume.", node.budget.free_bytes());
 }
 
+void AddTables(const table::TableStore& tables, double& omitted, std::vector<CollectedMetric>& all) {
+  CollectedMetric rows =
+      Named("selvage_table_rows", "Rows of a table that are there, or expired and not removed yet.");
+  CollectedMetric tombstones = Named("selvage_table_tombstones", "Tombstones of deleted rows of a table.");
+  CollectedMetric bytes = Named("selvage_table_bytes", "Bytes of a table's stored rows and tombstones.");
+  CollectedMetric quarantined =
+      Named("selvage_table_quarantined_changes",
+            "Changes of a table from a clock that is far ahead, which wait for their time.");
+  CollectedMetric conflicts =
+      Named("selvage_table_conflicts_total", "Conflicts that were listed since the table was made here.",
+            Type::kCounter);
+  const std::map<std::string, table::TableFacts> facts = tables.AllFacts();
+  size_t shown = 0;
+  for (const auto& [name, table] : facts) {
+    if (++shown > kMetricRowsMax) break;
+    const MetricLabels labels{{"table", name}};
+    rows.samples.push_back({labels, static_cast<double>(table.counts.rows)});
+    tombstones.samples.push_back({labels, static_cast<double>(table.counts.tombstones)});
+    bytes.samples.push_back({labels, static_cast<double>(table.counts.bytes)});
+    quarantined.samples.push_back({labels, static_cast<double>(table.quarantined)});
+    conflicts.samples.push_back({labels, static_cast<double>(table.conflicts_listed)});
+  }
+  omitted += static_cast<double>(facts.size() - std::min(facts.size(), kMetricRowsMax));
+  for (CollectedMetric* metric : {&rows, &tombstones, &bytes, &quarantined, &conflicts}) {
+    all.push_back(std::move(*metric));
+  }
+  all.push_back(Single("selvage_table_feed_end",
+                       "Sequence of the next change of any table of this node; it grows as tables change.",
+                       static_cast<double>(tables.End().sequence)));
+}
+
 void AddAlarms(const NodeMetrics::Parts& node, const std::map<std::string, int>& reported,
                std::vector<CollectedMetric>& all) {
   CollectedMetric open = Named("selvage_alarms_open", "Open alarms, by the node that raised them.");
@@ -135,7 +166,8 @@ void AddDamage(const DamageControl::Counts& counts, std::vector<CollectedMetric>
 }  // namespace
 
 NodeMetrics::Parts NodeMetrics::PartsOf(NodeState& node) {
-  return {node.identity(), node.committer(), node.logs(), node.alarms(), node.budget(), node.damage()};
+  return {node.identity(), node.committer(), node.logs(),  node.alarms(),
+          node.budget(),   node.damage(),    node.tables()};
 }
 
 NodeMetrics::NodeMetrics(Metrics& metrics, const Parts& parts, Sources sources)
@@ -150,10 +182,11 @@ std::vector<CollectedMetric> NodeMetrics::Collect() {
   AddFlows(sources_.flows(), omitted, all);
   AddLinks(sources_.links(), all);
   AddStore(parts_, all);
+  AddTables(parts_.tables, omitted, all);
   AddDamage(parts_.damage.counts(), all);
   AddAlarms(parts_, sources_.reported_alarms(), all);
   all.push_back(Single("selvage_metric_rows_omitted",
-                       "Logs and flows without series, since there are too many.", omitted));
+                       "Logs, flows and tables without series, since there are too many.", omitted));
   const CertificateView certificate = sources_.certificate();
   all.push_back(Single("selvage_certificate_usable",
                        "1 while the node's certificate files would carry a connection, else 0.",

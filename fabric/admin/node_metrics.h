@@ -14,6 +14,7 @@
 #include "fabric/storage/committer.h"
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/log_store.h"
+#include "fabric/table/table_store.h"
 #include "fabric/telemetry/metrics.h"
 #include "selvage/v1/control.pb.h"
 
@@ -54,6 +55,7 @@ class NodeMetrics {
     const AlarmBook& alarms;
     const DiskBudget& budget;
     const DamageControl& damage;
+    const table::TableStore& tables;
   };
   static Parts PartsOf(NodeState& node);
 

@@ -16,6 +16,8 @@ constexpr uint32_t kPageBytesDefault = 1u << 20;
 constexpr uint32_t kPageBytesMax = 4u << 20;
 /// A page ends after so many rows that nobody wants, so that no call keeps a thread for long.
 constexpr size_t kLookedAtMax = 10'000;
+constexpr uint32_t kDigestRowsMax = 50'000;
+constexpr uint32_t kVersionsMax = 1'000;
 
 absl::Status Invalid(std::string_view kind, std::string_view what, std::string_view hint = {}) {
   return MakeError(absl::StatusCode::kInvalidArgument, kind, what, hint);
@@ -152,6 +154,18 @@ absl::StatusOr<table::ScanRequest> ScanOf(const v1::ScanRowsRequest& message) {
   return request;
 }
 
+table::DigestRequest DigestOf(const v1::DigestRowsRequest& message) {
+  table::DigestRequest request;
+  request.from = message.from();
+  request.to = message.to();
+  request.prefix = message.prefix();
+  const uint32_t most = message.versions() ? kVersionsMax : kDigestRowsMax;
+  request.rows_max = message.rows_max() == 0 ? most : std::min(message.rows_max(), most);
+  request.versions = message.versions();
+  if (message.has_at_ms()) request.at_ms = message.at_ms();
+  return request;
+}
+
 v1::RowWritten ToMessage(const table::RowWritten& written) {
   v1::RowWritten message;
   if (!written.version.none()) message.set_version(written.version.bytes());
@@ -186,6 +200,20 @@ v1::WatchTableResponse ToMessage(table::ChangePage page) {
   }
   message.set_next(page.next.Text());
   message.set_more(page.more);
+  return message;
+}
+
+v1::DigestRowsResponse ToMessage(table::DigestPage page) {
+  v1::DigestRowsResponse message;
+  message.set_digest(page.digest.bytes());
+  message.set_rows(page.digest.rows());
+  if (page.next) message.set_next(*std::move(page.next));
+  message.set_at_ms(page.at_ms);
+  for (auto& [key, version] : page.versions) {
+    v1::RowVersion& row = *message.add_versions();
+    row.set_key(std::move(key));
+    row.set_version(version.bytes());
+  }
   return message;
 }
 

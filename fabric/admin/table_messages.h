@@ -14,6 +14,9 @@ absl::StatusOr<table::RowOperation> OperationOf(const v1::RowOperation& message)
 /// Bounded as the messages say. Errors: "invalid_filter".
 absl::StatusOr<table::ScanRequest> ScanOf(const v1::ScanRowsRequest& message);
 
+/// Bounded as the message says.
+table::DigestRequest DigestOf(const v1::DigestRowsRequest& message);
+
 /// Bounds that ScanRows and WatchTable have in common; 0 is what a request leaves open.
 size_t PageRows(uint32_t asked);
 size_t PageBytes(uint32_t asked);
@@ -22,5 +25,6 @@ v1::RowWritten ToMessage(const table::RowWritten& written);
 v1::TableRow ToMessage(table::RowView row);
 v1::ScanRowsResponse ToMessage(table::ScanPage page);
 v1::WatchTableResponse ToMessage(table::ChangePage page);
+v1::DigestRowsResponse ToMessage(table::DigestPage page);
 
 }  // namespace selvage

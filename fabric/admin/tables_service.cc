@@ -1,5 +1,6 @@
 #include "fabric/admin/tables_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -19,10 +20,21 @@ constexpr CallGate::Call kDropTable{"Tables/DropTable", Action::kWriteAdmin, tru
 constexpr CallGate::Call kWriteRows{"Tables/WriteRows", Action::kWriteAdmin};
 constexpr CallGate::Call kGetRow{"Tables/GetRow", Action::kReadAdmin};
 constexpr CallGate::Call kScanRows{"Tables/ScanRows", Action::kReadAdmin};
+constexpr CallGate::Call kListConflicts{"Tables/ListConflicts", Action::kReadAdmin};
+constexpr CallGate::Call kListQuarantined{"Tables/ListQuarantined", Action::kReadAdmin};
+constexpr CallGate::Call kDigestRows{"Tables/DigestRows", Action::kReadAdmin};
 constexpr CallGate::Call kWatchTable{"Tables/WatchTable", Action::kReadAdmin};
 
 /// Of the fields around an operation's key and JSON.
 constexpr size_t kOperationOverhead = 64;
+constexpr uint32_t kListedDefault = 100;
+constexpr uint32_t kListedMax = 1000;
+/// Of one list, so that it passes over a link; one change always fits.
+constexpr size_t kListBytesMax = 4u << 20;
+
+size_t ListedOf(uint32_t asked) {
+  return asked == 0 ? kListedDefault : std::min(asked, kListedMax);
+}
 
 template <class Message>
 absl::Status TakeInto(Message& response, absl::StatusOr<Message> result) {
@@ -37,6 +49,8 @@ TablesService::TablesService(const Options& options)
     : calls_(options.calls),
       tables_(options.tables),
       admin_(options.admin),
+      backend_(options.backend),
+      identity_(options.identity),
       watches_{.gate = calls_.gate(), .pool = calls_.pool(), .call = kWatchTable} {}
 
 grpc::ServerUnaryReactor* TablesService::CreateTable(grpc::CallbackServerContext* context,
@@ -62,7 +76,18 @@ absl::Status TablesService::DescribeTo(const std::string& table, v1::DescribeTab
   response.set_tombstones(facts.counts.tombstones);
   response.set_bytes(facts.counts.bytes);
   response.set_end(facts.end.Text());
+  response.set_quarantined(facts.quarantined);
+  response.set_conflicts_listed(facts.conflicts_listed);
+  SELVAGE_ASSIGN_OR_RETURN(const auto cursors, tables_.Cursors(table));
+  const StoreNames names = cursors.empty() ? StoreNames() : Names();
+  for (const auto& [peer, cursor] : cursors) *response.add_read_from() = ToMessage(peer, cursor, names);
   return absl::OkStatus();
+}
+
+StoreNames TablesService::Names() const {
+  StoreNames names = backend_.EdgesOfStores();
+  names[identity_.store_id()] = identity_.node();
+  return names;
 }
 
 grpc::ServerUnaryReactor* TablesService::DescribeTable(grpc::CallbackServerContext* context,
@@ -141,6 +166,61 @@ grpc::ServerUnaryReactor* TablesService::WatchTable(grpc::CallbackServerContext*
     return WaitingCall::Start(std::make_shared<WatchCall>(watches_, tables_, context, request, response));
   }
   return calls_.RunAsync(context, kWatchTable, request, response, 0, [](const CallRunner::Done&) {});
+}
+
+absl::Status TablesService::ListTo(const v1::ListConflictsRequest& request,
+                                   v1::ListConflictsResponse& response) {
+  SELVAGE_ASSIGN_OR_RETURN(const table::TableFacts facts, tables_.Facts(request.table()));
+  SELVAGE_ASSIGN_OR_RETURN(const auto conflicts, tables_.Conflicts(request.table(), ListedOf(request.max())));
+  const StoreNames names = Names();
+  for (const v1::StoredConflict& conflict : conflicts) *response.add_conflicts() = ToMessage(conflict, names);
+  response.set_listed(facts.conflicts_listed);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TablesService::ListConflicts(grpc::CallbackServerContext* context,
+                                                       const v1::ListConflictsRequest* request,
+                                                       v1::ListConflictsResponse* response) {
+  return calls_.Run(context, kListConflicts, request, response,
+                    [=, this] { return ListTo(*request, *response); });
+}
+
+absl::Status TablesService::ListTo(const v1::ListQuarantinedRequest& request,
+                                   v1::ListQuarantinedResponse& response) {
+  SELVAGE_ASSIGN_OR_RETURN(const table::TableFacts facts, tables_.Facts(request.table()));
+  SELVAGE_ASSIGN_OR_RETURN(const auto changes, tables_.Quarantined(request.table(), ListedOf(request.max())));
+  const StoreNames names = Names();
+  size_t bytes = 0;
+  for (const table::QuarantinedChange& change : changes) {
+    v1::QuarantinedChange message = ToMessage(change, names);
+    bytes += message.ByteSizeLong();
+    if (bytes > kListBytesMax) break;
+    *response.add_changes() = std::move(message);
+  }
+  response.set_quarantined(facts.quarantined);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TablesService::ListQuarantined(grpc::CallbackServerContext* context,
+                                                         const v1::ListQuarantinedRequest* request,
+                                                         v1::ListQuarantinedResponse* response) {
+  return calls_.Run(context, kListQuarantined, request, response,
+                    [=, this] { return ListTo(*request, *response); });
+}
+
+absl::Status TablesService::DigestTo(const v1::DigestRowsRequest& request, v1::DigestRowsResponse& response) {
+  const auto definition = tables_.Find(request.table());
+  SELVAGE_ASSIGN_OR_RETURN(table::DigestPage page, tables_.DigestRows(request.table(), DigestOf(request)));
+  response = ToMessage(std::move(page));
+  if (definition) response.set_incarnation(definition->incarnation());
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TablesService::DigestRows(grpc::CallbackServerContext* context,
+                                                    const v1::DigestRowsRequest* request,
+                                                    v1::DigestRowsResponse* response) {
+  return calls_.Run(context, kDigestRows, request, response,
+                    [=, this] { return DigestTo(*request, *response); });
 }
 
 size_t TablesRequestMax() {

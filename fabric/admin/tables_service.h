@@ -5,8 +5,11 @@
 
 #include <cstddef>
 
+#include "fabric/admin/admin_backend.h"
 #include "fabric/admin/call_runner.h"
+#include "fabric/admin/table_lists.h"
 #include "fabric/admin/waiting_call.h"
+#include "fabric/node/node_identity.h"
 #include "fabric/table/table_admin.h"
 #include "fabric/table/table_store.h"
 #include "selvage/v1/table.grpc.pb.h"
@@ -22,6 +25,8 @@ class TablesService final : public v1::Tables::CallbackService {
     CallRunner& calls;
     table::TableStore& tables;
     table::TableAdmin& admin;
+    AdminBackend& backend;
+    const NodeIdentity& identity;
   };
   explicit TablesService(const Options& options);
 
@@ -49,14 +54,29 @@ class TablesService final : public v1::Tables::CallbackService {
   grpc::ServerUnaryReactor* WatchTable(grpc::CallbackServerContext* context,
                                        const v1::WatchTableRequest* request,
                                        v1::WatchTableResponse* response) override;
+  grpc::ServerUnaryReactor* ListConflicts(grpc::CallbackServerContext* context,
+                                          const v1::ListConflictsRequest* request,
+                                          v1::ListConflictsResponse* response) override;
+  grpc::ServerUnaryReactor* ListQuarantined(grpc::CallbackServerContext* context,
+                                            const v1::ListQuarantinedRequest* request,
+                                            v1::ListQuarantinedResponse* response) override;
+  grpc::ServerUnaryReactor* DigestRows(grpc::CallbackServerContext* context,
+                                       const v1::DigestRowsRequest* request,
+                                       v1::DigestRowsResponse* response) override;
 
  private:
   void Write(const v1::WriteRowsRequest& request, v1::WriteRowsResponse& response, CallRunner::Done done);
   absl::Status DescribeTo(const std::string& table, v1::DescribeTableResponse& response);
+  absl::Status ListTo(const v1::ListConflictsRequest& request, v1::ListConflictsResponse& response);
+  absl::Status ListTo(const v1::ListQuarantinedRequest& request, v1::ListQuarantinedResponse& response);
+  absl::Status DigestTo(const v1::DigestRowsRequest& request, v1::DigestRowsResponse& response);
+  StoreNames Names() const;
 
   CallRunner& calls_;
   table::TableStore& tables_;
   table::TableAdmin& admin_;
+  AdminBackend& backend_;
+  const NodeIdentity& identity_;
   WaitingCall::Shared watches_;
 };
 

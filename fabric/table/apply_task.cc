@@ -42,8 +42,8 @@ absl::Status ApplyTask::Change() {
   for (const RowChange& change : incoming.changes) ApplyChange(change);
   if (table().quarantined + ahead_.size() > TableStore::kQuarantinedMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "quarantine_full",
-                     fmt::format("{} changes of table {} wait for their time already", table().quarantined,
-                                 definition().name()),
+                     fmt::format("{} changes of table {} wait for their time already",
+                                 table().quarantined.load(), definition().name()),
                      "the clock of a node is far ahead of this one's: mend it", Retry::kYes);
   }
   for (const std::string& key : what_.swept) Sweep(key);

@@ -361,6 +361,13 @@ void AppendJsonString(std::string& out, std::string_view text) {
   out.push_back('"');
 }
 
+std::string_view CutUtf8(std::string_view text, size_t max) {
+  if (text.size() <= max) return text;
+  const auto inside = [](char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; };
+  while (max > 0 && inside(text[max])) --max;
+  return text.substr(0, max);
+}
+
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {
     const Utf8Character character = DecodeUtf8(text);

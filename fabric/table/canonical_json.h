@@ -65,5 +65,7 @@ absl::StatusOr<Fields> ParseFields(std::string_view json, int depth_max = kMaxJs
 /// `text` as a canonical JSON string, with its quotes. It must be valid UTF-8.
 void AppendJsonString(std::string& out, std::string_view text);
 bool IsValidUtf8(std::string_view text);
+/// The first `max` bytes of text that is valid UTF-8, less what would be half a character.
+std::string_view CutUtf8(std::string_view text, size_t max);
 
 }  // namespace selvage::table

@@ -29,19 +29,22 @@ void Renew(Row& row, const Arrival& arrival) {
   }
 }
 
+/// Names and values may be as large as rows are.
+std::string Cut(std::string_view text) {
+  return std::string(CutUtf8(text, 1024));
+}
+
 v1::StoredConflict Stored(std::string_view key, const Conflict& conflict) {
-  // Values may be as large as rows are.
-  constexpr size_t kValueMax = 1024;
   v1::StoredConflict stored;
   stored.set_key(std::string(key));
   stored.set_kind(std::string(ConflictKindName(conflict.kind)));
-  stored.set_field(conflict.field);
+  stored.set_field(Cut(conflict.field));
   stored.set_winner_time(conflict.winner.hlc.packed());
   stored.set_winner_store(conflict.winner.node.bytes());
-  if (conflict.winning_value) stored.set_winning_value(conflict.winning_value->text().substr(0, kValueMax));
+  if (conflict.winning_value) stored.set_winning_value(Cut(conflict.winning_value->text()));
   stored.set_loser_time(conflict.loser.hlc.packed());
   stored.set_loser_store(conflict.loser.node.bytes());
-  if (conflict.losing_value) stored.set_losing_value(conflict.losing_value->text().substr(0, kValueMax));
+  if (conflict.losing_value) stored.set_losing_value(Cut(conflict.losing_value->text()));
   return stored;
 }
 

@@ -20,6 +20,8 @@ constexpr size_t kLookedAtMax = 5'000;
 /// Rows that one task sweeps.
 constexpr size_t kSweptAtATime = 2'000;
 constexpr size_t kHeldRow = 256;  // bytes in memory, about
+/// Of stored changes that one list shows.
+constexpr size_t kListedBytesMax = 16u << 20;
 
 absl::StatusOr<Row> ReadRow(KvStore& store, TableNumber table, std::string_view key) {
   SELVAGE_ASSIGN_OR_RETURN(const auto stored, store.Get(Family::kRow, RowKey(table, key)));
@@ -116,6 +118,20 @@ absl::StatusOr<std::optional<TableCursor>> TableStore::Cursor(const std::string&
   return std::optional(std::move(cursor));
 }
 
+absl::StatusOr<std::map<StoreId, TableCursor>> TableStore::Cursors(const std::string& name) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const std::string keys = TableCursorKeys(table->number);
+  std::map<StoreId, TableCursor> cursors;
+  auto stored = env_.store.Scan(Family::kMeta, keys, EndOfPrefix(keys));
+  for (stored->Seek(keys); stored->Valid(); stored->Next()) {
+    const auto peer = StoreId::FromBytes(stored->key().substr(keys.size()));
+    if (!peer) return DamagedMeta("position in the feed of a table");
+    SELVAGE_ASSIGN_OR_RETURN(cursors[*peer], CursorOf(stored->value()));
+  }
+  SELVAGE_RETURN_IF_ERROR(stored->status());
+  return cursors;
+}
+
 void TableStore::StageForgetCursors(WriteBatch& batch) const {
   batch.DeleteRange(Family::kMeta, kTableCursorPrefix, PrefixEnd(kTableCursorPrefix));
 }
@@ -186,14 +202,22 @@ absl::StatusOr<std::vector<v1::StoredConflict>> TableStore::Conflicts(const std:
   return conflicts;
 }
 
-absl::StatusOr<std::vector<RowChange>> TableStore::Quarantined(const std::string& name, size_t max) const {
+absl::StatusOr<std::vector<QuarantinedChange>> TableStore::Quarantined(const std::string& name,
+                                                                       size_t max) const {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   const std::string keys = FeedKeys(FeedIndex::kAhead, table->number);
-  std::vector<RowChange> changes;
+  std::vector<QuarantinedChange> changes;
+  size_t bytes = 0;
   auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
-  for (cursor->Seek(keys); cursor->Valid() && changes.size() < max; cursor->Next()) {
+  for (cursor->SeekForPrev(EndOfPrefix(keys));
+       cursor->Valid() && changes.size() < max && bytes < kListedBytesMax; cursor->Prev()) {
+    bytes += cursor->value().size();
     SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(cursor->value()));
-    for (RowChange& change : waiting.changes) changes.push_back(std::move(change));
+    const auto due_ms = static_cast<int64_t>(NumberOfFeedKey(cursor->key()));
+    for (RowChange& change : waiting.changes) {
+      SELVAGE_ASSIGN_OR_RETURN(Row now, ReadRow(env_.store, table->number, change.key));
+      changes.push_back({waiting.peer, due_ms, std::move(change), std::move(now)});
+    }
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
   return changes;

@@ -55,6 +55,14 @@ struct Incoming {
   std::optional<Sweep> sweep = {};
 };
 
+/// A change that waits for its time.
+struct QuarantinedChange {
+  StoreId peer;  ///< that sent it
+  int64_t due_ms = 0;
+  RowChange change;
+  Row now;  ///< what it waits to be merged into
+};
+
 /// What a peer wants of a feed.
 struct FeedReader {
   StoreId peer;

@@ -18,8 +18,8 @@ absl::StatusOr<Row> Decode(std::string_view key, std::string_view stored) {
 
 /// Of stored rows that one page reads: with large rows the count alone bounds no time.
 constexpr size_t kLookedAtBytesMax = 64u << 20;
-/// Changes that one page reads, wanted or not.
-constexpr size_t kChangesLookedAtMax = 100'000;
+/// Changes, or rows, that one page reads, wanted or not.
+constexpr size_t kPageLookedAtMax = 100'000;
 
 /// Nothing when the row is not there.
 std::optional<RowView> ViewOf(std::string_view key, const Row& row, int64_t now_ms) {
@@ -30,7 +30,8 @@ std::optional<RowView> ViewOf(std::string_view key, const Row& row, int64_t now_
 }
 
 /// The keys of a request as those of the store: [first, second).
-std::pair<std::string, std::string> RangeOf(TableNumber table, const ScanRequest& request) {
+template <class Request>
+std::pair<std::string, std::string> RangeOf(TableNumber table, const Request& request) {
   const std::string prefix = RowKey(table, request.prefix);
   std::string from = std::max(prefix, RowKey(table, request.from));
   std::string to = EndOfPrefix(prefix);
@@ -81,6 +82,36 @@ absl::StatusOr<ScanPage> TableStore::Scan(const std::string& name, const ScanReq
   return page;
 }
 
+absl::StatusOr<DigestPage> TableStore::DigestRows(const std::string& name,
+                                                  const DigestRequest& request) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  const auto [from, to] = RangeOf(table->number, request);
+  const size_t key_at = RowKeys(table->number).size();
+  DigestPage page;
+  page.at_ms = request.at_ms.value_or(now_ms());
+  if (from >= to) return page;
+  size_t bytes_looked_at = 0;
+  size_t looked_at = 0;
+  auto cursor = env_.store.Scan(Family::kRow, from, to);
+  for (cursor->Seek(from); cursor->Valid(); cursor->Next()) {
+    const std::string_view key = cursor->key().substr(key_at);
+    if (page.digest.rows() >= request.rows_max || looked_at >= kPageLookedAtMax ||
+        bytes_looked_at >= kLookedAtBytesMax) {
+      page.next = std::string(key);
+      return page;
+    }
+    ++looked_at;
+    bytes_looked_at += cursor->value().size();
+    SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, cursor->value()));
+    const RowDigest version = DigestOf(row, page.at_ms);
+    if (version.none()) continue;
+    page.digest.Add(key, version);
+    if (request.versions) page.versions.emplace_back(key, version);
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return page;
+}
+
 absl::StatusOr<uint64_t> TableStore::ResumeAt(const Table& table, const FeedPosition& from) const {
   absl::MutexLock lock(&mutex_);
   // From the beginning there is nothing that could have been deleted unheard.
@@ -111,7 +142,7 @@ absl::StatusOr<ChangePage> TableStore::ReadChanges(const std::string& name, cons
   for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
     const uint64_t sequence = NumberOfFeedKey(cursor->key());
     const std::string key(cursor->value());
-    if (page.changes.size() >= rows_max || bytes >= bytes_max || looked_at++ >= kChangesLookedAtMax) {
+    if (page.changes.size() >= rows_max || bytes >= bytes_max || looked_at++ >= kPageLookedAtMax) {
       page.next.sequence = sequence;
       page.more = true;
       return page;

@@ -317,9 +317,22 @@ absl::Status TableStore::Drop(const std::string& name, const Also& also) {
 
 absl::StatusOr<TableFacts> TableStore::Facts(const std::string& name) const {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
-  const FeedPosition end = End();
   absl::MutexLock lock(&mutex_);
-  return TableFacts{table->published, end};
+  return FactsOf(*table);
+}
+
+std::map<std::string, TableFacts> TableStore::AllFacts() const {
+  absl::MutexLock lock(&mutex_);
+  std::map<std::string, TableFacts> all;
+  for (const auto& [name, table] : tables_) all.emplace(name, FactsOf(*table));
+  return all;
+}
+
+TableFacts TableStore::FactsOf(const Table& table) const {
+  return {.counts = table.published,
+          .end = {epochs_.current(), published_end_},
+          .quarantined = table.quarantined,
+          .conflicts_listed = table.next_conflict};
 }
 
 FeedPosition TableStore::End() const {

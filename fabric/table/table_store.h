@@ -78,6 +78,8 @@ class TableStore {
   absl::Status Drop(
       const std::string& table, const Also& also = [](WriteBatch&) {});
   absl::StatusOr<TableFacts> Facts(const std::string& table) const;
+  /// Of all tables, by name. Does not look at rows.
+  std::map<std::string, TableFacts> AllFacts() const;
 
   // Rows.
   using WriteDone = std::function<void(absl::StatusOr<std::vector<RowWritten>>)>;
@@ -95,6 +97,9 @@ class TableStore {
   absl::StatusOr<std::optional<RowView>> Get(const std::string& table, std::string_view key) const;
   /// One page of rows, as of one moment; the next page is of a later one.
   absl::StatusOr<ScanPage> Scan(const std::string& table, const ScanRequest& request) const;
+
+  /// The rows of a range in one digest, in pages. Error: "corrupt_row".
+  absl::StatusOr<DigestPage> DigestRows(const std::string& table, const DigestRequest& request) const;
 
   // Changes.
   /// What changed from a position on, among rows with this prefix: each row once, in its newest state. Error:
@@ -117,6 +122,8 @@ class TableStore {
   void Apply(const std::string& table, Incoming incoming, ApplyDone done);
   /// Nothing when nothing was read from there, or from the beginning on.
   absl::StatusOr<std::optional<TableCursor>> Cursor(const std::string& table, const StoreId& peer) const;
+  /// Those of all peers.
+  absl::StatusOr<std::map<StoreId, TableCursor>> Cursors(const std::string& table) const;
   /// Forgets what was read of every table of every peer: this store was restored, and peers may hold what it
   /// lost. Part of `batch`.
   void StageForgetCursors(WriteBatch& batch) const;
@@ -134,8 +141,8 @@ class TableStore {
   /// The newest conflicts of a table, newest first; at most kConflictsKept are kept.
   absl::StatusOr<std::vector<v1::StoredConflict>> Conflicts(const std::string& table, size_t max) const;
   static constexpr uint64_t kConflictsKept = 1'000;
-  /// Changes that wait for their time.
-  absl::StatusOr<std::vector<RowChange>> Quarantined(const std::string& table, size_t max) const;
+  /// Changes that wait for their time, the newest stamps first: at most `max`, and about 16 MiB of them.
+  absl::StatusOr<std::vector<QuarantinedChange>> Quarantined(const std::string& table, size_t max) const;
   static constexpr uint64_t kQuarantinedMax = 10'000;
 
   /// Does what time has made due, some of it at each call; about once a second. Rows that expired long enough
@@ -150,9 +157,10 @@ class TableStore {
     // The committer's.
     TableCounts staged;
     bool dropped = false;
-    uint64_t next_conflict = 0;
-    uint64_t quarantined = 0;
     uint64_t next_quarantined = 0;
+    // The committer's, and read by others who only want to know about how many there are.
+    std::atomic<uint64_t> next_conflict{0};
+    std::atomic<uint64_t> quarantined{0};
     // Nothing is due before; the lowest: not known.
     std::atomic<int64_t> next_expiry_ms{INT64_MIN};
     std::atomic<int64_t> next_ahead_ms{INT64_MIN};
@@ -173,6 +181,7 @@ class TableStore {
   /// The sequence from which whoever read up to `from` goes on. Error: "position_expired".
   absl::StatusOr<uint64_t> ResumeAt(const Table& table, const FeedPosition& from) const;
   absl::StatusOr<TableCounts> ReadCounts(TableNumber table) const;
+  TableFacts FactsOf(const Table& table) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   absl::Status SubmitApply(const std::string& table, Incoming incoming, const ApplyDone& done);
   /// Removes what is to be swept but for the last keys, which are returned: with changes that name rows it is
   /// too much for one task.

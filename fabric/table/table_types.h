@@ -5,12 +5,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "fabric/table/document.h"
 #include "fabric/table/operations.h"
+#include "fabric/table/rows_digest.h"
 
 /// What a program asks of a table, and what it is answered. TableStore does it.
 namespace selvage::table {
@@ -98,6 +100,24 @@ struct ScanPage {
   uint64_t looked_at = 0;
 };
 
+struct DigestRequest {
+  // As of ScanRequest.
+  std::string from = {};
+  std::string to = {};
+  std::string prefix = {};
+  size_t rows_max = 50'000;
+  bool versions = false;
+  std::optional<int64_t> at_ms = {};  ///< rows are seen as at this time; nothing: now
+};
+
+struct DigestPage {
+  RowsDigest digest;                ///< of the rows from DigestRequest::from on and before `next`
+  std::optional<std::string> next;  ///< where the next page begins; nothing: this is the last
+  int64_t at_ms = 0;
+  /// With DigestRequest::versions, each row's, in the order of their keys.
+  std::vector<std::pair<std::string, RowDigest>> versions;
+};
+
 /// The newest state of a row that changed. What it was in between is not kept.
 struct RowChanged {
   std::string key;
@@ -120,7 +140,9 @@ struct TableCounts {
 
 struct TableFacts {
   TableCounts counts;
-  FeedPosition end;  ///< changes from here on come after everything that can be read now
+  FeedPosition end;               ///< changes from here on come after everything that can be read now
+  uint64_t quarantined = 0;       ///< changes that wait for their time
+  uint64_t conflicts_listed = 0;  ///< since the table was made here; the newest are kept
 };
 
 }  // namespace selvage::table

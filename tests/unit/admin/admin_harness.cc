@@ -110,12 +110,13 @@ AdminNode::~AdminNode() {
 void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
   groups_ = std::make_unique<kafka::GroupService>(kafka::GroupService::PartsOf(*node_));
   group_admin_ = std::make_unique<kafka::GroupAdmin>(*groups_, topics);
-  calls_ = std::make_unique<CallRunner>(
-      CallRunner::Options{node_->clock(), SystemRandom(), backend, authorizer_, metrics_, OverLink::kRead, options_.pool});
-  service_ = std::make_unique<AdminService>(AdminService::Options{AdminService::PartsOf(*node_), *calls_, backend, *group_admin_});
+  calls_ = std::make_unique<CallRunner>(CallRunner::Options{
+      node_->clock(), SystemRandom(), backend, authorizer_, metrics_, OverLink::kRead, options_.pool});
+  service_ = std::make_unique<AdminService>(
+      AdminService::Options{AdminService::PartsOf(*node_), *calls_, backend, *group_admin_});
   table_admin_ = std::make_unique<table::StoreTableAdmin>(node_->tables(), SystemRandom());
-  tables_service_ =
-      std::make_unique<TablesService>(TablesService::Options{*calls_, node_->tables(), *table_admin_});
+  tables_service_ = std::make_unique<TablesService>(
+      TablesService::Options{*calls_, node_->tables(), *table_admin_, backend, node_->identity()});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
   const size_t request_max = std::max(AdminRequestMax(options_.batch_max), TablesRequestMax());
   auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), request_max},

@@ -23,6 +23,13 @@ CertificateView Certificate() {
   return {absl::FromUnixSeconds(1'600'000'000), true};
 }
 
+void MakeTable(EdgeNode& edge, const std::string& name) {
+  v1::CreateTableRequest request;
+  request.mutable_definition()->set_name(name);
+  request.mutable_definition()->set_direction(v1::TABLE_BOTH);
+  EXPECT_TRUE(edge.Ask(&TablesStub::CreateTable, request).ok());
+}
+
 TEST(NodeMetricsTest, AnEdgeShowsItsLogsFlowsAndStore) {
   EdgeNode edge({.disk = {.budget = 1 << 20, .reserve = 0}});
   const NodeMetrics metrics(edge.metrics(), NodeMetrics::PartsOf(edge.node()),
@@ -83,6 +90,27 @@ TEST(NodeMetricsTest, TheCoreShowsEachEdgeOnce) {
   EXPECT_THAT(text, Not(HasSubstr("selvage_certificate_not_after_seconds")));
 }
 
+TEST(NodeMetricsTest, TablesAreCounted) {
+  EdgeNode edge;
+  const NodeMetrics metrics(edge.metrics(), NodeMetrics::PartsOf(edge.node()),
+                            edge.admin().MetricSources(Certificate));
+  MakeTable(edge, "pumps");
+  ASSERT_TRUE(edge.node()
+                  .tables()
+                  .WriteAndWait("pumps", {{.key = "a", .what = table::RowOperation::Put()},
+                                          {.key = "b", .what = table::RowOperation::Put()},
+                                          {.key = "b", .what = table::RowOperation::Delete()}})
+                  .ok());
+  const std::string text = edge.metrics().Text();
+  EXPECT_THAT(text, HasSubstr("selvage_table_rows{table=\"pumps\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_table_tombstones{table=\"pumps\"} 1\n"));
+  EXPECT_THAT(text, Not(HasSubstr("selvage_table_bytes{table=\"pumps\"} 0\n")));
+  EXPECT_THAT(text, HasSubstr("selvage_table_quarantined_changes{table=\"pumps\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_table_conflicts_total{table=\"pumps\"} 0\n"));
+  const auto end = static_cast<int64_t>(edge.node().tables().End().sequence);
+  EXPECT_THAT(text, HasSubstr("selvage_table_feed_end " + std::to_string(end) + "\n"));
+}
+
 TEST(NodeMetricsTest, TheNumberOfRowsIsBounded) {
   EdgeNode edge;
   NodeMetrics::Sources sources = edge.admin().MetricSources(Certificate);
@@ -103,6 +131,7 @@ std::string ReferenceTable() {
                             edge.admin().MetricSources(Certificate));
   EXPECT_TRUE(edge.state().CreateStream(Definition("temperature", v1::UP)).ok());
   EXPECT_FALSE(edge.Produce(Address("humidity"), "").ok());
+  MakeTable(edge, "pumps");
   std::map<std::string, std::pair<std::string, std::string>> all;  // name: type, help
   std::istringstream lines(edge.metrics().Text());
   std::string line;

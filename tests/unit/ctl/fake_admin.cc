@@ -51,6 +51,7 @@ void FakeAdmin::Start(std::shared_ptr<grpc::ServerCredentials> credentials) {
   builder.AddListeningPort(fmt::format("127.0.0.1:{}", port_),
                            credentials ? credentials : grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(this);
+  for (grpc::Service* other : others) builder.RegisterService(other);
   builder.SetMaxReceiveMessageSize(64 << 20);
   server_ = builder.BuildAndStart();
   ASSERT_NE(server_, nullptr);

@@ -59,6 +59,8 @@ class FakeAdmin final : public v1::Admin::Service {
   int most_produce_calls_at_once();
   int fetch_calls();
 
+  /// Served beside this one from Start on.
+  std::vector<grpc::Service*> others;
   /// Run in every Produce call, before and after its batch is stored. An error is its answer; `bare` ones
   /// carry no trailers, as when the connection breaks.
   std::function<absl::Status(int call)> before_store;

@@ -90,6 +90,13 @@ grpc::Status FakeTables::DescribeTable(Context* context, const v1::DescribeTable
   response->set_tombstones(3);
   response->set_bytes(2048);
   response->set_end("feed-7");
+  response->set_quarantined(4);
+  response->set_conflicts_listed(5);
+  v1::TableReadFrom& peer = *response->add_read_from();
+  peer.set_store(std::string(16, '\x11'));
+  peer.set_node("rig-7");
+  peer.set_position("feed-9");
+  peer.set_snapshot(true);
   return grpc::Status::OK;
 }
 
@@ -161,6 +168,21 @@ grpc::Status FakeTables::WatchTable(Context* context, const v1::WatchTableReques
     return ToGrpc(MakeError(absl::StatusCode::kOutOfRange, "position_expired", "too long ago"), *context);
   }
   *response = watch_pages[watch_requests.size() - 1];
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeTables::ListConflicts(Context* context, const v1::ListConflictsRequest* request,
+                                       v1::ListConflictsResponse* response) {
+  conflicts_request = *request;
+  if (absl::Status known = CheckName(request->table()); !known.ok()) return ToGrpc(known, *context);
+  *response = conflicts;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeTables::ListQuarantined(Context* context, const v1::ListQuarantinedRequest* request,
+                                         v1::ListQuarantinedResponse* response) {
+  if (absl::Status known = CheckName(request->table()); !known.ok()) return ToGrpc(known, *context);
+  *response = quarantined;
   return grpc::Status::OK;
 }
 

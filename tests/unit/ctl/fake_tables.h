@@ -42,6 +42,11 @@ class FakeTables final : public v1::Tables::Service {
   std::vector<v1::WatchTableRequest> watch_requests;
   std::vector<std::string> edges_asked;  // the metadata of every WriteRows
 
+  // What is listed.
+  v1::ListConflictsRequest conflicts_request;
+  v1::ListConflictsResponse conflicts;
+  v1::ListQuarantinedResponse quarantined;
+
   /// What WatchTable answers, one after the other; then an error that no retry mends.
   std::vector<v1::WatchTableResponse> watch_pages;
 
@@ -57,6 +62,9 @@ class FakeTables final : public v1::Tables::Service {
   grpc::Status GetRow(Context*, const v1::GetRowRequest*, v1::GetRowResponse*) override;
   grpc::Status ScanRows(Context*, const v1::ScanRowsRequest*, v1::ScanRowsResponse*) override;
   grpc::Status WatchTable(Context*, const v1::WatchTableRequest*, v1::WatchTableResponse*) override;
+  grpc::Status ListConflicts(Context*, const v1::ListConflictsRequest*, v1::ListConflictsResponse*) override;
+  grpc::Status ListQuarantined(Context*, const v1::ListQuarantinedRequest*,
+                               v1::ListQuarantinedResponse*) override;
 
   absl::Mutex mutex_;
   std::map<std::string, v1::TableRow> rows_ ABSL_GUARDED_BY(mutex_);

@@ -70,9 +70,12 @@ TEST_F(TableCommandsTest, ListAndDescribeAreTablesOrJson) {
   EXPECT_EQ(Done({"list"}).out,
             "TABLE  DIRECTION  PREFIX         ROW SIZE  PRIORITY  WEIGHT   GENERATION\n"
             "pumps  both       site/${edge}/   1.0 MiB         5       1  provisional\n");
-  EXPECT_THAT(Done({"describe", "pumps"}).out,
-              AllOf(HasSubstr("rows:         12\n"), HasSubstr("tombstones:   3\n"),
-                    HasSubstr("feed end:     feed-7\n")));
+  EXPECT_THAT(
+      Done({"describe", "pumps"}).out,
+      AllOf(HasSubstr("rows:         12\n"), HasSubstr("tombstones:   3\n"),
+            HasSubstr("feed end:     feed-7\n"), HasSubstr("quarantined:  4\n"),
+            HasSubstr("conflicts:    5\n"), HasSubstr("read from:\nNODE"),
+            HasSubstr("rig-7  11111111111111111111111111111111  -       feed-9   snapshot under way")));
   EXPECT_EQ(boost::json::parse(Done({"describe", "pumps", "-o", "json"}).out).at("rows"), 12);
   EXPECT_THAT(Failed({"describe", "nothing"}).err, HasSubstr("there is no table nothing"));
   Done({"drop", "pumps"});
@@ -340,6 +343,87 @@ TEST_F(TableCommandsTest, ANodeWithoutTablesIsSaid) {
   const CtlRun run = RunCtl("127.0.0.1:" + std::to_string(port), {"table", "list"});
   EXPECT_EQ(run.code, kFailed);
   EXPECT_THAT(run.err, HasSubstr("does not offer this"));
+}
+
+v1::WriteStamp StampAt(int64_t ms, char store, const std::string& node) {
+  v1::WriteStamp stamp;
+  stamp.set_time_ms(ms);
+  stamp.set_store(std::string(16, store));
+  stamp.set_node(node);
+  return stamp;
+}
+
+TEST_F(TableCommandsTest, ConflictsAreListedWithBothValuesAndStamps) {
+  EXPECT_EQ(Done({"conflicts", "pumps"}).out, "0 shown of 0 that this node has listed\n");
+  EXPECT_EQ(node_.conflicts_request.max(), 100u);
+  node_.conflicts.set_listed(1007);
+  v1::TableConflict& conflict = *node_.conflicts.add_conflicts();
+  conflict.set_key("p-7\x1b[31m");
+  conflict.set_kind("overwritten");
+  conflict.set_field("bar");
+  conflict.set_winning_value("9");
+  *conflict.mutable_winner() = StampAt(1'772'366'400'123, '\x22', "core-1");
+  conflict.set_losing_value(R"("8")");
+  *conflict.mutable_loser() = StampAt(1'772'366'400'001, '\x11', "");
+  conflict.mutable_loser()->set_counter(3);
+  conflict.set_listed_ms(1'772'366'500'000);
+  v1::TableConflict& refused = *node_.conflicts.add_conflicts();
+  refused.set_key("site/b/1");
+  refused.set_kind("not_allowed");
+  *refused.mutable_loser() = StampAt(1'772'366'400'001, '\x11', "rig-7");
+  EXPECT_EQ(Done({"conflicts", "pumps", "--max", "7"}).out,
+            "2026-03-01 12:01:40.000Z  row p-7\\x1b[31m, field bar: overwritten\n"
+            "  what happened: two nodes wrote the field apart; the newer write won\n"
+            "  kept: 9, written 2026-03-01 12:00:00.123Z by core-1 (store 22222222222222222222222222222222)\n"
+            "  lost: \"8\", written 2026-03-01 12:00:00.001Z #3 by store 11111111111111111111111111111111\n"
+            "1970-01-01 00:00:00.000Z  row site/b/1: not_allowed\n"
+            "  what happened: the edge may not write a row with this key; it was not taken\n"
+            "  lost: nothing, written 2026-03-01 12:00:00.001Z by rig-7 (store "
+            "11111111111111111111111111111111)\n"
+            "2 shown of 1007 that this node has listed\n");
+  EXPECT_EQ(node_.conflicts_request.max(), 7u);
+  const boost::json::value json = boost::json::parse(Done({"conflicts", "pumps", "-o", "json"}).out);
+  EXPECT_EQ(json.at("listed"), 1007);
+  EXPECT_EQ(json.at("conflicts").at(0).at("kept").at("value"), "9");
+  EXPECT_EQ(json.at("conflicts").at(0).at("lost").at("counter"), 3);
+  EXPECT_TRUE(json.at("conflicts").at(1).at("kept").is_null());
+  EXPECT_THAT(Failed({"conflicts", "nothing"}).err, HasSubstr("there is no table nothing"));
+  EXPECT_EQ(Ctl({"conflicts", "pumps", "--max", "0"}).code, kUsage);
+}
+
+TEST_F(TableCommandsTest, QuarantineShowsWhatWaitsAndWhatTheRowHasNow) {
+  node_.quarantined.set_quarantined(3);
+  v1::QuarantinedChange& change = *node_.quarantined.add_changes();
+  change.set_key("p-7");
+  change.set_due_ms(1'772'370'000'000);
+  change.set_peer(std::string(16, '\x11'));
+  change.set_peer_node("rig-7");
+  v1::QuarantinedPart& put = *change.add_parts();
+  put.set_what("put");
+  *put.mutable_stamp() = StampAt(1'772'373'600'000, '\x11', "rig-7");
+  v1::QuarantinedPart& set = *change.add_parts();
+  set.set_what("set");
+  set.set_field("bar");
+  set.set_value("9");
+  *set.mutable_stamp() = StampAt(1'772'373'600'000, '\x11', "rig-7");
+  set.set_value_now("8");
+  *set.mutable_stamp_now() = StampAt(1'772'366'400'000, '\x22', "");
+  change.set_parts_left_out(2);
+  const std::string by = "by rig-7 (store 11111111111111111111111111111111)\n";
+  EXPECT_EQ(Done({"quarantine", "pumps"}).out,
+            "2026-03-01 13:00:00.000Z  row p-7: waits until then, from rig-7 (store "
+            "11111111111111111111111111111111)\n"
+            "  waits: put, written 2026-03-01 14:00:00.000Z " +
+                by +
+                "  now:   nothing\n"
+                "  waits: set bar 9, written 2026-03-01 14:00:00.000Z " +
+                by +
+                "  now:   8, written 2026-03-01 12:00:00.000Z by store 22222222222222222222222222222222\n"
+                "  and 2 parts more\n"
+                "1 shown of 3 that wait for their time\n");
+  const boost::json::value json = boost::json::parse(Done({"quarantine", "pumps", "-o", "json"}).out);
+  EXPECT_EQ(json.at("changes").at(0).at("parts").at(1).at("now").at("value"), "8");
+  EXPECT_TRUE(json.at("changes").at(0).at("parts").at(0).at("now").is_null());
 }
 
 }  // namespace
