@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/table/row_format.h"
@@ -48,7 +49,8 @@ absl::StatusOr<RowOverlay::Held> RowOverlay::Hold(TableNumber table,
       }
       ++entry->holders;
       held.entries_.emplace(key, entry.get());
-      if (!entry->loaded) unread.emplace_back(std::move(row_key), entry.get());
+      if (!entry->loaded || Planted(Canary::kIgnoreOverlay))
+        unread.emplace_back(std::move(row_key), entry.get());
     }
   }
   // Held from before it is read: a task that changes the row from here on finds this entry, and one that was
@@ -63,7 +65,7 @@ absl::StatusOr<RowOverlay::Held> RowOverlay::Hold(TableNumber table,
       indexed.bytes = row_key.size() + stored->size();
     }
     absl::MutexLock lock(&mutex_);
-    if (entry->loaded) continue;
+    if (entry->loaded && !Planted(Canary::kIgnoreOverlay)) continue;
     entry->row = std::move(row);
     entry->indexed = std::move(indexed);
     entry->loaded = true;

@@ -68,7 +68,9 @@ class RowTask : public CommitTask {
   HlcClock& clock() { return store_.clock_; }
   /// Error: "stale_session".
   absl::Status CheckFence(const Fence& fence) const;
-  FeedEpoch epoch() const { return store_.epoch_; }
+  /// Who counts here.
+  Contributor contributor() const { return {store_.options_.store_id(), store_.counting_}; }
+  void CountAnew() { store_.counting_ = FeedEpoch::Mint(store_.env_.random); }
   Table& table() { return *table_; }
   int64_t now_ms() const { return now_ms_; }
   const v1::TableDefinition& definition() const { return definition_; }
