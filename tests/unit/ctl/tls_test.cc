@@ -4,7 +4,6 @@
 #include <boost/json/parse.hpp>
 
 #include "fabric/security/credentials.h"
-#include "tests/support/eventually.h"
 #include "tests/support/test_dir.h"
 #include "tests/unit/ctl/fake_admin.h"
 #include "tests/unit/ctl/run_ctl.h"
@@ -52,24 +51,6 @@ TEST_F(TlsTest, AnOperatorTalksToCores) {
   CtlRun run = ListAs(Issue("pki", "operator", "ann"));
   EXPECT_EQ(run.code, kDone) << run.err;
   EXPECT_THAT(run.out, HasSubstr("sensors"));
-}
-
-TEST_F(TlsTest, WhoSleepsBetweenCallsIsConnectedAgainAfterARestart) {
-  StartAs(Issue("pki", "core", "core-1"));
-  ConnectionOptions options;
-  options.address = node_.address();
-  options.identity = Issue("pki", "operator", "ann");
-  auto channel = OpenTlsChannel(options);
-  ASSERT_TRUE(channel.ok()) << channel.status();
-  const Client client(*std::move(channel), options);
-  const auto call = [&] { return client.Call(&Client::Stub::ListStreams, v1::ListStreamsRequest()).ok(); };
-  ASSERT_TRUE(call());
-  node_.Stop();
-  EXPECT_FALSE(call());
-  EXPECT_FALSE(call());
-  StartAs(dir_.File("pki") + "/core-core-1");
-  // Longer than an attempt to connect may take: gRPC does nothing for it while nobody waits.
-  EXPECT_TRUE(test::Eventually(absl::Seconds(20), call, absl::Milliseconds(2500)));
 }
 
 TEST_F(TlsTest, AnOperatorTalksToEdges) {
