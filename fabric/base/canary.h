@@ -37,6 +37,24 @@ enum class Canary {
   kMergeIgnoreTies,     ///< of two writes with one stamp the one that came first stays
   kForgetTombstone,     ///< a row that was deleted is forgotten with its clear stamp
   kAddContributions,    ///< a contribution that comes again is added once more
+  // Of tables that several nodes write: found by tests/contract/table/table_convergence_test.
+  kEchoChange,            ///< what came from a peer is sent to it again
+  kResumePastRestored,    ///< the end of an epoch that a restored store left behind counts as read
+  kFilterDespiteFullTo,   ///< what came from a peer is kept from it though it has nothing
+  kSweepAtCore,           ///< a snapshot goes up as well, and takes from the core what the edge does not have
+  kSweepUnsent,           ///< a snapshot takes rows that the core has not seen
+  kCountByStore,          ///< a store that was restored goes on with the counts that it had
+  kIgnoreOverlay,         ///< a change reads the row as it was before the tasks that are under way
+  kApplyQuarantined,      ///< a stamp from the future is merged at once
+  kDropExpiry,            ///< a change leaves out when the row expires
+  kMoveForeignCursor,     ///< the position in one peer's feed is taken for that in another's
+  kCursorBeforeRows,      ///< a position is stored before what was read up to it
+  kKeepSubscription,      ///< another subscription goes on where the one before it stood
+  kKeepLife,              ///< a store that was set back counts as the same
+  kDeleteStandingRecord,  ///< of a row that changes again the feed forgets what did not change
+  kSkipTableFence,        ///< a superseded session writes rows
+  kLoseIntervalBoundary,  ///< a piece of a snapshot begins behind the row at which the one before ended
+  kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/meta_keys.h"
 
@@ -32,6 +33,11 @@ bool IsUnsent(const Row& row, uint64_t unsent) {
   bool found = false;
   ForEachWrite(row, [&](const Write& write) { found |= write.via.none() && write.sequence >= unsent; });
   return found;
+}
+
+bool HasCounted(const Field& field, const Contributor& by) {
+  return std::any_of(field.contributions.begin(), field.contributions.end(),
+                     [&](const auto& entry) { return entry.first.by == by; });
 }
 
 }  // namespace
@@ -64,19 +70,26 @@ void ApplyTask::ApplyChange(const RowChange& change) {
     ahead_.push_back(&change);
     return;
   }
-  MergeInto(change.key, change.change, {incoming.peer, NextSequence()});
+  // What waited here goes to everybody when it comes: its sender may have been restored, or sent a snapshot,
+  // without it meanwhile.
+  const StoreId via = what_.was_quarantined ? StoreId() : incoming.peer;
+  MergeInto(change.key, change.change, {via, NextSequence()});
 }
 
 bool ApplyTask::Observe(const table::Change& change) {
   bool near = true;
   ForEachWrite(change,
                [&](const Write& write) { near = near && clock().Observe(write.stamp.hlc, now_ms()); });
-  return near;
+  return near || Planted(Canary::kApplyQuarantined);
 }
 
 void ApplyTask::Sweep(const std::string& key) {
   const Row& row = Current(key);
-  if (IsUnsent(row, what_.incoming.sweep->unsent)) return;
+  if (IsUnsent(row, what_.incoming.sweep->unsent) && !Planted(Canary::kSweepUnsent)) return;
+  const bool counted = std::any_of(row.fields.begin(), row.fields.end(), [&](const auto& field) {
+    return HasCounted(field.second, contributor());
+  });
+  if (counted) CountAsAnother();
   Replace(key, Row());
 }
 
@@ -97,7 +110,7 @@ void ApplyTask::StageBeside(WriteBatch& batch) {
   }
   if (!what_.moves_cursor) return;
   std::string key = TableCursorKeys(number);
-  key += what_.incoming.peer.view();
+  if (!Planted(Canary::kMoveForeignCursor)) key += what_.incoming.peer.view();
   batch.Put(Family::kMeta, key, {Stored(what_.incoming.cursor).SerializeAsString()});
 }
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/table/row_format.h"
@@ -53,7 +54,8 @@ template <class Wanted>
 Change PartsOf(const Row& row, const Wanted& wanted) {
   Change change;
   if (row.clear && wanted(row.clear->write)) change.clear = Sent(*row.clear);
-  if (row.expiry && wanted(row.expiry->write)) change.expiry = Sent(*row.expiry);
+  if (row.expiry && wanted(row.expiry->write) && !Planted(Canary::kDropExpiry))
+    change.expiry = Sent(*row.expiry);
   for (const auto& [name, field] : row.fields) {
     Field sent;
     if (field.set && wanted(field.set->write)) sent.set = Sent(*field.set);

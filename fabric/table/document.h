@@ -35,8 +35,9 @@ struct Register {
   Write write;
 };
 
-/// Whose increments are added up together. A store counts anew in each feed epoch, so neither a restored nor
-/// a cloned one counts twice. Without an epoch: the sum of closed epochs that the core folded.
+/// Whose increments are added up together. A store counts anew with each opening, so neither a restored nor
+/// a cloned one counts twice, and after a snapshot took rows that it counts in. Without an epoch: the sum of
+/// closed epochs that the core folded.
 struct Contributor {
   StoreId store;
   FeedEpoch epoch;

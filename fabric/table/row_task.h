@@ -68,7 +68,9 @@ class RowTask : public CommitTask {
   HlcClock& clock() { return store_.clock_; }
   /// Error: "stale_session".
   absl::Status CheckFence(const Fence& fence) const;
-  FeedEpoch epoch() const { return store_.epoch_; }
+  /// Who counts here.
+  Contributor contributor() const { return {store_.options_.store_id(), store_.counting_}; }
+  void CountAsAnother() { store_.counting_ = FeedEpoch::Mint(store_.env_.random); }
   Table& table() { return *table_; }
   int64_t now_ms() const { return now_ms_; }
   const v1::TableDefinition& definition() const { return definition_; }
@@ -87,7 +89,7 @@ class RowTask : public CommitTask {
   v1::TableDefinition definition_;
   std::vector<v1::StoredConflict> conflicts_;
   struct Working {
-    RowOverlay::Entry* entry;
+    RowOverlay::Entry* entry = nullptr;
     Row row;
     bool changed = false;
   };

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
@@ -53,6 +55,12 @@ absl::Status TableStore::SubmitApply(const std::string& name, Incoming incoming,
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.AdmitFromReserve(bytes));
   SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
   what.incoming = std::move(incoming);
+  if (Planted(Canary::kCursorBeforeRows)) {
+    const auto batch = env_.store.NewBatch();
+    const std::string key = TableCursorKeys(table->number) + what.incoming.peer.bytes();
+    batch->Put(Family::kMeta, key, {Stored(what.incoming.cursor).SerializeAsString()});
+    SELVAGE_RETURN_IF_ERROR(env_.store.Write(*batch, /*sync=*/true));
+  }
   return env_.committer.Submit(std::make_unique<ApplyTask>(*this, std::move(table), std::move(held), bytes,
                                                            std::move(charge), std::move(what), done),
                                Committer::Limit::kNone);
@@ -109,7 +117,7 @@ absl::StatusOr<std::optional<TableCursor>> TableStore::Cursor(const std::string&
                                                               const StoreId& peer) const {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   std::string key = TableCursorKeys(table->number);
-  key += peer.view();
+  if (!Planted(Canary::kMoveForeignCursor)) key += peer.view();
   SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kMeta, key));
   if (!stored) return std::nullopt;
   SELVAGE_ASSIGN_OR_RETURN(TableCursor cursor, CursorOf(*stored));
@@ -133,13 +141,15 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
   for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
     const uint64_t sequence = NumberOfFeedKey(cursor->key());
     if (changes.size() >= bytes_max || ++looked_at > kLookedAtMax) {
-      piece.to = sequence;
+      if (!Planted(Canary::kAdvancePastUnread)) piece.to = sequence;
       break;
     }
     const std::string key(cursor->value());
     if (!std::string_view(key).starts_with(reader.prefix)) continue;
     SELVAGE_ASSIGN_OR_RETURN(const Row row, ReadRow(env_.store, table->number, key));
-    const StoreId except = sequence < reader.full_to ? StoreId() : reader.peer;
+    StoreId except = sequence < reader.full_to ? StoreId() : reader.peer;
+    if (Planted(Canary::kFilterDespiteFullTo)) except = reader.peer;
+    if (Planted(Canary::kEchoChange)) except = StoreId();
     if (const auto change = PartsAt(row, sequence, except)) changes.Add(key, *change);
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
@@ -153,22 +163,50 @@ absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, 
   const size_t key_at = RowKeys(table->number).size();
   const std::string all = RowKey(table->number, prefix);
   const std::string first = std::max(all, RowKey(table->number, from));
+  // Before the rows are read: what becomes due meanwhile is seen twice then, and not missed.
+  SELVAGE_ASSIGN_OR_RETURN(const std::set<std::string> waiting, QuarantinedKeys(*table, prefix, from));
+  auto next_waiting = waiting.begin();
   SnapshotPiece piece;
   ChangesWriter rows;
   auto cursor = env_.store.Scan(Family::kRow, first, EndOfPrefix(all));
-  for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
-    const std::string_view key = cursor->key().substr(key_at);
+  cursor->Seek(first);
+  while (cursor->Valid() || next_waiting != waiting.end()) {
+    const bool is_row =
+        cursor->Valid() && (next_waiting == waiting.end() || cursor->key().substr(key_at) <= *next_waiting);
+    const std::string key(is_row ? cursor->key().substr(key_at) : *next_waiting);
     if (rows.size() >= bytes_max) {
-      piece.upto = std::string(key);
+      piece.upto = key;
       break;
     }
-    auto row = DecodeRow(cursor->value());
-    if (!row.ok()) return Annotate(row.status(), fmt::format("row \"{}\"", key));
-    rows.Add(key, WholeRow(*row));
+    if (next_waiting != waiting.end() && *next_waiting == key) ++next_waiting;
+    Row row;
+    if (is_row) {
+      auto decoded = DecodeRow(cursor->value());
+      if (!decoded.ok()) return Annotate(decoded.status(), fmt::format("row \"{}\"", key));
+      row = *std::move(decoded);
+      cursor->Next();
+    }
+    if (Planted(Canary::kLoseIntervalBoundary) && key == from) continue;
+    rows.Add(key, WholeRow(row));
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
   piece.rows = std::move(rows).Take();
   return piece;
+}
+
+absl::StatusOr<std::set<std::string>> TableStore::QuarantinedKeys(const Table& table, std::string_view prefix,
+                                                                  std::string_view from) const {
+  std::set<std::string> found;
+  const std::string keys = FeedKeys(FeedIndex::kAhead, table.number);
+  auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
+  for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
+    SELVAGE_ASSIGN_OR_RETURN(const Quarantine waiting, ReadQuarantine(cursor->value()));
+    for (const RowChange& change : waiting.changes) {
+      if (std::string_view(change.key).starts_with(prefix) && change.key >= from) found.insert(change.key);
+    }
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return found;
 }
 
 absl::StatusOr<std::vector<v1::StoredConflict>> TableStore::Conflicts(const std::string& name,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/replication/message.h"
 #include "fabric/stream/stream_catalog.h"
@@ -26,6 +27,12 @@ absl::Status BrokenRules(std::string_view what) {
   return replication::ProtocolError(fmt::format("a table flow: {}", what));
 }
 
+template <class Options>
+Options AsPlanted(Options options) {
+  if (Planted(Canary::kSweepAtCore)) options.snapshots = true;
+  return options;
+}
+
 }  // namespace
 
 std::string HistoryOf(const Incarnation& incarnation, const FeedEpoch& epoch) {
@@ -39,7 +46,7 @@ bool TableSource::Options::operator==(const Options& other) const {
 }
 
 TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told)
-    : tables_(tables), options_(std::move(options)), told_(std::move(told)) {}
+    : tables_(tables), options_(AsPlanted(std::move(options))), told_(std::move(told)) {}
 
 v1::FlowOpen TableSource::Describe() {
   begun_ = false;  // the sink says anew where it stands
@@ -136,11 +143,14 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   TableCursor at{.feed = {epochs.current(), 0}, .full_to = end, .prefix = open.table().prefix()};
   at.source_life = Life::Mint(random);
   at.reader_life = Life::FromBytes(open.table().reader_life()).value_or(Life());
-  if (!cursor || cursor->prefix != at.prefix || cursor->reader_life != at.reader_life) return at;
+  const bool other_rows = cursor && cursor->prefix != at.prefix && !Planted(Canary::kKeepSubscription);
+  if (!cursor || other_rows || cursor->reader_life != at.reader_life) return at;
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
-  if (resume && *resume == cursor->feed.sequence) at.source_life = cursor->source_life;
+  const bool set_back = !resume || *resume != cursor->feed.sequence;
+  if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
   if (!resume || *resume > end) return at;
-  at.full_to = cursor->full_to;
+  // A store that was set back gives sequences again, to what came from here since.
+  at.full_to = epochs.Resume(cursor->feed.epoch, cursor->full_to).value_or(cursor->full_to);
   if (cursor->intervals > 0) {
     at.feed = cursor->feed;
     at.intervals = cursor->intervals;
@@ -154,7 +164,7 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
 TableSink::TableSink(TableStore& tables, Options options, TableCursor at, std::string history,
                      std::function<void(std::function<void()>)> run)
     : tables_(tables),
-      options_(std::move(options)),
+      options_(AsPlanted(std::move(options))),
       history_(std::move(history)),
       run_(std::move(run)),
       at_(std::move(at)) {}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
@@ -196,7 +197,7 @@ absl::Status TableStore::BeginEpoch(uint64_t first) {
       env_.committer,
       [&](WriteBatch& batch) {
         next_sequence_ = first;
-        epoch_ = epochs.current();
+        counting_ = epochs.current();
         batch.Put(Family::kMeta, kFeedEpochsKey, {Stored(epochs).SerializeAsString()});
         return absl::OkStatus();
       },
@@ -382,7 +383,8 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
     return FeedKey(FeedIndex::kSequence, table.number, sequence);
   };
   for (const uint64_t sequence : before.sequences) {
-    if (std::binary_search(now.sequences.begin(), now.sequences.end(), sequence)) continue;
+    const bool stands = std::binary_search(now.sequences.begin(), now.sequences.end(), sequence);
+    if (stands && !Planted(Canary::kDeleteStandingRecord)) continue;
     batch.Delete(Family::kFeed, feed_key(sequence));
   }
   for (const uint64_t sequence : now.sequences) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -123,7 +124,8 @@ class TableStore {
   /// Changes from exactly `from` on, about `bytes_max` of them.
   absl::StatusOr<FeedPiece> ReadFeed(const std::string& table, const FeedReader& reader, uint64_t from,
                                      size_t bytes_max) const;
-  /// Rows with this prefix from the key `from` on, tombstones as well, about `bytes_max` of them.
+  /// Rows with this prefix from the key `from` on, tombstones as well, about `bytes_max` of them. Of a key of
+  /// which changes wait for their time at least the name, without any part: it is not gone.
   absl::StatusOr<SnapshotPiece> ReadSnapshot(const std::string& table, std::string_view prefix,
                                              std::string_view from, size_t bytes_max) const;
   /// The openings of this store.
@@ -181,6 +183,9 @@ class TableStore {
   absl::Status SweepNow(const std::shared_ptr<Table>& table, const Incoming& incoming,
                         std::vector<std::string> swept);
   absl::Status CheckIncarnation(const Table& table, const Incarnation& incarnation) const;
+  /// Keys from `from` on of changes that wait for their time.
+  absl::StatusOr<std::set<std::string>> QuarantinedKeys(const Table& table, std::string_view prefix,
+                                                        std::string_view from) const;
   absl::Status ApplyOne(const std::shared_ptr<Table>& table, std::string key, std::string_view stored);
   int64_t ExpiredKeptMs(const Table& table) const;
   absl::Status RemoveExpired(const std::shared_ptr<Table>& table);
@@ -207,7 +212,9 @@ class TableStore {
   HlcClock clock_;
   uint64_t next_sequence_ = 1;
   std::map<TableNumber, std::shared_ptr<Table>> numbered_;
-  FeedEpoch epoch_;
+  /// Who counts here (Contributor). Another one once rows are gone that it counts in: what it begins with
+  /// then would otherwise replace what others hold of it.
+  FeedEpoch counting_;
   bool unpublished_ = false;  ///< rows were staged since Publish
 
   std::atomic<uint64_t> changes_{0};  ///< of definitions

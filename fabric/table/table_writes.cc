@@ -119,7 +119,7 @@ class WriteTask : public RowTask {
         update.expiry = Update::NewExpiry{expires_ms};
       }
     }
-    return MakeUpdate(row, update, stamp, epoch());
+    return MakeUpdate(row, update, stamp, contributor().epoch);
   }
   /// Of a row that has expired: a field that is gone with it begins with what is added. An increment would
   /// count on what other nodes may still hold.

@@ -12,6 +12,8 @@
 #include "fabric/replication/message.h"
 #include "fabric/stream/log_format.h"
 #include "fabric/stream/record_batch.h"
+#include "fabric/table/apply_task.h"
+#include "fabric/table/change_format.h"
 #include "fabric/table/row_format.h"
 #include "fabric/transport/codec.h"
 #include "tests/support/kafka_messages.h"
@@ -190,6 +192,22 @@ void WriteRows() {
   Write("fuzz_row", "json-taken", "\2{\"b\":[1.50,-0,1e40,\"\\u00e9\\n\"],\"a\":{\"\":null,\"t\":true}}");
 }
 
+void WriteTableEntries() {
+  table::ChangesWriter writer;
+  table::Row deleted;
+  deleted.clear = table::Clear{table::ClearKind::kDelete, {table::samples::At(2, 3), {}, 0, {}}};
+  writer.Add("pump-1", table::WholeRow(table::samples::RowOfAllParts()));
+  writer.Add("pump-2", deleted);
+  const std::string rows = std::move(writer).Take();
+  const table::FeedPosition feed{table::samples::Epoch(7), 300};
+  Write("fuzz_table_entry", "changes", std::string(1, '\0') + rows);
+  Write("fuzz_table_entry", "interval", "\1" + table::IntervalBody("pump-3", feed, rows));
+  Write("fuzz_table_entry", "last-interval", "\1" + table::IntervalBody(std::nullopt, feed, ""));
+  const table::TableCursor cursor{
+      .feed = feed, .full_to = 20, .prefix = "pump-", .intervals = 3, .upto = "pump-3"};
+  Write("fuzz_table_entry", "cursor", "\2" + table::Stored(cursor).SerializeAsString());
+}
+
 /// Of every message the newest version, and the newest of the older form where it has two.
 template <class Messages>
 void WriteKafka(const std::string& half) {
@@ -222,6 +240,7 @@ int main(int argc, char** argv) {
   selvage::WriteFrames();
   selvage::WriteSessions();
   selvage::WriteRows();
+  selvage::WriteTableEntries();
   selvage::WriteKafka<selvage::kafka::test::AllRequests>("request");
   selvage::WriteKafka<selvage::kafka::test::AllResponses>("response");
   return 0;
