@@ -47,7 +47,6 @@ enum class Canary {
   kIgnoreOverlay,         ///< a change reads the row as it was before the tasks that are under way
   kApplyQuarantined,      ///< a stamp from the future is merged at once
   kDropExpiry,            ///< a change leaves out when the row expires
-  kRenewNothing,          ///< a changed expiry is sent without the row
   kMoveForeignCursor,     ///< the position in one peer's feed is taken for that in another's
   kCursorBeforeRows,      ///< a position is stored before what was read up to it
   kKeepSubscription,      ///< another subscription goes on where the one before it stood

@@ -89,7 +89,7 @@ void ApplyTask::Sweep(const std::string& key) {
   const bool counted = std::any_of(row.fields.begin(), row.fields.end(), [&](const auto& field) {
     return HasCounted(field.second, contributor());
   });
-  if (counted) CountAnew();
+  if (counted) CountAsAnother();
   Replace(key, Row());
 }
 

@@ -7,6 +7,7 @@
 #include "fabric/base/canary.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/table/row_format.h"
 
 namespace selvage::table {
 namespace {
@@ -18,7 +19,6 @@ std::optional<int64_t> TimeOf(const std::optional<Expiry>& expiry) {
 /// A changed expiry travels with the whole row, since where the one before it has passed the rest is gone
 /// already. Whoever sent the change has the row.
 void Renew(Row& row, const Arrival& arrival) {
-  if (Planted(Canary::kRenewNothing)) return;
   const auto renew = [&](Write& write) {
     write.sequence = arrival.sequence;
     if (write.via != arrival.via) write.via = StoreId();
@@ -103,7 +103,14 @@ Row& RowTask::RowOf(std::string_view key) {
   if (found != working_.end()) return found->second.row;
   const auto held = held_.entries().find(key);
   SELVAGE_CHECK(held != held_.entries().end());
-  return working_.emplace(std::string(key), Working{held->second, held->second->row}).first->second.row;
+  Working& working = working_[std::string(key)];
+  working.entry = held->second;
+  working.row = held->second->row;
+  if (Planted(Canary::kIgnoreOverlay)) {
+    const auto stored = store_.env_.store.Get(Family::kRow, RowKey(table_->number, key));
+    working.row = stored.ok() && *stored ? DecodeRow(**stored).value_or(Row()) : Row();
+  }
+  return working.row;
 }
 
 MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival) {

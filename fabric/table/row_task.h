@@ -70,7 +70,7 @@ class RowTask : public CommitTask {
   absl::Status CheckFence(const Fence& fence) const;
   /// Who counts here.
   Contributor contributor() const { return {store_.options_.store_id(), store_.counting_}; }
-  void CountAnew() { store_.counting_ = FeedEpoch::Mint(store_.env_.random); }
+  void CountAsAnother() { store_.counting_ = FeedEpoch::Mint(store_.env_.random); }
   Table& table() { return *table_; }
   int64_t now_ms() const { return now_ms_; }
   const v1::TableDefinition& definition() const { return definition_; }
@@ -89,7 +89,7 @@ class RowTask : public CommitTask {
   v1::TableDefinition definition_;
   std::vector<v1::StoredConflict> conflicts_;
   struct Working {
-    RowOverlay::Entry* entry;
+    RowOverlay::Entry* entry = nullptr;
     Row row;
     bool changed = false;
   };

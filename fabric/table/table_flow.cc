@@ -149,7 +149,8 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const bool set_back = !resume || *resume != cursor->feed.sequence;
   if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
   if (!resume || *resume > end) return at;
-  at.full_to = cursor->full_to;
+  // A store that was set back gives sequences again, to what came from here since.
+  at.full_to = epochs.Resume(cursor->feed.epoch, cursor->full_to).value_or(cursor->full_to);
   if (cursor->intervals > 0) {
     at.feed = cursor->feed;
     at.intervals = cursor->intervals;

@@ -158,7 +158,7 @@ TEST_F(RowCompareTest, ChangesUnderWayAreWaitedFor) {
 TEST_F(RowCompareTest, ARowThatKeepsChangingIsToldFromOneThatStaysDifferent) {
   Fill(10);
   edge_.rows["k000003"] = Version("other");
-  int changes = 0;
+  int changes = 100;  // versions that no row had before
   pause_ = [](int looks) { return looks < 3; };
   EXPECT_FALSE(Difference()->changing);
   pause_ = [&](int looks) {

@@ -235,7 +235,7 @@ TEST_F(VerifyTablesTest, WhatIsAtOneEndOnlyOrNowhereIsNotCompared) {
   EXPECT_THAT(run.out, HasSubstr("the core has no such table"));
   run = Verify({"--table", "scratch"});
   EXPECT_EQ(run.code, kNotCompared);
-  EXPECT_THAT(run.err, HasSubstr("there is no table scratch between the two"));
+  EXPECT_THAT(run.err, HasSubstr("there is no table \"scratch\" between the two"));
   EXPECT_EQ(Verify({"--table", "pumps", "--stream", "sensors"}).code, kUsage);
 }
 
