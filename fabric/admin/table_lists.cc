@@ -118,7 +118,8 @@ v1::QuarantinedChange ToMessage(const table::QuarantinedChange& waiting, const S
                 {field.set->write.stamp, ShownValue(field.set->value)}, has);
     }
     for (const auto& [key, contribution] : field.contributions) {
-      parts.Add("increment", name, {contribution.write.stamp, table::CanonicalNumber(contribution.amount)}, has);
+      parts.Add("increment", name, {contribution.write.stamp, table::CanonicalNumber(contribution.amount)},
+                has);
     }
   }
   return message;

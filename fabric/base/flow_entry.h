@@ -10,7 +10,14 @@ namespace selvage {
 /// What an entry is: a number that only the source and the sink of a flow interpret; the link carries any.
 /// Those of streams are stored as well. Numbers differ between kinds of flows, so that an entry cannot be
 /// taken for another kind's.
-enum class EntryKind : uint32_t { kBatch = 1, kGap = 2, kDocument = 3, kAnswer = 4, kTableChanges = 5, kTableInterval = 6 };
+enum class EntryKind : uint32_t {
+  kBatch = 1,
+  kGap = 2,
+  kDocument = 3,
+  kAnswer = 4,
+  kTableChanges = 5,
+  kTableInterval = 6
+};
 
 /// An entry on its way from one node to another, whole: [from, to) of a flow's history.
 struct FlowEntry {

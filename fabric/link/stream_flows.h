@@ -17,9 +17,9 @@
 #include "fabric/link/link_appends.h"
 #include "fabric/node/alarm_book.h"
 #include "fabric/storage/committer.h"
-#include "fabric/stream/log_store.h"
 #include "fabric/stream/fence_table.h"
 #include "fabric/stream/log_flow.h"
+#include "fabric/stream/log_store.h"
 
 namespace selvage {
 

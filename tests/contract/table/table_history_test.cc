@@ -49,14 +49,14 @@ TEST_P(TableHistory, RowsAndChangesAreThoseOfAPlainMap) {
   FeedPosition at;
   int done = 0;
   int written = 0;
+  const auto write = [&](RowOperation operation) {
+    ++written;
+    (*node)->Write("t", {std::move(operation)}, [&](const auto& outcome) { done += outcome.ok() ? 1 : 0; });
+  };
   for (int step = 0; step < 1500; ++step) {
     const std::string key = "k" + std::to_string(random.Below(12));
     const std::string field(1, static_cast<char>('a' + random.Below(3)));
     const auto value = static_cast<int64_t>(random.Below(1000));
-    const auto write = [&](RowOperation operation) {
-      ++written;
-      (*node)->Write("t", {std::move(operation)}, [&](const auto& outcome) { done += outcome.ok() ? 1 : 0; });
-    };
     switch (random.Below(5)) {
       case 0:
         write(PutOf(key, "{\"" + field + "\":" + std::to_string(value) + "}"));
