@@ -63,7 +63,10 @@ Calls AllCalls() {
           {"WriteRows", Caller<v1::Tables>(&TablesStub::WriteRows)},
           {"GetRow", Caller<v1::Tables>(&TablesStub::GetRow)},
           {"ScanRows", Caller<v1::Tables>(&TablesStub::ScanRows)},
-          {"WatchTable", Caller<v1::Tables>(&TablesStub::WatchTable)}};
+          {"WatchTable", Caller<v1::Tables>(&TablesStub::WatchTable)},
+          {"ListConflicts", Caller<v1::Tables>(&TablesStub::ListConflicts)},
+          {"ListQuarantined", Caller<v1::Tables>(&TablesStub::ListQuarantined)},
+          {"DigestRows", Caller<v1::Tables>(&TablesStub::DigestRows)}};
 }
 
 TEST(Access, TheListOfCallsIsWhole) {
