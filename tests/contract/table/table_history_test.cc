@@ -42,13 +42,13 @@ TEST_P(TableHistory, RowsAndChangesAreThoseOfAPlainMap) {
   auto fixture = GetParam().make();
   FakeClock clock;
   test::SeededRandom random(20);
+  int done = 0;  // told of also by the node's end
+  int written = 0;
   std::optional<TableNode> node(std::in_place, fixture->store(), clock, random);
   ASSERT_EQ((*node)->Create(Definition()), absl::OkStatus());
   TableModel model;
   std::map<std::string, std::string> followed;
   FeedPosition at;
-  int done = 0;
-  int written = 0;
   const auto write = [&](RowOperation operation) {
     ++written;
     (*node)->Write("t", {std::move(operation)}, [&](const auto& outcome) { done += outcome.ok() ? 1 : 0; });
