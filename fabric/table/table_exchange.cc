@@ -48,13 +48,14 @@ absl::Status TableStore::SubmitApply(const std::string& name, Incoming incoming,
     SELVAGE_ASSIGN_OR_RETURN(what.swept, SweepMost(table, incoming));
   }
   std::vector<std::string_view> keys(what.swept.begin(), what.swept.end());
-  size_t bytes = 0;
+  size_t bytes = incoming.bytes;
   for (const RowChange& change : incoming.changes) {
     keys.push_back(change.key);
     bytes += kHeldRow + change.key.size();
   }
-  // Merging frees as much as it takes, where a row is written again.
-  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.AdmitFromReserve(bytes));
+  // A cursor that moves, and a sweep, are small.
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, incoming.changes.empty() ? env_.budget.AdmitFromReserve(bytes)
+                                                                       : env_.budget.Admit(bytes));
   SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
   what.incoming = std::move(incoming);
   if (Planted(Canary::kCursorBeforeRows)) {

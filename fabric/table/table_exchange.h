@@ -42,6 +42,7 @@ struct Incoming {
   Incarnation incarnation;  ///< of the table here
   StoreId peer;
   std::vector<RowChange> changes = {};
+  size_t bytes = 0;         ///< of the changes, as they came
   TableCursor cursor = {};  ///< as it is afterwards
   Fence fence = {};
   std::string allowed = {};  ///< what the keys must begin with; others are listed as conflicts, and not taken

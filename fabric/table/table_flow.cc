@@ -35,10 +35,6 @@ Options AsPlanted(Options options) {
 
 }  // namespace
 
-std::string HistoryOf(const Incarnation& incarnation, const FeedEpoch& epoch) {
-  return incarnation.bytes() + epoch.bytes();
-}
-
 bool TableSource::Options::operator==(const Options& other) const {
   return table == other.table && store_id == other.store_id && prefix == other.prefix &&
          snapshots == other.snapshots && reader_life == other.reader_life &&
@@ -195,6 +191,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
   Incoming incoming{.incarnation = options_.incarnation,
                     .peer = options_.peer,
                     .changes = {},
+                    .bytes = entry.body.size(),
                     .cursor = at_,
                     .fence = options_.fence,
                     .allowed = options_.allowed};

@@ -28,8 +28,6 @@ inline Offset FeedOffset(uint64_t sequence) {
   return Offset(kFeedBase + static_cast<int64_t>(sequence));
 }
 
-std::string HistoryOf(const Incarnation& incarnation, const FeedEpoch& epoch);
-
 /// A table of this node that a peer reads. It answers from the store, and may wait for the disk as other
 /// sources do.
 class TableSource : public replication::FlowSource {

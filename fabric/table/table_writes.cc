@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/synchronization/notification.h"
@@ -180,7 +181,12 @@ absl::Status TableStore::SubmitWrite(const std::string& name, std::vector<RowOpe
         fmt::format("up to {} operations and {} bytes", kBatchOperationsMax, kBatchBytesMax));
   }
   const size_t files = bytes + operations.size() * kRowOverhead;
-  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.Admit(files));
+  // Who deletes rows makes room, sooner or later: that must be possible when there is none.
+  const bool deletes = std::all_of(operations.begin(), operations.end(), [](const RowOperation& operation) {
+    return std::holds_alternative<RowOperation::Delete>(operation.what);
+  });
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge,
+                           deletes ? env_.budget.AdmitFromReserve(files) : env_.budget.Admit(files));
   SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
   size_t held_bytes = 0;
   for (const auto& [key, entry] : held.entries()) held_bytes += kRowOverhead + key.size();

@@ -229,6 +229,19 @@ TEST_F(TableFlows, ALifeThatIsLengthenedElsewhereBringsTheRowBack) {
   EXPECT_EQ(a_.Json("k"), R"({"x":1})");
 }
 
+TEST_F(TableFlows, WhatAPeerSendsIsAdmittedByItsSize) {
+  const std::string large(100'000, 'x');
+  Incoming incoming{.incarnation = kIncarnation, .peer = a_.store_id(), .fence = {"edge", SessionEpoch(1)}};
+  core_.node().fences().Raise(incoming.fence);
+  incoming.changes.push_back({"k", table::Put({}, ParseFields(R"({"x":")" + large + R"("})").value(), {},
+                                              samples::At(core_.now_ms(), 2))});
+  incoming.bytes = large.size();
+  core_.node().budget().Measured(0, (1 << 20) + 50'000);
+  std::string outcome;
+  core_.tables().Apply("t", incoming, [&](const absl::Status& status) { outcome = ErrorKind(status); });
+  EXPECT_EQ(outcome, "disk_full");
+}
+
 TEST_F(TableFlows, ASupersededSessionWritesNothing) {
   ASSERT_EQ(a_.Do(PutOf("k", "{}")), "");
   TableSource source(a_.tables(), {.table = "t", .definition = Shared(), .store_id = a_.store_id()});

@@ -46,7 +46,7 @@ class TableNode {
  public:
   TableNode(KvStore& store, Clock& clock, Random& random, bool is_edge = true, StoreId id = samples::Store(7))
       : store_(store),
-        budget_(DiskBudget::Limits{}),
+        budget_(DiskBudget::Limits{.budget = uint64_t{1} << 40, .reserve = 1 << 20}),
         committer_(store, {}),
         tables_({store, committer_, clock, random, budget_, fences_},
                 {.is_edge = is_edge, .store_id = [id] { return id; }}) {
@@ -58,6 +58,7 @@ class TableNode {
   TableStore* operator->() { return &tables_; }
   Committer& committer() { return committer_; }
   FenceTable& fences() { return fences_; }
+  DiskBudget& budget() { return budget_; }
   KvStore& store() { return store_; }
 
   /// What Write says, by kind of error; "" when it was done.

@@ -146,6 +146,18 @@ TEST_P(TableStoreContract, ATableThatFlowsDownIsNotWrittenAtAnEdge) {
   EXPECT_EQ(core.Do({PutOf("a", "{}")}, "up"), "read_only_table");
 }
 
+TEST_P(TableStoreContract, AFullDiskRefusesRowsAndStillTakesDeletes) {
+  ASSERT_EQ(node().Do({PutOf("a", "{}")}), "");
+  node().budget().Measured(/*file_bytes=*/0, /*free_bytes=*/1 << 20);
+  EXPECT_EQ(node().Do({PutOf("b", "{}")}), "disk_full");
+  EXPECT_EQ(node().Do({SetOf("a", "x", "1")}), "disk_full");
+  node().budget().Measured(0, 1 << 20);
+  EXPECT_EQ(node().Do({DeleteOf("a")}), "");
+  EXPECT_EQ(node().Json("a"), "");
+  node().budget().Measured(0, uint64_t{1} << 30);
+  EXPECT_EQ(node().Do({PutOf("b", "{}")}), "") << "writes go on by themselves";
+}
+
 TEST_P(TableStoreContract, ScansGoByKeyInPages) {
   for (const char* key : {"b/1", "a", "b/2", "c", "b/3"})
     ASSERT_EQ(node().Do({PutOf(key, R"({"n":1})")}), "");
