@@ -11,6 +11,7 @@
 #include "ctl/row_line.h"
 #include "ctl/table_commands.h"
 #include "ctl/units.h"
+#include "fabric/base/error.h"
 
 namespace selvage::ctl {
 namespace {
