@@ -25,6 +25,7 @@ std::map<std::string, TableEnd::Offer> PeerTables::Offers() {
     offer.source.store_id = parts_.identity.store_id();
     offer.source.prefix = table::PrefixOfEdge(definition.settings(), edge_);
     offer.source.snapshots = true;
+    offer.source.reader = edge_;
     offer.source.definition = std::move(definition);
   }
   return offers;

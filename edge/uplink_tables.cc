@@ -15,6 +15,7 @@ std::map<std::string, TableEnd::Offer> UplinkTables::Offers() {
     Offer& offer = offers[definition.name()];
     offer.source.table = definition.name();
     offer.source.store_id = identity_.store_id();
+    offer.source.reader = "core";
     offer.source.definition = std::move(definition);
   }
   return offers;

@@ -54,6 +54,8 @@ enum class Canary {
   kDeleteStandingRecord,  ///< of a row that changes again the feed forgets what did not change
   kSkipTableFence,        ///< a superseded session writes rows
   kLoseIntervalBoundary,  ///< a piece of a snapshot begins behind the row at which the one before ended
+  kCollectUnseen,         ///< tombstones are collected before every node has them
+  kTakeLateWrites,        ///< what was written before a forgotten delete brings the row back
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids

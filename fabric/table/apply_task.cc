@@ -7,20 +7,10 @@
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/meta_keys.h"
+#include "fabric/table/late_writes.h"
 
 namespace selvage::table {
 namespace {
-
-/// Calls `visit` with how each part was written.
-template <class Visit>
-void ForEachWrite(const Row& row, const Visit& visit) {
-  if (row.clear) visit(row.clear->write);
-  if (row.expiry) visit(row.expiry->write);
-  for (const auto& [name, field] : row.fields) {
-    if (field.set) visit(field.set->write);
-    for (const auto& [key, contribution] : field.contributions) visit(contribution.write);
-  }
-}
 
 Hlc NewestOf(const Row& row) {
   Hlc newest;
@@ -73,7 +63,16 @@ void ApplyTask::ApplyChange(const RowChange& change) {
   // What waited here goes to everybody when it comes: its sender may have been restored, or sent a snapshot,
   // without it meanwhile.
   const StoreId via = what_.was_quarantined ? StoreId() : incoming.peer;
-  MergeInto(change.key, change.change, {via, NextSequence()});
+  const Arrival arrival{via, NextSequence()};
+  if (incoming.sweep && !change.waiting) SweepParts(change);
+  if (!change.known || !is_core() || HasParts(Current(change.key)) || Planted(Canary::kTakeLateWrites)) {
+    MergeInto(change.key, change.change, arrival);
+    return;
+  }
+  // The row was deleted, and its tombstone is gone.
+  LateWrites parts = SplitLate(change.change, collected());
+  for (const Conflict& late : parts.late) List(change.key, late);
+  if (HasParts(parts.rest)) MergeInto(change.key, parts.rest, arrival);
 }
 
 bool ApplyTask::Observe(const table::Change& change) {
@@ -81,6 +80,43 @@ bool ApplyTask::Observe(const table::Change& change) {
   ForEachWrite(change,
                [&](const Write& write) { near = near && clock().Observe(write.stamp.hlc, now_ms()); });
   return near || Planted(Canary::kApplyQuarantined);
+}
+
+void ApplyTask::SweepParts(const RowChange& listed) {
+  const Row& row = Current(listed.key);
+  const auto is_unsent = [&](const Write& write) {
+    return write.via.none() && write.sequence >= what_.incoming.sweep->unsent;
+  };
+  bool counted = false;
+  bool swept = false;
+  Row kept = row;
+  const auto goes = [&](const Write& write, const Write* there) {
+    const bool gone = !is_unsent(write) && (there == nullptr || there->stamp < write.stamp);
+    swept |= gone;
+    return gone;
+  };
+  const Row& now = listed.change;
+  if (row.clear && goes(row.clear->write, now.clear ? &now.clear->write : nullptr)) kept.clear.reset();
+  if (row.expiry && goes(row.expiry->write, now.expiry ? &now.expiry->write : nullptr)) kept.expiry.reset();
+  for (auto at = kept.fields.begin(); at != kept.fields.end();) {
+    Field& field = at->second;
+    const auto listed_field = now.fields.find(at->first);
+    const Field* there = listed_field == now.fields.end() ? nullptr : &listed_field->second;
+    if (field.set && goes(field.set->write, there && there->set ? &there->set->write : nullptr)) {
+      field.set.reset();
+    }
+    std::erase_if(field.contributions, [&](const auto& entry) {
+      const bool is_there = there != nullptr && there->contributions.contains(entry.first);
+      const bool gone =
+          goes(entry.second.write, is_there ? &there->contributions.at(entry.first).write : nullptr);
+      counted |= gone && entry.first.by == contributor();
+      return gone;
+    });
+    at = !field.set && field.contributions.empty() ? kept.fields.erase(at) : std::next(at);
+  }
+  if (!swept) return;
+  if (counted) CountAsAnother();
+  Replace(listed.key, std::move(kept));
 }
 
 void ApplyTask::Sweep(const std::string& key) {
@@ -112,12 +148,15 @@ void ApplyTask::StageBeside(WriteBatch& batch) {
   std::string key = TableCursorKeys(number);
   if (!Planted(Canary::kMoveForeignCursor)) key += what_.incoming.peer.view();
   batch.Put(Family::kMeta, key, {Stored(what_.incoming.cursor).SerializeAsString()});
+  // The peer is told of it. The core tells only what it read of rows: else two ends would tell each other for
+  // ever that they were told.
+  if (!is_core() || !what_.incoming.changes.empty()) NoteRead();
 }
 
 absl::StatusOr<Quarantine> ReadQuarantine(std::string_view stored) {
   constexpr size_t kIdSize = 16;
   const auto peer = StoreId::FromBytes(stored.substr(0, kIdSize));
-  auto changes = ReadChangesBody(stored.substr(std::min(stored.size(), kIdSize)));
+  auto changes = ReadRows(stored.substr(std::min(stored.size(), kIdSize)));
   if (!peer || !changes.ok()) {
     return MakeError(absl::StatusCode::kDataLoss, "corrupt_row",
                      "a change that waits for its time is damaged");
@@ -127,7 +166,7 @@ absl::StatusOr<Quarantine> ReadQuarantine(std::string_view stored) {
 
 std::string StoredQuarantine(const StoreId& peer, const RowChange& change) {
   ChangesWriter writer;
-  writer.Add(change.key, change.change);
+  writer.Add(change);
   return peer.bytes() + std::move(writer).Take();
 }
 
@@ -141,6 +180,8 @@ v1::StoredTableCursor Stored(const TableCursor& cursor) {
   stored.set_upto(cursor.upto);
   stored.set_source_life(cursor.source_life.bytes());
   stored.set_reader_life(cursor.reader_life.bytes());
+  stored.set_seen_epoch(cursor.seen.epoch.bytes());
+  stored.set_seen_sequence(cursor.seen.sequence);
   return stored;
 }
 
@@ -149,13 +190,15 @@ absl::StatusOr<TableCursor> CursorOf(std::string_view bytes) {
   if (!stored.ParseFromString(std::string(bytes))) return DamagedMeta("position in the feed of a table");
   const auto epoch = FeedEpoch::FromBytes(stored.epoch());
   if (!epoch) return DamagedMeta("position in the feed of a table");
-  return TableCursor{.feed = {*epoch, stored.sequence()},
-                     .full_to = stored.full_to(),
-                     .prefix = stored.prefix(),
-                     .intervals = stored.intervals(),
-                     .upto = stored.upto(),
-                     .source_life = Life::FromBytes(stored.source_life()).value_or(Life()),
-                     .reader_life = Life::FromBytes(stored.reader_life()).value_or(Life())};
+  return TableCursor{
+      .feed = {*epoch, stored.sequence()},
+      .full_to = stored.full_to(),
+      .prefix = stored.prefix(),
+      .intervals = stored.intervals(),
+      .upto = stored.upto(),
+      .source_life = Life::FromBytes(stored.source_life()).value_or(Life()),
+      .reader_life = Life::FromBytes(stored.reader_life()).value_or(Life()),
+      .seen = {FeedEpoch::FromBytes(stored.seen_epoch()).value_or(FeedEpoch()), stored.seen_sequence()}};
 }
 
 }  // namespace selvage::table

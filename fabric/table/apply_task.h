@@ -34,6 +34,8 @@ class ApplyTask : public RowTask {
 
   void ApplyChange(const RowChange& change);
   void Sweep(const std::string& key);
+  /// Of a row that a snapshot lists: removes what the peer does not have any more.
+  void SweepParts(const RowChange& listed);
   /// True when the clock here may follow all stamps of the change; it has followed them then.
   bool Observe(const table::Change& change);
 

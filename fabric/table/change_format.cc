@@ -13,6 +13,8 @@ namespace selvage::table {
 namespace {
 
 constexpr uint8_t kHasEnd = 1;
+constexpr uint8_t kKnown = 1;
+constexpr uint8_t kWaiting = 2;
 constexpr size_t kEpochSize = 16;
 
 absl::Status Corrupt(std::string_view what) {
@@ -73,7 +75,7 @@ std::optional<Change> PartsAt(const Row& row, uint64_t sequence, const StoreId& 
   Change change = PartsOf(row, [&](const Write& write) {
     return write.sequence == sequence && (except.none() || write.via != except);
   });
-  if (!change.clear && !change.expiry && change.fields.empty()) return std::nullopt;
+  if (!HasParts(change)) return std::nullopt;
   return change;
 }
 
@@ -81,27 +83,49 @@ Change WholeRow(const Row& row) {
   return PartsOf(row, [](const Write&) { return true; });
 }
 
-void ChangesWriter::Add(std::string_view key, const Change& change) {
-  const std::string encoded = EncodeRow(change);
-  AppendSize(body_, key.size());
-  body_ += key;
-  AppendSize(body_, encoded.size());
-  body_ += encoded;
+void ChangesWriter::Add(const RowChange& row) {
+  const std::string encoded = EncodeRow(row.change);
+  rows_.push_back(static_cast<char>((row.known ? kKnown : 0) | (row.waiting ? kWaiting : 0)));
+  AppendSize(rows_, row.key.size());
+  rows_ += row.key;
+  AppendSize(rows_, encoded.size());
+  rows_ += encoded;
 }
 
-absl::StatusOr<std::vector<RowChange>> ReadChangesBody(std::string_view body) {
+absl::StatusOr<std::vector<RowChange>> ReadRows(std::string_view rows) {
   std::vector<RowChange> changes;
-  while (!body.empty()) {
+  while (!rows.empty()) {
     bool ok = true;
-    const std::string_view key = TakeSized(body, ok);
-    const std::string_view encoded = TakeSized(body, ok);
+    const std::string_view flags = TakeBytes(rows, 1, ok);
+    const std::string_view key = TakeSized(rows, ok);
+    const std::string_view encoded = TakeSized(rows, ok);
     if (!ok) return Corrupt("cut short");
+    const auto flag = static_cast<uint8_t>(flags[0]);
+    if (flag > (kKnown | kWaiting)) return Corrupt("unknown flags");
     SELVAGE_RETURN_IF_ERROR(CheckRowKey(key));
     auto change = DecodeRow(encoded);
     if (!change.ok()) return Corrupt(std::string(change.status().message()));
-    changes.push_back({std::string(key), *std::move(change)});
+    changes.push_back({std::string(key), *std::move(change), (flag & kKnown) != 0, (flag & kWaiting) != 0});
   }
   return changes;
+}
+
+std::string ChangesBody(const FeedPosition& seen, std::string_view rows) {
+  std::string body(seen.epoch.view());
+  AppendBig<uint64_t>(body, seen.sequence);
+  body += rows;
+  return body;
+}
+
+absl::StatusOr<ChangesEntry> ReadChangesBody(std::string_view body) {
+  bool ok = true;
+  ChangesEntry entry;
+  const std::string_view epoch = TakeBytes(body, kEpochSize, ok);
+  const std::string_view sequence = TakeBytes(body, sizeof(uint64_t), ok);
+  if (!ok) return Corrupt("cut short");
+  entry.seen = {*FeedEpoch::FromBytes(epoch), LoadBig<uint64_t>(sequence.data())};
+  SELVAGE_ASSIGN_OR_RETURN(entry.rows, ReadRows(body));
+  return entry;
 }
 
 std::string IntervalBody(const std::optional<std::string>& upto, const FeedPosition& feed,
@@ -128,7 +152,7 @@ absl::StatusOr<Interval> ReadIntervalBody(std::string_view body) {
   if (!has_end && !upto.empty()) return Corrupt("no interval");
   if (has_end) interval.upto = std::string(upto);
   interval.feed = {*FeedEpoch::FromBytes(epoch), LoadBig<uint64_t>(sequence.data())};
-  SELVAGE_ASSIGN_OR_RETURN(interval.rows, ReadChangesBody(body));
+  SELVAGE_ASSIGN_OR_RETURN(interval.rows, ReadRows(body));
   return interval;
 }
 

@@ -19,6 +19,12 @@ namespace selvage::table {
 struct RowChange {
   std::string key;
   Change change;
+  /// The sender has had this row in common with the receiver, or sent it something of it before: where the
+  /// receiver does not have it, it was deleted there.
+  bool known = false;
+  /// Of a row in a snapshot: changes of it wait at the sender for their time, so what it does not have is not
+  /// gone.
+  bool waiting = false;
 };
 
 /// The parts of `row` that have this sequence; nothing when there are none. With `except`, those are left out
@@ -27,19 +33,31 @@ std::optional<Change> PartsAt(const Row& row, uint64_t sequence, const StoreId& 
 /// All of `row`, as a change for another node.
 Change WholeRow(const Row& row);
 
-/// Changes as the body of an entry.
+/// Writes changes of rows one after the other.
 class ChangesWriter {
  public:
-  void Add(std::string_view key, const Change& change);
-  size_t size() const { return body_.size(); }
-  std::string Take() && { return std::move(body_); }
+  void Add(const RowChange& row);
+  size_t size() const { return rows_.size(); }
+  std::string Take() && { return std::move(rows_); }
 
  private:
-  std::string body_;
+  std::string rows_;
 };
-/// Errors: "corrupt_changes" (kInvalidArgument), also for keys that no row can have. Memory is bounded by a
-/// small multiple of the bytes.
-absl::StatusOr<std::vector<RowChange>> ReadChangesBody(std::string_view body);
+/// Reads what ChangesWriter wrote. Errors: "corrupt_changes" (kInvalidArgument), "invalid_key". Memory is
+/// bounded by a small multiple of the bytes.
+absl::StatusOr<std::vector<RowChange>> ReadRows(std::string_view rows);
+
+/// A piece of the feed.
+struct ChangesEntry {
+  /// How far the source had read the sink's own feed: whatever it writes from the end of this entry on, it
+  /// writes knowing what the sink's feed had before. Without an epoch: not known, since more follows.
+  FeedPosition seen;
+  std::vector<RowChange> rows;
+};
+/// `rows` as ChangesWriter wrote them.
+std::string ChangesBody(const FeedPosition& seen, std::string_view rows);
+/// Errors: those of ReadRows.
+absl::StatusOr<ChangesEntry> ReadChangesBody(std::string_view body);
 
 /// A piece of a snapshot in the order of keys: all rows that the source has from where the piece before it
 /// ended up to `upto`.
@@ -50,10 +68,10 @@ struct Interval {
   FeedPosition feed;
   std::vector<RowChange> rows;
 };
-/// `rows` as ChangesWriter made them.
+/// `rows` as ChangesWriter wrote them.
 std::string IntervalBody(const std::optional<std::string>& upto, const FeedPosition& feed,
                          std::string_view rows);
-/// Errors: those of ReadChangesBody.
+/// Errors: those of ReadRows.
 absl::StatusOr<Interval> ReadIntervalBody(std::string_view body);
 
 }  // namespace selvage::table

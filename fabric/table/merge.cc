@@ -242,6 +242,8 @@ std::string_view ConflictKindName(ConflictKind kind) {
       return "cleared";
     case ConflictKind::kUncounted:
       return "uncounted";
+    case ConflictKind::kLate:
+      return "late";
     case ConflictKind::kOutlivesDelete:
       return "outlives_delete";
   }

@@ -25,6 +25,7 @@ enum class ConflictKind {
   kOverwritten,    ///< a set or unset lost to another one of the same field
   kCleared,        ///< a set was removed by a put or delete
   kUncounted,      ///< increments count on something that was replaced, and are dropped
+  kLate,           ///< written before a delete that is forgotten already, of a row that its writer had
   kOutlivesDelete  ///< a field that was set stays though the row was deleted; other fields are gone
 };
 std::string_view ConflictKindName(ConflictKind kind);

@@ -118,7 +118,7 @@ MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change
   const std::optional<int64_t> expires_at_ms = TimeOf(row.expiry);
   MergeResult result = Merge(row, change, arrival);
   if (result.outcome == MergeOutcome::kApplied) working_.find(key)->second.changed = true;
-  for (const Conflict& conflict : result.conflicts) List(Stored(key, conflict));
+  for (const Conflict& conflict : result.conflicts) List(key, conflict);
   if (row.expiry && TimeOf(row.expiry) != expires_at_ms) Renew(row, arrival);
   return result;
 }
@@ -126,6 +126,22 @@ MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change
 void RowTask::List(v1::StoredConflict conflict) {
   conflict.set_listed_ms(now_ms_);
   conflicts_.push_back(std::move(conflict));
+}
+
+void RowTask::List(std::string_view key, const Conflict& conflict) {
+  List(Stored(key, conflict));
+}
+
+Hlc RowTask::collected() const {
+  absl::MutexLock lock(&store_.mutex_);
+  return table_->collected;
+}
+
+void RowTask::StageCollected(WriteBatch& batch, uint64_t horizon, Hlc collected) {
+  absl::MutexLock lock(&store_.mutex_);
+  table_->horizon = std::max(table_->horizon, horizon);
+  table_->collected = std::max(table_->collected, collected);
+  store_.StageDefinition(batch, *table_, definition_);
 }
 
 void RowTask::Replace(std::string_view key, Row row) {

@@ -61,6 +61,7 @@ class RowTask : public CommitTask {
 
   /// Lists what is lost, for people.
   void List(v1::StoredConflict conflict);
+  void List(std::string_view key, const Conflict& conflict);
   /// The place in the feed for one more change.
   uint64_t NextSequence() { return sequence_++; }
   /// A time after all that this store handed out or saw.
@@ -74,6 +75,13 @@ class RowTask : public CommitTask {
   Table& table() { return *table_; }
   int64_t now_ms() const { return now_ms_; }
   const v1::TableDefinition& definition() const { return definition_; }
+  bool is_core() const { return !store_.options_.is_edge; }
+  /// A peer's feed was read further.
+  void NoteRead() { store_.read_further_ = true; }
+  /// The newest time of the tombstones that were collected.
+  Hlc collected() const;
+  /// Tombstones with sequences before `horizon`, of times up to `collected`, are gone.
+  void StageCollected(WriteBatch& batch, uint64_t horizon, Hlc collected);
 
  private:
   Row& RowOf(std::string_view key);

@@ -103,6 +103,15 @@ absl::StatusOr<v1::TableDefinition> CompleteDefinition(v1::TableDefinition defin
     return InvalidTable(fmt::format("expired rows of table {} kept for a negative time", name),
                         "0 for a day, or a positive time");
   }
+  if (settings.tombstones_kept_ms() < 0 || settings.tombstones_kept_max_ms() < 0) {
+    return InvalidTable(fmt::format("tombstones of table {} kept for a negative time", name),
+                        "0 for the default, or a positive time");
+  }
+  if (settings.tombstones_kept_max_ms() > 0 &&
+      settings.tombstones_kept_max_ms() < settings.tombstones_kept_ms()) {
+    return InvalidTable(fmt::format("tombstones of table {} kept for less at most than at least", name),
+                        "raise tombstones_kept_max_ms");
+  }
   return definition;
 }
 

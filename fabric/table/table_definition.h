@@ -13,6 +13,10 @@ namespace selvage::table {
 
 /// Stands for the edge's id in TableSettings.prefix.
 inline constexpr std::string_view kEdgeInPrefix = "${edge}";
+/// True when each edge has rows of its own.
+inline bool HasPrefixOfEdge(const v1::TableSettings& settings) {
+  return settings.prefix().find(kEdgeInPrefix) != std::string::npos;
+}
 /// Bytes of TableSettings.prefix.
 inline constexpr size_t kTablePrefixMax = 256;
 

@@ -33,6 +33,13 @@ absl::StatusOr<Row> ReadRow(KvStore& store, TableNumber table, std::string_view 
   return row;
 }
 
+/// RowChange::known of a change with this sequence: some part came from there, or went there before.
+bool IsKnownTo(const StoreId& peer, const Row& row, uint64_t sequence) {
+  bool known = false;
+  ForEachWrite(row, [&](const Write& write) { known |= write.via == peer || write.sequence < sequence; });
+  return known;
+}
+
 }  // namespace
 
 void TableStore::Apply(const std::string& name, Incoming incoming, ApplyDone done) {
@@ -148,9 +155,21 @@ void TableStore::StageForgetCursors(WriteBatch& batch) const {
 absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const FeedReader& reader,
                                                uint64_t from, size_t bytes_max) const {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  // Before the end: what was written without knowing of it lies below the end then.
+  SELVAGE_ASSIGN_OR_RETURN(const auto read, Cursor(name, reader.peer));
   // What is synced is in the store before the end is published: none of it is missed below the end.
   FeedPiece piece{"", End().sequence};
   if (from >= piece.to) return FeedPiece{"", from};
+  if (read && read->intervals == 0) piece.seen = read->feed;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (from > 0 && from < table->forced) {
+      return MakeError(
+          absl::StatusCode::kOutOfRange, "position_expired",
+          fmt::format("deletes of table {} are forgotten that come after sequence {}", name, from),
+          "the table is sent anew on the next link", Retry::kYes);
+    }
+  }
   ChangesWriter changes;
   size_t looked_at = 0;
   const std::string first = FeedKey(FeedIndex::kSequence, table->number, from);
@@ -159,6 +178,7 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
     const uint64_t sequence = NumberOfFeedKey(cursor->key());
     if (changes.size() >= bytes_max || ++looked_at > kLookedAtMax) {
       if (!Planted(Canary::kAdvancePastUnread)) piece.to = sequence;
+      piece.seen = {};
       break;
     }
     const std::string key(cursor->value());
@@ -167,10 +187,12 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
     StoreId except = sequence < reader.full_to ? StoreId() : reader.peer;
     if (Planted(Canary::kFilterDespiteFullTo)) except = reader.peer;
     if (Planted(Canary::kEchoChange)) except = StoreId();
-    if (const auto change = PartsAt(row, sequence, except)) changes.Add(key, *change);
+    if (auto change = PartsAt(row, sequence, except)) {
+      changes.Add({key, *std::move(change), IsKnownTo(reader.peer, row, sequence)});
+    }
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
-  piece.body = std::move(changes).Take();
+  piece.rows = std::move(changes).Take();
   return piece;
 }
 
@@ -195,7 +217,8 @@ absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, 
       piece.upto = key;
       break;
     }
-    if (next_waiting != waiting.end() && *next_waiting == key) ++next_waiting;
+    const bool waits = next_waiting != waiting.end() && *next_waiting == key;
+    if (waits) ++next_waiting;
     Row row;
     if (is_row) {
       auto decoded = DecodeRow(cursor->value());
@@ -204,7 +227,7 @@ absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, 
       cursor->Next();
     }
     if (Planted(Canary::kLoseIntervalBoundary) && key == from) continue;
-    rows.Add(key, WholeRow(row));
+    rows.Add({.key = key, .change = WholeRow(row), .waiting = waits});
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
   piece.rows = std::move(rows).Take();

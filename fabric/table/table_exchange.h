@@ -33,6 +33,8 @@ struct TableCursor {
   Life source_life = {};
   /// Of this store, as the source knew it (link.proto, TableFlow).
   Life reader_life = {};
+  /// How far the source had read the feed of this store (ChangesEntry::seen); without an epoch: not known.
+  FeedPosition seen = {};
 
   bool operator==(const TableCursor&) const = default;
 };
@@ -72,12 +74,34 @@ struct FeedReader {
 };
 
 struct FeedPiece {
-  std::string body;  ///< of an entry (ChangesWriter); empty: nothing that is wanted
-  uint64_t to = 0;   ///< changes with lower sequences were looked at
+  std::string rows;        ///< as ChangesWriter wrote them; empty: nothing that is wanted
+  uint64_t to = 0;         ///< changes with lower sequences were looked at
+  FeedPosition seen = {};  ///< ChangesEntry::seen
+};
+
+/// A node that reads a table of this one.
+struct TableReader {
+  StoreId store;              ///< the node's
+  FeedPosition acknowledged;  ///< it has what was in the feed before
+  /// When it acknowledged something new last.
+  int64_t moved_ms = 0;
+};
+
+/// What keeps the tombstones of a table.
+struct TombstoneHold {
+  uint64_t before = 0;  ///< those with lower sequences are needed by nobody
+  /// Nor are those with sequences below `from_source_before` that came from there.
+  StoreId source = {};
+  uint64_t from_source_before = 0;
+  /// The node that has not said yet that it has those that are old enough; empty: none.
+  std::string node = {};
+  int64_t since_ms = 0;  ///< when it said something last; 0: never
+
+  bool IsNeededByNobody(const Row& tombstone, uint64_t newest) const;
 };
 
 struct SnapshotPiece {
-  std::string rows;                 ///< as ChangesWriter made them
+  std::string rows;                 ///< as ChangesWriter wrote them
   std::optional<std::string> upto;  ///< where the next piece begins; nothing: this was the last
 };
 

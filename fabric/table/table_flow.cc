@@ -37,7 +37,7 @@ Options AsPlanted(Options options) {
 
 bool TableSource::Options::operator==(const Options& other) const {
   return table == other.table && store_id == other.store_id && prefix == other.prefix &&
-         snapshots == other.snapshots && reader_life == other.reader_life &&
+         snapshots == other.snapshots && reader_life == other.reader_life && reader == other.reader &&
          definition.SerializeAsString() == other.definition.SerializeAsString();
 }
 
@@ -58,6 +58,8 @@ v1::FlowOpen TableSource::Describe() {
   flow.set_store_id(options_.store_id.bytes());
   flow.set_prefix(options_.prefix);
   flow.set_reader_life(options_.reader_life.bytes());
+  // Who has no snapshots to give has nobody begin anew.
+  if (options_.snapshots) flow.set_horizon(tables_.Horizon(options_.table).value_or(0));
   const size_t offered = std::min(epochs.size(), kEpochsOffered);
   for (size_t i = epochs.size() - offered; i < epochs.size(); ++i) {
     auto* epoch = flow.add_epochs();
@@ -86,6 +88,11 @@ void TableSource::Acknowledged(const FlowPosition& durable) {
     }
   }
   if (durable.offset >= FeedOffset(0)) acknowledged_ = durable.offset - FeedOffset(0);
+  if (!reader_.peer.none() && !options_.reader.empty()) {
+    // What is deleted while the snapshot runs is read after it.
+    const uint64_t has = snapshot_ ? snapshot_->feed.sequence : acknowledged_.value_or(0);
+    tables_.NoteReader(options_.table, options_.reader, reader_.peer, has);
+  }
   told_();
 }
 
@@ -101,7 +108,7 @@ absl::StatusOr<std::vector<FlowEntry>> TableSource::Read(Offset from, size_t max
   return std::vector<FlowEntry>{{.kind = EntryKind::kTableChanges,
                                  .from = from,
                                  .to = FeedOffset(piece.to),
-                                 .body = Bytes(std::move(piece.body)),
+                                 .body = Bytes(ChangesBody(piece.seen, piece.rows)),
                                  .compressible = true}};
 }
 
@@ -144,9 +151,10 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
   const bool set_back = !resume || *resume != cursor->feed.sequence;
   if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
-  if (!resume || *resume > end) return at;
+  if (!resume || *resume > end || *resume < open.table().horizon()) return at;
   // A store that was set back gives sequences again, to what came from here since.
   at.full_to = epochs.Resume(cursor->feed.epoch, cursor->full_to).value_or(cursor->full_to);
+  at.seen = cursor->seen;
   if (cursor->intervals > 0) {
     at.feed = cursor->feed;
     at.intervals = cursor->intervals;
@@ -198,7 +206,9 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
   const bool ends_in_feed = entry.to >= FeedOffset(0);
   if (entry.kind == EntryKind::kTableChanges) {
     if (!ends_in_feed) return BrokenRules("changes within a snapshot");
-    SELVAGE_ASSIGN_OR_RETURN(incoming.changes, ReadChangesBody(entry.body.view()));
+    SELVAGE_ASSIGN_OR_RETURN(ChangesEntry changes, ReadChangesBody(entry.body.view()));
+    incoming.changes = std::move(changes.rows);
+    if (!changes.seen.epoch.none()) incoming.cursor.seen = changes.seen;
     incoming.cursor.feed.sequence = static_cast<uint64_t>(entry.to - FeedOffset(0));
     return incoming;
   }

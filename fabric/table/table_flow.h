@@ -39,6 +39,7 @@ class TableSource : public replication::FlowSource {
     std::string prefix = {};         ///< of the keys that are sent
     bool snapshots = false;          ///< send a snapshot to a sink that begins at 0
     Life reader_life = {};           ///< of the peer's store, as this node knows it from what it reads of it
+    std::string reader = {};         ///< name of the peer, for those who want to know how far it is
 
     bool operator==(const Options& other) const;
   };

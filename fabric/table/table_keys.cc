@@ -27,6 +27,10 @@ std::string TableCursorKeys(TableNumber table) {
   return Numbered(kTableCursorPrefix, table);
 }
 
+std::string TableReaderKeys(TableNumber table) {
+  return Numbered(kTableReaderPrefix, table);
+}
+
 std::string RowKeys(TableNumber table) {
   return Numbered("", table);
 }

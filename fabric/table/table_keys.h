@@ -18,12 +18,16 @@ inline constexpr std::string_view kTableCountsPrefix =
     "table_counts/";  ///< + table number: StoredTableCounts
 inline constexpr std::string_view kTableCursorPrefix =
     "table_cursor/";  ///< + table number + store id of the source: StoredTableCursor
+inline constexpr std::string_view kTableReaderPrefix =
+    "table_reader/";  ///< + table number + name of the node that reads: StoredTableReader
+inline constexpr std::string_view kFeedTimesKey = "feed_times";    ///< StoredFeedTimes
 inline constexpr std::string_view kNextTableKey = "next_table";    ///< u32: number of the next table
 inline constexpr std::string_view kFeedEpochsKey = "feed_epochs";  ///< StoredFeedEpochs
 inline constexpr std::string_view kTableClockKey = "table_clock";  ///< StoredTableClock
 std::string TableKey(TableNumber table);
 std::string TableCountsKey(TableNumber table);
 std::string TableCursorKeys(TableNumber table);
+std::string TableReaderKeys(TableNumber table);
 
 // Family::kRow.
 /// What the keys of all rows of a table begin with.

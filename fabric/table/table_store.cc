@@ -63,13 +63,6 @@ std::string Stored(const TableCounts& counts) {
   return stored.SerializeAsString();
 }
 
-std::string Stored(const v1::TableDefinition& definition, uint64_t horizon) {
-  v1::StoredTable stored;
-  *stored.mutable_definition() = definition;
-  stored.set_horizon(horizon);
-  return stored.SerializeAsString();
-}
-
 void Count(TableCounts& counts, const RowIndexed& row, bool stored) {
   if (row.bytes == 0) return;
   const uint64_t one = stored ? 1 : -uint64_t{1};
@@ -146,6 +139,7 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     table->number = TableNumber(LoadBig<uint32_t>(number.data()));
     table->definition = stored.definition();
     table->horizon = stored.horizon();
+    table->collected = Hlc(stored.collected());
     SELVAGE_ASSIGN_OR_RETURN(table->staged, ReadCounts(table->number));
     table->published = table->staged;
     // The newest change that is still the newest of some field.
@@ -155,10 +149,12 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     if (newest->Valid()) first = std::max(first, NumberOfFeedKey(newest->key()) + 1);
     SELVAGE_RETURN_IF_ERROR(newest->status());
     SELVAGE_RETURN_IF_ERROR(LoadLists(*table));
+    SELVAGE_RETURN_IF_ERROR(LoadReaders(*table));
     numbered_[table->number] = table;
     tables_[table->definition.name()] = std::move(table);
   }
   SELVAGE_RETURN_IF_ERROR(documents->status());
+  SELVAGE_RETURN_IF_ERROR(LoadTimes());
   return first;
 }
 
@@ -254,7 +250,7 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition, const Als
         std::string next;
         AppendBig<uint32_t>(next, next_table_);
         batch.Put(Family::kMeta, kNextTableKey, {next});
-        batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
+        StageDefinition(batch, *table, definition);
         numbered_[table->number] = table;
         also(batch);
         return absl::OkStatus();
@@ -274,7 +270,7 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition, const Also& 
       [&](WriteBatch& batch) {
         if (table->dropped) return UnknownTable(definition.name());
         absl::MutexLock lock(&mutex_);
-        batch.Put(Family::kMeta, TableKey(table->number), {Stored(definition, table->horizon)});
+        StageDefinition(batch, *table, definition);
         also(batch);
         return absl::OkStatus();
       },
@@ -297,9 +293,11 @@ absl::Status TableStore::Drop(const std::string& name, const Also& also) {
         if (std::exchange(table->dropped, true)) return UnknownTable(name);
         // What earlier tasks of this group changed is written before it is deleted, not after.
         StageChanges(batch);
+        StageClock(batch);
         batch.Delete(Family::kMeta, TableKey(table->number));
         batch.Delete(Family::kMeta, TableCountsKey(table->number));
         drop(batch, Family::kMeta, TableCursorKeys(table->number));
+        drop(batch, Family::kMeta, TableReaderKeys(table->number));
         drop(batch, Family::kRow, RowKeys(table->number));
         for (const FeedIndex index : kFeedIndexes) drop(batch, Family::kFeed, FeedKeys(index, table->number));
         numbered_.erase(table->number);
@@ -415,14 +413,23 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
 }
 
 void TableStore::StageClock(WriteBatch& batch) {
-  const auto due = clock_.FloorDue();
-  if (!due) return;
+  // In this batch, or the store has failed.
+  if (const auto due = clock_.FloorDue()) clock_.FloorPersisted(*due);
   v1::StoredTableClock stored;
-  stored.set_floor(due->packed());
+  stored.set_floor(clock_.floor().packed());
+  // With each change: where the newest rows are gone, their places are not given again. Peers would take the
+  // store for one that was set back.
   stored.set_next_sequence(next_sequence_);
   batch.Put(Family::kMeta, kTableClockKey, {stored.SerializeAsString()});
-  // In this batch, or the store has failed.
-  clock_.FloorPersisted(*due);
+}
+
+void TableStore::StageDefinition(WriteBatch& batch, const Table& table,
+                                 const v1::TableDefinition& definition) {
+  v1::StoredTable stored;
+  *stored.mutable_definition() = definition;
+  stored.set_horizon(table.horizon);
+  stored.set_collected(table.collected.packed());
+  batch.Put(Family::kMeta, TableKey(table.number), {stored.SerializeAsString()});
 }
 
 void TableStore::Publish() {

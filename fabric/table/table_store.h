@@ -22,6 +22,7 @@
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/fence_table.h"
 #include "fabric/table/feed_epochs.h"
+#include "fabric/table/feed_times.h"
 #include "fabric/table/row_overlay.h"
 #include "fabric/table/table_exchange.h"
 #include "fabric/table/table_types.h"
@@ -44,7 +45,8 @@ struct TableEnvironment {
 /// several threads. Only what is synced is seen.
 ///
 /// Definitions are in table_store.cc, writing in table_writes.cc, reading in table_reads.cc, what is
-/// exchanged with other nodes in table_exchange.cc, what time makes due in table_upkeep.cc.
+/// exchanged with other nodes in table_exchange.cc, what time makes due in table_upkeep.cc, what tombstones
+/// wait for in table_collection.cc.
 ///
 /// Errors besides those named at each call: "unknown_table" (kNotFound), "corrupt_row" and "corrupt_meta"
 /// (kDataLoss), those of the committer and of the disk budget.
@@ -135,6 +137,19 @@ class TableStore {
   /// which changes wait for their time at least the name, without any part: it is not gone.
   absl::StatusOr<SnapshotPiece> ReadSnapshot(const std::string& table, std::string_view prefix,
                                              std::string_view from, size_t bytes_max) const;
+  /// A node has everything that was in the feed of a table before `acknowledged`; 0 when it has just begun.
+  /// One that comes with another store than before has lost the former one.
+  void NoteReader(const std::string& table, const std::string& node, const StoreId& store,
+                  uint64_t acknowledged);
+  /// By name of the node.
+  absl::StatusOr<std::map<std::string, TableReader>> Readers(const std::string& table) const;
+  /// Waits for a node no longer, which will not come back; should it come all the same, it is sent everything
+  /// anew. Durable when it returns. Error: "unknown_reader" (kNotFound).
+  absl::Status ForgetReader(const std::string& table, const std::string& node);
+  absl::StatusOr<TombstoneHold> HoldOf(const std::string& table) const;
+  /// Readers from before this sequence begin anew: tombstones were collected that some of them may not have.
+  absl::StatusOr<uint64_t> Horizon(const std::string& table) const;
+
   /// The openings of this store.
   FeedEpochs epochs() const;
   /// Where changes go that come after all that can be read now.
@@ -148,9 +163,11 @@ class TableStore {
   static constexpr uint64_t kQuarantinedMax = 10'000;
 
   /// Does what time has made due, some of it at each call; about once a second. Rows that expired long enough
-  /// ago are removed, and changes are merged whose time has come. Waits for the sync. Costs nothing while
-  /// nothing is due.
+  /// ago are removed, changes are merged whose time has come, and tombstones go that nobody needs. Waits for
+  /// the sync. Costs nothing while nothing is due.
   absl::Status RunDue();
+  /// Tombstones beyond so many are collected whoever waits for them.
+  static constexpr uint64_t kTombstonesMax = 1'000'000;
 
  private:
   friend class RowTask;  // the committer's side of a change
@@ -166,10 +183,18 @@ class TableStore {
     // Nothing is due before; the lowest: not known.
     std::atomic<int64_t> next_expiry_ms{INT64_MIN};
     std::atomic<int64_t> next_ahead_ms{INT64_MIN};
+    std::atomic<int64_t> next_collect_ms{INT64_MIN};
     // Guarded by TableStore::mutex_.
     v1::TableDefinition definition;
     TableCounts published;
     uint64_t horizon = 0;
+    Hlc collected;
+    uint64_t forced = 0;  // the horizon when tombstones were collected last that somebody waited for
+    struct Reader : TableReader {
+      bool stored = false;
+    };
+    std::map<std::string, Reader> readers;  // by node
+    std::vector<StoreId> gone;              // stores whose nodes have others now
   };
   struct Watcher {
     int handle;
@@ -199,6 +224,15 @@ class TableStore {
   int64_t ExpiredKeptMs(const Table& table) const;
   absl::Status RemoveExpired(const std::shared_ptr<Table>& table);
   absl::Status ApplyQuarantined(const std::shared_ptr<Table>& table);
+  absl::Status CollectTombstones(const std::shared_ptr<Table>& table);
+  absl::StatusOr<TombstoneHold> HoldOf(const Table& table, int64_t now) const;
+  /// What some node that reads, or the core, has of the feed for certain.
+  absl::StatusOr<uint64_t> SeenBy(const Table& table, const TableReader& reader) const;
+  absl::Status NoteTime(int64_t now);
+  absl::Status StoreReaders();
+  absl::Status TellWhatWasRead();
+  absl::Status LoadTimes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadReaders(Table& table) const;
   std::vector<std::shared_ptr<Table>> Tables() const;
   /// Loads what is stored of tables; the first sequence that was never used.
   absl::StatusOr<uint64_t> Load();
@@ -210,6 +244,8 @@ class TableStore {
   void StageChanges(WriteBatch& batch);
   void StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& entry);
   void StageClock(WriteBatch& batch);
+  void StageDefinition(WriteBatch& batch, const Table& table, const v1::TableDefinition& definition)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   /// Everything staged so far is synced.
   void Publish();
 
@@ -226,10 +262,16 @@ class TableStore {
   FeedEpoch counting_;
   bool unpublished_ = false;  ///< rows were staged since Publish
 
-  std::atomic<uint64_t> changes_{0};  ///< of definitions
+  std::atomic<uint64_t> changes_{0};       ///< of definitions, and of what is to be sent anew
+  std::atomic<bool> read_further_{false};  ///< since peers were told
+  // Of RunDue alone.
+  int64_t next_note_ms_ = INT64_MIN;
+  int64_t next_readers_ms_ = INT64_MIN;
+  int64_t next_told_ms_ = INT64_MIN;
 
   mutable absl::Mutex mutex_;
   FeedEpochs epochs_ ABSL_GUARDED_BY(mutex_);
+  FeedTimes times_ ABSL_GUARDED_BY(mutex_);
   uint64_t published_end_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<std::string, std::shared_ptr<Table>> tables_ ABSL_GUARDED_BY(mutex_);
   uint32_t next_table_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -12,6 +12,10 @@ namespace {
 /// Rows or changes that one task deals with.
 constexpr size_t kAtATime = 500;
 constexpr int64_t kExpiredKeptMs = 86'400'000;
+/// A reader that was restarted begins a minute earlier at most, as far as tombstones are concerned.
+constexpr int64_t kReadersStoredEveryMs = 60'000;
+/// Tombstones are kept for days: the peer may learn an hour later that this node has them.
+constexpr int64_t kToldEveryMs = 3'600'000;
 /// What a held row takes in memory, about.
 constexpr size_t kHeldBytes = 256;
 
@@ -48,6 +52,15 @@ absl::Status TableStore::RunDue() {
   for (const auto& table : Tables()) {
     if (table->next_expiry_ms <= now - ExpiredKeptMs(*table)) SELVAGE_RETURN_IF_ERROR(RemoveExpired(table));
     if (table->next_ahead_ms <= now) SELVAGE_RETURN_IF_ERROR(ApplyQuarantined(table));
+    if (table->next_collect_ms <= now) SELVAGE_RETURN_IF_ERROR(CollectTombstones(table));
+  }
+  if (next_readers_ms_ <= now) {
+    next_readers_ms_ = now + kReadersStoredEveryMs;
+    SELVAGE_RETURN_IF_ERROR(StoreReaders());
+  }
+  if (read_further_ && next_told_ms_ <= now) {
+    next_told_ms_ = now + kToldEveryMs;
+    SELVAGE_RETURN_IF_ERROR(TellWhatWasRead());
   }
   return absl::OkStatus();
 }

@@ -13,7 +13,7 @@ namespace {
 
 std::string Written(const std::vector<RowChange>& changes) {
   ChangesWriter writer;
-  for (const RowChange& change : changes) writer.Add(change.key, change.change);
+  for (const RowChange& change : changes) writer.Add(change);
   return std::move(writer).Take();
 }
 
@@ -24,8 +24,8 @@ void CheckChanges(std::string_view body) {
     SELVAGE_CHECK(!ErrorKind(changes.status()).empty());
     return;
   }
-  SELVAGE_CHECK(Written(*changes) == body);
-  for (const RowChange& change : *changes) SELVAGE_CHECK(CheckRowKey(change.key).ok());
+  SELVAGE_CHECK(ChangesBody(changes->seen, Written(changes->rows)) == body);
+  for (const RowChange& change : changes->rows) SELVAGE_CHECK(CheckRowKey(change.key).ok());
 }
 
 void CheckInterval(std::string_view body) {

@@ -196,11 +196,11 @@ void WriteTableEntries() {
   table::ChangesWriter writer;
   table::Row deleted;
   deleted.clear = table::Clear{table::ClearKind::kDelete, {table::samples::At(2, 3), {}, 0, {}}};
-  writer.Add("pump-1", table::WholeRow(table::samples::RowOfAllParts()));
-  writer.Add("pump-2", deleted);
+  writer.Add({"pump-1", table::WholeRow(table::samples::RowOfAllParts())});
+  writer.Add({"pump-2", deleted, true});
   const std::string rows = std::move(writer).Take();
   const table::FeedPosition feed{table::samples::Epoch(7), 300};
-  Write("fuzz_table_entry", "changes", std::string(1, '\0') + rows);
+  Write("fuzz_table_entry", "changes", std::string(1, '\0') + table::ChangesBody(feed, rows));
   Write("fuzz_table_entry", "interval", "\1" + table::IntervalBody("pump-3", feed, rows));
   Write("fuzz_table_entry", "last-interval", "\1" + table::IntervalBody(std::nullopt, feed, ""));
   const table::TableCursor cursor{

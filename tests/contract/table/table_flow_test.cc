@@ -316,7 +316,7 @@ TEST_F(TableFlows, BrokenEntriesAreRefused) {
   EXPECT_EQ(check(EntryKind::kTableChanges, 0, kFeedBase + 1, "junk"), "corrupt_changes");
   EXPECT_EQ(check(EntryKind::kBatch, 0, kFeedBase + 1, ""), "unknown_encoding");
   ChangesWriter outside;
-  outside.Add("z", table::Delete({}, samples::At(1, 1)));
+  outside.Add({"z", table::Delete({}, samples::At(1, 1))});
   EXPECT_EQ(check(EntryKind::kTableInterval, 0, 1, IntervalBody("k", {}, std::move(outside).Take())),
             "protocol_error");
 }

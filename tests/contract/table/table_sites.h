@@ -50,6 +50,7 @@ class Site {
   TableStore& tables() { return node_->tables(); }
   FakeClock& clock() { return clock_; }
   StoreId store_id() const { return samples::Store(id_); }
+  std::string name() const { return is_edge_ ? "edge-" + std::to_string(id_) : "core"; }
   int64_t now_ms() { return absl::ToUnixMillis(clock_.Wall()); }
 
   std::string Do(RowOperation operation) { return node_->Do({std::move(operation)}); }
@@ -113,7 +114,8 @@ class Flow {
                                 .store_id = from.store_id(),
                                 .prefix = prefix,
                                 .snapshots = snapshots,
-                                .reader_life = reader_life}) {
+                                .reader_life = reader_life,
+                                .reader = to.name()}) {
     to.node().fences().Raise(fence);
     test::SeededRandom random(fence.epoch.value());
     const v1::FlowOpen open = source_.Describe();
@@ -168,6 +170,7 @@ class Flow {
     while (Step(1 << 20)) {
     }
   }
+  /// Of rows and intervals, as they went over the link.
   size_t bytes() const { return bytes_; }
 
  private:
@@ -189,7 +192,7 @@ class Flow {
   void CheckTimes(const FlowEntry& entry) {
     const bool interval = entry.kind == EntryKind::kTableInterval;
     const auto changes =
-        interval ? ReadIntervalBody(entry.body.view())->rows : ReadChangesBody(entry.body.view()).value();
+        interval ? ReadIntervalBody(entry.body.view())->rows : ReadChangesBody(entry.body.view())->rows;
     for (const RowChange& change : changes) {
       for (const auto& [name, field] : change.change.fields) {
         if (!field.set || field.set->write.stamp.node == from_.store_id()) continue;
@@ -198,7 +201,8 @@ class Flow {
     }
   }
   std::shared_ptr<Durable> Hand(const FlowEntry& entry) {
-    bytes_ += entry.body.size();
+    const bool interval = entry.kind == EntryKind::kTableInterval;
+    bytes_ += entry.body.size() - (interval ? 0 : ChangesBody({}, "").size());
     auto durable = std::make_shared<Durable>();
     sink_->Persist(entry, [durable](const auto& done) { *durable = done; });
     return durable;

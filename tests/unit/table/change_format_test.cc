@@ -25,9 +25,11 @@ Change ADelete() {
 
 TEST(ChangeFormatTest, ChangesHaveTheirGoldenBytes) {
   ChangesWriter writer;
-  writer.Add("k", ADelete());
-  EXPECT_EQ(HexOfBytes(std::move(writer).Take()),
-            "000000016b00000023"  // key and size of the row
+  writer.Add({"k", ADelete(), true, true});
+  EXPECT_EQ(HexOfBytes(ChangesBody({samples::Epoch(0xe1), 70}, std::move(writer).Take())),
+            "e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1"  // how far the source had read
+            "0000000000000046"
+            "03000000016b00000023"  // known and waiting, key and size of the row
             "01010a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
             "01000000000001000001010001000000"
             "00");
@@ -49,20 +51,23 @@ TEST(ChangeFormatTest, AnIntervalHasItsGoldenBytes) {
 
 TEST(ChangeFormatTest, WhatIsWrittenIsReadAgain) {
   ChangesWriter writer;
-  writer.Add("a", WholeRow(samples::RowOfAllParts()));
-  writer.Add("b", ADelete());
+  writer.Add({"a", WholeRow(samples::RowOfAllParts())});
+  writer.Add({"b", ADelete(), true});
   const std::string body = std::move(writer).Take();
-  const auto changes = ReadChangesBody(body);
+  const auto changes = ReadChangesBody(ChangesBody({samples::Epoch(2), 5}, body));
   ASSERT_TRUE(changes.ok());
-  ASSERT_THAT(*changes, SizeIs(2));
-  EXPECT_EQ((*changes)[0].key, "a");
-  EXPECT_EQ(EncodeRow((*changes)[0].change), EncodeRow(WholeRow(samples::RowOfAllParts())));
+  EXPECT_EQ(changes->seen, (FeedPosition{samples::Epoch(2), 5}));
+  ASSERT_THAT(changes->rows, SizeIs(2));
+  EXPECT_EQ(changes->rows[0].key, "a");
+  EXPECT_FALSE(changes->rows[0].known);
+  EXPECT_TRUE(changes->rows[1].known);
+  EXPECT_EQ(EncodeRow(changes->rows[0].change), EncodeRow(WholeRow(samples::RowOfAllParts())));
   const auto interval = ReadIntervalBody(IntervalBody("c", {samples::Epoch(1), 9}, body));
   ASSERT_TRUE(interval.ok());
   EXPECT_EQ(interval->upto, "c");
   EXPECT_EQ(interval->feed, (FeedPosition{samples::Epoch(1), 9}));
   EXPECT_THAT(interval->rows, SizeIs(2));
-  EXPECT_THAT(*ReadChangesBody(""), IsEmpty()) << "an entry that only advances";
+  EXPECT_THAT(ReadChangesBody(ChangesBody({}, ""))->rows, IsEmpty()) << "an entry that only advances";
 }
 
 TEST(ChangeFormatTest, WhatBelongsToOneCopyIsNotSent) {
@@ -85,14 +90,16 @@ TEST(ChangeFormatTest, PartsOfOneSequenceAreSentButNotBack) {
 
 TEST(ChangeFormatTest, BrokenBytesAreRefused) {
   ChangesWriter writer;
-  writer.Add("k", ADelete());
+  writer.Add({"k", ADelete()});
   const std::string body = std::move(writer).Take();
   for (size_t size = 1; size < body.size(); ++size) {
-    EXPECT_EQ(ErrorKind(ReadChangesBody(body.substr(0, size)).status()), "corrupt_changes") << size;
+    EXPECT_EQ(ErrorKind(ReadRows(body.substr(0, size)).status()), "corrupt_changes") << size;
   }
+  EXPECT_EQ(ErrorKind(ReadRows("\4" + body.substr(1)).status()), "corrupt_changes") << "unknown flags";
+  EXPECT_EQ(ErrorKind(ReadChangesBody("").status()), "corrupt_changes");
   ChangesWriter empty_key;
-  empty_key.Add("", ADelete());
-  EXPECT_EQ(ErrorKind(ReadChangesBody(std::move(empty_key).Take()).status()), "invalid_key");
+  empty_key.Add({"", ADelete()});
+  EXPECT_EQ(ErrorKind(ReadRows(std::move(empty_key).Take()).status()), "invalid_key");
   const std::string interval = IntervalBody("m", {samples::Epoch(1), 1}, body);
   for (size_t size = 0; size < interval.size(); ++size) {
     // Cut right behind its head it is an interval without rows.

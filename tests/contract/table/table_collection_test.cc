@@ -1,0 +1,253 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "fabric/base/canary.h"
+#include "tests/contract/table/table_sites.h"
+
+/// When tombstones go, and that no delete comes back once they are gone.
+namespace selvage::table {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr auto kWeek = absl::Hours(7 * 24);
+constexpr auto kTwoMonths = absl::Hours(61 * 24);
+
+class TombstoneTest : public ::testing::Test {
+ protected:
+  void Sync(Site& edge) { Session(edge, core_, ++epoch_).Drain(); }
+  /// Some time later, with upkeep at each node now and then.
+  void Pass(absl::Duration time, std::vector<Site*> sites = {}) {
+    if (sites.empty()) sites = {&core_, &a_, &b_};
+    constexpr int kSteps = 100;
+    for (int i = 0; i < kSteps; ++i) {
+      for (Site* site : {&core_, &a_, &b_}) site->clock().Advance(time / kSteps);
+      for (Site* site : sites) {
+        ASSERT_EQ(site->tables().RunDue(), absl::OkStatus());
+        ASSERT_EQ(site->tables().CheckInvariants(), absl::OkStatus());
+      }
+    }
+  }
+  void Late() {
+    for (Site* site : {&core_, &a_, &b_}) site->clock().Advance(absl::Seconds(1));
+  }
+  std::vector<std::string> Conflicts(Site& site) {
+    std::vector<std::string> texts;
+    const auto conflicts = site.tables().Conflicts("t", 100);
+    for (const auto& one : *conflicts) {
+      texts.push_back(one.kind() + " " + one.key() + "." + one.field() + " " + one.losing_value());
+    }
+    return texts;
+  }
+  /// Both edges and the core have k, and A deleted it.
+  void MakeTombstone() {
+    ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
+    Sync(a_);
+    Sync(b_);
+    Late();
+    ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+  }
+
+  test::SeededRandom random_{5};
+  Site core_{1, false, random_};
+  Site a_{2, true, random_};
+  Site b_{3, true, random_};
+  uint64_t epoch_ = 0;
+};
+
+TEST_F(TombstoneTest, ATombstoneGoesOnceEveryNodeHasItAndItsTimeIsOver) {
+  MakeTombstone();
+  for (int i = 0; i < 3; ++i) {
+    Sync(a_);
+    Sync(b_);
+  }
+  Pass(kWeek - absl::Hours(24));
+  Sync(a_);
+  Sync(b_);
+  EXPECT_EQ(core_.Counts().tombstones, 1u) << "backups may be as old as that";
+  Pass(absl::Hours(48));
+  for (int i = 0; i < 2; ++i) {
+    Sync(a_);
+    Sync(b_);
+    Pass(absl::Hours(2));
+  }
+  for (Site* site : {&core_, &a_, &b_}) {
+    EXPECT_EQ(site->Counts().tombstones, 0u) << site->name();
+    EXPECT_EQ(site->Counts().bytes, 0u) << site->name();
+  }
+}
+
+TEST_F(TombstoneTest, ACollectedTombstoneLeavesPeersWhereTheyWere) {
+  MakeTombstone();
+  for (int i = 0; i < 3; ++i) {
+    Sync(a_);
+    Sync(b_);
+  }
+  Pass(kWeek + absl::Hours(24));
+  for (int i = 0; i < 2; ++i) {
+    Sync(a_);
+    Sync(b_);
+    Pass(absl::Hours(2));
+  }
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  core_.Restart();
+  a_.Restart();
+  Session session(a_, core_, ++epoch_);
+  session.Drain();
+  EXPECT_FALSE(session.down()->needed_snapshot());
+  EXPECT_FALSE(session.up().needed_snapshot());
+}
+
+TEST_F(TombstoneTest, AnEdgeKeepsWhatTheCoreHasNotHeardOf) {
+  MakeTombstone();
+  Pass(kTwoMonths);
+  EXPECT_EQ(a_.Counts().tombstones, 1u);
+  EXPECT_EQ(a_.tables().HoldOf("t")->node, "core");
+  Sync(a_);
+  EXPECT_EQ(core_.Json("k"), "");
+}
+
+TEST_F(TombstoneTest, TheCoreWaitsForWhoIsAwayAndNamesIt) {
+  MakeTombstone();
+  Sync(a_);
+  Pass(kWeek * 2);
+  Sync(a_);
+  Pass(absl::Hours(3));
+  Sync(a_);
+  EXPECT_EQ(core_.Counts().tombstones, 1u);
+  EXPECT_EQ(core_.tables().HoldOf("t")->node, "edge-3");
+  Sync(b_);
+  Sync(b_);
+  Pass(absl::Hours(3));
+  Sync(b_);
+  Pass(absl::Hours(3));
+  EXPECT_EQ(core_.Counts().tombstones, 0u);
+  EXPECT_EQ(core_.tables().HoldOf("t")->node, "");
+  EXPECT_EQ(b_.Json("k"), "");
+}
+
+TEST_F(TombstoneTest, WhoIsLetGoHoldsNothingAndIsSentTheTableAnew) {
+  MakeTombstone();
+  Sync(a_);
+  Pass(kWeek * 2);
+  Sync(a_);
+  Pass(absl::Hours(3));
+  Sync(a_);
+  ASSERT_EQ(core_.Counts().tombstones, 1u);
+  EXPECT_EQ(ErrorKind(core_.tables().ForgetReader("t", "edge-9")), "unknown_reader");
+  ASSERT_EQ(core_.tables().ForgetReader("t", "edge-3"), absl::OkStatus());
+  Pass(absl::Hours(3));
+  EXPECT_EQ(core_.Counts().tombstones, 0u);
+  core_.Restart();
+  EXPECT_FALSE(core_.tables().Readers("t")->contains("edge-3"));
+  Session session(b_, core_, ++epoch_);
+  session.Drain();
+  EXPECT_TRUE(session.down()->needed_snapshot());
+  EXPECT_EQ(b_.Json("k"), "");
+  EXPECT_EQ(core_.Json("k"), "");
+}
+
+TEST_F(TombstoneTest, WhoIsAwayForTooLongLosesOnlyWhatItWroteToRowsThatAreGone) {
+  ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
+  ASSERT_EQ(a_.Do(PutOf("stays", R"({"x":1})")), "");
+  Sync(a_);
+  Sync(b_);
+  Late();
+  // B writes, and is away.
+  ASSERT_EQ(b_.Do(SetOf("k", "x", "2")), "");
+  ASSERT_EQ(b_.Do(SetOf("stays", "x", "2")), "");
+  ASSERT_EQ(b_.Do(PutOf("new", R"({"x":2})")), "");
+  Late();
+  ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+  Sync(a_);
+  Pass(kTwoMonths, {&core_, &a_});
+  Sync(a_);
+  Pass(absl::Hours(3), {&core_, &a_});
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  Sync(b_);
+  Sync(a_);
+  for (Site* site : {&core_, &a_, &b_}) {
+    EXPECT_EQ(site->Json("k"), "") << site->name();
+    EXPECT_EQ(site->Json("stays"), R"({"x":2})") << site->name();
+    EXPECT_EQ(site->Json("new"), R"({"x":2})") << site->name();
+  }
+  EXPECT_THAT(Conflicts(core_), ElementsAre("late k.x 2"));
+}
+
+TEST_F(TombstoneTest, WhatIsWrittenAfterTheDeleteIsNotLate) {
+  MakeTombstone();
+  Sync(a_);
+  Pass(kTwoMonths, {&core_, &a_});
+  Sync(a_);
+  Pass(absl::Hours(3), {&core_, &a_});
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  // B still has the row.
+  ASSERT_EQ(b_.Do(SetOf("k", "y", "3")), "");
+  Sync(b_);
+  Sync(b_);
+  for (Site* site : {&core_, &b_}) EXPECT_EQ(site->Json("k"), R"({"y":3})") << site->name();
+  EXPECT_THAT(Conflicts(core_), IsEmpty());
+}
+
+TEST_F(TombstoneTest, MarksOfExpiredRowsGoAsWell) {
+  ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})", a_.now_ms() + 1000)), "");
+  Sync(a_);
+  Sync(b_);
+  Pass(absl::Hours(48));
+  EXPECT_EQ(core_.Counts().rows, 0u);
+  EXPECT_EQ(core_.Counts().tombstones, 1u);
+  Pass(kWeek + absl::Hours(24));
+  for (int i = 0; i < 3; ++i) {
+    Sync(a_);
+    Sync(b_);
+    Pass(absl::Hours(2));
+  }
+  for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Counts().tombstones, 0u) << site->name();
+}
+
+TEST_F(TombstoneTest, AReplacedEdgeHoldsNothingUnderItsFormerStore) {
+  MakeTombstone();
+  Sync(a_);
+  Site replaced(4, true, random_);
+  core_.tables().NoteReader("t", "edge-3", replaced.store_id(), 1);
+  Pass(absl::Hours(1), {&core_});
+  EXPECT_FALSE(core_.tables().Cursors("t")->contains(b_.store_id()));
+  EXPECT_TRUE(core_.tables().Cursors("t")->contains(a_.store_id()));
+}
+
+TEST_F(TombstoneTest, WatchersOfOldPositionsAreToldToBeginAnew) {
+  MakeTombstone();
+  FeedPosition from = core_.tables().Facts("t")->end;
+  Sync(a_);
+  Sync(b_);
+  Pass(kWeek + absl::Hours(24));
+  for (int i = 0; i < 2; ++i) {
+    Sync(a_);
+    Sync(b_);
+    Pass(absl::Hours(2));
+  }
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  EXPECT_THAT(core_.node().Changes(from), ElementsAre("position_expired"));
+}
+
+TEST_F(TombstoneTest, EdgesThatWriteOneRowUpKeepItsTombstoneToTheEnd) {
+  Site core(1, false, random_, v1::TABLE_UP);
+  Site a(2, true, random_, v1::TABLE_UP);
+  ASSERT_EQ(a.Do(PutOf("k", R"({"x":1})")), "");
+  ASSERT_EQ(a.Do(DeleteOf("k")), "");
+  for (int i = 0; i < 100; ++i) {
+    for (Site* site : {&core, &a}) site->clock().Advance(kWeek * 2 / 100);
+    Flow(a, core, "", false, Fence{"edge", SessionEpoch(++epoch_)}, 0).Drain();
+    for (Site* site : {&core, &a}) ASSERT_EQ(site->tables().RunDue(), absl::OkStatus());
+  }
+  EXPECT_EQ(a.Counts().tombstones, 0u) << "the core has it";
+  EXPECT_EQ(core.Counts().tombstones, 1u) << "another edge may send what it wrote before";
+}
+
+}  // namespace
+}  // namespace selvage::table
