@@ -66,7 +66,7 @@ std::string TimeText(const std::optional<int64_t>& at_ms) {
 Held HeldOf(const table::Row& row, const std::string& name) {
   const auto found = row.fields.find(name);
   if (found == row.fields.end()) return row.clear ? Held{row.clear->write.stamp} : Held();
-  Held held{.value = ShownValue(ValueOf(row, found->second))};
+  Held held{.value = ShownValue(ValueOf(found->second))};
   const auto newest = [&](const Stamp& stamp) { held.stamp = std::max(held.stamp.value_or(stamp), stamp); };
   if (found->second.set) newest(found->second.set->write.stamp);
   for (const auto& [key, contribution] : found->second.contributions) newest(contribution.write.stamp);

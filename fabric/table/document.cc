@@ -15,8 +15,8 @@ bool IsCounted(const Field& field, const Stamp& base) {
                      [&](const auto& entry) { return entry.first.base == base; });
 }
 
-bool IsFieldThere(const Row& row, const Field& field) {
-  return (field.set && field.set->value) || IsCounted(field, BaseOf(row, &field));
+bool IsFieldThere(const Field& field) {
+  return (field.set && field.set->value) || IsCounted(field, BaseOf(&field));
 }
 
 /// Whether an expiry takes what was written so.
@@ -42,14 +42,13 @@ bool Knew(const Write& write, const Stamp& other) {
                      [&](const Stamp& seen) { return seen.node == other.node && seen >= other; });
 }
 
-Stamp BaseOf(const Row& row, const Field* field) {
-  if (field != nullptr && field->set) return field->set->write.stamp;
-  return row.clear ? row.clear->write.stamp : Stamp();
+Stamp BaseOf(const Field* field) {
+  return field != nullptr && field->set ? field->set->write.stamp : Stamp();
 }
 
-std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field) {
+std::optional<CanonicalJson> ValueOf(const Field& field) {
   std::optional<CanonicalJson> value = field.set ? field.set->value : std::nullopt;
-  const Stamp base = BaseOf(row, &field);
+  const Stamp base = BaseOf(&field);
   if (!IsCounted(field, base)) return value;
   std::vector<JsonNumber> numbers;
   if (value) {
@@ -100,7 +99,7 @@ bool IsThere(const Row& row, int64_t now_ms) {
   if (HasExpired(row, now_ms)) return IsThere(WithoutExpired(row), now_ms);
   if (row.clear && row.clear->kind == ClearKind::kPut) return true;
   return std::any_of(row.fields.begin(), row.fields.end(),
-                     [&](const auto& entry) { return IsFieldThere(row, entry.second); });
+                     [&](const auto& entry) { return IsFieldThere(entry.second); });
 }
 
 std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms) {
@@ -108,7 +107,7 @@ std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms) {
   if (!IsThere(row, now_ms)) return std::nullopt;
   std::string json = "{";
   for (const auto& [name, field] : row.fields) {
-    const auto value = ValueOf(row, field);
+    const auto value = ValueOf(field);
     if (!value) continue;
     if (json.size() > 1) json.push_back(',');
     AppendJsonString(json, name);
@@ -130,10 +129,10 @@ RowDigest DigestOf(const Row& row, int64_t now_ms) {
     AppendBig<int64_t>(seen, *row.expiry->at_ms);
   }
   for (const auto& [name, field] : row.fields) {
-    const auto value = ValueOf(row, field);
+    const auto value = ValueOf(field);
     if (!value) continue;
     AppendSized(seen, name);
-    AppendStampTo(seen, BaseOf(row, &field));
+    AppendStampTo(seen, BaseOf(&field));
     AppendSized(seen, value->text());
   }
   XXH128_canonical_t bytes;

@@ -46,7 +46,8 @@ struct Contributor {
 
 struct ContributionKey {
   Contributor by;
-  /// The set, unset, put or delete that it counts on; none when there was nothing.
+  /// The set or unset that it counts on; none when there was nothing. Not a put or delete of the row: who
+  /// knows of it and who has forgotten it must count alike.
   Stamp base;
   auto operator<=>(const ContributionKey&) const = default;
 };
@@ -68,9 +69,8 @@ struct Field {
 };
 
 /// Invariants, kept by Merge and checked by DecodeRow: no register and no expiry has a stamp below the clear
-/// stamp, no contribution has a base below its field's base or is in a sum as well, and no field is empty.
-///
-/// A clear stamp on which contributions count is needed as long as they are.
+/// stamp; no contribution has a base below the clear stamp or the field's register, or, when it counts on
+/// nothing, its last increment below them; none is in a sum as well, and no field is empty.
 struct Row {
   std::optional<Clear> clear;
   std::optional<Expiry> expiry;
@@ -96,12 +96,12 @@ void ForEachWrite(const Row& row, const Visit& visit) {
   }
 }
 
-/// What increments of the field count on now: its register, else the clear stamp, else none. `field` may be
-/// null, for one that the row does not have.
-Stamp BaseOf(const Row& row, const Field* field);
+/// What increments of the field count on now: its register, else none. `field` may be null, for one that the
+/// row does not have.
+Stamp BaseOf(const Field* field);
 /// What a reader sees of a field: the register's value and the contributions that count on it. Nothing when
 /// the field is not there.
-std::optional<CanonicalJson> ValueOf(const Row& row, const Field& field);
+std::optional<CanonicalJson> ValueOf(const Field& field);
 
 /// True when readers see the row at `now_ms`: it did not expire, and it was put, or has a field.
 bool IsThere(const Row& row, int64_t now_ms);

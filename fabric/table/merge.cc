@@ -84,10 +84,11 @@ class RowMerge {
   void MergeField(const std::string& name, const Field& incoming) {
     Field& local = row_.fields[name];
     if (incoming.set) MergeRegister(name, local, *incoming.set);
+    const bool is_new = incoming.set && local.set && local.set->write.stamp == incoming.set->write.stamp;
     for (const auto& [key, contribution] : incoming.contributions) {
       MergeContribution(name, local, key, contribution);
     }
-    DropOldContributions(name, local);
+    DropOldContributions(name, local, is_new);
     if (IsEmpty(local)) row_.fields.erase(name);
   }
 
@@ -115,7 +116,7 @@ class RowMerge {
 
   void MergeContribution(const std::string& name, Field& local, const ContributionKey& key,
                          const Contribution& incoming) {
-    if (key.base < BaseOf(row_, &local)) {
+    if (IsGone(local, key, incoming)) {
       KeepNewer();
       ListUncounted(name, local, incoming);
       return;
@@ -131,6 +132,7 @@ class RowMerge {
     if (!taken) return;
     if (Planted(Canary::kAddContributions) && before) held->amount = Sum({before->amount, incoming.amount});
     local.contributions[key] = *held;
+    if (IsHidden(local, key)) ListUncounted(name, local, *held);
     // What was folded counts in the sum, and no longer by itself.
     std::erase_if(local.contributions, [&](const auto& entry) {
       return entry.first.base == key.base && IsIn(incoming.folded, entry.first.by);
@@ -148,18 +150,28 @@ class RowMerge {
       } else if (field.set && !CameNow(name, *field.set) && !HasJudged(field.set->write)) {
         ListOutlived(name, *field.set);
       }
-      DropOldContributions(name, field);
+      DropOldContributions(name, field, false);
       at = IsEmpty(field) ? row_.fields.erase(at) : std::next(at);
     }
     if (Planted(Canary::kForgetTombstone) && row_.fields.empty()) row_.clear.reset();
   }
 
-  void DropOldContributions(const std::string& name, Field& field) {
-    const Stamp base = BaseOf(row_, &field);
+  /// True of increments on something that was replaced, or removed with the row. Those that count on nothing
+  /// go by the time of the last: they outlive what is older, whatever else came and went meanwhile.
+  bool IsGone(const Field& field, const ContributionKey& key, const Contribution& contribution) const {
+    const Stamp& stamp = key.base.none() ? contribution.write.stamp : key.base;
+    return stamp < BaseOf(&field) || IsCleared(stamp);
+  }
+  /// True of increments that count on nothing and are newer than the register: it may go with the row yet.
+  static bool IsHidden(const Field& field, const ContributionKey& key) {
+    return field.set && key.base.none();
+  }
+  void DropOldContributions(const std::string& name, Field& field, bool is_new_register) {
     std::erase_if(field.contributions, [&](const auto& entry) {
-      if (entry.first.base >= base) return false;
-      if (!HasJudged(entry.second.write)) ListUncounted(name, field, entry.second);
-      return true;
+      const bool gone = IsGone(field, entry.first, entry.second);
+      const bool hidden_now = is_new_register && IsHidden(field, entry.first);
+      if ((gone || hidden_now) && !HasJudged(entry.second.write)) ListUncounted(name, field, entry.second);
+      return gone;
     });
   }
 

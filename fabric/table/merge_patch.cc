@@ -69,7 +69,7 @@ absl::StatusOr<Update> UpdateOfMergePatch(const Row& row, std::string_view patch
       continue;
     }
     const auto field = row.fields.find(name);
-    const auto value = there && field != row.fields.end() ? ValueOf(row, field->second) : std::nullopt;
+    const auto value = there && field != row.fields.end() ? ValueOf(field->second) : std::nullopt;
     const std::string merged = MergeValue(value ? value->text() : std::string_view(), change.text());
     SELVAGE_ASSIGN_OR_RETURN(CanonicalJson set, CanonicalJson::FromBytes(merged));
     update.set.emplace(name, std::move(set));

@@ -73,7 +73,7 @@ void SetField(const Row& row, const std::string& name, std::optional<CanonicalJs
 absl::Status IncrementField(const Row& row, const std::string& name, const JsonNumber& by, const Stamp& stamp,
                             const FeedEpoch& epoch, Change& change) {
   const Field* field = FindField(row, name);
-  const auto value = field != nullptr ? ValueOf(row, *field) : std::nullopt;
+  const auto value = field != nullptr ? ValueOf(*field) : std::nullopt;
   if (value && !value->number()) {
     return MakeError(absl::StatusCode::kInvalidArgument, "not_a_number",
                      fmt::format("the field \"{}\" is not a number and cannot be incremented", name),
@@ -81,7 +81,7 @@ absl::Status IncrementField(const Row& row, const std::string& name, const JsonN
   }
   const FeedEpoch counted =
       Planted(Canary::kCountByStore) ? *FeedEpoch::FromBytes(std::string(16, '1')) : epoch;
-  const ContributionKey key{{stamp.node, counted}, BaseOf(row, field)};
+  const ContributionKey key{{stamp.node, counted}, BaseOf(field)};
   Contribution contribution{by, {.stamp = stamp}, {}};
   if (field != nullptr) {
     const auto own = field->contributions.find(key);
@@ -121,10 +121,13 @@ Expiry ExpiryAt(const Row& row, std::optional<int64_t> at_ms, const Stamp& stamp
 }
 
 /// What is folded of one field; nothing when that is no more than before.
-std::optional<std::pair<ContributionKey, Contribution>> FoldField(const Row& row, const Field& field,
+std::optional<std::pair<ContributionKey, Contribution>> FoldField(const Field& field,
                                                                   const std::set<Contributor>& closed,
                                                                   const Stamp& stamp) {
-  const ContributionKey key{{stamp.node, FeedEpoch()}, BaseOf(row, &field)};
+  const ContributionKey key{{stamp.node, FeedEpoch()}, BaseOf(&field)};
+  // What counts on nothing goes with the row, and a sum that begins anew then does not hold the one before
+  // it.
+  if (key.base.none()) return std::nullopt;
   Contribution sum{int64_t{0}, {.stamp = stamp}, {}};
   const auto before = field.contributions.find(key);
   if (before != field.contributions.end()) {
@@ -177,7 +180,7 @@ Change Delete(const Row& row, const Stamp& stamp) {
 Change FoldClosedEpochs(const Row& row, const std::set<Contributor>& closed, const Stamp& stamp) {
   Change change;
   for (const auto& [name, field] : row.fields) {
-    if (auto folded = FoldField(row, field, closed, stamp)) {
+    if (auto folded = FoldField(field, closed, stamp)) {
       change.fields[name].contributions.insert(std::move(*folded));
     }
   }

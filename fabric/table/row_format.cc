@@ -325,16 +325,16 @@ class RowDecoder {
       if (row.clear && field.set->write.stamp < row.clear->write.stamp) Fail("a field that was cleared");
     }
     if (has_value) field.set->value = ReadValue();
-    if (has_contributions) ReadContributions(row, field);
+    if (has_contributions) ReadContributions(field);
     return field;
   }
-  void ReadContributions(const Row& row, Field& field) {
+  void ReadContributions(Field& field) {
     const size_t count = Count(1);
     if (count == 0) Fail("no contributions");
-    const Stamp base = BaseOf(row, &field);
+    const Stamp base = BaseOf(&field);
     for (size_t i = 0; i < count && ok(); ++i) {
       ContributionKey key{ReadContributor(), ReadStamp()};
-      if (key.base < base) Fail("a contribution on an older base");
+      if (!key.base.none() && key.base < base) Fail("a contribution on an older base");
       auto& all = field.contributions;
       if (!all.empty() && all.rbegin()->first >= key) Fail("contributions out of order");
       all.emplace_hint(all.end(), key, ReadContribution());

@@ -285,6 +285,7 @@ absl::StatusOr<TombstoneHold> TableStore::HoldOf(const Table& table, int64_t now
     }
   }
   // What an edge deleted is kept until the core has it, whatever that takes.
+  hold.seen_before = hold.before;
   if (!options_.is_edge) hold.before = std::max(hold.before, kept_max);
   return hold;
 }
@@ -343,9 +344,10 @@ absl::Status TableStore::CollectTombstones(const std::shared_ptr<Table>& table) 
   SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, {keys.begin(), keys.end()}));
   SELVAGE_RETURN_IF_ERROR(CommitAndWait(
       env_.committer, std::make_unique<CollectTask>(*this, table, std::move(held), std::move(keys), hold)));
-  if (hold.node.empty()) return absl::OkStatus();
   absl::MutexLock lock(&mutex_);
-  table->forced = table->horizon;
+  if (!hold.node.empty() && table->horizon > hold.seen_before && hold.before > hold.seen_before) {
+    table->forced = table->horizon;
+  }
   return absl::OkStatus();
 }
 

@@ -93,6 +93,7 @@ struct TombstoneHold {
   /// Nor are those with sequences below `from_source_before` that came from there.
   StoreId source = {};
   uint64_t from_source_before = 0;
+  uint64_t seen_before = 0;  ///< those with lower sequences are known to be where they are wanted
   /// The node that has not said yet that it has those that are old enough; empty: none.
   std::string node = {};
   int64_t since_ms = 0;  ///< when it said something last; 0: never

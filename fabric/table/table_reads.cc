@@ -117,7 +117,8 @@ absl::StatusOr<uint64_t> TableStore::ResumeAt(const Table& table, const FeedPosi
   // From the beginning there is nothing that could have been deleted unheard.
   if (from.sequence == 0) return 0;
   const auto resume = epochs_.Resume(from.epoch, from.sequence);
-  if (resume && *resume >= table.horizon && *resume <= published_end_) return *resume;
+  if (resume && std::max(*resume, from.began_at) >= table.horizon && *resume <= published_end_)
+    return *resume;
   return MakeError(absl::StatusCode::kOutOfRange, "position_expired",
                    fmt::format("changes of table {} are not known from position {} on",
                                table.definition.name(), from.Text()),
@@ -134,6 +135,10 @@ absl::StatusOr<ChangePage> TableStore::ReadChanges(const std::string& name, cons
   ChangePage page;
   page.next = end;
   if (start >= end.sequence) return page;
+  const uint64_t began_at = start == 0 ? end.sequence : from.began_at;
+  const auto position = [&](uint64_t sequence) {
+    return FeedPosition{end.epoch, sequence, sequence < began_at ? began_at : 0};
+  };
   size_t bytes = 0;
   size_t looked_at = 0;
   const std::string first = FeedKey(FeedIndex::kSequence, table->number, start);
@@ -143,7 +148,7 @@ absl::StatusOr<ChangePage> TableStore::ReadChanges(const std::string& name, cons
     const uint64_t sequence = NumberOfFeedKey(cursor->key());
     const std::string key(cursor->value());
     if (page.changes.size() >= rows_max || bytes >= bytes_max || looked_at++ >= kPageLookedAtMax) {
-      page.next.sequence = sequence;
+      page.next = position(sequence);
       page.more = true;
       return page;
     }
@@ -155,7 +160,7 @@ absl::StatusOr<ChangePage> TableStore::ReadChanges(const std::string& name, cons
       // It changed again: the newer change tells of it.
       if (IndexOf(row).newest() != sequence) continue;
     }
-    page.changes.push_back({key, ViewOf(key, row, now), {end.epoch, sequence + 1}});
+    page.changes.push_back({key, ViewOf(key, row, now), position(sequence + 1)});
     bytes += key.size() + (page.changes.back().row ? page.changes.back().row->json.size() : 0);
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());

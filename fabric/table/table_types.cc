@@ -18,7 +18,8 @@ absl::Status CheckRowKey(std::string_view key) {
 }
 
 std::string FeedPosition::Text() const {
-  return fmt::format("{}-{}", epoch.hex(), sequence);
+  const std::string text = fmt::format("{}-{}", epoch.hex(), sequence);
+  return began_at == 0 ? text : fmt::format("{}-{}", text, began_at);
 }
 
 std::optional<FeedPosition> FeedPosition::Parse(std::string_view text) {
@@ -27,8 +28,10 @@ std::optional<FeedPosition> FeedPosition::Parse(std::string_view text) {
   const auto epoch = FeedEpoch::FromHex(text.substr(0, kEpochSize));
   FeedPosition position{epoch.value_or(FeedEpoch())};
   const char* end = text.data() + text.size();
-  const auto read = std::from_chars(text.data() + kEpochSize + 1, end, position.sequence);
-  if (!epoch || read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  auto read = std::from_chars(text.data() + kEpochSize + 1, end, position.sequence);
+  if (!epoch || read.ec != std::errc()) return std::nullopt;
+  if (read.ptr != end && *read.ptr == '-') read = std::from_chars(read.ptr + 1, end, position.began_at);
+  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
   return position;
 }
 

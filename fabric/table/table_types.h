@@ -75,8 +75,11 @@ struct RowWritten {
 struct FeedPosition {
   FeedEpoch epoch;
   uint64_t sequence = 0;  ///< everything before it was read; 0: the beginning
+  /// Of who reads from the beginning and has not come so far yet: where the feed ended when it began. It need
+  /// not hear of deletes from before. Otherwise 0.
+  uint64_t began_at = 0;
 
-  /// "<32 hexadecimal digits>-<sequence>", for clients who resume.
+  /// "<32 hexadecimal digits>-<sequence>", and "-<began_at>" where it is not 0; for clients who resume.
   std::string Text() const;
   /// Nothing for anything else.
   static std::optional<FeedPosition> Parse(std::string_view text);

@@ -33,6 +33,7 @@ class TombstoneTest : public ::testing::Test {
       }
     }
   }
+  void TearDown() override { planted_canary = Canary::kNone; }
   void Late() {
     for (Site* site : {&core_, &a_, &b_}) site->clock().Advance(absl::Seconds(1));
   }
@@ -179,6 +180,22 @@ TEST_F(TombstoneTest, WhoIsAwayForTooLongLosesOnlyWhatItWroteToRowsThatAreGone) 
   EXPECT_THAT(Conflicts(core_), ElementsAre("late k.x 2"));
 }
 
+#ifdef SELVAGE_CANARIES
+TEST_F(TombstoneTest, LateWritesThatAreTakenBringARowBack) {
+  planted_canary = Canary::kTakeLateWrites;
+  MakeTombstone();
+  ASSERT_EQ(b_.Do(SetOf("k", "x", "2")), "");
+  Late();
+  ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+  Sync(a_);
+  Pass(kTwoMonths, {&core_, &a_});
+  Sync(a_);
+  Pass(absl::Hours(3), {&core_, &a_});
+  Sync(b_);
+  EXPECT_EQ(core_.Json("k"), R"({"x":2})");
+}
+#endif
+
 TEST_F(TombstoneTest, WhatIsWrittenAfterTheDeleteIsNotLate) {
   MakeTombstone();
   Sync(a_);
@@ -233,6 +250,28 @@ TEST_F(TombstoneTest, WatchersOfOldPositionsAreToldToBeginAnew) {
   }
   ASSERT_EQ(core_.Counts().tombstones, 0u);
   EXPECT_THAT(core_.node().Changes(from), ElementsAre("position_expired"));
+}
+
+TEST_F(TombstoneTest, WhoReadsFromTheBeginningMayTakeItsTime) {
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(core_.Do(PutOf("r" + std::to_string(i), "{}")), "");
+  MakeTombstone();
+  for (int i = 0; i < 2; ++i) {
+    Sync(a_);
+    Sync(b_);
+  }
+  Pass(kWeek + absl::Hours(24));
+  for (int i = 0; i < 2; ++i) {
+    Sync(a_);
+    Sync(b_);
+    Pass(absl::Hours(2));
+  }
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  FeedPosition from;
+  EXPECT_THAT(core_.node().Changes(from, "", 2), ElementsAre("r0={}", "r1={}"));
+  from = FeedPosition::Parse(from.Text()).value();
+  EXPECT_THAT(core_.node().Changes(from, "", 2), ElementsAre("r2={}", "r3={}"));
+  EXPECT_THAT(core_.node().Changes(from), ElementsAre("r4={}"));
+  EXPECT_EQ(from.began_at, 0u);
 }
 
 TEST_F(TombstoneTest, EdgesThatWriteOneRowUpKeepItsTombstoneToTheEnd) {

@@ -107,6 +107,10 @@ class Follower {
   void Follow(Site& site) {
     for (bool more = true; more;) {
       const auto page = site.tables().ReadChanges("t", at_, "", 7, kAll);
+      if (ErrorKind(page.status()) == "position_expired") {
+        StartAnew();
+        continue;
+      }
       ASSERT_EQ(page.status(), absl::OkStatus());
       for (const RowChanged& change : page->changes) {
         if (change.row) {
@@ -132,6 +136,15 @@ class Convergence {
     const uint64_t kind = random_.Below(4);
     expiring_ = kind < 2;
     skewed_ = kind == 2;
+    collecting_ = kind == 3;
+    if (collecting_) {
+      for (Site& site : sites_) {
+        v1::TableDefinition definition = *site.tables().Find("t");
+        definition.mutable_settings()->set_tombstones_kept_ms(absl::ToInt64Milliseconds(absl::Hours(1)));
+        definition.mutable_settings()->set_tombstones_kept_max_ms(absl::ToInt64Milliseconds(absl::Hours(20)));
+        EXPECT_EQ(site.tables().Set(definition), absl::OkStatus());
+      }
+    }
     for (Site& site : sites_) site.clock().Advance(absl::Seconds(static_cast<int64_t>(random_.Below(200))));
   }
 
@@ -160,13 +173,22 @@ class Convergence {
       sites_[site].Back();
       ledger_.Back(site);
     }
-    if (random_.OneIn(12)) Restore(SomeSite());
+    // A backup that is older than tombstones are kept brings back what was deleted.
+    if (random_.OneIn(12) && !collecting_) Restore(SomeSite());
     if (random_.OneIn(20)) prefixes_[1 + random_.Below(2)] = random_.OneIn(2) ? "once/" : "";
     ASSERT_EQ(sites_[SomeSite()].tables().RunDue(), absl::OkStatus());
+    if (collecting_) Collect();
     Link(1 + random_.Below(2));
     const size_t site = SomeSite();
     Commit(site);
     FollowChanges(site);
+  }
+
+  void Collect() {
+    if (random_.OneIn(4)) {
+      for (Site& site : sites_) site.clock().Advance(absl::Minutes(90));
+    }
+    for (Site& site : sites_) ASSERT_EQ(site.tables().RunDue(), absl::OkStatus());
   }
 
   /// A link that ends anywhere.
@@ -303,7 +325,8 @@ class Convergence {
     followers_[at].StartAnew();
   }
   void FollowChanges(size_t at) {
-    if (!expiring_) followers_[at].Follow(sites_[at]);
+    if (expiring_) return;
+    followers_[at].Follow(sites_[at]);
   }
 
   /// All clocks reach one time, and everybody hears of everything.
@@ -365,6 +388,7 @@ class Convergence {
   test::SeededRandom random_;
   bool expiring_ = false;
   bool skewed_ = false;
+  bool collecting_ = false;  ///< tombstones are kept for an hour
   Ledger ledger_;
   uint64_t epoch_ = 0;
   int64_t puts_ = 0;
@@ -431,7 +455,8 @@ INSTANTIATE_TEST_SUITE_P(All, PlantedTableTest,
                                            std::pair(Canary::kDeleteStandingRecord, "DeleteStandingRecord"),
                                            std::pair(Canary::kSkipTableFence, "SkipTableFence"),
                                            std::pair(Canary::kLoseIntervalBoundary, "LoseIntervalBoundary"),
-                                           std::pair(Canary::kAdvancePastUnread, "AdvancePastUnread")),
+                                           std::pair(Canary::kAdvancePastUnread, "AdvancePastUnread"),
+                                           std::pair(Canary::kCollectUnseen, "CollectUnseen")),
                          [](const auto& planted) { return planted.param.second; });
 #endif
 

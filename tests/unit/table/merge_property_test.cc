@@ -54,8 +54,12 @@ struct Replica {
 /// What was written, kept apart from the rows: the oracle.
 struct Written {
   std::vector<Change> changes;
-  /// Field → base → what was counted on it, once for each increment.
-  std::map<std::string, std::map<Stamp, int64_t>> counted;
+  struct Counted {
+    Stamp last;  ///< of the increments
+    int64_t amount = 0;
+  };
+  /// Base → who counted → what; of the field n.
+  std::map<Stamp, std::map<Contributor, Counted>> counted;
 };
 
 /// The row that `written` must lead to, by definition and not by merging.
@@ -81,12 +85,15 @@ std::string Expected(const Written& written) {
   for (const std::string name : {"a", "b", "n"}) {
     const auto found = registers.find(name);
     const bool there = found != registers.end() && found->second.write.stamp >= cleared;
-    const Stamp base = there ? found->second.write.stamp : cleared;
+    const Stamp base = there ? found->second.write.stamp : Stamp();
     std::optional<CanonicalJson> value = there ? found->second.value : std::nullopt;
-    const auto counted = written.counted.find(name);
-    if (counted != written.counted.end() && counted->second.contains(base)) {
-      const JsonNumber before = value ? *value->number() : JsonNumber(int64_t{0});
-      value = CanonicalJson::Of(Sum({before, counted->second.at(base)}));
+    const auto counted = written.counted.find(base);
+    if (name == "n" && counted != written.counted.end()) {
+      for (const auto& [by, count] : counted->second) {
+        if (!there && count.last < cleared) continue;
+        const JsonNumber before = value ? *value->number() : JsonNumber(int64_t{0});
+        value = CanonicalJson::Of(Sum({before, count.amount}));
+      }
     }
     if (value) seen.emplace(name, *value);
   }
@@ -189,12 +196,19 @@ class History {
     if (!update.set.contains("n") && !update.unset.contains("n") && random_.OneIn(2)) {
       const auto by = static_cast<int64_t>(random_.Between(0, 20)) - 5;
       update.increment["n"] = by;
-      const auto field = replica.row.fields.find("n");
-      const Field* held = field == replica.row.fields.end() ? nullptr : &field->second;
-      written_.counted["n"][BaseOf(replica.row, held)] += by;
     }
     if (random_.OneIn(4)) update.expiry = Update::NewExpiry{SomeExpiry()};
-    return MakeUpdate(replica.row, update, stamp, replica.epoch).value();
+    Change change = MakeUpdate(replica.row, update, stamp, replica.epoch).value();
+    if (update.increment.empty()) return change;
+    const auto field = replica.row.fields.find("n");
+    const Field* held = field == replica.row.fields.end() ? nullptr : &field->second;
+    const ContributionKey key{{replica.store, replica.epoch}, BaseOf(held)};
+    // What was counted before in this epoch, unless it went with the row.
+    int64_t before = 0;
+    if (held != nullptr && held->contributions.contains(key))
+      before = written_.counted[key.base][key.by].amount;
+    written_.counted[key.base][key.by] = {stamp, before + std::get<int64_t>(update.increment.at("n"))};
+    return change;
   }
 
   Fields SomeFields() {
@@ -242,7 +256,14 @@ class History {
   void Fold() {
     Replica& core = replicas_[0];
     for (const Change& change : written_.changes) Receive(core, change, StoreId());
-    Change change = FoldClosedEpochs(core.row, closed_, Tick(core));
+    const Stamp stamp = Tick(core);
+    Change change = FoldClosedEpochs(core.row, closed_, stamp);
+    // A sum goes with the row as one.
+    for (const auto& [name, field] : change.fields) {
+      for (const auto& [key, sum] : field.contributions) {
+        for (const Contributor& by : sum.folded) written_.counted[key.base][by].last = stamp;
+      }
+    }
     Merge(core.row, change, {StoreId(), core.next_sequence});
     written_.changes.push_back(std::move(change));
   }

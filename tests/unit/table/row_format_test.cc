@@ -62,8 +62,14 @@ const char kGoldenHex[] =
     "7b2275223a226261227d"  // {"u":"ba"}
     "01"
     "6e"  // n
-    "04"  // contributions without a register
-    "02"  // 2 of them
+    "07"  // a register with a value, and contributions
+    "01"
+    "0c"
+    "00"
+    "00"  // stamp 1, sequence 12
+    "01"
+    "30"  // 0
+    "02"  // 2 contributions
     "01"
     "00000000000000000000000000000000"  // store 1, no epoch: folded
     "01"                                // on stamp 1
