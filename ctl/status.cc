@@ -26,6 +26,9 @@ void Print(Session& session, const v1::GetStatusResponse& status) {
                                HumanBytes(static_cast<double>(status.volume_free())), link,
                                status.open_alarms(), status.open_alarms() == 1 ? "alarm" : "alarms");
   PrintFlows(session.out(), status.flows());
+  if (status.tables().empty()) return;
+  session.out() << '\n';
+  PrintTables(session.out(), status.tables());
 }
 
 absl::Status Once(Session& session, const Client& client, const std::string& edge, bool watching) {

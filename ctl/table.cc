@@ -28,6 +28,10 @@ std::string GenerationWord(const v1::TableDefinition& table) {
   return table.generation() == 0 ? "provisional" : std::to_string(table.generation());
 }
 
+std::string KeptText(int64_t ms, std::string_view when_zero) {
+  return ms == 0 ? std::string(when_zero) : HumanSeconds(static_cast<double>(ms) / 1e3);
+}
+
 std::vector<std::pair<std::string, std::string>> FieldsOf(const v1::TableDefinition& table) {
   const v1::TableSettings& settings = table.settings();
   return {{"table", table.name()},
@@ -39,7 +43,9 @@ std::vector<std::pair<std::string, std::string>> FieldsOf(const v1::TableDefinit
           {"weight", std::to_string(settings.weight())},
           {"expired kept", settings.expired_kept_ms() == 0
                                ? "default"
-                               : HumanSeconds(static_cast<double>(settings.expired_kept_ms()) / 1e3)}};
+                               : HumanSeconds(static_cast<double>(settings.expired_kept_ms()) / 1e3)},
+          {"tombstones kept", fmt::format("{} to {}", KeptText(settings.tombstones_kept_ms(), "7d"),
+                                          KeptText(settings.tombstones_kept_max_ms(), "60d"))}};
 }
 
 /// The settings as options: `create` takes them with their defaults, `set` only those that are given.
@@ -70,10 +76,20 @@ class TableSettingsOptions {
             app, "--expired-kept", expired_kept_, ParseDuration,
             "How long an expired row, which nobody sees, stays stored: longer than a node may be away; 0: a "
             "day, or not at all for a local table (default 0)"));
+    add("tombstones_kept_ms",
+        AddParsed(
+            app, "--tombstones-kept", tombstones_kept_, ParseDuration,
+            "How long deletes are remembered at least: longer than backups are kept; 0: 7 days (default 0)"));
+    add("tombstones_kept_max_ms",
+        AddParsed(
+            app, "--tombstones-kept-max", tombstones_kept_max_, ParseDuration,
+            "And at most, when a node is away; it is sent the table anew then; 0: 60 days (default 0)"));
   }
   v1::TableSettings settings() const {
     v1::TableSettings settings = settings_;
     settings.set_expired_kept_ms(absl::ToInt64Milliseconds(expired_kept_));
+    settings.set_tombstones_kept_ms(absl::ToInt64Milliseconds(tombstones_kept_));
+    settings.set_tombstones_kept_max_ms(absl::ToInt64Milliseconds(tombstones_kept_max_));
     settings.set_row_bytes_max(static_cast<uint32_t>(std::min<uint64_t>(row_bytes_max_, UINT32_MAX)));
     settings.set_priority(priority_);
     settings.set_weight(weight_);
@@ -93,6 +109,8 @@ class TableSettingsOptions {
   uint64_t row_bytes_max_ = settings_.row_bytes_max();
   uint32_t priority_ = settings_.priority();
   absl::Duration expired_kept_;
+  absl::Duration tombstones_kept_;
+  absl::Duration tombstones_kept_max_;
   uint32_t weight_ = settings_.weight();
   std::vector<std::pair<std::string, CLI::Option*>> options_;  // each with its field
 };
@@ -156,6 +174,13 @@ absl::Status ListTables(Session& session) {
   return absl::OkStatus();
 }
 
+std::string HeldText(const v1::DescribeTableResponse& table) {
+  const std::string since = table.tombstones_held_since_ms() == 0
+                                ? "has not been heard of"
+                                : "heard of last " + HumanTimeMs(table.tombstones_held_since_ms());
+  return fmt::format("until {} has them ({})", Printable(table.tombstones_held_by()), since);
+}
+
 absl::Status DescribeTable(Session& session, const std::string& name) {
   v1::DescribeTableRequest request;
   request.set_table(name);
@@ -172,7 +197,19 @@ absl::Status DescribeTable(Session& session, const std::string& name) {
   fields.emplace_back("feed end", response.end());
   fields.emplace_back("quarantined", std::to_string(response.quarantined()));
   fields.emplace_back("conflicts", std::to_string(response.conflicts_listed()));
+  if (!response.tombstones_held_by().empty()) {
+    fields.emplace_back("tombstones held", HeldText(response));
+  }
   PrintFields(session.out(), fields);
+  if (!response.readers().empty()) {
+    session.out() << "\nread by:\n";
+    Table readers({{"node"}, {"store"}, {"behind", Table::Align::kRight}, {"last moved"}});
+    for (const v1::TableReader& reader : response.readers()) {
+      readers.Add({reader.node(), Hex(reader.store()), std::to_string(reader.behind()),
+                   HumanTimeMs(reader.moved_ms())});
+    }
+    readers.Print(session.out());
+  }
   if (response.read_from().empty()) return absl::OkStatus();
   session.out() << "\nread from:\n";
   Table peers({{"node"}, {"store"}, {"prefix"}, {"read to"}, {"note"}});
@@ -232,6 +269,32 @@ absl::Status DropTable(Session& session, const std::string& name) {
   return absl::OkStatus();
 }
 
+absl::Status ForgetReader(Session& session, const v1::ForgetTableReaderRequest& request) {
+  SELVAGE_ASSIGN_OR_RETURN(const v1::ForgetTableReaderResponse response,
+                           session.Ask(&Tables::ForgetTableReader, request));
+  if (session.json()) {
+    PrintJson(session.out(), response);
+  } else {
+    session.out() << fmt::format("table {} waits for {} no longer\n", Printable(request.table()),
+                                 Printable(request.node()));
+  }
+  return absl::OkStatus();
+}
+
+void AddForgetReader(CLI::App& noun, Session& session) {
+  auto request = std::make_shared<v1::ForgetTableReaderRequest>();
+  CLI::App* verb = noun.add_subcommand(
+      "forget", "Wait for a node no longer that will not come back: deletes need not be remembered for it");
+  verb->add_option_function<std::string>("name",
+                                         [request](const std::string& text) { request->set_table(text); })
+      ->required();
+  verb->add_option_function<std::string>(
+          "node", [request](const std::string& text) { request->set_node(text); },
+          "As table describe names it")
+      ->required();
+  verb->callback([&session, request] { session.Finish(ForgetReader(session, *request)); });
+}
+
 // A verb whose only parameter is the table.
 void AddOfTable(CLI::App& noun, Session& session, const char* name, const char* help,
                 absl::Status (*run)(Session&, const std::string&)) {
@@ -253,6 +316,7 @@ void AddTable(CLI::App& app, Session& session) {
   AddOfTable(*noun, session, "describe",
              "Definition, settings and size of a table, and how far peers were read", DescribeTable);
   AddSetTable(*noun, session);
+  AddForgetReader(*noun, session);
   AddOfTable(*noun, session, "drop", "Drop a table with all its rows", DropTable);
   AddRowWrites(*noun, session);
   AddRowReads(*noun, session);

@@ -70,6 +70,27 @@ void PrintFlows(std::ostream& out, const google::protobuf::RepeatedPtrField<v1::
   table.Print(out);
 }
 
+void PrintTables(std::ostream& out, const google::protobuf::RepeatedPtrField<v1::TableStatus>& tables) {
+  constexpr auto kRight = Table::Align::kRight;
+  Table shown({{"table"},
+               {"rows", kRight},
+               {"tombstones", kRight},
+               {"stored", kRight},
+               {"quarantined", kRight},
+               {"read by"},
+               {"behind", kRight}});
+  for (const v1::TableStatus& table : tables) {
+    const auto add = [&](const std::string& node, const std::string& behind) {
+      shown.Add({table.table(), std::to_string(table.rows()), std::to_string(table.tombstones()),
+                 HumanBytes(static_cast<double>(table.bytes())), std::to_string(table.quarantined()), node,
+                 behind});
+    };
+    if (table.readers().empty()) add("", "");
+    for (const v1::TableReader& reader : table.readers()) add(reader.node(), std::to_string(reader.behind()));
+  }
+  shown.Print(out);
+}
+
 std::string LabelText(const google::protobuf::Map<std::string, std::string>& labels) {
   std::map<std::string, std::string> sorted(labels.begin(), labels.end());
   std::string text;

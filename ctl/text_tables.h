@@ -17,6 +17,9 @@ void PrintLogs(std::ostream& out, const google::protobuf::RepeatedPtrField<v1::L
 /// One row for each flow: what `status` and `edge describe` show.
 void PrintFlows(std::ostream& out, const google::protobuf::RepeatedPtrField<v1::FlowStatus>& flows);
 
+/// One row for each table and node that reads it.
+void PrintTables(std::ostream& out, const google::protobuf::RepeatedPtrField<v1::TableStatus>& tables);
+
 /// "a=1,b=2", sorted.
 std::string LabelText(const google::protobuf::Map<std::string, std::string>& labels);
 

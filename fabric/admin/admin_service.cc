@@ -7,6 +7,7 @@
 
 #include "fabric/admin/fetch_call.h"
 #include "fabric/admin/log_pages.h"
+#include "fabric/admin/table_lists.h"
 #include "fabric/base/error.h"
 #include "fabric/node/node_state.h"
 #include "fabric/stream/produce_check.h"
@@ -55,11 +56,34 @@ absl::Status PutAll(absl::StatusOr<std::vector<Message>> result, Field& field) {
   return absl::OkStatus();
 }
 
+constexpr int kStatusTablesMax = 1'000;
+
+/// With the nodes that read each of them; only that one, when `edge` names it.
+void AddTableStatus(const table::TableStore& tables, const std::string& edge,
+                    v1::GetStatusResponse& response) {
+  for (const v1::TableDefinition& definition : tables.All()) {
+    const auto facts = tables.Facts(definition.name());
+    const auto readers = tables.Readers(definition.name());
+    if (!facts.ok() || !readers.ok()) continue;  // dropped meanwhile
+    if (response.tables_size() >= kStatusTablesMax) break;
+    v1::TableStatus& status = *response.add_tables();
+    status.set_table(definition.name());
+    status.set_direction(definition.direction());
+    status.set_rows(facts->counts.rows);
+    status.set_tombstones(facts->counts.tombstones);
+    status.set_bytes(facts->counts.bytes);
+    status.set_quarantined(facts->quarantined);
+    for (const auto& [node, reader] : *readers) {
+      if (edge.empty() || edge == node) *status.add_readers() = ToMessage(node, reader, facts->end.sequence);
+    }
+  }
+}
+
 }  // namespace
 
 AdminService::Parts AdminService::PartsOf(NodeState& node) {
-  return {node.identity(), node.clock(),  node.logs(),
-          node.catalog(),  node.budget(), node.options().batch_max};
+  return {node.identity(),          node.clock(), node.logs(), node.catalog(), node.budget(),
+          node.options().batch_max, node.tables()};
 }
 
 AdminService::AdminService(const Options& options)
@@ -277,6 +301,7 @@ absl::Status AdminService::StatusTo(const v1::GetStatusRequest& request, v1::Get
   response.set_store_budget(parts_.budget.budget());
   response.set_volume_free(parts_.budget.free_bytes());
   response.set_open_alarms(backend_.OpenAlarms());
+  AddTableStatus(parts_.tables, request.edge(), response);
   return absl::OkStatus();
 }
 

@@ -17,6 +17,7 @@
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/log_store.h"
 #include "fabric/stream/stream_catalog.h"
+#include "fabric/table/table_store.h"
 #include "selvage/v1/admin.grpc.pb.h"
 
 namespace selvage {
@@ -38,6 +39,7 @@ class AdminService final : public v1::Admin::CallbackService {
     const StreamCatalog& catalog;
     const DiskBudget& budget;
     size_t batch_max;  ///< bytes of one record batch
+    const table::TableStore& tables;
   };
   static Parts PartsOf(NodeState& node);
   struct Options {

@@ -120,6 +120,9 @@ void AddTables(const table::TableStore& tables, double& omitted, std::vector<Col
   CollectedMetric conflicts =
       Named("selvage_table_conflicts_total", "Conflicts that were listed since the table was made here.",
             Type::kCounter);
+  CollectedMetric behind = Named(
+      "selvage_table_reader_behind_changes",
+      "Changes of this node, of whatever table, that a node that reads this table has not acknowledged.");
   const std::map<std::string, table::TableFacts> facts = tables.AllFacts();
   size_t shown = 0;
   for (const auto& [name, table] : facts) {
@@ -130,9 +133,20 @@ void AddTables(const table::TableStore& tables, double& omitted, std::vector<Col
     bytes.samples.push_back({labels, static_cast<double>(table.counts.bytes)});
     quarantined.samples.push_back({labels, static_cast<double>(table.quarantined)});
     conflicts.samples.push_back({labels, static_cast<double>(table.conflicts_listed)});
+    const auto readers = tables.Readers(name);
+    if (!readers.ok()) continue;  // dropped meanwhile
+    for (const auto& [node, reader] : *readers) {
+      if (behind.samples.size() >= kMetricRowsMax) {
+        omitted += 1;
+        continue;
+      }
+      const uint64_t end = table.end.sequence;
+      behind.samples.push_back({{{"table", name}, {"node", node}},
+                                static_cast<double>(end - std::min(end, reader.acknowledged.sequence))});
+    }
   }
   omitted += static_cast<double>(facts.size() - std::min(facts.size(), kMetricRowsMax));
-  for (CollectedMetric* metric : {&rows, &tombstones, &bytes, &quarantined, &conflicts}) {
+  for (CollectedMetric* metric : {&rows, &tombstones, &bytes, &quarantined, &conflicts, &behind}) {
     all.push_back(std::move(*metric));
   }
   all.push_back(Single("selvage_table_feed_end",

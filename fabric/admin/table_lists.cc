@@ -125,6 +125,16 @@ v1::QuarantinedChange ToMessage(const table::QuarantinedChange& waiting, const S
   return message;
 }
 
+v1::TableReader ToMessage(const std::string& node, const table::TableReader& reader, uint64_t end) {
+  v1::TableReader message;
+  message.set_node(node);
+  message.set_store(reader.store.bytes());
+  message.set_acknowledged(reader.acknowledged.sequence);
+  message.set_behind(end - std::min(end, reader.acknowledged.sequence));
+  message.set_moved_ms(reader.moved_ms);
+  return message;
+}
+
 v1::TableReadFrom ToMessage(const StoreId& peer, const table::TableCursor& cursor, const StoreNames& names) {
   v1::TableReadFrom message;
   message.set_store(peer.bytes());

@@ -15,6 +15,7 @@ using StoreNames = std::map<StoreId, std::string>;
 
 v1::TableConflict ToMessage(const v1::StoredConflict& stored, const StoreNames& names);
 v1::QuarantinedChange ToMessage(const table::QuarantinedChange& waiting, const StoreNames& names);
+v1::TableReader ToMessage(const std::string& node, const table::TableReader& reader, uint64_t end);
 v1::TableReadFrom ToMessage(const StoreId& peer, const table::TableCursor& cursor, const StoreNames& names);
 
 }  // namespace selvage

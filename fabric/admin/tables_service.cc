@@ -17,6 +17,7 @@ constexpr CallGate::Call kListTables{"Tables/ListTables", Action::kReadAdmin};
 constexpr CallGate::Call kDescribeTable{"Tables/DescribeTable", Action::kReadAdmin};
 constexpr CallGate::Call kSetTable{"Tables/SetTable", Action::kWriteAdmin, true};
 constexpr CallGate::Call kDropTable{"Tables/DropTable", Action::kWriteAdmin, true};
+constexpr CallGate::Call kForgetTableReader{"Tables/ForgetTableReader", Action::kWriteAdmin, true};
 constexpr CallGate::Call kWriteRows{"Tables/WriteRows", Action::kWriteAdmin};
 constexpr CallGate::Call kGetRow{"Tables/GetRow", Action::kReadAdmin};
 constexpr CallGate::Call kScanRows{"Tables/ScanRows", Action::kReadAdmin};
@@ -81,6 +82,13 @@ absl::Status TablesService::DescribeTo(const std::string& table, v1::DescribeTab
   SELVAGE_ASSIGN_OR_RETURN(const auto cursors, tables_.Cursors(table));
   const StoreNames names = cursors.empty() ? StoreNames() : Names();
   for (const auto& [peer, cursor] : cursors) *response.add_read_from() = ToMessage(peer, cursor, names);
+  SELVAGE_ASSIGN_OR_RETURN(const auto readers, tables_.Readers(table));
+  for (const auto& [node, reader] : readers) {
+    *response.add_readers() = ToMessage(node, reader, facts.end.sequence);
+  }
+  SELVAGE_ASSIGN_OR_RETURN(const table::TombstoneHold hold, tables_.HoldOf(table));
+  response.set_tombstones_held_by(hold.node);
+  response.set_tombstones_held_since_ms(hold.since_ms);
   return absl::OkStatus();
 }
 
@@ -109,6 +117,13 @@ grpc::ServerUnaryReactor* TablesService::DropTable(grpc::CallbackServerContext* 
                                                    v1::DropTableResponse* response) {
   return calls_.Run(context, kDropTable, request, response,
                     [=, this] { return admin_.Drop(request->table()); });
+}
+
+grpc::ServerUnaryReactor* TablesService::ForgetTableReader(grpc::CallbackServerContext* context,
+                                                           const v1::ForgetTableReaderRequest* request,
+                                                           v1::ForgetTableReaderResponse* response) {
+  return calls_.Run(context, kForgetTableReader, request, response,
+                    [=, this] { return tables_.ForgetReader(request->table(), request->node()); });
 }
 
 void TablesService::Write(const v1::WriteRowsRequest& request, v1::WriteRowsResponse& response,

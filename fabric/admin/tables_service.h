@@ -44,6 +44,9 @@ class TablesService final : public v1::Tables::CallbackService {
   grpc::ServerUnaryReactor* DropTable(grpc::CallbackServerContext* context,
                                       const v1::DropTableRequest* request,
                                       v1::DropTableResponse* response) override;
+  grpc::ServerUnaryReactor* ForgetTableReader(grpc::CallbackServerContext* context,
+                                              const v1::ForgetTableReaderRequest* request,
+                                              v1::ForgetTableReaderResponse* response) override;
   grpc::ServerUnaryReactor* WriteRows(grpc::CallbackServerContext* context,
                                       const v1::WriteRowsRequest* request,
                                       v1::WriteRowsResponse* response) override;

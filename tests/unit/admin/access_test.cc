@@ -60,6 +60,7 @@ Calls AllCalls() {
           {"DescribeTable", Caller<v1::Tables>(&TablesStub::DescribeTable)},
           {"SetTable", Caller<v1::Tables>(&TablesStub::SetTable)},
           {"DropTable", Caller<v1::Tables>(&TablesStub::DropTable)},
+          {"ForgetTableReader", Caller<v1::Tables>(&TablesStub::ForgetTableReader)},
           {"WriteRows", Caller<v1::Tables>(&TablesStub::WriteRows)},
           {"GetRow", Caller<v1::Tables>(&TablesStub::GetRow)},
           {"ScanRows", Caller<v1::Tables>(&TablesStub::ScanRows)},

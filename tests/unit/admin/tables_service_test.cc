@@ -169,6 +169,11 @@ TEST_F(TablesServiceTest, TablesAreMadeListedSetAndDropped) {
   set.set_table("nothing");
   EXPECT_EQ(KindOf(node_.Ask(&TablesStub::SetTable, set)), "unknown_table");
 
+  v1::ForgetTableReaderRequest forget;
+  forget.set_table("sites");
+  forget.set_node("rig-9");
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::ForgetTableReader, forget)), "unknown_reader");
+
   v1::DropTableRequest drop;
   drop.set_table("sites");
   EXPECT_TRUE(node_.Ask(&TablesStub::DropTable, drop).ok());

@@ -92,6 +92,12 @@ grpc::Status FakeTables::DescribeTable(Context* context, const v1::DescribeTable
   response->set_end("feed-7");
   response->set_quarantined(4);
   response->set_conflicts_listed(5);
+  response->set_tombstones_held_by("rig-7");
+  response->set_tombstones_held_since_ms(1'700'000'000'000);
+  v1::TableReader& reader = *response->add_readers();
+  reader.set_node("rig-7");
+  reader.set_store(std::string(16, '\x22'));
+  reader.set_behind(17);
   v1::TableReadFrom& peer = *response->add_read_from();
   peer.set_store(std::string(16, '\x11'));
   peer.set_node("rig-7");
@@ -104,6 +110,12 @@ grpc::Status FakeTables::SetTable(Context*, const v1::SetTableRequest* request,
                                   v1::TableDefinition* response) {
   set_request = *request;
   *response = Pumps();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeTables::ForgetTableReader(Context*, const v1::ForgetTableReaderRequest* request,
+                                           v1::ForgetTableReaderResponse*) {
+  forget_request = *request;
   return grpc::Status::OK;
 }
 

@@ -37,6 +37,7 @@ class FakeTables final : public v1::Tables::Service {
   v1::CreateTableRequest create_request;
   v1::SetTableRequest set_request;
   v1::DropTableRequest drop_request;
+  v1::ForgetTableReaderRequest forget_request;
   v1::WriteRowsRequest write_request;
   v1::ScanRowsRequest scan_request;
   std::vector<v1::WatchTableRequest> watch_requests;
@@ -58,6 +59,8 @@ class FakeTables final : public v1::Tables::Service {
   grpc::Status DescribeTable(Context*, const v1::DescribeTableRequest*, v1::DescribeTableResponse*) override;
   grpc::Status SetTable(Context*, const v1::SetTableRequest*, v1::TableDefinition*) override;
   grpc::Status DropTable(Context*, const v1::DropTableRequest*, v1::DropTableResponse*) override;
+  grpc::Status ForgetTableReader(Context*, const v1::ForgetTableReaderRequest*,
+                                 v1::ForgetTableReaderResponse*) override;
   grpc::Status WriteRows(Context*, const v1::WriteRowsRequest*, v1::WriteRowsResponse*) override;
   grpc::Status GetRow(Context*, const v1::GetRowRequest*, v1::GetRowResponse*) override;
   grpc::Status ScanRows(Context*, const v1::ScanRowsRequest*, v1::ScanRowsResponse*) override;

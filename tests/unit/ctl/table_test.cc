@@ -44,7 +44,8 @@ class TableCommandsTest : public testing::Test {
 
 TEST_F(TableCommandsTest, CreateSendsTheWholeDefinition) {
   const CtlRun run = Done({"create", "pumps", "--direction", "up", "--prefix", "site/${edge}/",
-                           "--row-bytes-max", "64KiB", "--priority", "7", "--expired-kept", "7d"});
+                           "--row-bytes-max", "64KiB", "--priority", "7", "--expired-kept", "7d",
+                           "--tombstones-kept", "30d", "--tombstones-kept-max", "90d"});
   EXPECT_EQ(run.out, "table pumps created: up, generation provisional\n");
   const v1::TableDefinition& sent = node_.create_request.definition();
   EXPECT_EQ(sent.name(), "pumps");
@@ -54,6 +55,8 @@ TEST_F(TableCommandsTest, CreateSendsTheWholeDefinition) {
   EXPECT_EQ(sent.settings().priority(), 7u);
   EXPECT_EQ(sent.settings().weight(), 1u);
   EXPECT_EQ(sent.settings().expired_kept_ms(), 7 * 86'400'000);
+  EXPECT_EQ(sent.settings().tombstones_kept_ms(), 30 * int64_t{86'400'000});
+  EXPECT_EQ(sent.settings().tombstones_kept_max_ms(), 90 * int64_t{86'400'000});
   EXPECT_EQ(Ctl({"create", "pumps"}).code, kUsage) << "a direction is needed";
 }
 
@@ -72,12 +75,17 @@ TEST_F(TableCommandsTest, ListAndDescribeAreTablesOrJson) {
             "pumps  both       site/${edge}/   1.0 MiB         5       1  provisional\n");
   EXPECT_THAT(
       Done({"describe", "pumps"}).out,
-      AllOf(HasSubstr("rows:         12\n"), HasSubstr("tombstones:   3\n"),
-            HasSubstr("feed end:     feed-7\n"), HasSubstr("quarantined:  4\n"),
-            HasSubstr("conflicts:    5\n"), HasSubstr("read from:\nNODE"),
+      AllOf(HasSubstr("rows:            12\n"), HasSubstr("tombstones:      3\n"),
+            HasSubstr("feed end:        feed-7\n"), HasSubstr("quarantined:     4\n"),
+            HasSubstr("conflicts:       5\n"), HasSubstr("read by:\nNODE"),
+            HasSubstr("rig-7  22222222222222222222222222222222      17"),
+            HasSubstr("until rig-7 has them (heard of last"), HasSubstr("read from:\nNODE"),
             HasSubstr("rig-7  11111111111111111111111111111111  -       feed-9   snapshot under way")));
   EXPECT_EQ(boost::json::parse(Done({"describe", "pumps", "-o", "json"}).out).at("rows"), 12);
   EXPECT_THAT(Failed({"describe", "nothing"}).err, HasSubstr("there is no table nothing"));
+  EXPECT_EQ(Done({"forget", "pumps", "rig-9"}).out, "table pumps waits for rig-9 no longer\n");
+  EXPECT_EQ(node_.forget_request.table(), "pumps");
+  EXPECT_EQ(node_.forget_request.node(), "rig-9");
   Done({"drop", "pumps"});
   EXPECT_EQ(node_.drop_request.table(), "pumps");
 }
