@@ -55,6 +55,7 @@ enum class Canary {
   kSkipTableFence,        ///< a superseded session writes rows
   kLoseIntervalBoundary,  ///< a piece of a snapshot begins behind the row at which the one before ended
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
+  kNoteFirstChange,       ///< readers are told of the first row only that a group changes
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

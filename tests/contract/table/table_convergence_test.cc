@@ -431,7 +431,8 @@ INSTANTIATE_TEST_SUITE_P(All, PlantedTableTest,
                                            std::pair(Canary::kDeleteStandingRecord, "DeleteStandingRecord"),
                                            std::pair(Canary::kSkipTableFence, "SkipTableFence"),
                                            std::pair(Canary::kLoseIntervalBoundary, "LoseIntervalBoundary"),
-                                           std::pair(Canary::kAdvancePastUnread, "AdvancePastUnread")),
+                                           std::pair(Canary::kAdvancePastUnread, "AdvancePastUnread"),
+                                           std::pair(Canary::kNoteFirstChange, "NoteFirstChange")),
                          [](const auto& planted) { return planted.param.second; });
 #endif
 
