@@ -23,10 +23,11 @@ class WatchCall final : public WaitingCall {
   absl::StatusOr<bool> Read() override;
   void ClearResponse() override { response_->Clear(); }
   absl::Duration wait() const override { return absl::Milliseconds(request_->max_wait_ms()); }
-  void Watch(std::function<void()> wake) override { watch_ = tables_.Watch(std::move(wake)); }
+  void Watch(std::function<void()> wake) override {
+    watch_ = tables_.WatchRows(request_->table(), request_->prefix(), std::move(wake));
+  }
   void Unwatch() override { tables_.Unwatch(watch_); }
-  /// It is woken for every table, whatever changed: so a thousand calls for rows that nobody writes cost
-  /// little beside a table that is written all the time.
+  /// Rows may be written all the time: so a thousand calls for them cost little beside that.
   absl::Duration pause() const override { return absl::Milliseconds(50); }
 
   absl::StatusOr<table::FeedPosition> Start() const;

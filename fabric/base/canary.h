@@ -57,6 +57,7 @@ enum class Canary {
   kCollectUnseen,         ///< tombstones are collected before every node has them
   kTakeLateWrites,        ///< what was written before a forgotten delete brings the row back
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
+  kNoteFirstChange,       ///< readers are told of the first row only that a group changes
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

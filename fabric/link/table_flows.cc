@@ -20,6 +20,8 @@ namespace {
 
 /// More tables than a node has are not read from one peer.
 constexpr size_t kIncomingMax = 1'000;
+/// About a minute: what a peer has read is known so far back, where none of its rows change.
+constexpr uint64_t kTicksToCatchUp = 60;
 
 }  // namespace
 
@@ -37,17 +39,20 @@ TableFlows::~TableFlows() {
 
 void TableFlows::Begin(Session& session, const Fence& fence) {
   fence_ = fence;
-  watch_ = tables_.Watch(wake_);
   OfferAll(session);
 }
 
 void TableFlows::End() {
-  if (const int watch = std::exchange(watch_, 0); watch != 0) tables_.Unwatch(watch);
+  for (auto& [name, outgoing] : outgoing_) {
+    if (const int watch = std::exchange(outgoing.watch, 0); watch != 0) tables_.Unwatch(watch);
+  }
 }
 
 void TableFlows::Tick(Session& session) {
   if (offered_version_ != end_->version()) OfferAll(session);
   AcceptReady(session);
+  if (++ticks_ % kTicksToCatchUp != 0) return;
+  for (const auto& [name, outgoing] : outgoing_) outgoing.source->CatchUp();
 }
 
 void TableFlows::Woken(Session& session) {
@@ -76,12 +81,14 @@ void TableFlows::OfferAll(Session& session) {
       continue;
     }
     session.Withdraw(it->second.flow);
+    tables_.Unwatch(it->second.watch);
     it = outgoing_.erase(it);
   }
   for (auto& [name, offer] : wanted) {
-    auto source = std::make_unique<TableSource>(tables_, std::move(offer.source), wake_);
+    const int watch = tables_.WatchRows(offer.source.table, offer.source.prefix, wake_);
+    auto source = std::make_unique<TableSource>(tables_, std::move(offer.source), wake_, watch);
     const FlowNumber flow = session.Offer(*source);
-    outgoing_[name] = {std::move(source), flow};
+    outgoing_[name] = {std::move(source), flow, watch};
   }
 }
 

@@ -67,6 +67,7 @@ class TableFlows : public FlowKind {
   struct Outgoing {
     std::unique_ptr<table::TableSource> source;
     replication::FlowNumber flow;
+    int watch;  ///< of the rows that it sends
   };
   struct Incoming {
     table::TableSink::Options options;
@@ -91,7 +92,7 @@ class TableFlows : public FlowKind {
   const std::shared_ptr<Errands> errands_;
   const std::shared_ptr<TableEnd> end_;
   const std::function<void()> wake_;
-  int watch_ = 0;
+  uint64_t ticks_ = 0;
   Fence fence_;
   std::optional<uint64_t> offered_version_;
   std::map<std::string, Outgoing> outgoing_;  // by table

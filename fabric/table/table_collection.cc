@@ -210,11 +210,13 @@ absl::Status TableStore::TellWhatWasRead() {
       [&](WriteBatch& batch) {
         ++next_sequence_;
         StageClock(batch);
-        unpublished_ = true;
         return absl::OkStatus();
       },
       [&](const absl::Status& status) {
-        if (status.ok()) Publish();
+        if (!status.ok()) return;
+        // Nobody is woken: links look at their ends now and then.
+        absl::MutexLock lock(&mutex_);
+        published_end_ = next_sequence_;
       });
 }
 

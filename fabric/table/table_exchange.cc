@@ -170,18 +170,33 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
           "the table is sent anew on the next link", Retry::kYes);
     }
   }
+  const std::vector<FeedLanes::Range> ranges = [&] {
+    absl::MutexLock lock(&mutex_);
+    return lanes_.Ranges(reader.watch, from, piece.to);
+  }();
+  if (ranges.empty()) return piece;
   ChangesWriter changes;
   size_t looked_at = 0;
-  const std::string first = FeedKey(FeedIndex::kSequence, table->number, from);
-  auto cursor = env_.store.Scan(Family::kFeed, first, FeedKey(FeedIndex::kSequence, table->number, piece.to));
-  for (cursor->Seek(first); cursor->Valid(); cursor->Next()) {
+  auto range = ranges.begin();
+  const auto key_of = [&](uint64_t sequence) {
+    return FeedKey(FeedIndex::kSequence, table->number, sequence);
+  };
+  auto cursor = env_.store.Scan(Family::kFeed, key_of(range->first), key_of(ranges.back().end));
+  cursor->Seek(key_of(range->first));
+  while (cursor->Valid()) {
     const uint64_t sequence = NumberOfFeedKey(cursor->key());
+    while (sequence >= range->end) ++range;
+    if (sequence < range->first) {
+      cursor->Seek(key_of(range->first));
+      continue;
+    }
     if (changes.size() >= bytes_max || ++looked_at > kLookedAtMax) {
       if (!Planted(Canary::kAdvancePastUnread)) piece.to = sequence;
       piece.seen = {};
       break;
     }
     const std::string key(cursor->value());
+    cursor->Next();
     if (!std::string_view(key).starts_with(reader.prefix)) continue;
     SELVAGE_ASSIGN_OR_RETURN(const Row row, ReadRow(env_.store, table->number, key));
     StoreId except = sequence < reader.full_to ? StoreId() : reader.peer;

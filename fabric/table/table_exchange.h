@@ -71,6 +71,7 @@ struct FeedReader {
   StoreId peer;
   uint64_t full_to = 0;  ///< TableCursor::full_to
   std::string prefix;
+  int watch = 0;  ///< of TableStore::WatchRows, for these rows; 0: none
 };
 
 struct FeedPiece {

@@ -22,6 +22,9 @@ namespace {
 constexpr size_t kEntryBytes = 128 << 10;
 /// Openings that an offer names.
 constexpr size_t kEpochsOffered = 64;
+/// A reader whose rows do not change falls behind by no more. What it acknowledged holds back tombstones, and
+/// it reads so much in vain after a restart.
+constexpr uint64_t kBehindMax = 10'000;
 
 absl::Status BrokenRules(std::string_view what) {
   return replication::ProtocolError(fmt::format("a table flow: {}", what));
@@ -41,8 +44,8 @@ bool TableSource::Options::operator==(const Options& other) const {
          definition.SerializeAsString() == other.definition.SerializeAsString();
 }
 
-TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told)
-    : tables_(tables), options_(AsPlanted(std::move(options))), told_(std::move(told)) {}
+TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told, int watch)
+    : tables_(tables), options_(AsPlanted(std::move(options))), told_(std::move(told)), watch_(watch) {}
 
 v1::FlowOpen TableSource::Describe() {
   begun_ = false;  // the sink says anew where it stands
@@ -52,7 +55,8 @@ v1::FlowOpen TableSource::Describe() {
   v1::FlowOpen open;
   open.set_kind(v1::TABLE);
   open.set_history(options_.definition.incarnation() + known.current().bytes());
-  open.set_end(FeedOffset(tables_.End().sequence).value());
+  CatchUp();
+  open.set_end(FeedOffset(due_).value());
   v1::TableFlow& flow = *open.mutable_table();
   *flow.mutable_definition() = options_.definition;
   flow.set_store_id(options_.store_id.bytes());
@@ -69,6 +73,12 @@ v1::FlowOpen TableSource::Describe() {
   return open;
 }
 
+Offset TableSource::end() {
+  const uint64_t feed = tables_.End().sequence;
+  if (!options_.snapshots || tables_.EndOf(watch_) > due_ || feed > due_ + kBehindMax) due_ = feed;
+  return FeedOffset(due_);
+}
+
 replication::FlowSettings TableSource::settings() {
   const v1::TableSettings& settings = options_.definition.settings();
   return {.priority = settings.priority(), .weight = std::max(settings.weight(), 1u), .compress = true};
@@ -78,7 +88,7 @@ void TableSource::Acknowledged(const FlowPosition& durable) {
   if (!std::exchange(begun_, true)) {
     v1::TablePosition at;
     if (!at.ParseFromString(durable.detail)) at.Clear();
-    reader_ = {StoreId::FromBytes(at.store_id()).value_or(StoreId()), at.full_to(), options_.prefix};
+    reader_ = {StoreId::FromBytes(at.store_id()).value_or(StoreId()), at.full_to(), options_.prefix, watch_};
     if (options_.snapshots && durable.offset == Offset(0)) {
       snapshot_ = Snapshot{0, "", tables_.End()};
     } else if (options_.snapshots && durable.offset < FeedOffset(0)) {

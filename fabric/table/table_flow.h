@@ -43,13 +43,19 @@ class TableSource : public replication::FlowSource {
 
     bool operator==(const Options& other) const;
   };
-  /// `tables` must outlive it. `told` is called whenever the peer has read further.
+  /// `tables` must outlive it. `told` is called whenever the peer has read further. `watch` is of
+  /// TableStore::WatchRows, for the table and the prefix; 0: none.
   TableSource(
-      TableStore& tables, Options options, std::function<void()> told = [] {});
+      TableStore& tables, Options options, std::function<void()> told = [] {}, int watch = 0);
 
   v1::FlowOpen Describe() override;
   replication::FlowSettings settings() override;
-  Offset end() override { return FeedOffset(tables_.End().sequence); }
+  /// Down, there are many readers of few rows each: the end moves when rows of this one change, and with
+  /// what changes elsewhere only now and then. Up, it moves at once: snapshots wait for what the peer has
+  /// read.
+  Offset end() override;
+  /// The end moves now, whatever changed.
+  void CatchUp() { due_ = tables_.End().sequence; }
   absl::StatusOr<std::vector<FlowEntry>> Read(Offset from, size_t max_bytes) override;
   void Acknowledged(const replication::FlowPosition& durable) override;
 
@@ -70,7 +76,9 @@ class TableSource : public replication::FlowSource {
   TableStore& tables_;
   const Options options_;
   const std::function<void()> told_;
+  const int watch_;
   FeedReader reader_;
+  uint64_t due_ = 0;  // the peer is to read at least up to here
   bool begun_ = false;
   std::optional<Snapshot> snapshot_;
   std::optional<uint64_t> acknowledged_;

@@ -341,13 +341,36 @@ FeedPosition TableStore::End() const {
 
 int TableStore::Watch(std::function<void()> changed) {
   absl::MutexLock lock(&watch_mutex_);
-  watchers_.push_back({next_watcher_, std::move(changed)});
+  watchers_[next_watcher_] = std::move(changed);
+  watchers_of_all_.insert(next_watcher_);
   return next_watcher_++;
 }
 
+int TableStore::WatchRows(const std::string& table, const std::string& prefix,
+                          std::function<void()> changed) {
+  const int handle = [&] {
+    absl::MutexLock lock(&watch_mutex_);
+    watchers_[next_watcher_] = std::move(changed);
+    return next_watcher_++;
+  }();
+  absl::MutexLock lock(&mutex_);
+  lanes_.Open(handle, table, prefix, published_end_);
+  return handle;
+}
+
+uint64_t TableStore::EndOf(int watch) const {
+  absl::MutexLock lock(&mutex_);
+  return lanes_.End(watch, published_end_);
+}
+
 void TableStore::Unwatch(int handle) {
-  absl::MutexLock lock(&watch_mutex_);
-  std::erase_if(watchers_, [&](const Watcher& watcher) { return watcher.handle == handle; });
+  {
+    absl::MutexLock lock(&watch_mutex_);
+    watchers_.erase(handle);
+    watchers_of_all_.erase(handle);
+  }
+  absl::MutexLock lock(&mutex_);
+  lanes_.Close(handle);
 }
 
 std::vector<std::shared_ptr<TableStore::Table>> TableStore::Tables() const {
@@ -364,18 +387,18 @@ FeedEpochs TableStore::epochs() const {
 }
 
 void TableStore::StageChanges(WriteBatch& batch) {
-  std::map<TableNumber, Table*> changed;
+  std::map<TableNumber, std::shared_ptr<Table>> changed;
   for (RowOverlay::Entry* entry : overlay_.TakeDirty()) {
     entry->dirty = false;
     const auto table = numbered_.find(entry->table);
     if (table == numbered_.end()) continue;  // dropped by this group
     StageRow(batch, *table->second, *entry);
-    changed[entry->table] = table->second.get();
+    changed[entry->table] = table->second;
   }
   if (changed.empty()) return;
-  unpublished_ = true;
   for (const auto& [number, table] : changed) {
     batch.Put(Family::kMeta, TableCountsKey(number), {Stored(table->staged)});
+    unpublished_.push_back(table);
   }
   StageClock(batch);
 }
@@ -402,6 +425,7 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
   for (const uint64_t sequence : now.sequences) {
     if (std::binary_search(before.sequences.begin(), before.sequences.end(), sequence)) continue;
     batch.Put(Family::kFeed, feed_key(sequence), {entry.key});
+    table.unpublished.emplace_back(sequence, entry.key);
   }
   StageIndex(batch, FeedIndex::kTombstone, table.number, entry.key, TombstoneSequence(before),
              TombstoneSequence(now));
@@ -433,14 +457,26 @@ void TableStore::StageDefinition(WriteBatch& batch, const Table& table,
 }
 
 void TableStore::Publish() {
-  if (!std::exchange(unpublished_, false)) return;
+  const std::vector<std::shared_ptr<Table>> tables = std::exchange(unpublished_, {});
+  if (tables.empty()) return;
+  std::vector<int> concerned;
   {
     absl::MutexLock lock(&mutex_);
     published_end_ = next_sequence_;
-    for (const auto& [number, table] : numbered_) table->published = table->staged;
+    for (const auto& table : tables) {
+      table->published = table->staged;
+      std::vector<FeedLanes::Change> changes = std::exchange(table->unpublished, {});
+      std::sort(changes.begin(), changes.end());
+      if (Planted(Canary::kNoteFirstChange)) changes.resize(std::min<size_t>(changes.size(), 1));
+      const std::vector<int> readers = lanes_.Note(table->definition.name(), changes);
+      concerned.insert(concerned.end(), readers.begin(), readers.end());
+    }
   }
   absl::MutexLock lock(&watch_mutex_);
-  for (const Watcher& watcher : watchers_) watcher.changed();
+  concerned.insert(concerned.end(), watchers_of_all_.begin(), watchers_of_all_.end());
+  for (const int handle : concerned) {
+    if (const auto watcher = watchers_.find(handle); watcher != watchers_.end()) watcher->second();
+  }
 }
 
 }  // namespace selvage::table

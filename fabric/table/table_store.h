@@ -22,6 +22,7 @@
 #include "fabric/stream/disk_budget.h"
 #include "fabric/stream/fence_table.h"
 #include "fabric/table/feed_epochs.h"
+#include "fabric/table/feed_lanes.h"
 #include "fabric/table/feed_times.h"
 #include "fabric/table/row_overlay.h"
 #include "fabric/table/table_exchange.h"
@@ -113,6 +114,10 @@ class TableStore {
                                          std::string_view prefix, size_t rows_max, size_t bytes_max) const;
   /// Calls `changed` on the committer's thread when there may be new changes of any table. It must not block.
   int Watch(std::function<void()> changed);
+  /// The same for rows of one table whose keys begin with `prefix`. What others change does not concern it.
+  int WatchRows(const std::string& table, const std::string& prefix, std::function<void()> changed);
+  /// All changes so far that concern a watch of WatchRows have lower sequences; of any other number End().
+  uint64_t EndOf(int watch) const;
   /// No call is under way when this returns. Not from within one.
   void Unwatch(int handle);
 
@@ -177,6 +182,7 @@ class TableStore {
     TableCounts staged;
     bool dropped = false;
     uint64_t next_quarantined = 0;
+    std::vector<FeedLanes::Change> unpublished;  // staged since Publish
     // The committer's, and read by others who only want to know about how many there are.
     std::atomic<uint64_t> next_conflict{0};
     std::atomic<uint64_t> quarantined{0};
@@ -196,11 +202,6 @@ class TableStore {
     std::map<std::string, Reader> readers;  // by node
     std::vector<StoreId> gone;              // stores whose nodes have others now
   };
-  struct Watcher {
-    int handle;
-    std::function<void()> changed;
-  };
-
   int64_t now_ms() const;
   absl::Status SubmitWrite(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
   absl::Status CheckWritable(const Table& table) const;
@@ -260,7 +261,7 @@ class TableStore {
   /// Who counts here (Contributor). Another one once rows are gone that it counts in: what it begins with
   /// then would otherwise replace what others hold of it.
   FeedEpoch counting_;
-  bool unpublished_ = false;  ///< rows were staged since Publish
+  std::vector<std::shared_ptr<Table>> unpublished_;  ///< of which rows were staged since Publish
 
   std::atomic<uint64_t> changes_{0};       ///< of definitions, and of what is to be sent anew
   std::atomic<bool> read_further_{false};  ///< since peers were told
@@ -275,9 +276,11 @@ class TableStore {
   uint64_t published_end_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<std::string, std::shared_ptr<Table>> tables_ ABSL_GUARDED_BY(mutex_);
   uint32_t next_table_ ABSL_GUARDED_BY(mutex_) = 1;
+  FeedLanes lanes_ ABSL_GUARDED_BY(mutex_);  // of WatchRows
 
   absl::Mutex watch_mutex_;
-  std::vector<Watcher> watchers_ ABSL_GUARDED_BY(watch_mutex_);
+  std::map<int, std::function<void()>> watchers_ ABSL_GUARDED_BY(watch_mutex_);
+  std::set<int> watchers_of_all_ ABSL_GUARDED_BY(watch_mutex_);
   int next_watcher_ ABSL_GUARDED_BY(watch_mutex_) = 1;
 
  public:

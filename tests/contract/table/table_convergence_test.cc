@@ -456,6 +456,7 @@ INSTANTIATE_TEST_SUITE_P(All, PlantedTableTest,
                                            std::pair(Canary::kSkipTableFence, "SkipTableFence"),
                                            std::pair(Canary::kLoseIntervalBoundary, "LoseIntervalBoundary"),
                                            std::pair(Canary::kAdvancePastUnread, "AdvancePastUnread"),
+                                           std::pair(Canary::kNoteFirstChange, "NoteFirstChange"),
                                            std::pair(Canary::kCollectUnseen, "CollectUnseen")),
                          [](const auto& planted) { return planted.param.second; });
 #endif

@@ -105,6 +105,98 @@ TEST_F(TableFlows, CountersAddUp) {
   for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Json("k"), R"({"n":1110})");
 }
 
+TEST_F(TableFlows, WhatOthersReadIsNeitherReadNorSent) {
+  Session a = Link(a_, "site/a/");
+  a.Drain();
+  Session b = Link(b_, "site/b/");
+  b.Drain();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(core_.Do(PutOf("site/a/" + std::to_string(i), R"({"x":1})")), "");
+    EXPECT_FALSE(b.StepDown());
+    EXPECT_TRUE(a.StepDown());
+  }
+  EXPECT_EQ(a.down()->wakes(), 100);
+  EXPECT_EQ(b.down()->wakes(), 0);
+  EXPECT_EQ(a_.Digests().size(), 100u);
+  ASSERT_EQ(core_.Do(PutOf("site/b/1", R"({"x":2})")), "");
+  EXPECT_EQ(b.down()->wakes(), 1);
+  EXPECT_FALSE(a.StepDown());
+  b.Drain();
+  EXPECT_EQ(b_.Text(), "site/b/1={\"x\":2}\n");
+}
+
+TEST_F(TableFlows, WhoeverReadsAllIsToldOfAll) {
+  Session a = Link(a_);
+  a.Drain();
+  ASSERT_EQ(core_.Do(PutOf("site/a/1", "{}")), "");
+  ASSERT_EQ(core_.Do(PutOf("x", "{}")), "");
+  EXPECT_EQ(a.down()->wakes(), 2);
+  a.Drain();
+  EXPECT_EQ(a_.Digests(), core_.Digests());
+}
+
+TEST_F(TableFlows, AReaderFindsItsChangesAmongThoseOfOthers) {
+  Session a = Link(a_, "site/a/");
+  a.Drain();
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_EQ(core_.Do(PutOf("site/a/" + std::to_string(i % 20), R"({"x":)" + std::to_string(i) + "}")), "");
+    for (int other = 0; other < 20; ++other) {
+      ASSERT_EQ(
+          core_.tables().WriteAndWait("t", {SetOf("site/b/" + std::to_string(other), "x", "1")}).status(),
+          absl::OkStatus());
+    }
+    if (i == 10) a.StepDown();
+    if (i == 25) {
+      ASSERT_EQ(core_.Do(DeleteOf("site/a/3")), "");
+    }
+  }
+  a.Drain();
+  EXPECT_EQ(a_.Digests().size(), 19u);
+  for (const auto& [key, version] : a_.Digests()) EXPECT_EQ(core_.Digests()[key], version) << key;
+}
+
+TEST_F(TableFlows, AReaderLearnsOfItsChangesThatCameWhileThereWasNoLink) {
+  Sync(a_, "site/a/");
+  ASSERT_EQ(core_.Do(PutOf("site/a/1", "{}")), "");
+  ASSERT_EQ(core_.Do(PutOf("site/b/1", "{}")), "");
+  Sync(a_, "site/a/");
+  EXPECT_EQ(a_.Text(), "site/a/1={}\n");
+  ASSERT_EQ(core_.Do(PutOf("site/a/2", "{}")), "");
+  core_.Restart();
+  ASSERT_EQ(core_.Do(PutOf("site/a/3", "{}")), "");
+  Session session = Link(a_, "site/a/");
+  session.Drain();
+  EXPECT_EQ(a_.Text(), "site/a/1={}\nsite/a/2={}\nsite/a/3={}\n");
+  ASSERT_EQ(core_.Do(PutOf("site/a/4", "{}")), "");
+  EXPECT_EQ(session.down()->wakes(), 1);
+  session.Drain();
+  EXPECT_EQ(a_.Json("site/a/4"), "{}");
+  // Another subscription.
+  Sync(a_, "site/b/");
+  EXPECT_EQ(a_.Text(), "site/b/1={}\n");
+}
+
+TEST_F(TableFlows, AReaderWhoseRowsDoNotChangeIsNotLeftFarBehind) {
+  Session a = Link(a_, "site/a/");
+  a.Drain();
+  const uint64_t at = *a.down()->source().acknowledged();
+  const size_t bytes = a.down()->bytes();
+  std::vector<RowOperation> others;
+  for (int i = 0; i < 1000; ++i) others.push_back(PutOf("site/b/" + std::to_string(i), "{}"));
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(core_.tables().WriteAndWait("t", others).status(), absl::OkStatus());
+  EXPECT_FALSE(a.StepDown());
+  EXPECT_EQ(a.down()->source().acknowledged(), at);
+  ASSERT_EQ(core_.Do(PutOf("site/b/1", "{}")), "");
+  EXPECT_TRUE(a.StepDown());
+  EXPECT_EQ(a.down()->source().acknowledged(), at + 10'001);
+  ASSERT_EQ(core_.Do(PutOf("site/b/1", "{}")), "");
+  EXPECT_FALSE(a.StepDown());
+  a.down()->source().CatchUp();
+  EXPECT_TRUE(a.StepDown());
+  EXPECT_EQ(a.down()->source().acknowledged(), at + 10'002);
+  EXPECT_EQ(a.down()->bytes(), bytes);
+}
+
 TEST_F(TableFlows, ASnapshotGoesOnWhereItWasCut) {
   for (int i = 0; i < 50; ++i) ASSERT_EQ(core_.Do(PutOf("k" + std::to_string(100 + i), R"({"x":1})")), "");
   int sessions = 0;

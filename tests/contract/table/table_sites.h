@@ -63,6 +63,8 @@ class Site {
     node_.reset();
     Open();
   }
+  /// Another number after each opening.
+  int openings() const { return openings_; }
   void Back() { backup_ = CopyOf(*store_); }
   /// As it was at the last backup. A core that is restored begins a new lineage.
   void Restore() {
@@ -91,7 +93,10 @@ class Site {
   TableCounts Counts() { return tables().Facts("t")->counts; }
 
  private:
-  void Open() { node_.emplace(*store_, clock_, random_, is_edge_, store_id()); }
+  void Open() {
+    node_.emplace(*store_, clock_, random_, is_edge_, store_id());
+    ++openings_;
+  }
 
   const int id_;
   const bool is_edge_;
@@ -100,6 +105,7 @@ class Site {
   std::unique_ptr<MemoryStore> store_ = std::make_unique<MemoryStore>();
   std::unique_ptr<MemoryStore> backup_;
   std::optional<TableNode> node_;
+  int openings_ = 0;
 };
 
 /// One direction of a link while it lasts.
@@ -109,13 +115,18 @@ class Flow {
        Life reader_life = {})
       : from_(from),
         to_(to),
-        source_(from.tables(), {.table = "t",
-                                .definition = *from.tables().Find("t"),
-                                .store_id = from.store_id(),
-                                .prefix = prefix,
-                                .snapshots = snapshots,
-                                .reader_life = reader_life,
-                                .reader = to.name()}) {
+        opening_(from.openings()),
+        watch_(from.tables().WatchRows("t", prefix, [this] { ++wakes_; })),
+        source_(
+            from.tables(),
+            {.table = "t",
+             .definition = *from.tables().Find("t"),
+             .store_id = from.store_id(),
+             .prefix = prefix,
+             .snapshots = snapshots,
+             .reader_life = reader_life,
+             .reader = to.name()},
+            [] {}, watch_) {
     to.node().fences().Raise(fence);
     test::SeededRandom random(fence.epoch.value());
     const v1::FlowOpen open = source_.Describe();
@@ -136,10 +147,20 @@ class Flow {
     source_.Acknowledged(sink_->position());
   }
 
+  ~Flow() {
+    // Nodes may go while links to them last.
+    if (from_.openings() == opening_) from_.tables().Unwatch(watch_);
+  }
+  Flow(const Flow&) = delete;
+  Flow& operator=(const Flow&) = delete;
+
   Life life() const { return sink_->source_life(); }
+  /// How often the source was told that rows of its own changed.
+  int wakes() const { return wakes_; }
   bool needed_snapshot() const { return needed_snapshot_; }
   TableSource& source() { return source_; }
   bool CaughtUp() { return at_ >= source_.end(); }
+  Offset at() const { return at_; }
   /// One entry, as the session carries it. False when there is none.
   bool Step(size_t bytes_max = 300) {
     const std::optional<FlowEntry> entry = Next(bytes_max);
@@ -177,6 +198,7 @@ class Flow {
   using Durable = std::optional<absl::StatusOr<replication::FlowPosition>>;
 
   std::optional<FlowEntry> Next(size_t bytes_max) {
+    if (CaughtUp()) return std::nullopt;
     const auto entries = source_.Read(at_, bytes_max);
     EXPECT_EQ(entries.status(), absl::OkStatus());
     if (!entries.ok() || entries->empty()) return std::nullopt;
@@ -210,6 +232,9 @@ class Flow {
 
   Site& from_;
   Site& to_;
+  int wakes_ = 0;
+  const int opening_;
+  const int watch_;
   TableSource source_;
   std::optional<TableSink> sink_;
   Offset at_;

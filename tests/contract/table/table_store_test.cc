@@ -215,6 +215,30 @@ TEST_P(TableStoreContract, WatchersAreToldAfterTheSync) {
   EXPECT_EQ(told, 1);
 }
 
+TEST_P(TableStoreContract, WatchersOfRowsAreToldOfTheirRowsOnly) {
+  ASSERT_EQ(node()->Create(Definition("other")), absl::OkStatus());
+  std::string told;
+  const int a = node()->WatchRows("t", "a/", [&] { told += 'a'; });
+  const int all = node()->WatchRows("t", "", [&] { told += '*'; });
+  const int other = node()->WatchRows("other", "a/", [&] { told += 'o'; });
+  const uint64_t end = End().sequence;
+  ASSERT_EQ(node().Do({PutOf("b/1", "{}"), PutOf("b/2", "{}")}), "");
+  EXPECT_EQ(std::exchange(told, ""), "*");
+  EXPECT_EQ(node()->EndOf(a), end);
+  EXPECT_EQ(node()->EndOf(all), End().sequence);
+  ASSERT_EQ(node().Do({PutOf("b/1", "{}"), PutOf("a/1", "{}"), PutOf("a/2", "{}")}), "");
+  EXPECT_EQ(std::exchange(told, ""), "*a");
+  EXPECT_EQ(node()->EndOf(a), End().sequence);
+  ASSERT_EQ(node().Do({PutOf("a/1", "{}")}, "other"), "");
+  EXPECT_EQ(std::exchange(told, ""), "o");
+  node()->Unwatch(a);
+  ASSERT_EQ(node().Do({PutOf("a/1", "{}")}), "");
+  EXPECT_EQ(std::exchange(told, ""), "*");
+  EXPECT_EQ(node()->EndOf(a), End().sequence) << "nothing is known of it any more";
+  node()->Unwatch(all);
+  node()->Unwatch(other);
+}
+
 TEST_P(TableStoreContract, ExpiredRowsAreGoneAndLaterRemoved) {
   ASSERT_EQ(node().Do({PutOf("a", R"({"old":1})", now_ms() + 1000), PutOf("b", "{}")}), "");
   EXPECT_EQ(node().Json("a"), R"({"old":1})");
