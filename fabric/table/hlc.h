@@ -75,6 +75,8 @@ class HlcClock {
   std::optional<Hlc> FloorDue() const;
   /// `floor` came from FloorDue, and is on the disk now or in the batch that uses the times.
   void FloorPersisted(Hlc floor);
+  /// As it is persisted.
+  Hlc floor() const { return floor_; }
 
  private:
   Limits limits_;

@@ -415,14 +415,15 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
 }
 
 void TableStore::StageClock(WriteBatch& batch) {
-  const auto due = clock_.FloorDue();
-  if (!due) return;
+  const Hlc floor = clock_.FloorDue().value_or(clock_.floor());
   v1::StoredTableClock stored;
-  stored.set_floor(due->packed());
+  stored.set_floor(floor.packed());
+  // Peers may read up to there. After a restart the feed must not end before that, also where no record is
+  // left at its end: they would take this store for one that was set back.
   stored.set_next_sequence(next_sequence_);
   batch.Put(Family::kMeta, kTableClockKey, {stored.SerializeAsString()});
   // In this batch, or the store has failed.
-  clock_.FloorPersisted(*due);
+  clock_.FloorPersisted(floor);
 }
 
 void TableStore::Publish() {

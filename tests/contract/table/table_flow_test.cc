@@ -193,6 +193,32 @@ TEST_F(TableFlows, ARestoredCoreGetsBackWhatItHadFromItsEdges) {
   EXPECT_EQ(b_.Digests(), core_.Digests());
 }
 
+TEST_F(TableFlows, AnEntryWithoutRowsWaitsInTheCommittersQueueAsOthersDo) {
+  Sync(a_);
+  Session session = Link(a_);
+  ASSERT_EQ(core_.Do(PutOf("k", "{}")), "");
+  while (session.StepDown()) {
+  }
+  ASSERT_FALSE(session.up().CaughtUp());
+  session.up().StepInVain();
+  EXPECT_GT(core_.node().committer().QueuedBytes(), 0u);
+}
+
+TEST_F(TableFlows, AStoreThatStartsAgainIsNotTakenForOneThatWasSetBack) {
+  ASSERT_EQ(core_.Do(PutOf("a", "{}")), "");
+  Sync(a_);
+  ASSERT_EQ(core_.Do(PutOf("b", "{}")), "");
+  Sync(a_);
+  // The newest record of its feed goes with the row, once the core has read up to there.
+  Sync(a_, "a");
+  ASSERT_EQ(a_.Json("b"), "");
+  Sync(a_, "a");
+  a_.Restart();
+  Session session = Link(a_, "a");
+  session.Drain();
+  EXPECT_FALSE(session.down()->needed_snapshot());
+}
+
 TEST_F(TableFlows, AStampFromTheFutureWaitsForItsTime) {
   Sync(a_);
   a_.clock().Advance(absl::Hours(1));
