@@ -175,6 +175,21 @@ TEST_F(TableFlows, ARestoredEdgeGetsItsRowsBackAndSendsWhatIsNew) {
   EXPECT_EQ(a_.Digests(), core_.Digests());
 }
 
+TEST_F(TableFlows, ARestoredEdgeThatWritesNothingIsSentItsRowsOnce) {
+  ASSERT_EQ(a_.Do(PutOf("k", "{}")), "");
+  Sync(a_);
+  a_.Back();
+  ASSERT_EQ(a_.Do(PutOf("l", "{}")), "");
+  Sync(a_);
+  a_.Restore();
+  Session session = Link(a_);
+  session.Drain();
+  EXPECT_TRUE(session.down()->needed_snapshot());
+  Session later = Link(a_);
+  later.Drain();
+  EXPECT_FALSE(later.down()->needed_snapshot());
+}
+
 TEST_F(TableFlows, ARestoredCoreGetsBackWhatItHadFromItsEdges) {
   Sync(a_);
   core_.Back();
