@@ -109,7 +109,8 @@ void TableFlows::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
     absl::StatusOr<Incoming> prepared = [&]() -> absl::StatusOr<Incoming> {
       SELVAGE_ASSIGN_OR_RETURN(TableSink::Options options, end->TableFor(open));
       SELVAGE_ASSIGN_OR_RETURN(const auto cursor, tables.Cursor(options.table, options.peer));
-      return Incoming{std::move(options), TableSink::Resume(cursor, open, random), open.history(),
+      const table::TableCursor at = TableSink::Resume(cursor, open, random);
+      return Incoming{std::move(options),    at,     open.history(), TableSink::IsAnotherLife(cursor, at),
                       tables.End().sequence, nullptr};
     }();
     auto shared = std::make_shared<absl::StatusOr<Incoming>>(std::move(prepared));
@@ -149,6 +150,7 @@ void TableFlows::AcceptReady(Session& session) {
                                                     return {};
                                                   });
                                                 });
+    if (incoming.another_life) incoming.sink->Remember();
     session.Accept(flow, *incoming.sink);
     accepted = true;
   }

@@ -73,7 +73,8 @@ class TableFlows : public FlowKind {
     table::TableSink::Options options;
     table::TableCursor at;
     std::string history;
-    uint64_t written = 0;  ///< what was written here before this sequence, as it was prepared
+    bool another_life = false;  ///< TableSink::IsAnotherLife
+    uint64_t written = 0;       ///< what was written here before this sequence, as it was prepared
     std::unique_ptr<table::TableSink> sink;  ///< once it is accepted
   };
 

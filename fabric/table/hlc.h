@@ -73,9 +73,10 @@ class HlcClock {
   /// The floor that has to be persisted, before or in one atomic write with whatever uses a time that was
   /// handed out or seen. Nothing when the floor that is persisted covers them all.
   std::optional<Hlc> FloorDue() const;
-  Hlc floor() const { return floor_; }
   /// `floor` came from FloorDue, and is on the disk now or in the batch that uses the times.
   void FloorPersisted(Hlc floor);
+  /// As it is persisted.
+  Hlc floor() const { return floor_; }
 
  private:
   Limits limits_;

@@ -29,14 +29,15 @@ inline void LowerTo(std::atomic<int64_t>& lowest, int64_t value) {
 /// sync.
 class RowTask : public CommitTask {
  public:
-  size_t ByteSize() const override { return bytes_; }
+  /// Also one without rows, which moves a cursor, waits and is written.
+  size_t ByteSize() const override { return sizeof(RowTask) + bytes_; }
   absl::Status Stage(WriteBatch& batch) final;
   void StageLast(WriteBatch& batch) final { store_.StageChanges(batch); }
   void Finish(const absl::Status& status) final;
 
  protected:
   using Table = TableStore::Table;
-  /// `bytes` is what the task keeps in memory.
+  /// `bytes` is what the task keeps in memory besides itself.
   RowTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
           DiskCharge charge)
       : store_(store),

@@ -253,6 +253,18 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
   return incoming;
 }
 
+void TableSink::Remember() {
+  auto incoming = std::make_shared<Incoming>();
+  incoming->incarnation = options_.incarnation;
+  incoming->peer = options_.peer;
+  incoming->cursor = at_;
+  incoming->fence = options_.fence;
+  run_([&tables = tables_, table = options_.table, incoming] {
+    // What was not stored is minted again.
+    tables.Apply(table, std::move(*incoming), [](const absl::Status&) {});
+  });
+}
+
 void TableSink::Persist(FlowEntry entry, Done done) {
   absl::StatusOr<Incoming> incoming = IncomingOf(entry);
   if (!incoming.ok()) return done(incoming.status());

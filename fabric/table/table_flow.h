@@ -108,6 +108,14 @@ class TableSink : public replication::FlowSink {
   TableSink(TableStore& tables, Options options, TableCursor at, std::string history,
             std::function<void(std::function<void()>)> run);
 
+  /// Stores where the sink stands before anything has come: of a source whose life was minted just now that
+  /// it leads this one, also when it has nothing to send.
+  void Remember();
+  /// True when Resume minted the life of the source, so that it is to be remembered.
+  static bool IsAnotherLife(const std::optional<TableCursor>& cursor, const TableCursor& at) {
+    return !cursor || cursor->source_life != at.source_life;
+  }
+
   /// The life of the peer's store.
   const Life& source_life() const { return at_.source_life; }
 

@@ -437,14 +437,15 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
 }
 
 void TableStore::StageClock(WriteBatch& batch) {
-  // In this batch, or the store has failed.
-  if (const auto due = clock_.FloorDue()) clock_.FloorPersisted(*due);
+  const Hlc floor = clock_.FloorDue().value_or(clock_.floor());
   v1::StoredTableClock stored;
-  stored.set_floor(clock_.floor().packed());
-  // With each change: where the newest rows are gone, their places are not given again. Peers would take the
-  // store for one that was set back.
+  stored.set_floor(floor.packed());
+  // Peers may read up to there. After a restart the feed must not end before that, also where no record is
+  // left at its end: they would take this store for one that was set back.
   stored.set_next_sequence(next_sequence_);
   batch.Put(Family::kMeta, kTableClockKey, {stored.SerializeAsString()});
+  // In this batch, or the store has failed.
+  clock_.FloorPersisted(floor);
 }
 
 void TableStore::StageDefinition(WriteBatch& batch, const Table& table,

@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <set>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "fabric/base/canary.h"
 #include "fabric/base/check.h"
@@ -51,6 +54,27 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kForgetFormerStores, "forget the former stores of an edge"},
     {Canary::kCopySupersededLog, "receive a superseded log again"},
     {Canary::kKeepOldGeneration, "keep the generation of a former core"},
+    {Canary::kMergeNewestArrival, "merge what arrives last"},
+    {Canary::kMergeIgnoreTies, "of equal stamps keep the first"},
+    {Canary::kForgetTombstone, "forget a tombstone"},
+    {Canary::kAddContributions, "add a contribution again"},
+    {Canary::kEchoChange, "echo a change"},
+    {Canary::kResumePastRestored, "resume past a restored feed's end"},
+    {Canary::kFilterDespiteFullTo, "filter by via for who has nothing"},
+    {Canary::kSweepAtCore, "sweep at the core"},
+    {Canary::kSweepUnsent, "sweep an unsent row"},
+    {Canary::kCountByStore, "key counters by store alone"},
+    {Canary::kIgnoreOverlay, "merge without seeing the group before"},
+    {Canary::kApplyQuarantined, "apply a stamp from the future"},
+    {Canary::kDropExpiry, "drop the expiry from a change"},
+    {Canary::kMoveForeignCursor, "move a cursor of another peer"},
+    {Canary::kCursorBeforeRows, "store a cursor before its rows"},
+    {Canary::kKeepSubscription, "keep the cursor of another subscription"},
+    {Canary::kKeepLife, "take a store that was set back for the same"},
+    {Canary::kDeleteStandingRecord, "forget what did not change of a row"},
+    {Canary::kSkipTableFence, "let a superseded session write rows"},
+    {Canary::kLoseIntervalBoundary, "lose the row between two intervals"},
+    {Canary::kAdvancePastUnread, "advance past what was not read"},
 };
 
 constexpr int kFound = 0;
@@ -115,15 +139,19 @@ int Main(int argc, char** argv) {
   size_t jobs = std::max(std::thread::hardware_concurrency(), 1u);
   app.add_option("--seeds", seeds, "at most so many for each")->capture_default_str();
   app.add_option("--quiet-seeds", quiet_seeds, "run without a bug, to find nothing")->capture_default_str();
+  std::string only;
+  app.add_option("--only", only, "those alone whose names have this in them");
   app.add_option("--jobs", jobs, "hunts at once")->capture_default_str()->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   ConfigureLog({.level = LogLevel::kError});
   Pack pack(jobs);
-  for (const auto& [canary, name] : kCanaries) pack.Start(canary, name, seeds);
+  std::vector<std::pair<Canary, std::string_view>> hunted;
+  std::ranges::copy_if(kCanaries, std::back_inserter(hunted),
+                       [&](const auto& bug) { return bug.second.find(only) != std::string_view::npos; });
+  for (const auto& [canary, name] : hunted) pack.Start(canary, name, seeds);
   pack.Start(Canary::kNone, "no bug", quiet_seeds);
   pack.Finish();
-  const auto unseen =
-      std::ranges::count_if(kCanaries, [&](const auto& bug) { return !pack.found(bug.first); });
+  const auto unseen = std::ranges::count_if(hunted, [&](const auto& bug) { return !pack.found(bug.first); });
   const bool quiet = !pack.found(Canary::kNone);
   if (unseen > 0) fmt::print("{} planted bugs were not found\n", unseen);
   if (!quiet) fmt::print("something was found without a planted bug\n");

@@ -30,6 +30,8 @@ const std::vector<World::Fault>& World::AllFaults() {
       {"started on another's store", &World::ForeignStore},
       {"core restored", &World::CoreRestored},
       {"core disk lost", &World::CoreDiskLost},
+      {"rows of edges changed", &World::TableRowsChanged, /*of_tables=*/true},
+      {"table made again", &World::TableMadeAgain, /*of_tables=*/true},
   };
   return kFaults;
 }
@@ -110,8 +112,11 @@ void World::LinkReshaped() {
 
 void World::ClockWrong() {
   const auto seconds = static_cast<int64_t>(random_.Spread(1, 2'000'000'000));
-  AnyNode().clock().SetWallError(
-      absl::Seconds(random_.OneIn(2) ? seconds : -std::min<int64_t>(seconds, 1'500'000'000)));
+  SimClock& clock = AnyNode().clock();
+  const absl::Duration error =
+      absl::Seconds(random_.OneIn(2) ? seconds : -std::min<int64_t>(seconds, 1'500'000'000));
+  clocks_ahead_ = std::max(clocks_ahead_, error);
+  clock.SetWallError(error);
 }
 
 /// Another process takes the space, and gives it back.
@@ -283,6 +288,16 @@ void World::CoreRestored() {
   core_.SetRestored();
   CoreSetBack(backup->mark);
   backups_.erase(backup);
+}
+
+/// An operator gives the edges other rows of a table.
+void World::TableRowsChanged() {
+  core_.SetTablePrefix(TableLedger::kSites, random_.OneIn(2) ? "" : "site/${edge}/");
+}
+
+void World::TableMadeAgain() {
+  core_.DropTable(TableLedger::kRemade);
+  if (!random_.OneIn(4)) core_.CreateTable(TableLedger::kRemade);
 }
 
 void World::CoreDiskLost() {

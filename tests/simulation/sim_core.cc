@@ -97,6 +97,29 @@ void SimCore::DeleteStream(const std::string& name) {
   if (deleted.ok()) shadow().committed.Deleted([&](const auto& place) { return place.at.topic == name; });
 }
 
+void SimCore::CreateTable(const std::string& table) {
+  if (!up() || disk().dead()) return;
+  auto created = fleet_->tables.Create(SimTables::Definition(table));
+  world_.time.Trace("core: creates table {}: {}", table, created.ok() ? "ok" : Describe(created.status()));
+}
+
+void SimCore::DropTable(const std::string& table) {
+  if (!up() || disk().dead()) return;
+  const absl::Status dropped = fleet_->tables.Drop(table);
+  world_.time.Trace("core: drops table {}: {}", table, dropped.ok() ? "ok" : Describe(dropped));
+}
+
+void SimCore::SetTablePrefix(const std::string& table, const std::string& prefix) {
+  if (!up() || disk().dead()) return;
+  v1::SetTableRequest request;
+  request.set_table(table);
+  request.add_fields("prefix");
+  request.mutable_settings()->set_prefix(prefix);
+  auto set = fleet_->tables.Set(request);
+  world_.time.Trace("core: edges have the rows {} of table {}: {}", prefix, table,
+                    set.ok() ? "ok" : Describe(set.status()));
+}
+
 void SimCore::SetStream(const v1::SetStreamRequest& request) {
   if (!up() || disk().dead()) return;
   if (request.settings().on_full() == v1::DROP_OLDEST) world_.ledger.MayDropOldest(request.stream());

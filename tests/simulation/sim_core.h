@@ -36,6 +36,10 @@ class SimCore : public SimNode {
   void Produce();
   void CreateStream(const v1::StreamDefinition& definition);
   void DeleteStream(const std::string& name);
+  void CreateTable(const std::string& table);
+  void DropTable(const std::string& table);
+  /// The rows that each edge has.
+  void SetTablePrefix(const std::string& table, const std::string& prefix);
   void SetStream(const v1::SetStreamRequest& request);
 
  protected:

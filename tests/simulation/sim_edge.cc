@@ -207,6 +207,13 @@ void SimEdge::Refused(Producer& producer, Producer::Sent& sent, const absl::Stat
   if (!sent.base) sent.under_way = 0;
 }
 
+void SimEdge::MissTable(const std::string& table) {
+  if (!world_.tables.random().OneIn(8)) return;
+  auto created = edge_->tables().Create(SimTables::Definition(table));
+  world_.time.Trace("{}: creates table {}: {}", name(), table,
+                    created.ok() ? "ok" : Describe(created.status()));
+}
+
 void SimEdge::CreateStream(const v1::StreamDefinition& definition) {
   if (!up() || disk().dead()) return;
   auto created = edge_->CreateStream(definition);

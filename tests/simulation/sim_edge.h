@@ -50,6 +50,7 @@ class SimEdge : public SimNode {
   absl::Status OpenLogic() override;
   void CloseLogic() override;
   void Vanished() override;
+  void MissTable(const std::string& table) override;
 
  private:
   /// An idempotent producer of one log.

@@ -2,6 +2,7 @@
 
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
+#include "fabric/table/change_format.h"
 
 namespace selvage::sim {
 
@@ -22,6 +23,17 @@ absl::Status Lost(std::string_view why) {
 
 /// What the driver keeps waiting for the network, as transport/link_driver does.
 constexpr size_t kQueueLow = 256 << 10;
+
+/// How many rows of a table an entry has.
+size_t RowsOf(const FlowEntry& entry) {
+  if (entry.kind == EntryKind::kTableInterval) {
+    const auto interval = table::ReadIntervalBody(entry.body.view());
+    return interval.ok() ? interval->rows.size() : 0;
+  }
+  if (entry.kind != EntryKind::kTableChanges) return 0;
+  const auto changes = table::ReadChangesBody(entry.body.view());
+  return changes.ok() ? changes->rows.size() : 0;
+}
 
 SimLink::Side Other(SimLink::Side side) {
   return side == SimLink::kEdge ? SimLink::kCore : SimLink::kEdge;
@@ -181,6 +193,11 @@ void SimLink::Persist(Side side, Session::Persist persist) {
   const size_t credit = persist.credit;
   end.persisting += credit;
   end.largest = std::max(end.largest, credit);
+  if (const size_t rows = RowsOf(persist.entry); rows > 0) {
+    end.rows += rows;
+    world_.time.Trace("{}: {} rows of a table come, [{}, {})", Name(side), rows, persist.entry.from.value(),
+                      persist.entry.to.value());
+  }
   const uint64_t window = std::max<uint64_t>(
       side == kEdge ? world_.limits.edge_session.receive_window : world_.limits.core_session.receive_window,
       end.largest);

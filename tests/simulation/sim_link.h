@@ -34,6 +34,9 @@ class SimLink : public std::enable_shared_from_this<SimLink> {
   /// Past the handshake at this end.
   bool established(Side side) const { return open(side) && ends_[side].session->established(); }
 
+  /// Rows of tables that were handed to this end.
+  uint64_t rows_carried(Side to) const { return ends_[to].rows; }
+
   // Faults.
   /// The process at this end is gone. The other end hears of it after `notice`; infinite: only by silence.
   void Vanish(Side side, absl::Duration notice);
@@ -60,6 +63,7 @@ class SimLink : public std::enable_shared_from_this<SimLink> {
     std::vector<Durable> durable;
     size_t persisting = 0;  // bytes handed over and not durable yet
     size_t largest = 0;
+    uint64_t rows = 0;  // of tables, that came
     absl::Duration tick_at;
     absl::Duration wake_at;
     absl::Duration retry_after;

@@ -20,7 +20,12 @@ constexpr const char* kGroups[] = {"team-0", "team-1", "group-0", "group-1", "gr
 }  // namespace
 
 SimNode::SimNode(Surroundings world, std::string name, bool is_edge)
-    : world_(world), name_(std::move(name)), is_edge_(is_edge), clock_(world.time), shadow_(name_) {
+    : world_(world),
+      name_(std::move(name)),
+      is_edge_(is_edge),
+      clock_(world.time),
+      shadow_(name_),
+      tables_(world, name_, is_edge, clock_) {
   for (int i = 0; i < 3; ++i)
     consumers_.push_back(std::make_unique<SimConsumer>(world, *this, kGroups[0], ""));
   for (const char* instance : {"first", "second"})
@@ -81,6 +86,8 @@ void SimNode::Start() {
     if (world_.ledger.HoldsOffsets(shadow_, group)) shadow_.generations.Forget(group);
   }
   groups_seen_ = streams_seen_ = UINT64_MAX;
+  tables_.Opened(state_->tables());
+  CheckTableInvariants();
   Observe();
   ScheduleUpkeep();
 }
@@ -135,6 +142,7 @@ void SimNode::PutDisk(std::unique_ptr<SimDisk> disk) {
   disk_->Kill();
   ++former_disks_;
   shadow_.Forget();
+  world_.tables.SetBack(tables_.copy());
   deleting_.clear();
 }
 
@@ -144,6 +152,7 @@ void SimNode::Observe() {
   // Only a commit makes anything visible, or makes logs.
   const uint64_t groups = state_->committer().stats().groups;
   if (std::exchange(groups_seen_, groups) == groups) return;
+  tables_.Follow(state_->tables());
   for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     CheckInvariants(*log);
     world_.ledger.Observe(shadow_, *state_, *log);
@@ -161,6 +170,20 @@ void SimNode::CheckInvariants(const EmbeddedLog& log) {
     world_.time.Violate(
         fmt::format("{}: {}: {}", name_, ToString(log.origin()), std::string(held.message())));
   }
+}
+
+void SimNode::CheckTableInvariants() {
+  if (!Planted(Canary::kNone) || !up()) return;
+  const absl::Status held = state_->tables().CheckInvariants();
+  if (!held.ok()) world_.time.Violate(fmt::format("{}: {}", name_, std::string(held.message())));
+}
+
+void SimNode::UseTables() {
+  if (!up() || disk_->dead()) return;
+  for (const std::string& table : world_.tables.tables()) {
+    if (!state_->tables().Find(table)) MissTable(table);
+  }
+  if (up() && !disk_->dead()) tables_.Write(state_->tables());
 }
 
 void SimNode::Settle() {
@@ -192,6 +215,7 @@ void SimNode::Upkeep() {
   kept.Update(state_->maintenance().Compact());
   kept.Update(state_->maintenance().MaybeReclaim());
   kept.Update(state_->damage().RunOnce());
+  kept.Update(state_->tables().RunDue());
   if (disk_->dead()) return;
   if (!kept.ok() && !IsRetryable(kept)) {
     world_.time.Trace("{}: upkeep: {}", name_, Describe(kept));

@@ -15,6 +15,7 @@
 #include "tests/simulation/sim_clock.h"
 #include "tests/simulation/sim_consumer.h"
 #include "tests/simulation/sim_disk.h"
+#include "tests/simulation/sim_tables.h"
 #include "tests/simulation/surroundings.h"
 
 namespace selvage::sim {
@@ -57,12 +58,17 @@ class SimNode {
   /// Looks at everything that became visible since.
   void Observe();
 
+  SimTables& tables() { return tables_; }
+  /// Programs write rows.
+  void UseTables();
   /// A client deletes the records of some log that is written here, up to some offset.
   void DeleteRecords();
   /// Consumers do something: members of groups, or somebody who commits without being one.
   void UseGroups();
   /// Some document of the consumer groups cannot be read any more.
   void DamageGroups();
+  /// The tables' own, unless a bug is planted that is to be found from outside. Nothing may be under way.
+  void CheckTableInvariants();
   /// Compares the offsets that are there with those that were committed.
   void CheckOffsets();
   /// A member of a group was told its generation.
@@ -84,6 +90,8 @@ class SimNode {
   /// The machine is gone: its links hear nothing more of it.
   virtual void Vanished() = 0;
   virtual void Upkeep();
+  /// A table is not there that programs here would use.
+  virtual void MissTable(const std::string&) {}
   /// The logs that clients may write to at this node.
   std::vector<std::shared_ptr<EmbeddedLog>> WrittenHere();
   /// A batch was written here for good: while its stream is detached it stays here.
@@ -111,6 +119,7 @@ class SimNode {
   std::unique_ptr<kafka::GroupService> groups_;
   std::unique_ptr<SyncedEnds> ends_;  // of this life
   Shadow shadow_;
+  SimTables tables_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
   std::set<std::weak_ptr<EmbeddedLog>, std::owner_less<>> watched_;
   std::vector<std::unique_ptr<SimConsumer>> consumers_;

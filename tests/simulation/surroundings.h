@@ -2,6 +2,7 @@
 
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/limits.h"
+#include "tests/simulation/table_ledger.h"
 #include "tests/simulation/timeline.h"
 #include "tests/support/seeded_random.h"
 
@@ -13,6 +14,7 @@ struct Surroundings {
   test::SeededRandom& random;
   const Limits& limits;
   Ledger& ledger;
+  TableLedger& tables;
 };
 
 }  // namespace selvage::sim

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "fabric/base/error.h"
+#include "fabric/table/table_definition.h"
 
 namespace selvage::sim {
 namespace {
@@ -16,12 +17,13 @@ constexpr absl::Duration kHealStep = absl::Seconds(30);
 
 }  // namespace
 
-World::World(uint64_t seed, bool trace)
+World::World(uint64_t seed, bool trace, bool tables)
     : time_(trace),
       random_(seed),
       limits_(Limits::Draw(random_)),
       ledger_(time_),
-      here_{time_, random_, limits_, ledger_},
+      tables_(time_, seed + 1, tables),
+      here_{time_, random_, limits_, ledger_, tables_},
       core_(here_) {
   outcome_.seed = seed;
   // One thread: looking for deadlocks would take half of the time.
@@ -32,8 +34,13 @@ World::World(uint64_t seed, bool trace)
   }
   // Each run has its own mix: a fault that strikes all the time hides what others do.
   for (const Fault& fault : AllFaults()) {
-    if (random_.OneIn(3)) faults_.push_back(fault);
+    if ((tables || !fault.of_tables) && random_.OneIn(3)) faults_.push_back(fault);
   }
+  const auto strikes = [this](void (World::*strike)()) {
+    return std::ranges::any_of(faults_, [&](const Fault& fault) { return fault.strike == strike; });
+  };
+  tables_.set_expiring(!strikes(&World::ClockWrong));
+  if (strikes(&World::TableMadeAgain)) tables_.AddRemade();
 }
 
 World::~World() {
@@ -60,6 +67,11 @@ Outcome World::Run() {
   }
   if (!time_.violated()) Heal();
   if (!time_.violated()) CheckEnd();
+  if (tables_.on()) {
+    if (!time_.violated()) HealTables();
+    if (!time_.violated()) CheckTables();
+    if (!time_.violated()) CheckCarried();
+  }
   outcome_.violation = time_.violation();
   outcome_.simulated = time_.now() - absl::Seconds(1000);
   outcome_.events = time_.events();
@@ -73,6 +85,9 @@ void World::Begin() {
   core_.Start();
   ShapeNetwork();
   for (int i = 0; i < limits_.up_streams; ++i) CreateSomeStream();
+  if (tables_.on() && tables_.random().OneIn(2)) {
+    for (const std::string& table : tables_.tables()) core_.CreateTable(table);
+  }
   for (auto& edge : edges_) {
     time_.After(Soon(1, 200'000), [this, e = edge.get()] {
       if (!restarting_[e] && !retired_[e]) e->Start();
@@ -139,6 +154,13 @@ void World::ProduceSomething(absl::Duration within) {
   }
   for (uint64_t n = random_.Below(6); n > 0; --n) {
     time_.After(absl::Nanoseconds(random_.Below(nanoseconds)), [this] { core_.Produce(); });
+  }
+  if (!tables_.on()) return;
+  // What one writes all others get.
+  for (uint64_t n = tables_.random().Below(5); n > 0; --n) {
+    SimNode* node = &core_;
+    if (!tables_.random().OneIn(4)) node = edges_[tables_.random().Below(edges_.size())].get();
+    time_.After(absl::Nanoseconds(tables_.random().Below(nanoseconds)), [node] { node->UseTables(); });
   }
 }
 
@@ -224,6 +246,7 @@ void World::Resolve(bool give_up_damaged) {
       });
       if (twin != copies.end()) ledger_.HandOver(away->shadow(), (*twin)->shadow(), away->copying()->mark);
       ledger_.Excuse(away->shadow(), 0);
+      tables_.SetBack(away->tables().copy());
     }
   }
   core_.Forgive();
@@ -392,6 +415,131 @@ void World::CheckEnd() {
     }
   }
   ledger_.CheckDelivered();
+}
+
+// --- Tables
+// ---------------------------------------------------------------------------------------------------
+
+void World::HealTables() {
+  time_.Trace("=== all clocks reach one time");
+  // What was written by a clock that was ahead waits until all have that time; and rows that expired are gone
+  // only when nobody can put off their expiry any more.
+  const absl::Duration ahead = tables_.expiring() ? absl::Hours(30) : absl::Hours(1);
+  core_.clock().SetWallError(clocks_ahead_ + ahead);
+  for (auto& edge : edges_) edge->clock().SetWallError(clocks_ahead_ + ahead);
+  RunUntilTablesSettle();
+}
+
+void World::RunUntilTablesSettle() {
+  const absl::Duration bound = time_.now() + kHealedWithin;
+  std::string missing = "nothing was looked at";
+  while (!missing.empty() && time_.now() < bound && !time_.violated()) {
+    RunUntil(time_.now() + kHealStep);
+    missing = TablesUnsettled();
+  }
+  if (!missing.empty()) time_.Violate("the tables do not come together: " + missing);
+}
+
+std::string World::TablesUnsettled() {
+  if (!core_.up()) return "the core is down";
+  for (auto& edge : edges_) {
+    if (retired_[edge.get()]) continue;
+    if (!edge->up()) return edge->name() + " is down";
+    if (edge->link() == nullptr || !edge->link()->established(SimLink::kEdge))
+      return edge->name() + " has no link";
+  }
+  for (const std::string& table : tables_.tables()) {
+    if (std::string unsettled = TableUnsettled(table); !unsettled.empty()) return unsettled;
+  }
+  return "";
+}
+
+std::string World::TableUnsettled(const std::string& table) {
+  const auto rows = [&](SimNode& node, const std::string& prefix) {
+    std::map<std::string, std::string> found;
+    const auto page = node.state().tables().Scan(
+        table, {.prefix = prefix, .rows_max = 100'000, .bytes_max = size_t{1} << 40});
+    if (!page.ok()) return std::map<std::string, std::string>{{"error", Describe(page.status())}};
+    for (const table::RowView& row : page->rows) found[row.key] = row.version.hex() + " " + row.json;
+    return found;
+  };
+  const auto wanted = core_.state().tables().Find(table);
+  for (auto& edge : edges_) {
+    if (retired_[edge.get()]) continue;
+    const auto have = edge->state().tables().Find(table);
+    if (!have && !wanted) continue;
+    if (!have || !wanted || have->incarnation() != wanted->incarnation()) {
+      return fmt::format("table {} is another at {} than at the core", table, edge->name());
+    }
+    const std::string prefix = table::PrefixOfEdge(wanted->settings(), edge->name());
+    const auto at_core = rows(core_, prefix), at_edge = rows(*edge, prefix);
+    for (const auto& [key, row] : at_core) {
+      const auto found = at_edge.find(key);
+      if (found != at_edge.end() && found->second == row) continue;
+      return fmt::format("table {}: row {} is {} at the core, and {} at {}", table, key, row,
+                         found == at_edge.end() ? "not" : found->second, edge->name());
+    }
+    for (const auto& [key, row] : at_edge) {
+      if (at_core.contains(key)) continue;
+      return fmt::format("table {}: row {} is {} at {}, and not at the core", table, key, row, edge->name());
+    }
+    if (edge->state().tables().Facts(table)->quarantined > 0)
+      return fmt::format("table {}: changes wait for their time at {}", table, edge->name());
+  }
+  if (wanted && core_.state().tables().Facts(table)->quarantined > 0)
+    return fmt::format("table {}: changes wait for their time at the core", table);
+  return "";
+}
+
+void World::CheckTables() {
+  std::vector<SimNode*> nodes = {&core_};
+  for (auto& edge : edges_) {
+    if (!retired_[edge.get()]) nodes.push_back(edge.get());
+  }
+  for (SimNode* node : nodes) {
+    while (node->state().committer().CommitOnce()) {
+    }
+    node->Observe();
+    node->CheckTableInvariants();
+    node->tables().CheckFollowed(node->state().tables());
+  }
+  tables_.CheckEnd(core_.tables().copy());
+}
+
+void World::CheckCarried() {
+  for (auto& link : links_) link->Cut(/*in_flight_lost=*/true, absl::Seconds(1), absl::Seconds(1));
+  RunUntil(time_.now() + absl::Seconds(2));
+  RunUntilTablesSettle();
+  RunUntil(time_.now() + kHealStep);
+  const auto carried = [&](SimLink::Side to) {
+    std::map<std::string, uint64_t> rows;
+    for (auto& edge : edges_) {
+      if (!retired_[edge.get()] && edge->link() != nullptr)
+        rows[edge->name()] = edge->link()->rows_carried(to);
+    }
+    return rows;
+  };
+  if (time_.violated()) return;
+  for (const SimLink::Side to : {SimLink::kEdge, SimLink::kCore}) {
+    for (const auto& [edge, rows] : carried(to)) {
+      if (rows == 0) continue;
+      return time_.Violate(fmt::format("{} rows were sent {} {}, which has everything", rows,
+                                       to == SimLink::kEdge ? "to" : "by", edge));
+    }
+  }
+  SimEdge& writer = AnyEdge();
+  if (!writer.state().tables().Find(TableLedger::kShared)) return;
+  writer.tables().PutOne(writer.state().tables());
+  Settle();
+  RunUntil(time_.now() + kHealStep);
+  for (const SimLink::Side to : {SimLink::kEdge, SimLink::kCore}) {
+    for (const auto& [edge, rows] : carried(to)) {
+      const uint64_t expected = (edge == writer.name()) == (to == SimLink::kCore) ? 1 : 0;
+      if (rows == expected) continue;
+      time_.Violate(fmt::format("{} wrote one row, and {} were sent {} {}", writer.name(), rows,
+                                to == SimLink::kEdge ? "to" : "by", edge));
+    }
+  }
 }
 
 }  // namespace selvage::sim

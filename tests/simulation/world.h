@@ -32,7 +32,8 @@ struct Outcome {
 /// within a bounded time.
 class World {
  public:
-  World(uint64_t seed, bool trace);
+  /// Without `tables` the world is as it was before there were any.
+  World(uint64_t seed, bool trace, bool tables = true);
   ~World();
 
   Outcome Run();
@@ -41,6 +42,7 @@ class World {
   struct Fault {
     std::string name;
     void (World::*strike)();
+    bool of_tables = false;
   };
   static const std::vector<Fault>& AllFaults();
   /// Of edges that were copied, the processes are separate nodes with the same name.
@@ -62,6 +64,14 @@ class World {
   static std::string Detached(SimNode& node);
   static std::string StaleAlarm(SimNode& node);
   void CheckEnd();
+  /// All clocks reach one time, and every row everybody who is to have it.
+  void HealTables();
+  std::string TablesUnsettled();
+  std::string TableUnsettled(const std::string& table);
+  void RunUntilTablesSettle();
+  void CheckTables();
+  /// Whoever has everything is sent nothing, also on a new link; and a change goes to the others, once.
+  void CheckCarried();
 
   // What goes on.
   void ProduceSomething(absl::Duration within);
@@ -96,6 +106,8 @@ class World {
   void ForeignStore();
   void CoreRestored();
   void CoreDiskLost();
+  void TableRowsChanged();
+  void TableMadeAgain();
 
   SimEdge& AnyEdge();
   SimNode& AnyNode();
@@ -110,6 +122,7 @@ class World {
   test::SeededRandom random_;
   Limits limits_;
   Ledger ledger_;
+  TableLedger tables_;
   Surroundings here_;
   SimCore core_;
   std::vector<std::unique_ptr<SimEdge>> edges_;
@@ -119,6 +132,7 @@ class World {
   std::map<SimEdge*, bool> retired_;  ///< machines that an operator took away for good
   std::map<std::string, absl::Duration> unreachable_until_;
   std::map<SimNode*, bool> restarting_;
+  absl::Duration clocks_ahead_;  ///< the furthest that any was
   bool healed_ = false;
   uint64_t links_made_ = 0;
   int streams_made_ = 0;

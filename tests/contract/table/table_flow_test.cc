@@ -267,6 +267,21 @@ TEST_F(TableFlows, ARestoredEdgeGetsItsRowsBackAndSendsWhatIsNew) {
   EXPECT_EQ(a_.Digests(), core_.Digests());
 }
 
+TEST_F(TableFlows, ARestoredEdgeThatWritesNothingIsSentItsRowsOnce) {
+  ASSERT_EQ(a_.Do(PutOf("k", "{}")), "");
+  Sync(a_);
+  a_.Back();
+  ASSERT_EQ(a_.Do(PutOf("l", "{}")), "");
+  Sync(a_);
+  a_.Restore();
+  Session session = Link(a_);
+  session.Drain();
+  EXPECT_TRUE(session.down()->needed_snapshot());
+  Session later = Link(a_);
+  later.Drain();
+  EXPECT_FALSE(later.down()->needed_snapshot());
+}
+
 TEST_F(TableFlows, ARestoredCoreGetsBackWhatItHadFromItsEdges) {
   Sync(a_);
   core_.Back();
@@ -283,6 +298,32 @@ TEST_F(TableFlows, ARestoredCoreGetsBackWhatItHadFromItsEdges) {
   Sync(b_);
   EXPECT_EQ(a_.Digests(), core_.Digests());
   EXPECT_EQ(b_.Digests(), core_.Digests());
+}
+
+TEST_F(TableFlows, AnEntryWithoutRowsWaitsInTheCommittersQueueAsOthersDo) {
+  Sync(a_);
+  Session session = Link(a_);
+  ASSERT_EQ(core_.Do(PutOf("k", "{}")), "");
+  while (session.StepDown()) {
+  }
+  ASSERT_FALSE(session.up().CaughtUp());
+  session.up().StepInVain();
+  EXPECT_GT(core_.node().committer().QueuedBytes(), 0u);
+}
+
+TEST_F(TableFlows, AStoreThatStartsAgainIsNotTakenForOneThatWasSetBack) {
+  ASSERT_EQ(core_.Do(PutOf("a", "{}")), "");
+  Sync(a_);
+  ASSERT_EQ(core_.Do(PutOf("b", "{}")), "");
+  Sync(a_);
+  // The newest record of its feed goes with the row, once the core has read up to there.
+  Sync(a_, "a");
+  ASSERT_EQ(a_.Json("b"), "");
+  Sync(a_, "a");
+  a_.Restart();
+  Session session = Link(a_, "a");
+  session.Drain();
+  EXPECT_FALSE(session.down()->needed_snapshot());
 }
 
 TEST_F(TableFlows, AStampFromTheFutureWaitsForItsTime) {

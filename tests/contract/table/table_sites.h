@@ -143,6 +143,8 @@ class Flow {
                                      .snapshots = snapshots,
                                      .unsent = unsent},
                   at, open.history(), [](const std::function<void()>& run) { run(); });
+    if (TableSink::IsAnotherLife(*cursor, at)) sink_->Remember();
+    to.Commit();
     at_ = sink_->position().offset;
     source_.Acknowledged(sink_->position());
   }
