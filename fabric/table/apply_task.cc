@@ -141,6 +141,7 @@ v1::StoredTableCursor Stored(const TableCursor& cursor) {
   stored.set_upto(cursor.upto);
   stored.set_source_life(cursor.source_life.bytes());
   stored.set_reader_life(cursor.reader_life.bytes());
+  stored.set_source_set_back(cursor.source_set_back);
   return stored;
 }
 
@@ -155,7 +156,8 @@ absl::StatusOr<TableCursor> CursorOf(std::string_view bytes) {
                      .intervals = stored.intervals(),
                      .upto = stored.upto(),
                      .source_life = Life::FromBytes(stored.source_life()).value_or(Life()),
-                     .reader_life = Life::FromBytes(stored.reader_life()).value_or(Life())};
+                     .reader_life = Life::FromBytes(stored.reader_life()).value_or(Life()),
+                     .source_set_back = stored.source_set_back()};
 }
 
 }  // namespace selvage::table

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct TableCursor {
   Life source_life = {};
   /// Of this store, as the source knew it (link.proto, TableFlow).
   Life reader_life = {};
+  /// The source was set back behind what was read of it, now or before: it lost something.
+  bool source_set_back = false;
 
   bool operator==(const TableCursor&) const = default;
 };
@@ -74,6 +77,13 @@ struct FeedReader {
 struct FeedPiece {
   std::string body;  ///< of an entry (ChangesWriter); empty: nothing that is wanted
   uint64_t to = 0;   ///< changes with lower sequences were looked at
+};
+
+/// Which rows a snapshot has.
+struct SnapshotOf {
+  std::string prefix = {};
+  /// Only the parts that these stores wrote; empty: whole rows.
+  std::set<StoreId> written_by = {};
 };
 
 struct SnapshotPiece {

@@ -37,7 +37,7 @@ Options AsPlanted(Options options) {
 
 bool TableSource::Options::operator==(const Options& other) const {
   return table == other.table && store_id == other.store_id && prefix == other.prefix &&
-         snapshots == other.snapshots && reader_life == other.reader_life &&
+         snapshots == other.snapshots && written_by == other.written_by && reader_life == other.reader_life &&
          definition.SerializeAsString() == other.definition.SerializeAsString();
 }
 
@@ -72,6 +72,12 @@ replication::FlowSettings TableSource::settings() {
   return {.priority = settings.priority(), .weight = std::max(settings.weight(), 1u), .compress = true};
 }
 
+Offset TableSource::end() {
+  // Where a sink stands that has all that was lost, nothing follows.
+  if (!options_.written_by.empty() && begun_ && !snapshot_) return FeedOffset(0);
+  return FeedOffset(tables_.End().sequence);
+}
+
 void TableSource::Acknowledged(const FlowPosition& durable) {
   if (!std::exchange(begun_, true)) {
     v1::TablePosition at;
@@ -90,6 +96,7 @@ void TableSource::Acknowledged(const FlowPosition& durable) {
 }
 
 absl::StatusOr<std::vector<FlowEntry>> TableSource::Read(Offset from, size_t max_bytes) {
+  if (from >= end()) return std::vector<FlowEntry>();
   const size_t bytes_max = std::min(max_bytes, kEntryBytes);
   if (options_.snapshots && from < FeedOffset(0)) {
     SELVAGE_ASSIGN_OR_RETURN(FlowEntry interval, ReadInterval(from, bytes_max));
@@ -112,7 +119,8 @@ absl::StatusOr<FlowEntry> TableSource::ReadInterval(Offset from, size_t max_byte
         fmt::format("interval {} of table {} is not the next one", from.value(), options_.table));
   }
   SELVAGE_ASSIGN_OR_RETURN(const SnapshotPiece piece,
-                           tables_.ReadSnapshot(options_.table, options_.prefix, snapshot_->from, max_bytes));
+                           tables_.ReadSnapshot(options_.table, {options_.prefix, options_.written_by},
+                                                snapshot_->from, max_bytes));
   const std::string body = IntervalBody(piece.upto, snapshot_->feed, piece.rows);
   FlowEntry entry{
       .kind = EntryKind::kTableInterval, .from = from, .to = from, .body = Bytes(body), .compressible = true};
@@ -144,6 +152,7 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
   const bool set_back = !resume || *resume != cursor->feed.sequence;
   if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
+  at.source_set_back = cursor->source_set_back || set_back;
   if (!resume || *resume > end) return at;
   // A store that was set back gives sequences again, to what came from here since.
   at.full_to = epochs.Resume(cursor->feed.epoch, cursor->full_to).value_or(cursor->full_to);
@@ -218,7 +227,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
       return BrokenRules("a row outside of its interval");
     }
   }
-  incoming.sweep = Incoming::Sweep{at_.upto, interval.upto, options_.unsent};
+  if (options_.sweeps) incoming.sweep = Incoming::Sweep{at_.upto, interval.upto, options_.unsent};
   incoming.changes = std::move(interval.rows);
   if (interval.upto) {
     incoming.cursor.feed = interval.feed;
