@@ -65,7 +65,7 @@ PeerLink::Parts Fleet::LinkParts() {
           .reports = reports,
           .specs = specs,
           .logs = logs,
-          .tables = {node.tables(), tables, node.identity()},
+          .tables = {node.tables(), tables, node.identity(), edges},
           .random = node.random()};
 }
 

@@ -16,11 +16,16 @@ void PeerTables::Admitted(const StoreId& store) {
 
 std::map<std::string, TableEnd::Offer> PeerTables::Offers() {
   std::map<std::string, Offer> offers;
+  const std::set<StoreId> stores = StoresOfEdge();
   for (v1::TableDefinition& definition : parts_.tables.All()) {
     const v1::TableDirection direction = definition.direction();
-    if (direction != v1::TABLE_DOWN && direction != v1::TABLE_BOTH) continue;
+    if (direction == v1::TABLE_LOCAL) continue;
     Offer& offer = offers[definition.name()];
-    offer.after_peer = direction == v1::TABLE_BOTH;
+    offer.after_peer = direction != v1::TABLE_DOWN;
+    if (direction == v1::TABLE_UP) {
+      offer.source.written_by = stores;
+      offer.if_set_back = stores.size() == 1;
+    }
     offer.source.table = definition.name();
     offer.source.store_id = parts_.identity.store_id();
     offer.source.prefix = table::PrefixOfEdge(definition.settings(), edge_);
@@ -29,6 +34,20 @@ std::map<std::string, TableEnd::Offer> PeerTables::Offers() {
     offer.source.definition = std::move(definition);
   }
   return offers;
+}
+
+std::set<StoreId> PeerTables::StoresOfEdge() const {
+  std::set<StoreId> stores;
+  const auto edge = parts_.edges.Find(edge_);
+  if (!edge) return stores;
+  const auto add = [&](const std::string& id) {
+    if (const auto store = StoreId::FromBytes(id)) stores.insert(*store);
+  };
+  for (const v1::StoredTenure& tenure : edge->tenures()) {
+    add(tenure.store_id());
+    for (const std::string& former : tenure.former_store_ids()) add(former);
+  }
+  return stores;
 }
 
 absl::StatusOr<v1::TableDefinition> PeerTables::FindOrMake(const v1::TableDefinition& offered) {

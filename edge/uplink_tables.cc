@@ -30,7 +30,7 @@ absl::StatusOr<table::TableSink::Options> UplinkTables::TableFor(const v1::FlowO
                      fmt::format("table {} is not here as the core has it", offered.name().substr(0, 200)),
                      "the spec brings it", Retry::kYes);
   }
-  if (have->direction() != v1::TABLE_DOWN && have->direction() != v1::TABLE_BOTH) {
+  if (have->direction() == v1::TABLE_LOCAL) {
     return MakeError(absl::StatusCode::kPermissionDenied, "permission_denied",
                      fmt::format("rows of table {} do not come from the core", offered.name()));
   }
@@ -38,7 +38,9 @@ absl::StatusOr<table::TableSink::Options> UplinkTables::TableFor(const v1::FlowO
                                    .incarnation = *table::Incarnation::FromBytes(have->incarnation()),
                                    .store_id = identity_.store_id(),
                                    .peer = *peer,
-                                   .snapshots = true};
+                                   .snapshots = true,
+                                   // The core may have less of such a table than its writers.
+                                   .sweeps = have->direction() != v1::TABLE_UP};
 }
 
 }  // namespace selvage

@@ -65,12 +65,13 @@ void TableFlows::OfferAll(Session& session) {
   offered_version_ = end_->version();
   std::map<std::string, TableEnd::Offer> wanted = end_->Offers();
   for (auto it = wanted.begin(); it != wanted.end();) {
-    const auto life = LifeOf(it->first);
-    if (it->second.after_peer && !life) {
+    const table::TableCursor* taken = TakenOf(it->first);
+    const TableEnd::Offer& offer = it->second;
+    if (offer.after_peer && (taken == nullptr || (offer.if_set_back && !taken->source_set_back))) {
       it = wanted.erase(it);
       continue;
     }
-    if (it->second.after_peer) it->second.source.reader_life = *life;
+    if (offer.after_peer) it->second.source.reader_life = taken->source_life;
     ++it;
   }
   for (auto it = outgoing_.begin(); it != outgoing_.end();) {
@@ -138,7 +139,7 @@ void TableFlows::AcceptReady(Session& session) {
   for (auto& [flow, incoming] : incoming_) {
     if (incoming.sink != nullptr) continue;
     incoming.options.fence = fence_;
-    if (incoming.options.snapshots && TableSink::NeedsSnapshot(incoming.at)) {
+    if (incoming.options.snapshots && incoming.options.sweeps && TableSink::NeedsSnapshot(incoming.at)) {
       const auto unsent = UnsentFrom(incoming);
       if (!unsent) continue;
       incoming.options.unsent = *unsent;
@@ -168,11 +169,11 @@ std::optional<uint64_t> TableFlows::UnsentFrom(const Incoming& incoming) const {
   return acknowledged;
 }
 
-std::optional<table::Life> TableFlows::LifeOf(const std::string& table) const {
+const table::TableCursor* TableFlows::TakenOf(const std::string& table) const {
   for (const auto& [flow, incoming] : incoming_) {
-    if (incoming.options.table == table && incoming.sink != nullptr) return incoming.at.source_life;
+    if (incoming.options.table == table && incoming.sink != nullptr) return &incoming.at;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 void TableFlows::OnEnded(FlowNumber flow, const absl::Status& why) {

@@ -30,6 +30,8 @@ class TableEnd {
     /// Only after the peer's own flow of the table was accepted: who reads it must know which life the peer's
     /// store leads.
     bool after_peer = false;
+    /// Of one that is after the peer's: only to a peer whose store was set back, as by a restore.
+    bool if_set_back = false;
   };
   /// Those that there are now, by name of the table. Called as the link is; must not wait for the disk.
   virtual std::map<std::string, Offer> Offers() = 0;
@@ -85,8 +87,8 @@ class TableFlows : public FlowKind {
   /// What was written here from this sequence on the peer may not have; nothing as long as it does not have
   /// what was written when it made its offer.
   std::optional<uint64_t> UnsentFrom(const Incoming& incoming) const;
-  /// The life of the peer's store, once its flow of the table was accepted.
-  std::optional<table::Life> LifeOf(const std::string& table) const;
+  /// Where the peer's flow of the table began, once it was accepted; else null.
+  const table::TableCursor* TakenOf(const std::string& table) const;
 
   table::TableStore& tables_;
   Random& random_;

@@ -69,14 +69,21 @@ Change PartsOf(const Row& row, const Wanted& wanted) {
   return change;
 }
 
+std::optional<Change> UnlessEmpty(Change change) {
+  if (!HasParts(change)) return std::nullopt;
+  return change;
+}
+
 }  // namespace
 
 std::optional<Change> PartsAt(const Row& row, uint64_t sequence, const StoreId& except) {
-  Change change = PartsOf(row, [&](const Write& write) {
+  return UnlessEmpty(PartsOf(row, [&](const Write& write) {
     return write.sequence == sequence && (except.none() || write.via != except);
-  });
-  if (!HasParts(change)) return std::nullopt;
-  return change;
+  }));
+}
+
+std::optional<Change> PartsWrittenBy(const Row& row, const std::set<StoreId>& stores) {
+  return UnlessEmpty(PartsOf(row, [&](const Write& write) { return stores.contains(write.stamp.node); }));
 }
 
 Change WholeRow(const Row& row) {

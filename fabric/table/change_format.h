@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ struct RowChange {
 /// The parts of `row` that have this sequence; nothing when there are none. With `except`, those are left out
 /// that came from that peer.
 std::optional<Change> PartsAt(const Row& row, uint64_t sequence, const StoreId& except);
+/// The parts of `row` that these stores wrote; nothing when there are none.
+std::optional<Change> PartsWrittenBy(const Row& row, const std::set<StoreId>& stores);
 /// All of `row`, as a change for another node.
 Change WholeRow(const Row& row);
 

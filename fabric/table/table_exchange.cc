@@ -17,7 +17,8 @@
 namespace selvage::table {
 namespace {
 
-/// Feed records that are looked at for one piece, wanted or not: reading must not hold up a link for long.
+/// Feed records, or rows of a snapshot, that are looked at for one piece, wanted or not: reading must not
+/// hold up a link for long.
 constexpr size_t kLookedAtMax = 5'000;
 /// Rows that one task sweeps.
 constexpr size_t kSweptAtATime = 2'000;
@@ -211,24 +212,25 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
   return piece;
 }
 
-absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, std::string_view prefix,
+absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, const SnapshotOf& wanted,
                                                        std::string_view from, size_t bytes_max) const {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   const size_t key_at = RowKeys(table->number).size();
-  const std::string all = RowKey(table->number, prefix);
+  const std::string all = RowKey(table->number, wanted.prefix);
   const std::string first = std::max(all, RowKey(table->number, from));
   // Before the rows are read: what becomes due meanwhile is seen twice then, and not missed.
-  SELVAGE_ASSIGN_OR_RETURN(const std::set<std::string> waiting, QuarantinedKeys(*table, prefix, from));
+  SELVAGE_ASSIGN_OR_RETURN(const std::set<std::string> waiting, QuarantinedKeys(*table, wanted.prefix, from));
   auto next_waiting = waiting.begin();
   SnapshotPiece piece;
   ChangesWriter rows;
+  size_t looked_at = 0;
   auto cursor = env_.store.Scan(Family::kRow, first, EndOfPrefix(all));
   cursor->Seek(first);
   while (cursor->Valid() || next_waiting != waiting.end()) {
     const bool is_row =
         cursor->Valid() && (next_waiting == waiting.end() || cursor->key().substr(key_at) <= *next_waiting);
     const std::string key(is_row ? cursor->key().substr(key_at) : *next_waiting);
-    if (rows.size() >= bytes_max) {
+    if (rows.size() >= bytes_max || ++looked_at > kLookedAtMax) {
       piece.upto = key;
       break;
     }
@@ -242,7 +244,11 @@ absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, 
       cursor->Next();
     }
     if (Planted(Canary::kLoseIntervalBoundary) && key == from) continue;
-    rows.Add({.key = key, .change = WholeRow(row), .waiting = waits});
+    if (wanted.written_by.empty()) {
+      rows.Add({.key = key, .change = WholeRow(row), .waiting = waits});
+    } else if (auto parts = PartsWrittenBy(row, wanted.written_by)) {
+      rows.Add({.key = key, .change = *std::move(parts), .waiting = waits});
+    }
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
   piece.rows = std::move(rows).Take();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ struct TableCursor {
   Life reader_life = {};
   /// How far the source had read the feed of this store (ChangesEntry::seen); without an epoch: not known.
   FeedPosition seen = {};
+  /// The source was set back behind what was read of it, now or before: it lost something.
+  bool source_set_back = false;
 
   bool operator==(const TableCursor&) const = default;
 };
@@ -100,6 +103,13 @@ struct TombstoneHold {
   int64_t since_ms = 0;  ///< when it said something last; 0: never
 
   bool IsNeededByNobody(const Row& tombstone, uint64_t newest) const;
+};
+
+/// Which rows a snapshot has.
+struct SnapshotOf {
+  std::string prefix = {};
+  /// Only the parts that these stores wrote; empty: whole rows.
+  std::set<StoreId> written_by = {};
 };
 
 struct SnapshotPiece {

@@ -40,7 +40,8 @@ Options AsPlanted(Options options) {
 
 bool TableSource::Options::operator==(const Options& other) const {
   return table == other.table && store_id == other.store_id && prefix == other.prefix &&
-         snapshots == other.snapshots && reader_life == other.reader_life && reader == other.reader &&
+         snapshots == other.snapshots && written_by == other.written_by && reader_life == other.reader_life &&
+         reader == other.reader &&
          definition.SerializeAsString() == other.definition.SerializeAsString();
 }
 
@@ -63,7 +64,7 @@ v1::FlowOpen TableSource::Describe() {
   flow.set_prefix(options_.prefix);
   flow.set_reader_life(options_.reader_life.bytes());
   // Who has no snapshots to give has nobody begin anew.
-  if (options_.snapshots) flow.set_horizon(tables_.Horizon(options_.table).value_or(0));
+  if (options_.snapshots && options_.written_by.empty()) flow.set_horizon(tables_.Horizon(options_.table).value_or(0));
   const size_t offered = std::min(epochs.size(), kEpochsOffered);
   for (size_t i = epochs.size() - offered; i < epochs.size(); ++i) {
     auto* epoch = flow.add_epochs();
@@ -74,6 +75,8 @@ v1::FlowOpen TableSource::Describe() {
 }
 
 Offset TableSource::end() {
+  // Where a sink stands that has all that was lost, nothing follows.
+  if (!options_.written_by.empty() && begun_ && !snapshot_) return FeedOffset(0);
   const uint64_t feed = tables_.End().sequence;
   if (!options_.snapshots || tables_.EndOf(watch_) > due_ || feed > due_ + kBehindMax) due_ = feed;
   return FeedOffset(due_);
@@ -98,7 +101,7 @@ void TableSource::Acknowledged(const FlowPosition& durable) {
     }
   }
   if (durable.offset >= FeedOffset(0)) acknowledged_ = durable.offset - FeedOffset(0);
-  if (!reader_.peer.none() && !options_.reader.empty()) {
+  if (!reader_.peer.none() && !options_.reader.empty() && options_.written_by.empty()) {
     // What is deleted while the snapshot runs is read after it.
     const uint64_t has = snapshot_ ? snapshot_->feed.sequence : acknowledged_.value_or(0);
     tables_.NoteReader(options_.table, options_.reader, reader_.peer, has);
@@ -107,6 +110,7 @@ void TableSource::Acknowledged(const FlowPosition& durable) {
 }
 
 absl::StatusOr<std::vector<FlowEntry>> TableSource::Read(Offset from, size_t max_bytes) {
+  if (!options_.written_by.empty() && from >= end()) return std::vector<FlowEntry>();
   const size_t bytes_max = std::min(max_bytes, kEntryBytes);
   if (options_.snapshots && from < FeedOffset(0)) {
     SELVAGE_ASSIGN_OR_RETURN(FlowEntry interval, ReadInterval(from, bytes_max));
@@ -129,7 +133,8 @@ absl::StatusOr<FlowEntry> TableSource::ReadInterval(Offset from, size_t max_byte
         fmt::format("interval {} of table {} is not the next one", from.value(), options_.table));
   }
   SELVAGE_ASSIGN_OR_RETURN(const SnapshotPiece piece,
-                           tables_.ReadSnapshot(options_.table, options_.prefix, snapshot_->from, max_bytes));
+                           tables_.ReadSnapshot(options_.table, {options_.prefix, options_.written_by},
+                                                snapshot_->from, max_bytes));
   const std::string body = IntervalBody(piece.upto, snapshot_->feed, piece.rows);
   FlowEntry entry{
       .kind = EntryKind::kTableInterval, .from = from, .to = from, .body = Bytes(body), .compressible = true};
@@ -161,6 +166,7 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
   const bool set_back = !resume || *resume != cursor->feed.sequence;
   if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
+  at.source_set_back = cursor->source_set_back || set_back;
   if (!resume || *resume > end || *resume < open.table().horizon()) return at;
   // A store that was set back gives sequences again, to what came from here since.
   at.full_to = epochs.Resume(cursor->feed.epoch, cursor->full_to).value_or(cursor->full_to);
@@ -238,7 +244,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
       return BrokenRules("a row outside of its interval");
     }
   }
-  incoming.sweep = Incoming::Sweep{at_.upto, interval.upto, options_.unsent};
+  if (options_.sweeps) incoming.sweep = Incoming::Sweep{at_.upto, interval.upto, options_.unsent};
   incoming.changes = std::move(interval.rows);
   if (interval.upto) {
     incoming.cursor.feed = interval.feed;

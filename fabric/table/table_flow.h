@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,10 @@
 
 /// A table as a flow (fabric/replication/flow.h; link.proto, TableFlow).
 ///
-/// Up, an edge reads its feed to the core. Down, the core reads a snapshot to an edge that has read nothing,
-/// or other rows, and then its feed. An example, of an edge that never had the table:
+/// Up, an edge reads its feed to the core, which gives an edge that lost its store what it had sent: a
+/// snapshot of that alone, which removes nothing, and no feed after it. Down, the core reads a snapshot to an
+/// edge that has read nothing, or other rows, and then its feed. An example, of an edge that never had the
+/// table:
 ///
 ///   the edge accepts at 0                        (offset 0: from the beginning)
 ///   [0, 1)             interval up to "k500", 500 rows; the feed stands at sequence 70
@@ -38,8 +41,11 @@ class TableSource : public replication::FlowSource {
     StoreId store_id;                ///< of this node
     std::string prefix = {};         ///< of the keys that are sent
     bool snapshots = false;          ///< send a snapshot to a sink that begins at 0
-    Life reader_life = {};           ///< of the peer's store, as this node knows it from what it reads of it
-    std::string reader = {};         ///< name of the peer, for those who want to know how far it is
+    /// Of a snapshot only what these stores wrote, and no feed after it: rows go back to who lost them.
+    /// Empty: everything.
+    std::set<StoreId> written_by = {};
+    Life reader_life = {};  ///< of the peer's store, as this node knows it from what it reads of it
+    std::string reader = {};  ///< name of the peer, for those who want to know how far it is
 
     bool operator==(const Options& other) const;
   };
@@ -94,8 +100,10 @@ class TableSink : public replication::FlowSink {
     StoreId peer;
     std::string allowed = {};  ///< what the peer's keys must begin with
     Fence fence = {};
-    bool snapshots = false;  ///< may the peer send some, and with them remove rows here?
-    /// Of a flow with snapshots: what this node wrote from here on the peer may not have.
+    bool snapshots = false;  ///< may the peer send some?
+    /// Do they remove rows here that the peer does not have? Not those that bring back what was lost here.
+    bool sweeps = true;
+    /// Of a flow that sweeps: what this node wrote from here on the peer may not have.
     uint64_t unsent = 0;
   };
   /// Where a sink stands that has read `cursor`, in what `open` offers.

@@ -138,9 +138,10 @@ class TableStore {
   /// Changes from exactly `from` on, about `bytes_max` of them.
   absl::StatusOr<FeedPiece> ReadFeed(const std::string& table, const FeedReader& reader, uint64_t from,
                                      size_t bytes_max) const;
-  /// Rows with this prefix from the key `from` on, tombstones as well, about `bytes_max` of them. Of a key of
-  /// which changes wait for their time at least the name, without any part: it is not gone.
-  absl::StatusOr<SnapshotPiece> ReadSnapshot(const std::string& table, std::string_view prefix,
+  /// Such rows from the key `from` on, tombstones as well, about `bytes_max` of them; few or none when few of
+  /// those that were looked at are wanted. Of a key of which changes wait for their time at least the name,
+  /// without any part: it is not gone.
+  absl::StatusOr<SnapshotPiece> ReadSnapshot(const std::string& table, const SnapshotOf& wanted,
                                              std::string_view from, size_t bytes_max) const;
   /// A node has everything that was in the feed of a table before `acknowledged`; 0 when it has just begun.
   /// One that comes with another store than before has lost the former one.

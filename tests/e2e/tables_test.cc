@@ -74,9 +74,9 @@ class TablesTest : public testing::Test {
 
   /// The core and both edges.
   std::vector<Daemon*> nodes() { return {&core(), &edge(0), &edge(1)}; }
-  /// Makes a table at the core that is written everywhere, and waits until the edges have it.
-  void MakeTable(const std::string& table) {
-    Table(core(), {"create", table, "--direction", "both"});
+  /// Makes a table at the core, and waits until the edges have it.
+  void MakeTable(const std::string& table, const std::string& direction = "both") {
+    Table(core(), {"create", table, "--direction", direction});
     for (Daemon* node : nodes()) {
       ASSERT_TRUE(Eventually(
           kConverged, [&] { return HasTable(*node, table); }, kAskAgain));
@@ -84,13 +84,14 @@ class TablesTest : public testing::Test {
   }
   /// Waits until all nodes have these rows.
   void AwaitRows(const std::string& table, const std::string& rows) {
-    for (Daemon* node : nodes()) {
-      EXPECT_TRUE(Eventually(
-          kConverged, [&] { return RowsAt(*node, table) == rows; }, kAskAgain))
-          << node->config_path() << " has\n"
-          << RowsAt(*node, table) << "and not\n"
-          << rows;
-    }
+    for (Daemon* node : nodes()) AwaitRowsAt(*node, table, rows);
+  }
+  static void AwaitRowsAt(Daemon& node, const std::string& table, const std::string& rows) {
+    EXPECT_TRUE(Eventually(
+        kConverged, [&] { return RowsAt(node, table) == rows; }, kAskAgain))
+        << node.config_path() << " has\n"
+        << RowsAt(node, table) << "and not\n"
+        << rows;
   }
   void Isolate(int number) {
     cluster_.link(number).Refuse(true);
@@ -303,6 +304,32 @@ TEST_F(TablesTest, AnEmptiedEdgeGetsItsRowsBack) {
       AwaitRows("pumps", RowLine("mine", R"({"n":2})") + RowLine("theirs", R"({"n":1})")));
   Table(edge(0), {"update", "pumps", "mine", "--increment", "n=1"});
   AwaitRows("pumps", RowLine("mine", R"({"n":3})") + RowLine("theirs", R"({"n":1})"));
+}
+
+TEST_F(TablesTest, OfATableThatEdgesWriteAnEmptiedOneGetsBackItsOwnRows) {
+  ASSERT_NO_FATAL_FAILURE(MakeTable("readings", "up"));
+  Table(edge(0), {"put", "readings", "mine", R"({"n":1})"});
+  Table(edge(0), {"put", "readings", "gone", "{}"});
+  Table(edge(0), {"delete", "readings", "gone"});
+  Table(edge(1), {"put", "readings", "theirs", "{}"});
+  const std::string mine = RowLine("mine", R"({"n":1})");
+  const std::string theirs = RowLine("theirs", "{}");
+  AwaitRowsAt(core(), "readings", mine + theirs);
+  edge(0).Kill();
+  std::filesystem::remove_all(edge(0).data_dir());
+  ASSERT_THAT(edge(0).Start(), IsOk());
+  AwaitRowsAt(edge(0), "readings", mine);
+
+  const std::string newer = RowLine("newer", "{}");
+  Table(edge(0), {"put", "readings", "newer", "{}"});
+  AwaitRowsAt(core(), "readings", mine + newer + theirs);
+  ASSERT_NO_FATAL_FAILURE(BackUp(edge(0)));
+  Table(edge(0), {"update", "readings", "mine", "--increment", "n=1"});
+  const std::string counted = RowLine("mine", R"({"n":2})");
+  AwaitRowsAt(core(), "readings", counted + newer + theirs);
+  ASSERT_NO_FATAL_FAILURE(Restore(edge(0)));
+  AwaitRowsAt(edge(0), "readings", counted + newer);
+  AwaitRowsAt(edge(1), "readings", theirs);
 }
 
 TEST_F(TablesTest, ARestoredEdgeGetsBackWhatItHadSent) {

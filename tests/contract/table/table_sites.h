@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -111,8 +112,9 @@ class Site {
 /// One direction of a link while it lasts.
 class Flow {
  public:
+  /// With `lost`, what these stores wrote goes back to an edge that lost it.
   Flow(Site& from, Site& to, std::string prefix, bool snapshots, Fence fence, uint64_t unsent,
-       Life reader_life = {})
+       Life reader_life = {}, std::set<StoreId> lost = {})
       : from_(from),
         to_(to),
         opening_(from.openings()),
@@ -124,6 +126,7 @@ class Flow {
              .store_id = from.store_id(),
              .prefix = prefix,
              .snapshots = snapshots,
+             .written_by = lost,
              .reader_life = reader_life,
              .reader = to.name()},
             [] {}, watch_) {
@@ -132,6 +135,7 @@ class Flow {
     const v1::FlowOpen open = source_.Describe();
     const auto cursor = to.tables().Cursor("t", from.store_id());
     const TableCursor at = TableSink::Resume(*cursor, open, random);
+    set_back_ = at.source_set_back;
     needed_snapshot_ = TableSink::NeedsSnapshot(at);
     sink_.emplace(to.tables(),
                   TableSink::Options{.table = "t",
@@ -141,6 +145,7 @@ class Flow {
                                      .allowed = "",
                                      .fence = fence,
                                      .snapshots = snapshots,
+                                     .sweeps = lost.empty(),
                                      .unsent = unsent},
                   at, open.history(), [](const std::function<void()>& run) { run(); });
     if (TableSink::IsAnotherLife(*cursor, at)) sink_->Remember();
@@ -157,6 +162,7 @@ class Flow {
   Flow& operator=(const Flow&) = delete;
 
   Life life() const { return sink_->source_life(); }
+  bool was_set_back() const { return set_back_; }
   /// How often the source was told that rows of its own changed.
   int wakes() const { return wakes_; }
   bool needed_snapshot() const { return needed_snapshot_; }
@@ -241,6 +247,7 @@ class Flow {
   std::optional<TableSink> sink_;
   Offset at_;
   bool needed_snapshot_ = false;
+  bool set_back_ = false;
   size_t bytes_ = 0;
 };
 
