@@ -95,6 +95,7 @@ class Subscriptions {
  public:
   /// With `lanes` false as it would be if nobody knew which rows a subscription is about.
   Subscriptions(NodeStore& core, int edges, bool lanes) : tables_(core.state().tables()) {
+    edges_.reserve(static_cast<size_t>(edges));
     for (int i = 0; i < edges; ++i) {
       const std::string prefix = PrefixOf(i);
       const auto wake = [this, i] { woken_.push_back(i); };
