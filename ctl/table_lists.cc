@@ -21,6 +21,9 @@ using Tables = Client::Tables;
 struct ListOptions {
   std::string table;
   uint32_t max = 100;
+  // Of quarantine.
+  std::string discard;
+  bool discard_all = false;
 };
 
 /// To the millisecond: stamps of one second are told apart.
@@ -51,6 +54,7 @@ std::string ConflictWords(const v1::TableConflict& conflict) {
        "the counter was set, or its row put or deleted, by somebody who had not seen all increments"},
       {"outlives_delete",
        "the field was set while the row was deleted elsewhere; it stays, the rest is gone"},
+      {"discarded", "an operator took it out while it waited for its time; it was not merged here"},
       {"not_allowed", "the edge may not write a row with this key; it was not taken"}};
   const auto known = kWords.find(conflict.kind());
   return known == kWords.end() ? conflict.kind() : known->second;
@@ -136,7 +140,36 @@ boost::json::value QuarantinedJson(const v1::QuarantinedChange& change) {
           {"parts", std::move(parts)},  {"parts_left_out", change.parts_left_out()}};
 }
 
+absl::Status DiscardQuarantined(Session& session, const ListOptions& options) {
+  v1::DiscardQuarantinedRequest request;
+  request.set_table(options.table);
+  if (!options.discard_all) request.set_key(options.discard);
+  SELVAGE_ASSIGN_OR_RETURN(const v1::DiscardQuarantinedResponse response,
+                           session.Ask(&Tables::DiscardQuarantined, request));
+  if (session.json()) {
+    PrintJson(session.out(), response);
+  } else {
+    session.out() << fmt::format("{} changes discarded, and listed as conflicts\n", response.discarded());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RestampTables(Session& session) {
+  SELVAGE_ASSIGN_OR_RETURN(const v1::RestampTablesResponse response,
+                           session.Ask(&Tables::RestampTables, v1::RestampTablesRequest()));
+  if (session.json()) {
+    PrintJson(session.out(), response);
+    return absl::OkStatus();
+  }
+  session.out() << fmt::format("{} rows stamped again\n", response.rows());
+  if (response.unread_rows() > 0) {
+    session.out() << fmt::format("{} rows are damaged and were left out\n", response.unread_rows());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ListQuarantined(Session& session, const ListOptions& options) {
+  if (options.discard_all || !options.discard.empty()) return DiscardQuarantined(session, options);
   v1::ListQuarantinedRequest request;
   request.set_table(options.table);
   request.set_max(options.max);
@@ -156,14 +189,20 @@ absl::Status ListQuarantined(Session& session, const ListOptions& options) {
   return absl::OkStatus();
 }
 
-void AddListing(CLI::App& noun, Session& session, const char* name, const char* help,
-                absl::Status (*run)(Session&, const ListOptions&)) {
+struct Listing {
+  CLI::App* verb;
+  std::shared_ptr<ListOptions> options;
+};
+
+Listing AddListing(CLI::App& noun, Session& session, const char* name, const char* help,
+                   absl::Status (*run)(Session&, const ListOptions&)) {
   auto options = std::make_shared<ListOptions>();
   CLI::App* verb = noun.add_subcommand(name, help);
   verb->add_option("table", options->table)->required();
   verb->add_option("--max", options->max, "At most so many, 1 to 1000 (default 100)")
       ->check(CLI::Range(1, 1000));
   verb->callback([&session, options, run] { session.Finish(run(session, *options)); });
+  return {verb, options};
 }
 
 }  // namespace
@@ -171,9 +210,17 @@ void AddListing(CLI::App& noun, Session& session, const char* name, const char* 
 void AddTableLists(CLI::App& noun, Session& session) {
   AddListing(noun, session, "conflicts", "What was lost by merging, the newest first (docs/tables.md)",
              ListConflicts);
-  AddListing(noun, session, "quarantine",
-             "Changes from a clock that is far ahead, which wait for their time; the newest first",
-             ListQuarantined);
+  const auto [quarantine, options] = AddListing(
+      noun, session, "quarantine",
+      "Changes from a clock that is far ahead, which wait for their time; the newest first", ListQuarantined);
+  CLI::Option* one = quarantine->add_option("--discard", options->discard,
+                                            "Take out what waits for this row; it is listed as conflicts");
+  quarantine->add_flag("--discard-all", options->discard_all, "The same for all rows of the table")
+      ->excludes(one);
+  noun.add_subcommand("restamp",
+                      "Give new stamps to what this node wrote while its clock was far ahead, in all tables; "
+                      "its clock must be right now")
+      ->callback([&session] { session.Finish(RestampTables(session)); });
 }
 
 }  // namespace selvage::ctl

@@ -23,9 +23,12 @@ constexpr CallGate::Call kGetRow{"Tables/GetRow", Action::kReadAdmin};
 constexpr CallGate::Call kScanRows{"Tables/ScanRows", Action::kReadAdmin};
 constexpr CallGate::Call kListConflicts{"Tables/ListConflicts", Action::kReadAdmin};
 constexpr CallGate::Call kListQuarantined{"Tables/ListQuarantined", Action::kReadAdmin};
+constexpr CallGate::Call kDiscardQuarantined{"Tables/DiscardQuarantined", Action::kWriteAdmin, true};
+constexpr CallGate::Call kRestampTables{"Tables/RestampTables", Action::kWriteAdmin, true};
 constexpr CallGate::Call kDigestRows{"Tables/DigestRows", Action::kReadAdmin};
 constexpr CallGate::Call kWatchTable{"Tables/WatchTable", Action::kReadAdmin};
 
+constexpr std::string_view kClockSkew = "clock_skew";
 /// Of the fields around an operation's key and JSON.
 constexpr size_t kOperationOverhead = 64;
 constexpr uint32_t kListedDefault = 100;
@@ -221,6 +224,36 @@ grpc::ServerUnaryReactor* TablesService::ListQuarantined(grpc::CallbackServerCon
                                                          v1::ListQuarantinedResponse* response) {
   return calls_.Run(context, kListQuarantined, request, response,
                     [=, this] { return ListTo(*request, *response); });
+}
+
+grpc::ServerUnaryReactor* TablesService::DiscardQuarantined(grpc::CallbackServerContext* context,
+                                                            const v1::DiscardQuarantinedRequest* request,
+                                                            v1::DiscardQuarantinedResponse* response) {
+  return calls_.Run(context, kDiscardQuarantined, request, response, [=, this]() -> absl::Status {
+    const auto key = request->has_key() ? std::optional(request->key()) : std::nullopt;
+    SELVAGE_ASSIGN_OR_RETURN(const uint64_t discarded, tables_.DiscardQuarantined(request->table(), key));
+    response->set_discarded(discarded);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status TablesService::Restamp(v1::RestampTablesResponse& response) {
+  // A clock that is still wrong would stamp wrong again, and take back what others have merged.
+  for (const v1::AlarmDocument& alarm : backend_.ListAlarms(/*also_resolved=*/false)) {
+    if (alarm.kind() != kClockSkew) continue;
+    return MakeError(absl::StatusCode::kFailedPrecondition, std::string(kClockSkew), alarm.message(),
+                     "set the clock that is wrong first; the alarm ends by itself");
+  }
+  SELVAGE_ASSIGN_OR_RETURN(const auto done, tables_.RestampAhead());
+  response.set_rows(done.rows);
+  response.set_unread_rows(done.unread);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TablesService::RestampTables(grpc::CallbackServerContext* context,
+                                                       const v1::RestampTablesRequest* request,
+                                                       v1::RestampTablesResponse* response) {
+  return calls_.Run(context, kRestampTables, request, response, [=, this] { return Restamp(*response); });
 }
 
 absl::Status TablesService::DigestTo(const v1::DigestRowsRequest& request, v1::DigestRowsResponse& response) {

@@ -63,6 +63,12 @@ class TablesService final : public v1::Tables::CallbackService {
   grpc::ServerUnaryReactor* ListQuarantined(grpc::CallbackServerContext* context,
                                             const v1::ListQuarantinedRequest* request,
                                             v1::ListQuarantinedResponse* response) override;
+  grpc::ServerUnaryReactor* DiscardQuarantined(grpc::CallbackServerContext* context,
+                                               const v1::DiscardQuarantinedRequest* request,
+                                               v1::DiscardQuarantinedResponse* response) override;
+  grpc::ServerUnaryReactor* RestampTables(grpc::CallbackServerContext* context,
+                                          const v1::RestampTablesRequest* request,
+                                          v1::RestampTablesResponse* response) override;
   grpc::ServerUnaryReactor* DigestRows(grpc::CallbackServerContext* context,
                                        const v1::DigestRowsRequest* request,
                                        v1::DigestRowsResponse* response) override;
@@ -72,6 +78,7 @@ class TablesService final : public v1::Tables::CallbackService {
   absl::Status DescribeTo(const std::string& table, v1::DescribeTableResponse& response);
   absl::Status ListTo(const v1::ListConflictsRequest& request, v1::ListConflictsResponse& response);
   absl::Status ListTo(const v1::ListQuarantinedRequest& request, v1::ListQuarantinedResponse& response);
+  absl::Status Restamp(v1::RestampTablesResponse& response);
   absl::Status DigestTo(const v1::DigestRowsRequest& request, v1::DigestRowsResponse& response);
   StoreNames Names() const;
 

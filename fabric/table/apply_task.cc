@@ -8,15 +8,10 @@
 #include "fabric/base/error.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/table/late_writes.h"
+#include "fabric/table/restamp.h"
 
 namespace selvage::table {
 namespace {
-
-Hlc NewestOf(const Row& row) {
-  Hlc newest;
-  ForEachWrite(row, [&](const Write& write) { newest = std::max(newest, write.stamp.hlc); });
-  return newest;
-}
 
 /// True when a part was written here that the peer does not have yet.
 bool IsUnsent(const Row& row, uint64_t unsent) {
@@ -34,6 +29,7 @@ bool HasCounted(const Field& field, const Contributor& by) {
 
 absl::Status ApplyTask::Change() {
   const Incoming& incoming = what_.incoming;
+  if (what_.was_quarantined && !IsWaiting(*what_.was_quarantined)) return absl::OkStatus();
   if (!what_.was_quarantined) SELVAGE_RETURN_IF_ERROR(CheckFence(incoming.fence));
   for (const RowChange& change : incoming.changes) ApplyChange(change);
   if (table().quarantined + ahead_.size() > TableStore::kQuarantinedMax) {
@@ -129,6 +125,16 @@ void ApplyTask::Sweep(const std::string& key) {
   Replace(key, Row());
 }
 
+bool ApplyTask::IsWaiting(const std::string& ahead_key) const {
+  return table().waiting.contains(NumberOfAheadKey(ahead_key));
+}
+
+void ApplyTask::StopWaiting(WriteBatch& batch, const std::string& ahead_key) {
+  if (table().waiting.erase(NumberOfAheadKey(ahead_key)) == 0) return;
+  batch.Delete(Family::kFeed, ahead_key);
+  --table().quarantined;
+}
+
 void ApplyTask::StageBeside(WriteBatch& batch) {
   const TableNumber number = table().number;
   for (const RowChange* change : ahead_) {
@@ -136,14 +142,18 @@ void ApplyTask::StageBeside(WriteBatch& batch) {
     std::string stored = StoredQuarantine(what_.incoming.peer, *change);
     const std::string key = AheadKey(number, due_ms, table().next_quarantined++);
     batch.Put(Family::kFeed, key, {stored});
+    table().waiting.insert(NumberOfAheadKey(key));
     ++table().quarantined;
     LowerTo(table().next_ahead_ms, due_ms);
   }
-  if (what_.was_quarantined) {
-    batch.Delete(Family::kFeed, *what_.was_quarantined);
-    --table().quarantined;
-    return;
+  for (const LeftWaiting& left : what_.left) {
+    if (left.stored.empty()) {
+      StopWaiting(batch, left.key);
+    } else if (IsWaiting(left.key)) {
+      batch.Put(Family::kFeed, left.key, {left.stored});
+    }
   }
+  if (what_.was_quarantined) return StopWaiting(batch, *what_.was_quarantined);
   if (!what_.moves_cursor) return;
   std::string key = TableCursorKeys(number);
   if (!Planted(Canary::kMoveForeignCursor)) key += what_.incoming.peer.view();

@@ -11,6 +11,12 @@
 
 namespace selvage::table {
 
+/// A change that is kept apart, when some of it is taken out or all.
+struct LeftWaiting {
+  std::string key;     ///< where it is (AheadKey)
+  std::string stored;  ///< what stays there (StoredQuarantine); empty: nothing
+};
+
 /// Merges what a peer sent.
 class ApplyTask : public RowTask {
  public:
@@ -20,6 +26,8 @@ class ApplyTask : public RowTask {
     bool moves_cursor = true;
     /// Of changes that were kept apart until now: where. They have no cursor and no fence.
     std::optional<std::string> was_quarantined = {};
+    /// Of changes that are kept apart: what is left of them now. They are not merged.
+    std::vector<LeftWaiting> left = {};
   };
   ApplyTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
             DiskCharge charge, What what, TableStore::ApplyDone done)
@@ -36,6 +44,9 @@ class ApplyTask : public RowTask {
   void Sweep(const std::string& key);
   /// Of a row that a snapshot lists: removes what the peer does not have any more.
   void SweepParts(const RowChange& listed);
+  /// False when it was taken out meanwhile.
+  bool IsWaiting(const std::string& ahead_key) const;
+  void StopWaiting(WriteBatch& batch, const std::string& ahead_key);
   /// True when the clock here may follow all stamps of the change; it has followed them then.
   bool Observe(const table::Change& change);
 

@@ -77,6 +77,17 @@ struct Row {
   std::map<std::string, Field, std::less<>> fields;
 };
 
+/// Calls `visit` with how each part was written. `Document` is a Row, const or not.
+template <class Document, class Visit>
+void ForEachWrite(Document& row, const Visit& visit) {
+  if (row.clear) visit(row.clear->write);
+  if (row.expiry) visit(row.expiry->write);
+  for (auto& [name, field] : row.fields) {
+    if (field.set) visit(field.set->write);
+    for (auto& [key, contribution] : field.contributions) visit(contribution.write);
+  }
+}
+
 /// What an operation wrote, or a peer sent: a row that holds these parts only. Merging it applies it.
 using Change = Row;
 

@@ -30,6 +30,15 @@ bool HlcClock::Observe(Hlc time, int64_t now_ms) {
   return true;
 }
 
+void HlcClock::Follow(Hlc own) {
+  last_ = std::max(last_, own);
+}
+
+void HlcClock::SetBack(Hlc to) {
+  last_ = to;
+  floor_ = Hlc();
+}
+
 std::optional<Hlc> HlcClock::FloorDue() const {
   if (last_ <= floor_) return std::nullopt;
   // Never below what was used, also where the milliseconds end.

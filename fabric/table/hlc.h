@@ -70,6 +70,14 @@ class HlcClock {
   /// A peer's time. False when it is too far ahead to be taken (quarantine): the clock does not move then.
   bool Observe(Hlc time, int64_t now_ms);
 
+  /// A time of this store's own, however far ahead: Tick goes on after it.
+  void Follow(Hlc own);
+  /// The newest time handed out or seen.
+  Hlc last() const { return last_; }
+  /// Goes on at `to`, before times that were handed out: they are taken back (restamp.h). The floor is due
+  /// again.
+  void SetBack(Hlc to);
+
   /// The floor that has to be persisted, before or in one atomic write with whatever uses a time that was
   /// handed out or seen. Nothing when the floor that is persisted covers them all.
   std::optional<Hlc> FloorDue() const;

@@ -15,33 +15,37 @@ namespace {
 /// Collects what one write replaces.
 class Replaced {
  public:
-  explicit Replaced(const StoreId& writer) : writer_(writer) {}
+  explicit Replaced(const Stamp& writer) : writer_(writer) {}
 
   /// What this node wrote itself it knows. But peers may never see that, since only the newest change of a
   /// field is sent: so what that one replaced is replaced by this one.
   void Add(const Write& write) {
-    if (write.stamp.node != writer_) return Add(write.stamp);
-    for (const Stamp& stamp : write.replaced) Add(stamp);
+    if (write.stamp.node != writer_.node) Add(write.stamp);
+    for (const Stamp& stamp : write.replaced) {
+      // Stamps that are after this one were withdrawn (restamp.h). Whoever hears of this write alone must
+      // know of that as well, until their time has come.
+      const bool withdrawn = stamp.hlc > writer_.hlc;
+      if (withdrawn || (write.stamp.node == writer_.node && stamp.node != writer_.node)) Add(stamp);
+    }
   }
   void Add(const Field& field) {
     if (field.set) Add(field.set->write);
     for (const auto& [key, contribution] : field.contributions) Add(contribution.write);
   }
 
-  Write WriteOf(const Stamp& stamp) && {
-    Write write{.stamp = stamp};
+  Write WriteOf() && {
+    Write write{.stamp = writer_};
     for (const auto& [node, hlc] : newest_) write.replaced.push_back({hlc, node});
     return write;
   }
 
  private:
   void Add(const Stamp& stamp) {
-    if (stamp.node == writer_) return;
     Hlc& newest = newest_[stamp.node];
     newest = std::max(newest, stamp.hlc);
   }
 
-  StoreId writer_;
+  Stamp writer_;
   std::map<StoreId, Hlc> newest_;
 };
 
@@ -51,18 +55,18 @@ const Field* FindField(const Row& row, const std::string& name) {
 }
 
 Write ClearWrite(const Row& row, const Stamp& stamp) {
-  Replaced replaced(stamp.node);
+  Replaced replaced(stamp);
   if (row.clear) replaced.Add(row.clear->write);
   for (const auto& [name, field] : row.fields) replaced.Add(field);
-  return std::move(replaced).WriteOf(stamp);
+  return std::move(replaced).WriteOf();
 }
 
 Write FieldWrite(const Row& row, const Field* field, const Stamp& stamp) {
-  Replaced replaced(stamp.node);
+  Replaced replaced(stamp);
   if (field != nullptr) replaced.Add(*field);
   // Where the field was not set, this takes the place of what the last put or delete left.
   if ((field == nullptr || !field->set) && row.clear) replaced.Add(row.clear->write);
-  return std::move(replaced).WriteOf(stamp);
+  return std::move(replaced).WriteOf();
 }
 
 void SetField(const Row& row, const std::string& name, std::optional<CanonicalJson> value, const Stamp& stamp,
@@ -86,6 +90,9 @@ absl::Status IncrementField(const Row& row, const std::string& name, const JsonN
   if (field != nullptr) {
     const auto own = field->contributions.find(key);
     if (own != field->contributions.end()) {
+      for (const Stamp& replaced : own->second.write.replaced) {
+        if (replaced.hlc > stamp.hlc) contribution.write.replaced.push_back(replaced);
+      }
       const JsonNumber& before = own->second.amount;
       contribution.amount = Sum({before, by});
       const bool integers = std::holds_alternative<int64_t>(before) && std::holds_alternative<int64_t>(by);
@@ -115,9 +122,9 @@ absl::Status CheckNamedOnce(const Update& update) {
 }
 
 Expiry ExpiryAt(const Row& row, std::optional<int64_t> at_ms, const Stamp& stamp) {
-  Replaced replaced(stamp.node);
+  Replaced replaced(stamp);
   if (row.expiry) replaced.Add(row.expiry->write);
-  return {at_ms, std::move(replaced).WriteOf(stamp)};
+  return {at_ms, std::move(replaced).WriteOf()};
 }
 
 /// What is folded of one field; nothing when that is no more than before.

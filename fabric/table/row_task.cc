@@ -7,6 +7,7 @@
 #include "fabric/base/canary.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/table/restamp.h"
 #include "fabric/table/row_format.h"
 
 namespace selvage::table {
@@ -31,9 +32,8 @@ void Renew(Row& row, const Arrival& arrival) {
   }
 }
 
-/// Names and values may be as large as rows are.
 std::string Cut(std::string_view text) {
-  return std::string(CutUtf8(text, 1024));
+  return std::string(CutUtf8(text, kConflictTextMax));
 }
 
 v1::StoredConflict Stored(std::string_view key, const Conflict& conflict) {
@@ -121,6 +121,24 @@ MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change
   for (const Conflict& conflict : result.conflicts) List(key, conflict);
   if (row.expiry && TimeOf(row.expiry) != expires_at_ms) Renew(row, arrival);
   return result;
+}
+
+void RowTask::Follow(std::string_view key) {
+  const Hlc limit = Hlc::AtMs(now_ms_ + kWithdrawnAheadMs);
+  if (NewestOf(RowOf(key)) > limit && clock().last() <= limit) RestampRow(key, limit);
+  clock().Follow(NewestOf(RowOf(key)));
+}
+
+bool RowTask::RestampRow(std::string_view key, Hlc limit) {
+  Row& row = RowOf(key);
+  const StoreId own = store_.options_.store_id();
+  const PartsAhead ahead = FindAhead(row, own, limit);
+  if (ahead.own == 0 || ahead.other) return false;
+  clock().Follow(NewestUpTo(row, limit));
+  Row restamped = Restamp(
+      row, own, limit, [this] { return Tick().hlc; }, NextSequence());
+  Replace(key, std::move(restamped));
+  return true;
 }
 
 void RowTask::List(v1::StoredConflict conflict) {

@@ -24,6 +24,9 @@ inline void LowerTo(std::atomic<int64_t>& lowest, int64_t value) {
   }
 }
 
+/// Names and values may be as large as rows are: of those of a conflict so many bytes are listed.
+inline constexpr size_t kConflictTextMax = 1024;
+
 /// A change of some rows of one table on its way through the committer. What kind of change it is says
 /// Change; this brings it to the rows all or nothing, numbers it for the feed, and publishes it after the
 /// sync.
@@ -67,13 +70,18 @@ class RowTask : public CommitTask {
   uint64_t NextSequence() { return sequence_++; }
   /// A time after all that this store handed out or saw.
   Stamp Tick() { return {store_.clock_.Tick(now_ms_), store_.options_.store_id()}; }
+  /// From here on Tick is after all that the row has, so that what is written to it wins. What this store had
+  /// stamped far ahead of a clock that was set back since is stamped again first.
+  void Follow(std::string_view key);
+  /// Gives new stamps to what this store has stamped after `limit`. False when that is nothing.
+  bool RestampRow(std::string_view key, Hlc limit);
   HlcClock& clock() { return store_.clock_; }
   /// Error: "stale_session".
   absl::Status CheckFence(const Fence& fence) const;
   /// Who counts here.
   Contributor contributor() const { return {store_.options_.store_id(), store_.counting_}; }
   void CountAsAnother() { store_.counting_ = FeedEpoch::Mint(store_.env_.random); }
-  Table& table() { return *table_; }
+  Table& table() const { return *table_; }
   int64_t now_ms() const { return now_ms_; }
   const v1::TableDefinition& definition() const { return definition_; }
   bool is_core() const { return !store_.options_.is_edge; }

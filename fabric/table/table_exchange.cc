@@ -55,6 +55,7 @@ absl::Status TableStore::SubmitApply(const std::string& name, Incoming incoming,
   if (incoming.sweep) {
     SELVAGE_ASSIGN_OR_RETURN(what.swept, SweepMost(table, incoming));
   }
+  SELVAGE_ASSIGN_OR_RETURN(what.left, LeftAfter(*table, incoming));
   std::vector<std::string_view> keys(what.swept.begin(), what.swept.end());
   size_t bytes = incoming.bytes;
   for (const RowChange& change : incoming.changes) {

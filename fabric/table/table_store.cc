@@ -171,6 +171,7 @@ absl::Status TableStore::LoadLists(Table& table) {
   auto ahead = scan(FeedIndex::kAhead);
   for (ahead->Seek(""); ahead->Valid(); ahead->Next()) {
     ++table.quarantined;
+    table.waiting.insert(NumberOfAheadKey(ahead->key()));
     table.next_quarantined = std::max(table.next_quarantined, NumberOfAheadKey(ahead->key()) + 1);
   }
   return ahead->status();

@@ -32,6 +32,9 @@
 
 namespace selvage::table {
 
+struct LeftWaiting;
+struct PartsAhead;
+
 /// What the tables of a node stand on; all of it must outlive them.
 struct TableEnvironment {
   KvStore& store;
@@ -47,7 +50,7 @@ struct TableEnvironment {
 ///
 /// Definitions are in table_store.cc, writing in table_writes.cc, reading in table_reads.cc, what is
 /// exchanged with other nodes in table_exchange.cc, what time makes due in table_upkeep.cc, what tombstones
-/// wait for in table_collection.cc.
+/// wait for in table_collection.cc, and what operators do about clocks that were wrong in table_ahead.cc.
 ///
 /// Errors besides those named at each call: "unknown_table" (kNotFound), "corrupt_row" and "corrupt_meta"
 /// (kDataLoss), those of the committer and of the disk budget.
@@ -168,6 +171,24 @@ class TableStore {
   absl::StatusOr<std::vector<QuarantinedChange>> Quarantined(const std::string& table, size_t max) const;
   static constexpr uint64_t kQuarantinedMax = 10'000;
 
+  /// Takes changes out that wait for their time, of this row or of all, and lists what was in them as
+  /// conflicts: "discarded". Nobody hears of it; at the node that wrote them they stay. Durable when it
+  /// returns; how many there were.
+  absl::StatusOr<uint64_t> DiscardQuarantined(const std::string& table,
+                                              const std::optional<std::string>& key);
+
+  /// What RestampAhead did.
+  struct RestampedRows {
+    uint64_t rows = 0;
+    uint64_t unread = 0;  ///< damaged rows, which were left out
+  };
+  /// After the clock of this node was far ahead and is right now: sets the clock of the tables back, and
+  /// gives new stamps to what this store has stamped ahead, in all tables (restamp.h). Reads all rows. What
+  /// an error or crash leaves undone another call does. Error: "others_ahead" (kFailedPrecondition) when rows
+  /// here have stamps of other nodes that are as far ahead: this clock was not the only wrong one, and what
+  /// they were merged into must not be taken back. Nothing is changed then.
+  absl::StatusOr<RestampedRows> RestampAhead();
+
   /// Does what time has made due, some of it at each call; about once a second. Rows that expired long enough
   /// ago are removed, changes are merged whose time has come, and tombstones go that nobody needs. Waits for
   /// the sync. Costs nothing while nothing is due.
@@ -184,6 +205,7 @@ class TableStore {
     bool dropped = false;
     uint64_t next_quarantined = 0;
     std::vector<FeedLanes::Change> unpublished;  // staged since Publish
+    std::set<uint64_t> waiting;  ///< numbers of the changes that are kept apart
     // The committer's, and read by others who only want to know about how many there are.
     std::atomic<uint64_t> next_conflict{0};
     std::atomic<uint64_t> quarantined{0};
@@ -218,6 +240,13 @@ class TableStore {
                                                      const Incoming& incoming);
   absl::Status SweepNow(const std::shared_ptr<Table>& table, const Incoming& incoming,
                         std::vector<std::string> swept);
+  /// What is left of changes that are kept apart when these ones come, which withdraw some of it.
+  absl::StatusOr<std::vector<LeftWaiting>> LeftAfter(const Table& table, const Incoming& incoming);
+  /// Takes a key, and which parts of its row are ahead; null: the row is damaged.
+  using VisitAhead = std::function<absl::Status(std::string key, const PartsAhead* ahead)>;
+  absl::Status WalkAhead(const Table& table, Hlc limit, const VisitAhead& visit) const;
+  absl::Status CheckAloneAhead(const Table& table, Hlc limit) const;
+  absl::Status RestampTable(const std::shared_ptr<Table>& table, Hlc limit, RestampedRows& done);
   absl::Status CheckIncarnation(const Table& table, const Incarnation& incarnation) const;
   /// Keys from `from` on of changes that wait for their time.
   absl::StatusOr<std::set<std::string>> QuarantinedKeys(const Table& table, std::string_view prefix,

@@ -83,6 +83,7 @@ class WriteTask : public RowTask {
     const std::string& key = operation.key;
     SELVAGE_RETURN_IF_ERROR(CheckCondition(operation.condition, Current(key), now_ms()));
     const bool was_there = IsThere(Current(key), now_ms());
+    Follow(key);
     const Stamp stamp = Tick();
     const Arrival here{StoreId(), NextSequence()};
     if (HasExpired(Current(key), now_ms())) {

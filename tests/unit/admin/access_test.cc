@@ -67,6 +67,8 @@ Calls AllCalls() {
           {"WatchTable", Caller<v1::Tables>(&TablesStub::WatchTable)},
           {"ListConflicts", Caller<v1::Tables>(&TablesStub::ListConflicts)},
           {"ListQuarantined", Caller<v1::Tables>(&TablesStub::ListQuarantined)},
+          {"DiscardQuarantined", Caller<v1::Tables>(&TablesStub::DiscardQuarantined)},
+          {"RestampTables", Caller<v1::Tables>(&TablesStub::RestampTables)},
           {"DigestRows", Caller<v1::Tables>(&TablesStub::DigestRows)}};
 }
 

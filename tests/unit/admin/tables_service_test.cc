@@ -536,6 +536,26 @@ TEST_F(TablesServiceTest, QuarantineShowsWhatWaitsAndWhatTheRowHasNow) {
   EXPECT_EQ(node_.Ask(&TablesStub::DescribeTable, describe)->quarantined(), 2u);
 }
 
+TEST_F(TablesServiceTest, WhatWaitsIsDiscardedByRowOrAltogether) {
+  const int64_t hour_later_ms = absl::ToUnixMillis(node_.node().clock().Wall()) + 3'600'000;
+  const table::Stamp ahead = table::samples::At(hour_later_ms, 9);
+  ASSERT_TRUE(
+      Take(node_, {PutAt("a", "{}", ahead), PutAt("b", "{}", ahead), PutAt("c", "{}", ahead)}, ahead.node)
+          .ok());
+  v1::DiscardQuarantinedRequest request;
+  request.set_table("pumps");
+  request.set_key("b");
+  EXPECT_EQ(node_.Ask(&TablesStub::DiscardQuarantined, request)->discarded(), 1u);
+  request.clear_key();
+  EXPECT_EQ(node_.Ask(&TablesStub::DiscardQuarantined, request)->discarded(), 2u);
+  const auto conflicts = node_.Ask(&TablesStub::ListConflicts, Conflicts());
+  ASSERT_EQ(conflicts->conflicts_size(), 3);
+  EXPECT_EQ(conflicts->conflicts(0).kind(), "discarded");
+  EXPECT_FALSE(conflicts->conflicts(0).has_winner());
+  request.set_table("nothing");
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::DiscardQuarantined, request)), "unknown_table");
+}
+
 TEST_F(TablesServiceTest, DescribeSaysHowFarPeersWereRead) {
   v1::DescribeTableRequest describe;
   describe.set_table("pumps");

@@ -198,4 +198,17 @@ grpc::Status FakeTables::ListQuarantined(Context* context, const v1::ListQuarant
   return grpc::Status::OK;
 }
 
+grpc::Status FakeTables::DiscardQuarantined(Context*, const v1::DiscardQuarantinedRequest* request,
+                                            v1::DiscardQuarantinedResponse* response) {
+  discard_request = *request;
+  response->set_discarded(3);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeTables::RestampTables(Context*, const v1::RestampTablesRequest*,
+                                       v1::RestampTablesResponse* response) {
+  *response = restamped;
+  return grpc::Status::OK;
+}
+
 }  // namespace selvage::ctl

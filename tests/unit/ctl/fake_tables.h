@@ -47,6 +47,8 @@ class FakeTables final : public v1::Tables::Service {
   v1::ListConflictsRequest conflicts_request;
   v1::ListConflictsResponse conflicts;
   v1::ListQuarantinedResponse quarantined;
+  v1::DiscardQuarantinedRequest discard_request;
+  v1::RestampTablesResponse restamped;
 
   /// What WatchTable answers, one after the other; then an error that no retry mends.
   std::vector<v1::WatchTableResponse> watch_pages;
@@ -68,6 +70,9 @@ class FakeTables final : public v1::Tables::Service {
   grpc::Status ListConflicts(Context*, const v1::ListConflictsRequest*, v1::ListConflictsResponse*) override;
   grpc::Status ListQuarantined(Context*, const v1::ListQuarantinedRequest*,
                                v1::ListQuarantinedResponse*) override;
+  grpc::Status DiscardQuarantined(Context*, const v1::DiscardQuarantinedRequest*,
+                                  v1::DiscardQuarantinedResponse*) override;
+  grpc::Status RestampTables(Context*, const v1::RestampTablesRequest*, v1::RestampTablesResponse*) override;
 
   absl::Mutex mutex_;
   std::map<std::string, v1::TableRow> rows_ ABSL_GUARDED_BY(mutex_);

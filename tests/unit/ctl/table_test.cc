@@ -434,5 +434,22 @@ TEST_F(TableCommandsTest, QuarantineShowsWhatWaitsAndWhatTheRowHasNow) {
   EXPECT_TRUE(json.at("changes").at(0).at("parts").at(0).at("now").is_null());
 }
 
+TEST_F(TableCommandsTest, WhatWaitsIsDiscardedByRowOrAltogether) {
+  EXPECT_EQ(Done({"quarantine", "pumps", "--discard", "p-7"}).out,
+            "3 changes discarded, and listed as conflicts\n");
+  EXPECT_EQ(node_.discard_request.table(), "pumps");
+  EXPECT_EQ(node_.discard_request.key(), "p-7");
+  Done({"quarantine", "pumps", "--discard-all"});
+  EXPECT_FALSE(node_.discard_request.has_key());
+  EXPECT_EQ(Ctl({"quarantine", "pumps", "--discard-all", "--discard", "p-7"}).code, kUsage);
+}
+
+TEST_F(TableCommandsTest, RestampSaysHowManyRowsThereWere) {
+  node_.restamped.set_rows(12);
+  EXPECT_EQ(Done({"restamp"}).out, "12 rows stamped again\n");
+  node_.restamped.set_unread_rows(1);
+  EXPECT_EQ(Done({"restamp"}).out, "12 rows stamped again\n1 rows are damaged and were left out\n");
+}
+
 }  // namespace
 }  // namespace selvage::ctl
