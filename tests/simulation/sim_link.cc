@@ -193,6 +193,11 @@ void SimLink::Persist(Side side, Session::Persist persist) {
   const size_t credit = persist.credit;
   end.persisting += credit;
   end.largest = std::max(end.largest, credit);
+  // While rows come that take the place of all that are here, programs go on.
+  if (persist.entry.kind == EntryKind::kTableInterval && persist.entry.from == Offset(0)) {
+    const absl::Duration soon = absl::Milliseconds(world_.tables.random().Below(200));
+    world_.time.After(soon, [node = end.node] { node->UseTables(); });
+  }
   if (const size_t rows = RowsOf(persist.entry); rows > 0) {
     end.rows += rows;
     world_.time.Trace("{}: {} rows of a table come, [{}, {})", Name(side), rows, persist.entry.from.value(),

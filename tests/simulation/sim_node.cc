@@ -183,7 +183,9 @@ void SimNode::UseTables() {
   for (const std::string& table : world_.tables.tables()) {
     if (!state_->tables().Find(table)) MissTable(table);
   }
-  if (up() && !disk_->dead()) tables_.Write(state_->tables());
+  // Some of it in one group.
+  for (uint64_t n = world_.tables.random().OneIn(4) ? 3 : 1; n > 0 && !disk_->dead(); --n)
+    tables_.Write(state_->tables());
 }
 
 void SimNode::Settle() {

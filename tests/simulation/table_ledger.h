@@ -54,8 +54,9 @@ class TableLedger {
   /// One that operators drop and make again: only its end is looked at.
   static constexpr const char* kRemade = "remade";
 
-  /// Without `on` no world has tables.
-  TableLedger(Timeline& time, uint64_t seed, bool on) : time_(time), random_(seed), on_(on) {}
+  /// Without `on` the world has no tables; with it, two of three worlds have some.
+  TableLedger(Timeline& time, uint64_t seed, bool on)
+      : time_(time), random_(seed), on_(on && !random_.OneIn(3)) {}
 
   bool on() const { return on_; }
   const std::vector<std::string>& tables() const { return tables_; }

@@ -14,6 +14,8 @@ constexpr absl::Duration kSimulated = absl::Hours(1);
 /// After the last fault everything must have come together within this.
 constexpr absl::Duration kHealedWithin = absl::Hours(1);
 constexpr absl::Duration kHealStep = absl::Seconds(30);
+/// More than all links together carry.
+constexpr uint64_t kEventsInASecond = 200'000;
 
 }  // namespace
 
@@ -34,7 +36,7 @@ World::World(uint64_t seed, bool trace, bool tables)
   }
   // Each run has its own mix: a fault that strikes all the time hides what others do.
   for (const Fault& fault : AllFaults()) {
-    if ((tables || !fault.of_tables) && random_.OneIn(3)) faults_.push_back(fault);
+    if ((tables_.on() || !fault.of_tables) && random_.OneIn(3)) faults_.push_back(fault);
   }
   const auto strikes = [this](void (World::*strike)()) {
     return std::ranges::any_of(faults_, [&](const Fault& fault) { return fault.strike == strike; });
@@ -101,7 +103,15 @@ void World::Work(absl::Duration until) {
 }
 
 void World::RunUntil(absl::Duration until) {
-  while (!time_.violated() && time_.RunNext(until)) Settle();
+  while (!time_.violated() && time_.RunNext(until)) {
+    Settle();
+    if (time_.now() >= second_ends_) {
+      second_ends_ = time_.now() + absl::Seconds(1);
+      second_events_ = time_.events();
+    } else if (time_.events() - second_events_ > kEventsInASecond) {
+      time_.Violate("it does not come to rest");
+    }
+  }
 }
 
 void World::Settle() {
@@ -157,7 +167,7 @@ void World::ProduceSomething(absl::Duration within) {
   }
   if (!tables_.on()) return;
   // What one writes all others get.
-  for (uint64_t n = tables_.random().Below(5); n > 0; --n) {
+  for (uint64_t n = tables_.random().Below(3); n > 0; --n) {
     SimNode* node = &core_;
     if (!tables_.random().OneIn(4)) node = edges_[tables_.random().Below(edges_.size())].get();
     time_.After(absl::Nanoseconds(tables_.random().Below(nanoseconds)), [node] { node->UseTables(); });

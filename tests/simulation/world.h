@@ -133,6 +133,8 @@ class World {
   std::map<std::string, absl::Duration> unreachable_until_;
   std::map<SimNode*, bool> restarting_;
   absl::Duration clocks_ahead_;  ///< the furthest that any was
+  absl::Duration second_ends_;
+  uint64_t second_events_ = 0;  ///< what had happened when the second began
   bool healed_ = false;
   uint64_t links_made_ = 0;
   int streams_made_ = 0;
