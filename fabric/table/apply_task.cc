@@ -123,6 +123,7 @@ void ApplyTask::Sweep(const std::string& key) {
   });
   if (counted) CountAsAnother();
   Replace(key, Row());
+  has_swept_ = true;
 }
 
 bool ApplyTask::IsWaiting(const std::string& ahead_key) const {
@@ -136,6 +137,8 @@ void ApplyTask::StopWaiting(WriteBatch& batch, const std::string& ahead_key) {
 }
 
 void ApplyTask::StageBeside(WriteBatch& batch) {
+  // No tombstone tells of what was swept: whoever follows the changes here begins anew.
+  if (has_swept_) StageCollected(batch, NextSequence() + 1, Hlc());
   const TableNumber number = table().number;
   for (const RowChange* change : ahead_) {
     const int64_t due_ms = NewestOf(change->change).ms() - kClockMarginMs;

@@ -53,6 +53,7 @@ class ApplyTask : public RowTask {
   const What what_;
   const TableStore::ApplyDone done_;
   std::vector<const RowChange*> ahead_;  // to be kept apart
+  bool has_swept_ = false;               // rows
 };
 
 /// Changes that wait for their time, as they are stored.

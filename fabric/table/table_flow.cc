@@ -41,8 +41,7 @@ Options AsPlanted(Options options) {
 bool TableSource::Options::operator==(const Options& other) const {
   return table == other.table && store_id == other.store_id && prefix == other.prefix &&
          snapshots == other.snapshots && written_by == other.written_by && reader_life == other.reader_life &&
-         reader == other.reader &&
-         definition.SerializeAsString() == other.definition.SerializeAsString();
+         reader == other.reader && definition.SerializeAsString() == other.definition.SerializeAsString();
 }
 
 TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told, int watch)
@@ -64,7 +63,8 @@ v1::FlowOpen TableSource::Describe() {
   flow.set_prefix(options_.prefix);
   flow.set_reader_life(options_.reader_life.bytes());
   // Who has no snapshots to give has nobody begin anew.
-  if (options_.snapshots && options_.written_by.empty()) flow.set_horizon(tables_.Horizon(options_.table).value_or(0));
+  if (options_.snapshots && options_.written_by.empty())
+    flow.set_horizon(tables_.Horizon(options_.table).value_or(0));
   const size_t offered = std::min(epochs.size(), kEpochsOffered);
   for (size_t i = epochs.size() - offered; i < epochs.size(); ++i) {
     auto* epoch = flow.add_epochs();

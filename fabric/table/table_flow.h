@@ -44,7 +44,7 @@ class TableSource : public replication::FlowSource {
     /// Of a snapshot only what these stores wrote, and no feed after it: rows go back to who lost them.
     /// Empty: everything.
     std::set<StoreId> written_by = {};
-    Life reader_life = {};  ///< of the peer's store, as this node knows it from what it reads of it
+    Life reader_life = {};    ///< of the peer's store, as this node knows it from what it reads of it
     std::string reader = {};  ///< name of the peer, for those who want to know how far it is
 
     bool operator==(const Options& other) const;

@@ -205,7 +205,7 @@ class TableStore {
     bool dropped = false;
     uint64_t next_quarantined = 0;
     std::vector<FeedLanes::Change> unpublished;  // staged since Publish
-    std::set<uint64_t> waiting;  ///< numbers of the changes that are kept apart
+    std::set<uint64_t> waiting;                  ///< numbers of the changes that are kept apart
     // The committer's, and read by others who only want to know about how many there are.
     std::atomic<uint64_t> next_conflict{0};
     std::atomic<uint64_t> quarantined{0};

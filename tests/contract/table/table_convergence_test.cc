@@ -221,7 +221,6 @@ class Convergence {
     if (!session.down()) return any;
     if (!began && session.down()->needed_snapshot()) {
       ledger_.ForgetOthers(edge, prefixes_[edge]);
-      followers_[edge].StartAnew();
     }
     if (session.down()->CaughtUp()) ledger_.Told(kCore, edge, prefixes_[edge], WaitingAt(kCore));
     return any;
