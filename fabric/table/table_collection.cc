@@ -154,7 +154,6 @@ absl::StatusOr<std::map<std::string, TableReader>> TableStore::Readers(const std
 
 absl::Status TableStore::ForgetReader(const std::string& name, const std::string& node) {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
-  StoreId store;
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
     absl::MutexLock lock(&mutex_);
     const auto found = table->readers.find(node);
