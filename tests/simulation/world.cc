@@ -464,6 +464,20 @@ std::string World::TablesUnsettled() {
   return "";
 }
 
+/// True when `sink` has not read all that `source` has for it, also if it has the same by other ways.
+bool HasUnread(SimNode& source, SimNode& sink, const std::string& table, const std::string& prefix) {
+  table::TableStore& tables = source.state().tables();
+  const StoreId reader = sink.state().identity().store_id();
+  const auto cursor = sink.state().tables().Cursor(table, source.state().identity().store_id());
+  if (!cursor.ok() || !*cursor || (*cursor)->intervals > 0) return true;
+  const table::FeedPosition& at = (*cursor)->feed;
+  const auto from = tables.epochs().Resume(at.epoch, at.sequence);
+  if (!from) return true;
+  const auto piece = tables.ReadFeed(table, {.peer = reader, .full_to = (*cursor)->full_to, .prefix = prefix},
+                                     *from, 1 << 20);
+  return !piece.ok() || !piece->rows.empty() || piece->to < tables.End().sequence;
+}
+
 std::string World::TableUnsettled(const std::string& table) {
   const auto rows = [&](SimNode& node, const std::string& prefix) {
     std::map<std::string, std::string> found;
@@ -493,6 +507,10 @@ std::string World::TableUnsettled(const std::string& table) {
       if (at_core.contains(key)) continue;
       return fmt::format("table {}: row {} is {} at {}, and not at the core", table, key, row, edge->name());
     }
+    if (HasUnread(*edge, core_, table, ""))
+      return fmt::format("table {}: the core reads {}", table, edge->name());
+    if (HasUnread(core_, *edge, table, prefix))
+      return fmt::format("table {}: {} reads the core", table, edge->name());
     if (edge->state().tables().Facts(table)->quarantined > 0)
       return fmt::format("table {}: changes wait for their time at {}", table, edge->name());
   }
