@@ -17,9 +17,14 @@ void PeerTables::Admitted(const StoreId& store) {
 std::map<std::string, TableEnd::Offer> PeerTables::Offers() {
   std::map<std::string, Offer> offers;
   const std::set<StoreId> stores = StoresOfEdge();
+  StoreId store;
+  {
+    absl::MutexLock lock(&mutex_);
+    store = store_;
+  }
   for (v1::TableDefinition& definition : parts_.tables.All()) {
     const v1::TableDirection direction = definition.direction();
-    if (direction == v1::TABLE_LOCAL) continue;
+    if (direction == v1::TABLE_LOCAL || (direction == v1::TABLE_UP && stores.empty())) continue;
     Offer& offer = offers[definition.name()];
     offer.after_peer = direction != v1::TABLE_DOWN;
     if (direction == v1::TABLE_UP) {
@@ -31,6 +36,7 @@ std::map<std::string, TableEnd::Offer> PeerTables::Offers() {
     offer.source.prefix = table::PrefixOfEdge(definition.settings(), edge_);
     offer.source.snapshots = true;
     offer.source.reader = edge_;
+    offer.source.peer = store;
     offer.source.definition = std::move(definition);
   }
   return offers;

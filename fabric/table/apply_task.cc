@@ -61,7 +61,9 @@ void ApplyTask::ApplyChange(const RowChange& change) {
   const StoreId via = what_.was_quarantined ? StoreId() : incoming.peer;
   const Arrival arrival{via, NextSequence()};
   if (incoming.sweep && !change.waiting) SweepParts(change);
-  if (!change.known || !is_core() || HasParts(Current(change.key)) || Planted(Canary::kTakeLateWrites)) {
+  const bool two_ways = definition().direction() == v1::TABLE_BOTH;
+  if (!change.known || !is_core() || !two_ways || HasParts(Current(change.key)) ||
+      Planted(Canary::kTakeLateWrites)) {
     MergeInto(change.key, change.change, arrival);
     return;
   }
@@ -111,6 +113,7 @@ void ApplyTask::SweepParts(const RowChange& listed) {
     at = !field.set && field.contributions.empty() ? kept.fields.erase(at) : std::next(at);
   }
   if (!swept) return;
+  has_swept_ = true;
   if (counted) CountAsAnother();
   Replace(listed.key, std::move(kept));
 }

@@ -43,7 +43,7 @@ bool Knew(const Write& write, const Stamp& other) {
 }
 
 Stamp BaseOf(const Field* field) {
-  return field != nullptr && field->set ? field->set->write.stamp : Stamp();
+  return field != nullptr && field->set && field->set->value ? field->set->write.stamp : Stamp();
 }
 
 std::optional<CanonicalJson> ValueOf(const Field& field) {
@@ -83,6 +83,7 @@ bool LosesByExpiry(const Row& row) {
 Row WithoutExpired(const Row& row) {
   const auto stays = [&](const Write& write) { return !IsTaken(*row.expiry, write); };
   Row rest;
+  rest.shared = row.shared;
   if (row.clear && stays(row.clear->write)) rest.clear = row.clear;
   for (const auto& [name, field] : row.fields) {
     Field kept;

@@ -46,8 +46,8 @@ struct Contributor {
 
 struct ContributionKey {
   Contributor by;
-  /// The set or unset that it counts on; none when there was nothing. Not a put or delete of the row: who
-  /// knows of it and who has forgotten it must count alike.
+  /// The set that it counts on; none when there was nothing. Not an unset, nor a put or delete of the row:
+  /// who knows of it and who has forgotten it must count alike.
   Stamp base;
   auto operator<=>(const ContributionKey&) const = default;
 };
@@ -72,6 +72,9 @@ struct Field {
 /// stamp; no contribution has a base below the clear stamp or the field's register, or, when it counts on
 /// nothing, its last increment below them; none is in a sum as well, and no field is empty.
 struct Row {
+  /// Another node has had this row, or was sent it, also when none of its parts is what it had. Of this copy,
+  /// and not of a change.
+  bool shared = false;
   std::optional<Clear> clear;
   std::optional<Expiry> expiry;
   std::map<std::string, Field, std::less<>> fields;
@@ -107,8 +110,8 @@ void ForEachWrite(const Row& row, const Visit& visit) {
   }
 }
 
-/// What increments of the field count on now: its register, else none. `field` may be null, for one that the
-/// row does not have.
+/// What increments of the field count on now: the set in its register, else none. `field` may be null, for
+/// one that the row does not have.
 Stamp BaseOf(const Field* field);
 /// What a reader sees of a field: the register's value and the contributions that count on it. Nothing when
 /// the field is not there.

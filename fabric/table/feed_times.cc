@@ -9,10 +9,9 @@ FeedTimes::FeedTimes(const std::vector<Note>& notes) {
 }
 
 void FeedTimes::Add(Note note) {
-  if (!notes_.empty()) {
-    const Note& newest = notes_.back();
-    if (note.at_ms <= newest.at_ms || note.sequence < newest.sequence) return;
-  }
+  // Of a clock that was ahead: they would say nothing until it is that time.
+  while (!notes_.empty() && notes_.back().at_ms >= note.at_ms) notes_.pop_back();
+  if (!notes_.empty() && note.sequence < notes_.back().sequence) return;
   notes_.push_back(note);
   if (notes_.size() <= kKept) return;
   // Of the older half each second one stays: an early note only says less than it could.

@@ -22,10 +22,10 @@ class FeedTimes {
   };
 
   FeedTimes() = default;
-  /// Ascending; what is not is left out.
+  /// As Add, one after the other.
   explicit FeedTimes(const std::vector<Note>& notes);
 
-  /// Ignored when the clock or the feed stands before the newest note.
+  /// Notes of later times go: the clock was set back. Ignored when the feed stands before the newest note.
   void Add(Note note);
   const std::vector<Note>& notes() const { return notes_; }
   /// Changes before this sequence were in the feed at `at_ms`; 0 when that is not known.

@@ -21,7 +21,8 @@ LateWrites SplitLate(const Change& change, Hlc collected) {
       list(name, field.set->write, field.set->value);
     }
     for (const auto& [key, contribution] : field.contributions) {
-      if (!is_late(contribution.write)) {
+      const bool base_is_gone = !key.base.none() && key.base.hlc <= collected && !kept.set;
+      if (!is_late(contribution.write) && !base_is_gone) {
         kept.contributions.emplace(key, contribution);
       } else if (contribution.amount != JsonNumber(int64_t{0})) {
         list(name, contribution.write, CanonicalJson::Of(contribution.amount));
@@ -32,11 +33,10 @@ LateWrites SplitLate(const Change& change, Hlc collected) {
   return parts;
 }
 
-Hlc TimeOfTombstone(const Row& row) {
+Hlc TimeOfTombstone(const Row& row, bool unseen) {
   Hlc newest;
   ForEachWrite(row, [&](const Write& write) { newest = std::max(newest, write.stamp.hlc); });
-  // An expiry takes what has a time before its own.
-  if (row.expiry && row.expiry->at_ms) newest = std::max(newest, Hlc::AtMs(*row.expiry->at_ms));
+  if (unseen && row.expiry && row.expiry->at_ms) newest = std::max(newest, Hlc::AtMs(*row.expiry->at_ms));
   return newest;
 }
 

@@ -25,7 +25,8 @@ struct LateWrites {
 /// Parts of `change` with times up to `collected` are late.
 LateWrites SplitLate(const Change& change, Hlc collected);
 
-/// The time up to which writes would be late once this tombstone is gone.
-Hlc TimeOfTombstone(const Row& row);
+/// The time up to which writes are late once this tombstone is gone. Where it is `unseen` by some node, that
+/// of its expiry counts too: such a node may still send what the expiry takes.
+Hlc TimeOfTombstone(const Row& row, bool unseen);
 
 }  // namespace selvage::table

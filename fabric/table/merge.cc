@@ -160,11 +160,11 @@ class RowMerge {
   /// go by the time of the last: they outlive what is older, whatever else came and went meanwhile.
   bool IsGone(const Field& field, const ContributionKey& key, const Contribution& contribution) const {
     const Stamp& stamp = key.base.none() ? contribution.write.stamp : key.base;
-    return stamp < BaseOf(&field) || IsCleared(stamp);
+    return (field.set && stamp < field.set->write.stamp) || IsCleared(stamp);
   }
   /// True of increments that count on nothing and are newer than the register: it may go with the row yet.
   static bool IsHidden(const Field& field, const ContributionKey& key) {
-    return field.set && key.base.none();
+    return field.set && field.set->value && key.base.none();
   }
   void DropOldContributions(const std::string& name, Field& field, bool is_new_register) {
     std::erase_if(field.contributions, [&](const auto& entry) {

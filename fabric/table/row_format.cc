@@ -15,6 +15,7 @@ namespace {
 constexpr uint8_t kRowFormat = 1;
 constexpr uint8_t kHasClear = 1;
 constexpr uint8_t kHasExpiry = 2;
+constexpr uint8_t kShared = 4;
 constexpr uint8_t kHasRegister = 1;
 constexpr uint8_t kHasValue = 2;
 constexpr uint8_t kHasContributions = 4;
@@ -95,7 +96,8 @@ class RowEncoder {
   std::string Encode(const Row& row) {
     out_.push_back(static_cast<char>(kRowFormat));
     names_.AppendTo(out_);
-    out_.push_back(static_cast<char>((row.clear ? kHasClear : 0) | (row.expiry ? kHasExpiry : 0)));
+    out_.push_back(static_cast<char>((row.clear ? kHasClear : 0) | (row.expiry ? kHasExpiry : 0) |
+                                     (row.shared ? kShared : 0)));
     if (row.clear) {
       out_.push_back(static_cast<char>(row.clear->kind));
       AppendWrite(row.clear->write);
@@ -162,7 +164,8 @@ class RowDecoder {
     if (Byte() != kRowFormat) Fail("unknown row format");
     ReadNames();
     const uint8_t flags = Byte();
-    if (flags > (kHasClear | kHasExpiry)) Fail("unknown parts");
+    if (flags > (kHasClear | kHasExpiry | kShared)) Fail("unknown parts");
+    row.shared = (flags & kShared) != 0;
     if ((flags & kHasClear) != 0) row.clear = ReadClear();
     if ((flags & kHasExpiry) != 0) row.expiry = ReadExpiry(row);
     const size_t count = Count(1);
@@ -331,7 +334,7 @@ class RowDecoder {
   void ReadContributions(Field& field) {
     const size_t count = Count(1);
     if (count == 0) Fail("no contributions");
-    const Stamp base = BaseOf(&field);
+    const Stamp base = field.set ? field.set->write.stamp : Stamp();
     for (size_t i = 0; i < count && ok(); ++i) {
       ContributionKey key{ReadContributor(), ReadStamp()};
       if (!key.base.none() && key.base < base) Fail("a contribution on an older base");

@@ -61,6 +61,7 @@ absl::Status RowTask::Stage(WriteBatch& batch) {
   {
     absl::MutexLock lock(&store_.mutex_);
     definition_ = table_->definition;
+    for (const auto& [node, reader] : table_->readers) sent_ = std::max(sent_, reader.sent);
   }
   SELVAGE_RETURN_IF_ERROR(Change());
   for (auto& [key, working] : working_) {
@@ -116,11 +117,19 @@ Row& RowTask::RowOf(std::string_view key) {
 MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival) {
   Row& row = RowOf(key);
   const std::optional<int64_t> expires_at_ms = TimeOf(row.expiry);
+  // Before a put takes the place of the parts that tell it.
+  row.shared = row.shared || IsShared(row);
   MergeResult result = Merge(row, change, arrival);
   if (result.outcome == MergeOutcome::kApplied) working_.find(key)->second.changed = true;
   for (const Conflict& conflict : result.conflicts) List(key, conflict);
   if (row.expiry && TimeOf(row.expiry) != expires_at_ms) Renew(row, arrival);
   return result;
+}
+
+bool RowTask::IsShared(const Row& row) const {
+  bool shared = false;
+  ForEachWrite(row, [&](const Write& write) { shared |= !write.via.none() || write.sequence < sent_; });
+  return shared;
 }
 
 void RowTask::Follow(std::string_view key) {
@@ -159,7 +168,7 @@ void RowTask::StageCollected(WriteBatch& batch, uint64_t horizon, Hlc collected)
   absl::MutexLock lock(&store_.mutex_);
   table_->horizon = std::max(table_->horizon, horizon);
   table_->collected = std::max(table_->collected, collected);
-  store_.StageDefinition(batch, *table_, definition_);
+  store_.StageDefinition(batch, *table_);
 }
 
 void RowTask::Replace(std::string_view key, Row row) {

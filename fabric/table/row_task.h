@@ -94,6 +94,7 @@ class RowTask : public CommitTask {
 
  private:
   Row& RowOf(std::string_view key);
+  bool IsShared(const Row& row) const;
   void StageConflicts(WriteBatch& batch);
 
   TableStore& store_;
@@ -103,6 +104,7 @@ class RowTask : public CommitTask {
   DiskCharge charge_;
   int64_t now_ms_ = 0;
   uint64_t sequence_ = 0;
+  uint64_t sent_ = 0;  // changes before this sequence went to some node
   v1::TableDefinition definition_;
   std::vector<v1::StoredConflict> conflicts_;
   struct Working {

@@ -33,7 +33,6 @@ constexpr int64_t kKeptMaxDefaultMs = 60 * kDayMs;
 /// Tombstones that one task collects.
 constexpr size_t kCollectedAtATime = 500;
 constexpr size_t kLookedAtOnce = 5'000;
-constexpr int64_t kLookEveryMs = 60'000;
 constexpr size_t kHeldTombstone = 256;  // bytes in memory, about
 
 int64_t KeptMs(const v1::TableSettings& settings) {
@@ -60,8 +59,12 @@ class CollectTask : public RowTask {
       const RowIndexed indexed = IndexOf(row);
       // It may have been written again since it was looked for.
       if (!indexed.tombstone || !hold_.IsNeededByNobody(row, indexed.newest())) continue;
+      // It takes what is written until then.
+      if (row.expiry && row.expiry->at_ms && *row.expiry->at_ms > now_ms()) continue;
       horizon_ = std::max(horizon_, indexed.newest() + 1);
-      collected_ = std::max(collected_, TimeOfTombstone(row));
+      const Hlc time = TimeOfTombstone(row, indexed.newest() >= hold_.seen_before);
+      // A clock that was ahead must not make late what is written from now on.
+      collected_ = std::max(collected_, std::min(time, Hlc::AtMs(now_ms())));
       Replace(key, Row());
     }
     return absl::OkStatus();
@@ -81,6 +84,7 @@ v1::StoredTableReader Stored(const TableReader& reader) {
   stored.set_epoch(reader.acknowledged.epoch.bytes());
   stored.set_sequence(reader.acknowledged.sequence);
   stored.set_moved_ms(reader.moved_ms);
+  stored.set_sent(reader.sent);
   return stored;
 }
 
@@ -125,6 +129,7 @@ absl::Status TableStore::LoadReaders(Table& table) const {
     reader.store = StoreId::FromBytes(stored.store_id()).value_or(StoreId());
     reader.acknowledged = {FeedEpoch::FromBytes(stored.epoch()).value_or(FeedEpoch()), stored.sequence()};
     reader.moved_ms = stored.moved_ms();
+    reader.sent = stored.sent();
     reader.stored = true;
   }
   return cursor->status();
@@ -139,9 +144,9 @@ void TableStore::NoteReader(const std::string& name, const std::string& node, co
   const FeedPosition at{epochs_.current(), acknowledged};
   Table::Reader& reader = table.readers[node];
   if (reader.store == store && reader.acknowledged == at) return;
-  if (!reader.store.none() && reader.store != store) table.gone.push_back(reader.store);
   reader.store = store;
   reader.acknowledged = at;
+  reader.sent = std::max(reader.sent, acknowledged);
   reader.moved_ms = now_ms();
   reader.stored = false;
 }
@@ -162,7 +167,6 @@ absl::Status TableStore::ForgetReader(const std::string& name, const std::string
                        fmt::format("no node {} reads table {}", node, name), "see selvagectl table describe");
     }
     batch.Delete(Family::kMeta, TableReaderKeys(table->number) + node);
-    batch.Delete(Family::kMeta, TableCursorKeys(table->number) + found->second.store.bytes());
     table->readers.erase(found);
     return absl::OkStatus();
   }));
@@ -173,22 +177,19 @@ absl::Status TableStore::ForgetReader(const std::string& name, const std::string
 absl::Status TableStore::StoreReaders() {
   for (const auto& table : Tables()) {
     std::map<std::string, TableReader> moved;
-    std::vector<StoreId> gone;
     {
       absl::MutexLock lock(&mutex_);
       for (auto& [node, reader] : table->readers) {
         if (!std::exchange(reader.stored, true)) moved.emplace(node, reader);
       }
-      gone = std::exchange(table->gone, {});
     }
-    if (moved.empty() && gone.empty()) continue;
+    if (moved.empty()) continue;
     SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [&](WriteBatch& batch) {
       if (table->dropped) return absl::OkStatus();
+      absl::MutexLock lock(&mutex_);
       for (const auto& [node, reader] : moved) {
+        if (!table->readers.contains(node)) continue;  // let go meanwhile
         batch.Put(Family::kMeta, TableReaderKeys(table->number) + node, {Stored(reader).SerializeAsString()});
-      }
-      for (const StoreId& store : gone) {
-        batch.Delete(Family::kMeta, TableCursorKeys(table->number) + store.bytes());
       }
       return absl::OkStatus();
     }));
@@ -213,6 +214,8 @@ absl::Status TableStore::TellWhatWasRead() {
       },
       [&](const absl::Status& status) {
         if (!status.ok()) return;
+        // What this group changed as well is told before it lies below the end.
+        Publish();
         // Nobody is woken: links look at their ends now and then.
         absl::MutexLock lock(&mutex_);
         published_end_ = next_sequence_;
@@ -317,9 +320,10 @@ absl::Status TableStore::CollectTombstones(const std::shared_ptr<Table>& table) 
     tombstones = table->published.tombstones;
     kept_ms = KeptMs(table->definition.settings());
   }
-  table->next_collect_ms = now + std::min(kLookEveryMs, std::max<int64_t>(kept_ms / 64, 1));
+  table->next_collect_ms = now + std::min(kCollectEveryMs, std::max<int64_t>(kept_ms / 64, 1));
   if (tombstones == 0) return absl::OkStatus();
-  if (next_note_ms_ <= now) SELVAGE_RETURN_IF_ERROR(NoteTime(now));
+  // Or the clock was ahead.
+  if (next_note_ms_ <= now || next_note_ms_ - now > kept_ms) SELVAGE_RETURN_IF_ERROR(NoteTime(now));
   SELVAGE_ASSIGN_OR_RETURN(const TombstoneHold hold, HoldOf(*table, now));
   std::vector<std::string> keys;
   const std::string index = FeedKeys(FeedIndex::kTombstone, table->number);
@@ -345,10 +349,6 @@ absl::Status TableStore::CollectTombstones(const std::shared_ptr<Table>& table) 
   SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, {keys.begin(), keys.end()}));
   SELVAGE_RETURN_IF_ERROR(CommitAndWait(
       env_.committer, std::make_unique<CollectTask>(*this, table, std::move(held), std::move(keys), hold)));
-  absl::MutexLock lock(&mutex_);
-  if (!hold.node.empty() && table->horizon > hold.seen_before && hold.before > hold.seen_before) {
-    table->forced = table->horizon;
-  }
   return absl::OkStatus();
 }
 

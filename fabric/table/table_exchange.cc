@@ -36,7 +36,7 @@ absl::StatusOr<Row> ReadRow(KvStore& store, TableNumber table, std::string_view 
 
 /// RowChange::known of a change with this sequence: some part came from there, or went there before.
 bool IsKnownTo(const StoreId& peer, const Row& row, uint64_t sequence) {
-  bool known = false;
+  bool known = row.shared;
   ForEachWrite(row, [&](const Write& write) { known |= write.via == peer || write.sequence < sequence; });
   return known;
 }
@@ -162,16 +162,22 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
   // What is synced is in the store before the end is published: none of it is missed below the end.
   FeedPiece piece{"", End().sequence};
   if (from >= piece.to) return FeedPiece{"", from};
-  if (read && read->intervals == 0) piece.seen = read->feed;
-  {
+  // What waits for its time has not been seen yet.
+  if (read && read->intervals == 0 && table->quarantined == 0) piece.seen = read->feed;
+  const auto check_horizon = [&]() -> absl::Status {
     absl::MutexLock lock(&mutex_);
-    if (from > 0 && from < table->forced) {
-      return MakeError(
-          absl::StatusCode::kOutOfRange, "position_expired",
-          fmt::format("deletes of table {} are forgotten that come after sequence {}", name, from),
-          "the table is sent anew on the next link", Retry::kYes);
-    }
-  }
+    if (options_.is_edge || from == 0 || from >= table->horizon) return absl::OkStatus();
+    return MakeError(absl::StatusCode::kOutOfRange, "position_expired",
+                     fmt::format("deletes of table {} are forgotten that come after sequence {}", name, from),
+                     "the table is sent anew", Retry::kYes);
+  };
+  SELVAGE_RETURN_IF_ERROR(check_horizon());
+  const uint64_t sent = [&] {
+    absl::MutexLock lock(&mutex_);
+    uint64_t highest = 0;
+    for (const auto& [node, one] : table->readers) highest = std::max(highest, one.sent);
+    return highest;
+  }();
   const std::vector<FeedLanes::Range> ranges = [&] {
     absl::MutexLock lock(&mutex_);
     return lanes_.Ranges(reader.watch, from, piece.to);
@@ -205,10 +211,12 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
     if (Planted(Canary::kFilterDespiteFullTo)) except = reader.peer;
     if (Planted(Canary::kEchoChange)) except = StoreId();
     if (auto change = PartsAt(row, sequence, except)) {
-      changes.Add({key, *std::move(change), IsKnownTo(reader.peer, row, sequence)});
+      changes.Add({key, *std::move(change), IsKnownTo(reader.peer, row, sequence) || sequence < sent});
     }
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
+  // Some may have gone while they were looked for.
+  SELVAGE_RETURN_IF_ERROR(check_horizon());
   piece.rows = std::move(changes).Take();
   return piece;
 }

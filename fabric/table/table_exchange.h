@@ -89,6 +89,7 @@ struct TableReader {
   FeedPosition acknowledged;  ///< it has what was in the feed before
   /// When it acknowledged something new last.
   int64_t moved_ms = 0;
+  uint64_t sent = 0;  ///< the highest sequence that it, or its former store, ever acknowledged
 };
 
 /// What keeps the tombstones of a table.

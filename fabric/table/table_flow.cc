@@ -41,7 +41,8 @@ Options AsPlanted(Options options) {
 bool TableSource::Options::operator==(const Options& other) const {
   return table == other.table && store_id == other.store_id && prefix == other.prefix &&
          snapshots == other.snapshots && written_by == other.written_by && reader_life == other.reader_life &&
-         reader == other.reader && definition.SerializeAsString() == other.definition.SerializeAsString();
+         reader == other.reader && peer == other.peer &&
+         definition.SerializeAsString() == other.definition.SerializeAsString();
 }
 
 TableSource::TableSource(TableStore& tables, Options options, std::function<void()> told, int watch)
@@ -92,6 +93,7 @@ void TableSource::Acknowledged(const FlowPosition& durable) {
     v1::TablePosition at;
     if (!at.ParseFromString(durable.detail)) at.Clear();
     reader_ = {StoreId::FromBytes(at.store_id()).value_or(StoreId()), at.full_to(), options_.prefix, watch_};
+    if (!options_.peer.none()) reader_.peer = options_.peer;
     if (options_.snapshots && durable.offset == Offset(0)) {
       snapshot_ = Snapshot{0, "", tables_.End()};
     } else if (options_.snapshots && durable.offset < FeedOffset(0)) {

@@ -46,6 +46,7 @@ class TableSource : public replication::FlowSource {
     std::set<StoreId> written_by = {};
     Life reader_life = {};    ///< of the peer's store, as this node knows it from what it reads of it
     std::string reader = {};  ///< name of the peer, for those who want to know how far it is
+    StoreId peer = {};        ///< the peer's store, where that is known otherwise than by its word
 
     bool operator==(const Options& other) const;
   };

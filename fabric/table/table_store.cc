@@ -138,6 +138,7 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     auto table = std::make_shared<Table>();
     table->number = TableNumber(LoadBig<uint32_t>(number.data()));
     table->definition = stored.definition();
+    table->staged_definition = stored.definition();
     table->horizon = stored.horizon();
     table->collected = Hlc(stored.collected());
     SELVAGE_ASSIGN_OR_RETURN(table->staged, ReadCounts(table->number));
@@ -247,11 +248,13 @@ absl::Status TableStore::Create(const v1::TableDefinition& definition, const Als
                            fmt::format("there is a table {} already", definition.name()));
         }
         table->number = TableNumber(next_table_++);
-        table->horizon = next_sequence_;
+        // Below what can be read: sequences that changed nothing may lie between.
+        table->horizon = published_end_;
         std::string next;
         AppendBig<uint32_t>(next, next_table_);
         batch.Put(Family::kMeta, kNextTableKey, {next});
-        StageDefinition(batch, *table, definition);
+        table->staged_definition = definition;
+        StageDefinition(batch, *table);
         numbered_[table->number] = table;
         also(batch);
         return absl::OkStatus();
@@ -271,7 +274,8 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition, const Also& 
       [&](WriteBatch& batch) {
         if (table->dropped) return UnknownTable(definition.name());
         absl::MutexLock lock(&mutex_);
-        StageDefinition(batch, *table, definition);
+        table->staged_definition = definition;
+        StageDefinition(batch, *table);
         also(batch);
         return absl::OkStatus();
       },
@@ -449,10 +453,9 @@ void TableStore::StageClock(WriteBatch& batch) {
   clock_.FloorPersisted(floor);
 }
 
-void TableStore::StageDefinition(WriteBatch& batch, const Table& table,
-                                 const v1::TableDefinition& definition) {
+void TableStore::StageDefinition(WriteBatch& batch, const Table& table) {
   v1::StoredTable stored;
-  *stored.mutable_definition() = definition;
+  *stored.mutable_definition() = table.staged_definition;
   stored.set_horizon(table.horizon);
   stored.set_collected(table.collected.packed());
   batch.Put(Family::kMeta, TableKey(table.number), {stored.SerializeAsString()});

@@ -193,6 +193,7 @@ class TableStore {
   /// ago are removed, changes are merged whose time has come, and tombstones go that nobody needs. Waits for
   /// the sync. Costs nothing while nothing is due.
   absl::Status RunDue();
+  static constexpr int64_t kCollectEveryMs = 60'000;
   /// Tombstones beyond so many are collected whoever waits for them.
   static constexpr uint64_t kTombstonesMax = 1'000'000;
 
@@ -202,6 +203,7 @@ class TableStore {
     TableNumber number;
     // The committer's.
     TableCounts staged;
+    v1::TableDefinition staged_definition;
     bool dropped = false;
     uint64_t next_quarantined = 0;
     std::vector<FeedLanes::Change> unpublished;  // staged since Publish
@@ -218,12 +220,10 @@ class TableStore {
     TableCounts published;
     uint64_t horizon = 0;
     Hlc collected;
-    uint64_t forced = 0;  // the horizon when tombstones were collected last that somebody waited for
     struct Reader : TableReader {
       bool stored = false;
     };
     std::map<std::string, Reader> readers;  // by node
-    std::vector<StoreId> gone;              // stores whose nodes have others now
   };
   int64_t now_ms() const;
   absl::Status SubmitWrite(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
@@ -275,8 +275,7 @@ class TableStore {
   void StageChanges(WriteBatch& batch);
   void StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& entry);
   void StageClock(WriteBatch& batch);
-  void StageDefinition(WriteBatch& batch, const Table& table, const v1::TableDefinition& definition)
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void StageDefinition(WriteBatch& batch, const Table& table) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   /// Everything staged so far is synced.
   void Publish();
 

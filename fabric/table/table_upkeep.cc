@@ -49,20 +49,27 @@ class ExpiryTask : public RowTask {
 
 absl::Status TableStore::RunDue() {
   const int64_t now = now_ms();
+  absl::Status first;
+  // Each goes on where another one failed, as at a damaged row.
+  const auto note = [&](const absl::Status& status) { first.Update(status); };
+  // The clock may have been ahead when `next_ms` was set.
+  const auto is_due = [&](int64_t next_ms, int64_t every_ms) {
+    return next_ms <= now || next_ms - every_ms > now;
+  };
   for (const auto& table : Tables()) {
-    if (table->next_expiry_ms <= now - ExpiredKeptMs(*table)) SELVAGE_RETURN_IF_ERROR(RemoveExpired(table));
-    if (table->next_ahead_ms <= now) SELVAGE_RETURN_IF_ERROR(ApplyQuarantined(table));
-    if (table->next_collect_ms <= now) SELVAGE_RETURN_IF_ERROR(CollectTombstones(table));
+    if (table->next_expiry_ms <= now - ExpiredKeptMs(*table)) note(RemoveExpired(table));
+    if (table->next_ahead_ms <= now) note(ApplyQuarantined(table));
+    if (is_due(table->next_collect_ms, kCollectEveryMs)) note(CollectTombstones(table));
   }
-  if (next_readers_ms_ <= now) {
+  if (is_due(next_readers_ms_, kReadersStoredEveryMs)) {
     next_readers_ms_ = now + kReadersStoredEveryMs;
-    SELVAGE_RETURN_IF_ERROR(StoreReaders());
+    note(StoreReaders());
   }
-  if (read_further_ && next_told_ms_ <= now) {
+  if (read_further_ && is_due(next_told_ms_, kToldEveryMs)) {
     next_told_ms_ = now + kToldEveryMs;
-    SELVAGE_RETURN_IF_ERROR(TellWhatWasRead());
+    note(TellWhatWasRead());
   }
-  return absl::OkStatus();
+  return first;
 }
 
 int64_t TableStore::ExpiredKeptMs(const Table& table) const {

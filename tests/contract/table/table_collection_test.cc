@@ -180,6 +180,78 @@ TEST_F(TombstoneTest, WhoIsAwayForTooLongLosesOnlyWhatItWroteToRowsThatAreGone) 
   EXPECT_THAT(Conflicts(core_), ElementsAre("late k.x 2"));
 }
 
+TEST_F(TombstoneTest, APutOverARowThatWasSharedIsLateAsWell) {
+  // One that B had from A, and one that B wrote itself.
+  ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
+  ASSERT_EQ(b_.Do(PutOf("own", R"({"x":1})")), "");
+  for (Site* site : {&a_, &b_, &a_}) Sync(*site);
+  Late();
+  ASSERT_EQ(b_.Do(PutOf("k", R"({"x":2})")), "");
+  ASSERT_EQ(b_.Do(PutOf("own", R"({"x":2})", b_.now_ms() + absl::ToInt64Milliseconds(3 * kTwoMonths))), "");
+  ASSERT_EQ(b_.Do(PutOf("new", R"({"x":1})")), "");
+  ASSERT_EQ(b_.Do(PutOf("new", R"({"x":2})")), "");
+  Late();
+  ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+  ASSERT_EQ(a_.Do(DeleteOf("own")), "");
+  Sync(a_);
+  Pass(kTwoMonths, {&core_, &a_});
+  Sync(a_);
+  Pass(absl::Hours(3), {&core_, &a_});
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  b_.Restart();
+  Sync(b_);
+  Sync(a_);
+  for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Text(), "new={\"x\":2}\n") << site->name();
+  EXPECT_THAT(Conflicts(core_), ElementsAre("late own.x 2", "late k.x 2"));
+}
+
+TEST_F(TombstoneTest, ATombstoneWithATimeToComeStays) {
+  ASSERT_EQ(
+      a_.Do({"k", Update{.set = {{"x", samples::Json("1")}},
+                         .expiry = Update::NewExpiry{a_.now_ms() + absl::ToInt64Milliseconds(kTwoMonths)}}}),
+      "");
+  ASSERT_EQ(a_.Do({"k", Update{.unset = {"x"}}}), "");
+  for (int i = 0; i < 3; ++i) {
+    Sync(a_);
+    Sync(b_);
+    Pass(kWeek);
+  }
+  EXPECT_EQ(core_.Counts().tombstones, 1u);
+}
+
+TEST_F(TombstoneTest, WhatTheOnlyWriterSendsUpIsNeverLate) {
+  Site core(1, false, random_, v1::TABLE_UP);
+  Site a(2, true, random_, v1::TABLE_UP);
+  Site b(3, true, random_, v1::TABLE_UP);
+  for (Site* site : {&core, &a, &b}) {
+    v1::TableDefinition definition = *site->tables().Find("t");
+    definition.mutable_settings()->set_prefix("${edge}/");
+    ASSERT_EQ(site->tables().Set(definition), absl::OkStatus());
+  }
+  const auto up = [&](Site& edge) {
+    Flow(edge, core, "", false, Fence{edge.name(), SessionEpoch(++epoch_)}, 0).Drain();
+  };
+  const auto days = [&](int count) {
+    for (int i = 0; i < 24 * count; ++i) {
+      for (Site* site : {&core, &a, &b}) site->clock().Advance(absl::Hours(1));
+      ASSERT_EQ(core.tables().RunDue(), absl::OkStatus());
+      if (i % 24 == 0) up(b);
+    }
+  };
+  ASSERT_EQ(a.Do(PutOf("a/r", "{}")), "");
+  ASSERT_EQ(a.Do(DeleteOf("a/r")), "");
+  ASSERT_EQ(b.Do(PutOf("b/r", "{}")), "");
+  up(a);
+  days(2);
+  ASSERT_EQ(a.Do(SetOf("a/r", "x", "1")), "") << "without a link";
+  days(1);
+  ASSERT_EQ(b.Do(DeleteOf("b/r")), "");
+  days(9);
+  ASSERT_EQ(core.Counts().tombstones, 0u);
+  up(a);
+  EXPECT_EQ(core.Json("a/r"), R"({"x":1})");
+}
+
 #ifdef SELVAGE_CANARIES
 TEST_F(TombstoneTest, LateWritesThatAreTakenBringARowBack) {
   planted_canary = Canary::kTakeLateWrites;
@@ -233,8 +305,9 @@ TEST_F(TombstoneTest, AReplacedEdgeHoldsNothingUnderItsFormerStore) {
   Site replaced(4, true, random_);
   core_.tables().NoteReader("t", "edge-3", replaced.store_id(), 1);
   Pass(absl::Hours(1), {&core_});
-  EXPECT_FALSE(core_.tables().Cursors("t")->contains(b_.store_id()));
-  EXPECT_TRUE(core_.tables().Cursors("t")->contains(a_.store_id()));
+  core_.Restart();
+  EXPECT_EQ(core_.tables().Readers("t")->at("edge-3").store, replaced.store_id());
+  EXPECT_TRUE(core_.tables().Cursors("t")->contains(b_.store_id())) << "should it come back, it goes on";
 }
 
 TEST_F(TombstoneTest, WatchersOfOldPositionsAreToldToBeginAnew) {

@@ -46,9 +46,10 @@ TEST(LateWritesTest, IncrementsAreListedWithTheirAmount) {
 
 TEST(LateWritesTest, ATombstoneIsAsNewAsItsNewestPart) {
   Row row = Delete({}, samples::At(10, 2));
-  EXPECT_EQ(TimeOfTombstone(row), Hlc::AtMs(10));
+  EXPECT_EQ(TimeOfTombstone(row, true), Hlc::AtMs(10));
   row.expiry = Expiry{50, {samples::At(11, 2), {}, 0, {}}};
-  EXPECT_EQ(TimeOfTombstone(row), Hlc::AtMs(50)) << "an expiry takes what was written before its time";
+  EXPECT_EQ(TimeOfTombstone(row, true), Hlc::AtMs(50)) << "an expiry takes what was written before its time";
+  EXPECT_EQ(TimeOfTombstone(row, false), Hlc::AtMs(11)) << "all have sent what it takes";
 }
 
 }  // namespace

@@ -85,12 +85,15 @@ std::string Expected(const Written& written) {
   for (const std::string name : {"a", "b", "n"}) {
     const auto found = registers.find(name);
     const bool there = found != registers.end() && found->second.write.stamp >= cleared;
-    const Stamp base = there ? found->second.write.stamp : Stamp();
     std::optional<CanonicalJson> value = there ? found->second.value : std::nullopt;
+    const Stamp base = value ? found->second.write.stamp : Stamp();
+    // What counts on nothing is as old as its last increment.
+    const Stamp oldest = there ? found->second.write.stamp : cleared;
+    const bool value_is_set = value.has_value();
     const auto counted = written.counted.find(base);
     if (name == "n" && counted != written.counted.end()) {
       for (const auto& [by, count] : counted->second) {
-        if (!there && count.last < cleared) continue;
+        if (!value_is_set && count.last < oldest) continue;
         const JsonNumber before = value ? *value->number() : JsonNumber(int64_t{0});
         value = CanonicalJson::Of(Sum({before, count.amount}));
       }
