@@ -33,7 +33,9 @@ class TombstoneTest : public ::testing::Test {
       }
     }
   }
+#ifdef SELVAGE_CANARIES
   void TearDown() override { planted_canary = Canary::kNone; }
+#endif
   void Late() {
     for (Site* site : {&core_, &a_, &b_}) site->clock().Advance(absl::Seconds(1));
   }
