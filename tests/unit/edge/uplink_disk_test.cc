@@ -5,12 +5,14 @@
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "edge/uplink.h"
 #include "fabric/base/check.h"
 #include "fabric/node/node_state.h"
 #include "fabric/replication/message.h"
+#include "fabric/storage/commit.h"
 #include "fabric/storage/committer.h"
 #include "fabric/telemetry/log.h"
 #include "fabric/transport/link_driver.h"
@@ -171,11 +173,22 @@ TEST_F(UplinkDiskTest, WhatComesBehindARefusedWelcomeIsNotDone) {
 
 TEST_F(UplinkDiskTest, ALinkThatEndsWhileItWaitsIsForgotten) {
   store_.Hold(true);
+  // The hello waits for the committer, which waits for the disk.
+  std::thread writer([&] {
+    EXPECT_EQ(Commit(node_.committer(),
+                     [](WriteBatch& batch) {
+                       batch.Put(Family::kMeta, "some/key", {"value"});
+                       return absl::OkStatus();
+                     }),
+              absl::OkStatus());
+  });
+  ASSERT_TRUE(test::Eventually(absl::Seconds(20), [&] { return store_.waited_for(); }));
   Start();
   core_->Cancel();
   EXPECT_TRUE(test::Eventually(absl::Seconds(20), [&] { return uplink_.use_count() == 1; }));
   uplink_.reset();
   store_.Hold(false);
+  writer.join();
   EXPECT_EQ(core_->Written(v1::Frame::kHello), 0);
 }
 
