@@ -99,17 +99,6 @@ inline bool HasParts(const Row& row) {
   return row.clear || row.expiry || !row.fields.empty();
 }
 
-/// Calls `visit` with how each part of the row was written (Write).
-template <class Visit>
-void ForEachWrite(const Row& row, const Visit& visit) {
-  if (row.clear) visit(row.clear->write);
-  if (row.expiry) visit(row.expiry->write);
-  for (const auto& [name, field] : row.fields) {
-    if (field.set) visit(field.set->write);
-    for (const auto& [key, contribution] : field.contributions) visit(contribution.write);
-  }
-}
-
 /// What increments of the field count on now: the set in its register, else none. `field` may be null, for
 /// one that the row does not have.
 Stamp BaseOf(const Field* field);

@@ -47,6 +47,19 @@ class TombstoneTest : public ::testing::Test {
     }
     return texts;
   }
+  /// All hear of everything, the tombstones grow old enough, and all hear that the others have them.
+  void Collect() {
+    for (int i = 0; i < 3; ++i) {
+      Sync(a_);
+      Sync(b_);
+    }
+    Pass(kWeek + absl::Hours(24));
+    for (int i = 0; i < 2; ++i) {
+      Sync(a_);
+      Sync(b_);
+      Pass(absl::Hours(2));
+    }
+  }
   /// Both edges and the core have k, and A deleted it.
   void MakeTombstone() {
     ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
@@ -87,16 +100,7 @@ TEST_F(TombstoneTest, ATombstoneGoesOnceEveryNodeHasItAndItsTimeIsOver) {
 
 TEST_F(TombstoneTest, ACollectedTombstoneLeavesPeersWhereTheyWere) {
   MakeTombstone();
-  for (int i = 0; i < 3; ++i) {
-    Sync(a_);
-    Sync(b_);
-  }
-  Pass(kWeek + absl::Hours(24));
-  for (int i = 0; i < 2; ++i) {
-    Sync(a_);
-    Sync(b_);
-    Pass(absl::Hours(2));
-  }
+  Collect();
   ASSERT_EQ(core_.Counts().tombstones, 0u);
   core_.Restart();
   a_.Restart();
@@ -315,14 +319,7 @@ TEST_F(TombstoneTest, AReplacedEdgeHoldsNothingUnderItsFormerStore) {
 TEST_F(TombstoneTest, WatchersOfOldPositionsAreToldToBeginAnew) {
   MakeTombstone();
   FeedPosition from = core_.tables().Facts("t")->end;
-  Sync(a_);
-  Sync(b_);
-  Pass(kWeek + absl::Hours(24));
-  for (int i = 0; i < 2; ++i) {
-    Sync(a_);
-    Sync(b_);
-    Pass(absl::Hours(2));
-  }
+  Collect();
   ASSERT_EQ(core_.Counts().tombstones, 0u);
   EXPECT_THAT(core_.node().Changes(from), ElementsAre("position_expired"));
 }
@@ -330,16 +327,7 @@ TEST_F(TombstoneTest, WatchersOfOldPositionsAreToldToBeginAnew) {
 TEST_F(TombstoneTest, WhoReadsFromTheBeginningMayTakeItsTime) {
   for (int i = 0; i < 5; ++i) ASSERT_EQ(core_.Do(PutOf("r" + std::to_string(i), "{}")), "");
   MakeTombstone();
-  for (int i = 0; i < 2; ++i) {
-    Sync(a_);
-    Sync(b_);
-  }
-  Pass(kWeek + absl::Hours(24));
-  for (int i = 0; i < 2; ++i) {
-    Sync(a_);
-    Sync(b_);
-    Pass(absl::Hours(2));
-  }
+  Collect();
   ASSERT_EQ(core_.Counts().tombstones, 0u);
   FeedPosition from;
   EXPECT_THAT(core_.node().Changes(from, "", 2), ElementsAre("r0={}", "r1={}"));
