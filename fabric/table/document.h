@@ -36,8 +36,7 @@ struct Register {
 };
 
 /// Whose increments are added up together. A store counts anew with each opening, so neither a restored nor
-/// a cloned one counts twice, and after a snapshot took rows that it counts in. Without an epoch: the sum of
-/// closed epochs that the core folded.
+/// a cloned one counts twice, and after a snapshot took rows that it counts in.
 struct Contributor {
   StoreId store;
   FeedEpoch epoch;
@@ -57,9 +56,6 @@ struct Contribution {
   JsonNumber amount = int64_t{0};
   /// Of the last increment.
   Write write;
-  /// Contributors on the same base whose amounts are in this one and no longer count by themselves. Only of a
-  /// sum of closed epochs; ascending.
-  std::vector<Contributor> folded;
 };
 
 struct Field {
@@ -70,7 +66,7 @@ struct Field {
 
 /// Invariants, kept by Merge and checked by DecodeRow: no register and no expiry has a stamp below the clear
 /// stamp; no contribution has a base below the clear stamp or the field's register, or, when it counts on
-/// nothing, its last increment below them; none is in a sum as well, and no field is empty.
+/// nothing, its last increment below them; and no field is empty.
 struct Row {
   /// Another node has had this row, or was sent it, also when none of its parts is what it had. Of this copy,
   /// and not of a change.
@@ -120,7 +116,7 @@ bool LosesByExpiry(const Row& row);
 std::optional<std::string> VisibleJson(const Row& row, int64_t now_ms);
 
 /// Of the visible fields with the stamps they stand on: equal on every node that sees the same, whatever was
-/// collected or folded there. Stamps alone would not do, since clones may give one to two values.
+/// collected there. Stamps alone would not do, since clones may give one to two values.
 using RowDigest = Id128<struct RowDigestTag>;
 /// None when the row is not there.
 RowDigest DigestOf(const Row& row, int64_t now_ms);

@@ -28,18 +28,13 @@ bool IsBelow(const Part& a, const Part& b) {
     } else if constexpr (std::is_same_v<Part, Register>) {
       return std::tuple(part.write.stamp, part.value);
     } else {
-      // A sum of closed epochs grows by epochs.
-      return std::tuple(part.folded.size(), part.write.stamp, CanonicalNumber(part.amount));
+      return std::tuple(part.write.stamp, CanonicalNumber(part.amount));
     }
   };
   const auto rank_a = rank(a);
   const auto rank_b = rank(b);
   if (rank_a != rank_b) return rank_a < rank_b;
   return Less(a.write.replaced, b.write.replaced);
-}
-
-bool IsIn(const std::vector<Contributor>& folded, const Contributor& by) {
-  return std::binary_search(folded.begin(), folded.end(), by);
 }
 
 bool IsZero(const JsonNumber& amount) {
@@ -121,9 +116,6 @@ class RowMerge {
       ListUncounted(name, local, incoming);
       return;
     }
-    for (const auto& [other, sum] : local.contributions) {
-      if (other.base == key.base && IsIn(sum.folded, key.by)) return KeepNewer();
-    }
     const auto found = local.contributions.find(key);
     std::optional<Contribution> held;
     if (found != local.contributions.end()) held = found->second;
@@ -133,10 +125,6 @@ class RowMerge {
     if (Planted(Canary::kAddContributions) && before) held->amount = Sum({before->amount, incoming.amount});
     local.contributions[key] = *held;
     if (IsHidden(local, key)) ListUncounted(name, local, *held);
-    // What was folded counts in the sum, and no longer by itself.
-    std::erase_if(local.contributions, [&](const auto& entry) {
-      return entry.first.base == key.base && IsIn(incoming.folded, entry.first.by);
-    });
   }
 
   /// Removes what the clear stamp that came removes.

@@ -10,8 +10,7 @@
 /// Who wins. Merging is commutative, associative and idempotent: copies that merged the same changes are
 /// equal, in whatever order and however often they came. docs/tables.md has the rules with an example.
 ///
-/// Two things are asked of whoever makes changes: stamps of one node only grow, and only one store at a time,
-/// the core, folds contributions, on top of what was folded before (FoldClosedEpochs).
+/// One thing is asked of whoever makes changes: stamps of one node only grow.
 namespace selvage::table {
 
 enum class MergeOutcome {

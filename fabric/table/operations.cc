@@ -86,7 +86,7 @@ absl::Status IncrementField(const Row& row, const std::string& name, const JsonN
   const FeedEpoch counted =
       Planted(Canary::kCountByStore) ? *FeedEpoch::FromBytes(std::string(16, '1')) : epoch;
   const ContributionKey key{{stamp.node, counted}, BaseOf(field)};
-  Contribution contribution{by, {.stamp = stamp}, {}};
+  Contribution contribution{by, {.stamp = stamp}};
   if (field != nullptr) {
     const auto own = field->contributions.find(key);
     if (own != field->contributions.end()) {
@@ -127,34 +127,6 @@ Expiry ExpiryAt(const Row& row, std::optional<int64_t> at_ms, const Stamp& stamp
   return {at_ms, std::move(replaced).WriteOf()};
 }
 
-/// What is folded of one field; nothing when that is no more than before.
-std::optional<std::pair<ContributionKey, Contribution>> FoldField(const Field& field,
-                                                                  const std::set<Contributor>& closed,
-                                                                  const Stamp& stamp) {
-  const ContributionKey key{{stamp.node, FeedEpoch()}, BaseOf(&field)};
-  // What counts on nothing goes with the row, and a sum that begins anew then does not hold the one before
-  // it.
-  if (key.base.none()) return std::nullopt;
-  Contribution sum{int64_t{0}, {.stamp = stamp}, {}};
-  const auto before = field.contributions.find(key);
-  if (before != field.contributions.end()) {
-    sum.amount = before->second.amount;
-    sum.folded = before->second.folded;
-  }
-  std::vector<JsonNumber> amounts = {sum.amount};
-  const size_t held = sum.folded.size();
-  for (const auto& [other, contribution] : field.contributions) {
-    if (other.base != key.base || !closed.contains(other.by)) continue;
-    if (!std::holds_alternative<int64_t>(contribution.amount)) continue;
-    amounts.push_back(contribution.amount);
-    sum.folded.push_back(other.by);
-  }
-  sum.amount = Sum(amounts);
-  if (sum.folded.size() == held || !std::holds_alternative<int64_t>(sum.amount)) return std::nullopt;
-  std::sort(sum.folded.begin(), sum.folded.end());
-  return std::pair(key, std::move(sum));
-}
-
 }  // namespace
 
 Change Put(const Row& row, const Fields& fields, std::optional<int64_t> expires_at_ms, const Stamp& stamp) {
@@ -181,16 +153,6 @@ absl::StatusOr<Change> MakeUpdate(const Row& row, const Update& update, const St
 Change Delete(const Row& row, const Stamp& stamp) {
   Change change;
   change.clear = Clear{ClearKind::kDelete, ClearWrite(row, stamp)};
-  return change;
-}
-
-Change FoldClosedEpochs(const Row& row, const std::set<Contributor>& closed, const Stamp& stamp) {
-  Change change;
-  for (const auto& [name, field] : row.fields) {
-    if (auto folded = FoldField(field, closed, stamp)) {
-      change.fields[name].contributions.insert(std::move(*folded));
-    }
-  }
   return change;
 }
 

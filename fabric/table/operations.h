@@ -38,10 +38,4 @@ absl::StatusOr<Change> MakeUpdate(const Row& row, const Update& update, const St
 /// Deletes the row, or says again that it is deleted.
 Change Delete(const Row& row, const Stamp& stamp);
 
-/// At the core alone: what adds the contributions of `closed` up in one for each field. Of a closed epoch
-/// nothing new can come, and all of it is here. Only integers, whose sum does not depend on the order. A core
-/// that was restored must have merged what its edges hold before it folds again. A change without fields when
-/// there is nothing to fold.
-Change FoldClosedEpochs(const Row& row, const std::set<Contributor>& closed, const Stamp& stamp);
-
 }  // namespace selvage::table

@@ -42,7 +42,6 @@ class Names {
         Add(key.by.store);
         Add(key.base);
         Add(contribution.write);
-        for (const Contributor& by : contribution.folded) Add(by.store);
       }
     }
     SortUnique(stamps_);
@@ -129,8 +128,6 @@ class RowEncoder {
       AppendVarint(out_, names_.NumberOf(key.base));
       AppendText(CanonicalNumber(contribution.amount));
       AppendWrite(contribution.write);
-      AppendVarint(out_, contribution.folded.size());
-      for (const Contributor& by : contribution.folded) AppendContributor(by);
     }
   }
   void AppendContributor(const Contributor& by) {
@@ -342,11 +339,6 @@ class RowDecoder {
       if (!all.empty() && all.rbegin()->first >= key) Fail("contributions out of order");
       all.emplace_hint(all.end(), key, ReadContribution());
     }
-    for (const auto& [key, contribution] : field.contributions) {
-      for (const Contributor& by : contribution.folded) {
-        if (field.contributions.contains({by, key.base})) Fail("a contribution that was folded");
-      }
-    }
   }
   Contribution ReadContribution() {
     Contribution contribution;
@@ -358,12 +350,6 @@ class RowDecoder {
       Fail("an amount that is not a number");
     }
     contribution.write = ReadWrite();
-    const size_t count = Count(kIdSize + 1);
-    for (size_t i = 0; i < count && ok(); ++i) {
-      const Contributor by = ReadContributor();
-      if (!contribution.folded.empty() && contribution.folded.back() >= by) Fail("contributors out of order");
-      contribution.folded.push_back(by);
-    }
     return contribution;
   }
   Contributor ReadContributor() {

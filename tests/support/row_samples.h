@@ -32,8 +32,8 @@ inline Row RowOfAllParts() {
   row.fields["b"].set = Register{Json(R"({"u":"ba"})"), {put, {}, 8, {}}};
   row.fields["n"].set = Register{Json("0"), {put, {}, 12, {}}};
   auto& counts = row.fields["n"].contributions;
-  counts[{{Store(0x0a), {}}, put}] = {int64_t{5}, {late, {}, 10, {}}, {{Store(0x0b), Epoch(0xe1)}}};
-  counts[{{Store(0x0b), Epoch(0xe2)}, put}] = {2.5, {At(2, 0x0b), {}, 11, Store(0x0b)}, {}};
+  counts[{{Store(0x0a), Epoch(0xe1)}, put}] = {int64_t{5}, {late, {}, 10, {}}};
+  counts[{{Store(0x0b), Epoch(0xe2)}, put}] = {2.5, {At(2, 0x0b), {}, 11, Store(0x0b)}};
   return row;
 }
 

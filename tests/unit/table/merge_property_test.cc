@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -106,8 +105,7 @@ std::string Expected(const Written& written) {
   return "{" + json + "}";
 }
 
-/// One random history over the fields a and b, which are set, and n, which is also counted. The first replica
-/// is the core, and folds.
+/// One random history over the fields a and b, which are set, and n, which is also counted.
 class History {
  public:
   explicit History(uint64_t seed) : random_(seed) {
@@ -161,9 +159,6 @@ class History {
       }
       case 5:
         Restart(replica);
-        break;
-      case 6:
-        Fold();
         break;
       default:
         Write(replica);
@@ -243,39 +238,21 @@ class History {
 
   FeedEpoch NewEpoch() { return FeedEpoch::Mint(random_); }
 
-  /// Opens the store again: as it is, or, but for the core, as it was at some time before.
+  /// Opens the store again: as it is, or as it was at some time before.
   void Restart(Replica& replica) {
     const auto index = static_cast<size_t>(&replica - replicas_.data());
-    closed_.insert({replica.store, replica.epoch});
     if (random_.OneIn(2)) {
       backups_[index] = replica;
-    } else if (index != 0) {
+    } else {
       replica = backups_[index];
     }
     replica.epoch = NewEpoch();
-  }
-
-  /// The core gets all there is, and folds what was closed.
-  void Fold() {
-    Replica& core = replicas_[0];
-    for (const Change& change : written_.changes) Receive(core, change, StoreId());
-    const Stamp stamp = Tick(core);
-    Change change = FoldClosedEpochs(core.row, closed_, stamp);
-    // A sum goes with the row as one.
-    for (const auto& [name, field] : change.fields) {
-      for (const auto& [key, sum] : field.contributions) {
-        for (const Contributor& by : sum.folded) written_.counted[key.base][by].last = stamp;
-      }
-    }
-    Merge(core.row, change, {StoreId(), core.next_sequence});
-    written_.changes.push_back(std::move(change));
   }
 
   test::SeededRandom random_;
   int64_t span_ms_ = 1;
   std::vector<Replica> replicas_;
   std::vector<Replica> backups_;
-  std::set<Contributor> closed_;
   Written written_;
 };
 

@@ -318,37 +318,6 @@ TEST_F(MergeTest, RestoredStoreCountsInAnotherEpoch) {
   EXPECT_EQ(core_.Seen(), R"({"n":7})");
 }
 
-TEST_F(MergeTest, FoldedEpochsCountOnceWhereverTheyCome) {
-  const Change base = edge_.DoPut(1, R"({"n":100})");
-  const Change old = edge_.DoIncrement(2, "n", int64_t{5});
-  core_.Receive(edge_.row(), &edge_);
-  other_.Receive(core_.row(), &core_);
-  const std::set<Contributor> closed = {{samples::Store(1), edge_.epoch()}};
-  edge_.Reopen(0x77);
-  edge_.DoIncrement(3, "n", int64_t{1});
-  const RowDigest before = DigestOf(core_.row(), 0);
-  core_.Write(FoldClosedEpochs(core_.row(), closed, samples::At(4, 2)));
-  EXPECT_EQ(core_.Seen(), R"({"n":105})");
-  EXPECT_EQ(DigestOf(core_.row(), 0), before);
-  EXPECT_THAT(core_.row().fields.at("n").contributions, SizeIs(1));
-  EXPECT_TRUE(FoldClosedEpochs(core_.row(), closed, samples::At(5, 2)).fields.empty());
-
-  EXPECT_EQ(core_.Receive(old, &edge_).outcome, MergeOutcome::kKeptNewer) << "the epoch is closed";
-  core_.Receive(edge_.row(), &edge_);
-  other_.Receive(core_.row(), &core_);
-  edge_.Receive(core_.row(), &core_);
-  for (const Node* node : {&edge_, &core_, &other_}) {
-    EXPECT_EQ(node->Seen(), R"({"n":106})");
-    EXPECT_THAT(node->conflicts(), IsEmpty());
-  }
-}
-
-TEST_F(MergeTest, FractionsAreNotFolded) {
-  core_.Receive(edge_.DoIncrement(1, "n", 0.1), &edge_);
-  EXPECT_TRUE(
-      FoldClosedEpochs(core_.row(), {{samples::Store(1), edge_.epoch()}}, samples::At(2, 2)).fields.empty());
-}
-
 TEST_F(MergeTest, OperationsThatAreRefused) {
   edge_.DoPut(1, R"({"n":1,"s":"x"})");
   const auto refused = [&](const Update& update) {
