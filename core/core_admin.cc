@@ -104,6 +104,7 @@ std::vector<v1::LogSummary> CoreAdmin::Logs(const std::string& stream) {
 absl::StatusOr<std::shared_ptr<Log>> CoreAdmin::FindLog(const v1::LogAddress& address, LogUse use) {
   const auto definition = parts_.catalog.Find(address.stream());
   if (!definition) return UnknownStream(address.stream());
+  if (use == LogUse::kWrite) SELVAGE_RETURN_IF_ERROR(CheckProducible(*definition));
   switch (definition->direction()) {
     case v1::UP:
       return FindReplica(address, definition->partitions(), use);

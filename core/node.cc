@@ -177,7 +177,8 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   CallRunner calls({store->state().clock(), SystemRandom(), backend, authorizer, metrics});
   AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
-  TablesService tables({calls, store->state().tables(), fleet.tables, backend, store->state().identity()});
+  TablesService tables({calls, store->state().tables(), fleet.tables, backend, store->state().identity(),
+                        store->state().captures()});
   api::TableService table_api(store->state().tables(), fleet.tables, SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {

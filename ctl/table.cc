@@ -197,6 +197,8 @@ absl::Status DescribeTable(Session& session, const std::string& name) {
   fields.emplace_back("feed end", response.end());
   fields.emplace_back("quarantined", std::to_string(response.quarantined()));
   fields.emplace_back("conflicts", std::to_string(response.conflicts_listed()));
+  if (!response.captured_in().empty()) fields.emplace_back("changes go to", response.captured_in());
+  if (!response.capture_stopped().empty()) fields.emplace_back("capture stopped", response.capture_stopped());
   if (!response.tombstones_held_by().empty()) {
     fields.emplace_back("tombstones held", HeldText(response));
   }
@@ -295,6 +297,32 @@ void AddForgetReader(CLI::App& noun, Session& session) {
   verb->callback([&session, request] { session.Finish(ForgetReader(session, *request)); });
 }
 
+absl::Status CaptureTable(Session& session, const v1::CaptureTableRequest& request) {
+  SELVAGE_ASSIGN_OR_RETURN(const v1::CaptureTableResponse response,
+                           session.Ask(&Tables::CaptureTable, request));
+  if (session.json()) {
+    PrintJson(session.out(), response);
+  } else if (response.stream().empty()) {
+    session.out() << fmt::format("changes of table {} are not captured\n", Printable(request.table()));
+  } else {
+    session.out() << fmt::format("changes of table {} go to stream {}\n", Printable(request.table()),
+                                 Printable(response.stream()));
+  }
+  return absl::OkStatus();
+}
+
+void AddCapture(CLI::App& noun, Session& session) {
+  auto request = std::make_shared<v1::CaptureTableRequest>();
+  CLI::App* verb = noun.add_subcommand(
+      "capture", "Write what readers of the table see change to a stream of this node, table.NAME.changes");
+  verb->add_option_function<std::string>("name",
+                                         [request](const std::string& text) { request->set_table(text); })
+      ->required();
+  verb->add_flag_callback(
+      "--off", [request] { request->set_off(true); }, "No longer; the stream stays");
+  verb->callback([&session, request] { session.Finish(CaptureTable(session, *request)); });
+}
+
 // A verb whose only parameter is the table.
 void AddOfTable(CLI::App& noun, Session& session, const char* name, const char* help,
                 absl::Status (*run)(Session&, const std::string&)) {
@@ -317,6 +345,7 @@ void AddTable(CLI::App& app, Session& session) {
              "Definition, settings and size of a table, and how far peers were read", DescribeTable);
   AddSetTable(*noun, session);
   AddForgetReader(*noun, session);
+  AddCapture(*noun, session);
   AddOfTable(*noun, session, "drop", "Drop a table with all its rows", DropTable);
   AddRowWrites(*noun, session);
   AddRowReads(*noun, session);

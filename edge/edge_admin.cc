@@ -75,6 +75,7 @@ absl::StatusOr<std::shared_ptr<Log>> EdgeAdmin::FindLog(const v1::LogAddress& ad
         fmt::format("stream {} is written at the core; this edge holds a replica", address.stream()),
         "produce at the core: selvagectl --address <core>");
   }
+  if (use == LogUse::kWrite) SELVAGE_RETURN_IF_ERROR(CheckProducible(*definition));
   const LogOrigin origin{own ? std::string() : std::string(kCoreOrigin), Slot(0), address.stream(),
                          PartitionId(address.partition())};
   const std::shared_ptr<Log> log = parts_.logs.Find(origin);

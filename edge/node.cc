@@ -159,7 +159,8 @@ absl::Status RunEdge(const EdgeConfig& config) {
   kafka::GroupAdmin group_admin(kafka->groups(), topics);
   CallRunner calls({store->state().clock(), SystemRandom(), backend, authorizer, metrics, config.link.calls});
   AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
-  TablesService tables({calls, store->state().tables(), state.tables(), backend, store->state().identity()});
+  TablesService tables({calls, store->state().tables(), state.tables(), backend, store->state().identity(),
+                        store->state().captures()});
   api::TableService table_api(store->state().tables(), state.tables(), SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {

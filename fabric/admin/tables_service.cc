@@ -8,6 +8,7 @@
 #include "fabric/admin/table_messages.h"
 #include "fabric/admin/watch_call.h"
 #include "fabric/base/error.h"
+#include "fabric/base/names.h"
 
 namespace selvage {
 namespace {
@@ -18,6 +19,7 @@ constexpr CallGate::Call kDescribeTable{"Tables/DescribeTable", Action::kReadAdm
 constexpr CallGate::Call kSetTable{"Tables/SetTable", Action::kWriteAdmin, true};
 constexpr CallGate::Call kDropTable{"Tables/DropTable", Action::kWriteAdmin, true};
 constexpr CallGate::Call kForgetTableReader{"Tables/ForgetTableReader", Action::kWriteAdmin, true};
+constexpr CallGate::Call kCaptureTable{"Tables/CaptureTable", Action::kWriteAdmin, true};
 constexpr CallGate::Call kWriteRows{"Tables/WriteRows", Action::kWriteAdmin};
 constexpr CallGate::Call kGetRow{"Tables/GetRow", Action::kReadAdmin};
 constexpr CallGate::Call kScanRows{"Tables/ScanRows", Action::kReadAdmin};
@@ -55,6 +57,7 @@ TablesService::TablesService(const Options& options)
       admin_(options.admin),
       backend_(options.backend),
       identity_(options.identity),
+      captures_(options.captures),
       watches_{.gate = calls_.gate(), .pool = calls_.pool(), .call = kWatchTable} {}
 
 grpc::ServerUnaryReactor* TablesService::CreateTable(grpc::CallbackServerContext* context,
@@ -82,6 +85,8 @@ absl::Status TablesService::DescribeTo(const std::string& table, v1::DescribeTab
   response.set_end(facts.end.Text());
   response.set_quarantined(facts.quarantined);
   response.set_conflicts_listed(facts.conflicts_listed);
+  if (facts.capture.on) response.set_captured_in(CaptureStreamOf(table));
+  response.set_capture_stopped(facts.capture.stopped);
   SELVAGE_ASSIGN_OR_RETURN(const auto cursors, tables_.Cursors(table));
   const StoreNames names = cursors.empty() ? StoreNames() : Names();
   for (const auto& [peer, cursor] : cursors) *response.add_read_from() = ToMessage(peer, cursor, names);
@@ -127,6 +132,16 @@ grpc::ServerUnaryReactor* TablesService::ForgetTableReader(grpc::CallbackServerC
                                                            v1::ForgetTableReaderResponse* response) {
   return calls_.Run(context, kForgetTableReader, request, response,
                     [=, this] { return tables_.ForgetReader(request->table(), request->node()); });
+}
+
+grpc::ServerUnaryReactor* TablesService::CaptureTable(grpc::CallbackServerContext* context,
+                                                      const v1::CaptureTableRequest* request,
+                                                      v1::CaptureTableResponse* response) {
+  return calls_.Run(context, kCaptureTable, request, response, [=, this]() -> absl::Status {
+    if (request->off()) return captures_.Stop(request->table());
+    SELVAGE_ASSIGN_OR_RETURN(*response->mutable_stream(), captures_.Start(request->table()));
+    return absl::OkStatus();
+  });
 }
 
 void TablesService::Write(const v1::WriteRowsRequest& request, v1::WriteRowsResponse& response,

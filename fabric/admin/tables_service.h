@@ -10,6 +10,7 @@
 #include "fabric/admin/table_lists.h"
 #include "fabric/admin/waiting_call.h"
 #include "fabric/node/node_identity.h"
+#include "fabric/node/table_captures.h"
 #include "fabric/table/table_admin.h"
 #include "fabric/table/table_store.h"
 #include "selvage/v1/table.grpc.pb.h"
@@ -27,6 +28,7 @@ class TablesService final : public v1::Tables::CallbackService {
     table::TableAdmin& admin;
     AdminBackend& backend;
     const NodeIdentity& identity;
+    TableCaptures& captures;
   };
   explicit TablesService(const Options& options);
 
@@ -47,6 +49,9 @@ class TablesService final : public v1::Tables::CallbackService {
   grpc::ServerUnaryReactor* ForgetTableReader(grpc::CallbackServerContext* context,
                                               const v1::ForgetTableReaderRequest* request,
                                               v1::ForgetTableReaderResponse* response) override;
+  grpc::ServerUnaryReactor* CaptureTable(grpc::CallbackServerContext* context,
+                                         const v1::CaptureTableRequest* request,
+                                         v1::CaptureTableResponse* response) override;
   grpc::ServerUnaryReactor* WriteRows(grpc::CallbackServerContext* context,
                                       const v1::WriteRowsRequest* request,
                                       v1::WriteRowsResponse* response) override;
@@ -87,6 +92,7 @@ class TablesService final : public v1::Tables::CallbackService {
   table::TableAdmin& admin_;
   AdminBackend& backend_;
   const NodeIdentity& identity_;
+  TableCaptures& captures_;
   WaitingCall::Shared watches_;
 };
 

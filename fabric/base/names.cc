@@ -5,6 +5,12 @@
 #include "absl/strings/ascii.h"
 
 namespace selvage {
+namespace {
+
+constexpr std::string_view kCapturePrefix = "table.";
+constexpr std::string_view kCaptureSuffix = ".changes";
+
+}  // namespace
 
 bool IsDnsLabel(std::string_view name) {
   if (name.empty() || name.size() > 63 || name.front() == '-' || name.back() == '-') return false;
@@ -28,6 +34,18 @@ bool IsStreamName(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
   });
+}
+
+std::string CaptureStreamOf(std::string_view table) {
+  std::string name(kCapturePrefix);
+  name += table;
+  name += kCaptureSuffix;
+  return name;
+}
+
+bool IsCaptureStream(std::string_view name) {
+  return name.size() > kCapturePrefix.size() + kCaptureSuffix.size() && name.starts_with(kCapturePrefix) &&
+         name.ends_with(kCaptureSuffix);
 }
 
 }  // namespace selvage

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace selvage {
@@ -19,5 +20,10 @@ bool IsDnsName(std::string_view name);
 /// True for a stream name, by Kafka's rule for topics: 1 to kMaxStreamName of a-z, A-Z, 0-9, '.', '_' and
 /// '-', but not "." and "..".
 bool IsStreamName(std::string_view name);
+
+/// The stream that captured changes of a table go to: "table.<table>.changes".
+std::string CaptureStreamOf(std::string_view table);
+/// True for a name that CaptureStreamOf gives to some table.
+bool IsCaptureStream(std::string_view name);
 
 }  // namespace selvage

@@ -115,6 +115,7 @@ void NodeStore::RunUpkeep() {
     if (absl::Status status = state_->tables().RunDue(); !status.ok() && !failed_) {
       LogWarning("rows that are due could not be dealt with", {{"error", Describe(status)}});
     }
+    state_->captures().RunOnce();
     ReportTableDamage();
     WriteAckedEndsIfChanged();
     WriteMarkIfChanged();

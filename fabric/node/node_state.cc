@@ -28,9 +28,15 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
                      return places_.ReplicatedFromHere(origin, definition);
                    }),
       damage_(logs_, alarms_, [this](const Log& log) { return places_.OtherCopyOf(log); }),
-      streams_(random, logs_, catalog_, alarms_, places_),
+      streams_(random, logs_, catalog_, alarms_, places_, tables_),
       tables_({store, committer_, clock, random, budget_, fences_},
-              {.is_edge = options_.is_edge, .store_id = [this] { return identity_.store_id(); }}) {
+              {.is_edge = options_.is_edge,
+               .store_id = [this] { return identity_.store_id(); },
+               .log_of =
+                   [this](const std::string& stream) {
+                     return logs_.FindEmbedded(LogOrigin{"", Slot(0), stream, PartitionId(0)});
+                   }}),
+      captures_(catalog_, streams_, alarms_, tables_) {
   alarms_.set_origin(options_.node);
   logs_.set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
 }

@@ -11,6 +11,7 @@
 #include "fabric/node/log_places.h"
 #include "fabric/node/node_identity.h"
 #include "fabric/node/node_streams.h"
+#include "fabric/node/table_captures.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
 #include "fabric/stream/disk_budget.h"
@@ -68,6 +69,7 @@ class NodeState {
   table::TableStore& tables() { return tables_; }
   const LogPlaces& places() const { return places_; }
   NodeStreams& streams() { return streams_; }
+  TableCaptures& captures() { return captures_; }
 
  private:
   const Options options_;
@@ -88,6 +90,7 @@ class NodeState {
   DamageControl damage_;
   NodeStreams streams_;
   table::TableStore tables_;
+  TableCaptures captures_;
 };
 
 }  // namespace selvage

@@ -42,6 +42,7 @@ absl::Status NodeStreams::AddPartitions(const std::string& stream, int32_t parti
                                  known->partitions(), partitions),
                      "partitions can only be added");
   }
+  SELVAGE_RETURN_IF_ERROR(CheckProducible(*known));
   known->set_partitions(partitions);
   SELVAGE_ASSIGN_OR_RETURN(const v1::StreamDefinition grown, CompleteDefinition(*std::move(known)));
   if (validate_only) return absl::OkStatus();
@@ -50,8 +51,19 @@ absl::Status NodeStreams::AddPartitions(const std::string& stream, int32_t parti
   return catalog_.Put(grown);
 }
 
+absl::Status NodeStreams::CheckNotCapturing(const std::string& stream) const {
+  const auto known = catalog_.Find(stream);
+  if (!known || known->captures().empty()) return absl::OkStatus();
+  const auto facts = tables_.Facts(known->captures());
+  if (!facts.ok() || !facts->capture.on) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "capturing",
+                   fmt::format("the changes of table {} go to stream {}", known->captures(), stream),
+                   fmt::format("selvagectl table capture {} --off first", known->captures()));
+}
+
 absl::StatusOr<int> NodeStreams::Delete(const std::string& name,
                                         const std::function<void(WriteBatch&)>& also) {
+  SELVAGE_RETURN_IF_ERROR(CheckNotCapturing(name));
   on_delete_(name);
   std::set<std::string> held;
   for (const std::shared_ptr<Log>& log : logs_.All()) {
@@ -68,6 +80,7 @@ absl::StatusOr<int> NodeStreams::Delete(const std::string& name,
 }
 
 absl::Status NodeStreams::Rename(const std::string& name, const v1::StreamDefinition& definition) {
+  SELVAGE_RETURN_IF_ERROR(CheckNotCapturing(name));
   on_delete_(name);
   SELVAGE_RETURN_IF_ERROR(logs_.RenameStream(name, definition.name(), [&](WriteBatch& batch) {
     catalog_.StageRemove(batch, name);

@@ -11,6 +11,7 @@
 #include "fabric/node/log_places.h"
 #include "fabric/stream/embedded_log_store.h"
 #include "fabric/stream/stream_catalog.h"
+#include "fabric/table/table_store.h"
 
 namespace selvage {
 
@@ -20,14 +21,15 @@ class NodeStreams {
  public:
   /// All of them must outlive it.
   NodeStreams(Random& random, EmbeddedLogStore& logs, StreamCatalog& catalog, AlarmBook& alarms,
-              const LogPlaces& places)
-      : random_(random), logs_(logs), catalog_(catalog), alarms_(alarms), places_(places) {}
+              const LogPlaces& places, const table::TableStore& tables)
+      : random_(random), logs_(logs), catalog_(catalog), alarms_(alarms), places_(places), tables_(tables) {}
 
   /// Creates the logs of a stream that this node is the source of and that do not exist yet.
   absl::Status CreateLogs(const v1::StreamDefinition& definition);
   /// Gives a local stream more partitions. Errors: "unknown_stream", "immutable", "invalid_partitions".
   absl::Status AddPartitions(const std::string& stream, int32_t partitions, bool validate_only);
   /// Deletes a stream, its definition and its logs at once, with what `also` stages. The number of logs.
+  /// Error: "capturing" for one that changes of a table go to.
   absl::StatusOr<int> Delete(
       const std::string& name, const std::function<void(WriteBatch&)>& also = [](WriteBatch&) {});
   /// Gives a stream and its logs the name in `definition`, which nothing has yet. What referred to the old
@@ -45,11 +47,14 @@ class NodeStreams {
   }
 
  private:
+  absl::Status CheckNotCapturing(const std::string& stream) const;
+
   Random& random_;
   EmbeddedLogStore& logs_;
   StreamCatalog& catalog_;
   AlarmBook& alarms_;
   const LogPlaces& places_;
+  const table::TableStore& tables_;
   std::function<void(const std::string&)> on_delete_ = [](const std::string&) {};
 };
 

@@ -54,15 +54,7 @@ class AppendTask : public CommitTask {
       after_ = log_->state();
       return absl::OkStatus();
     }
-    entry_.hash_before = log_->state().hash;
-    SELVAGE_RETURN_IF_ERROR(fence_ ? CheckReplica() : AssignPosition());
-    if (entry_.kind == EntryKind::kBatch) {
-      entry_.max_timestamp = ParseBatchHeader(entry_.body.view())->max_timestamp;
-      entry_.hash_after = ChainBatch(entry_.hash_before, entry_.body.view());
-    } else {
-      entry_.max_timestamp = -1;
-      entry_.hash_after = DecodeGap(entry_.body.view())->hash_after;
-    }
+    SELVAGE_RETURN_IF_ERROR(fence_ ? CheckReplica() : MakeEntry());
     log_->StageEntry(batch, entry_);
     appended_.base = entry_.from;
     if (sequence_.numbered()) log_->producers().Add(batch, sequence_, entry_.from, entry_.append_ms);
@@ -137,24 +129,29 @@ class AppendTask : public CommitTask {
     return absl::OkStatus();
   }
 
-  absl::Status AssignPosition() {
-    const LogState& state = log_->state();
-    entry_.from = state.end;
+  absl::Status MakeEntry() {
     if (entry_.kind == EntryKind::kBatch) {
-      StampBatch(produced_.data(), entry_.from, state.leader_epoch());
-      entry_.body = Bytes(std::move(produced_));
-      entry_.to = ParseBatchHeader(entry_.body.view())->next_offset();
+      entry_ = log_->SourceEntry(std::move(produced_));
       return absl::OkStatus();
     }
-    if (tail_gap_to_ <= entry_.from) return OutOfSequence("a gap to offset", tail_gap_to_);
+    const Offset end = log_->state().end;
+    if (tail_gap_to_ <= end) return OutOfSequence("a gap to offset", tail_gap_to_);
     entry_ = log_->GapFromEnd(tail_gap_to_, reason_);
     return absl::OkStatus();
   }
 
-  absl::Status CheckReplica() const {
+  absl::Status CheckReplica() {
     SELVAGE_RETURN_IF_ERROR(log_->CheckFence(*fence_));
     if (entry_.from != log_->state().end && !Planted(Canary::kStoreJump)) {
       return OutOfSequence("an entry from offset", entry_.from);
+    }
+    entry_.hash_before = log_->state().hash;
+    if (entry_.kind == EntryKind::kBatch) {
+      entry_.max_timestamp = ParseBatchHeader(entry_.body.view())->max_timestamp;
+      entry_.hash_after = ChainBatch(entry_.hash_before, entry_.body.view());
+    } else {
+      entry_.max_timestamp = -1;
+      entry_.hash_after = DecodeGap(entry_.body.view())->hash_after;
     }
     return absl::OkStatus();
   }

@@ -8,6 +8,7 @@
 #include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/stream/meta_keys.h"
+#include "fabric/stream/record_batch.h"
 
 namespace selvage {
 namespace {
@@ -58,6 +59,20 @@ Entry StagedLog::GapFromEnd(Offset to, GapReason reason) const {
   gap.hash_after = entry.hash_after = ChainGap(entry.hash_before, gap);
   entry.max_timestamp = -1;
   entry.body = Bytes(EncodeGap(gap));
+  return entry;
+}
+
+Entry StagedLog::SourceEntry(std::string batch) const {
+  Entry entry;
+  entry.kind = EntryKind::kBatch;
+  entry.from = state_.end;
+  entry.hash_before = state_.hash;
+  StampBatch(batch.data(), entry.from, state_.leader_epoch());
+  const BatchHeader header = *ParseBatchHeader(batch);
+  entry.to = header.next_offset();
+  entry.max_timestamp = header.max_timestamp;
+  entry.hash_after = ChainBatch(entry.hash_before, batch);
+  entry.body = Bytes(std::move(batch));
   return entry;
 }
 

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -54,6 +55,8 @@ class StagedLog {
   // Changes, each a part of `batch`.
   /// A gap from the end to `to`, to be staged as an entry.
   Entry GapFromEnd(Offset to, GapReason reason) const;
+  /// A batch at the end, stamped with its offset, to be staged as an entry: of the log's own source.
+  Entry SourceEntry(std::string batch) const;
   /// Appends an entry whose offsets, body and hashes are complete, and completes its header.
   void StageEntry(WriteBatch& batch, Entry& entry);
   /// Moves the start behind `last_dropped`, or to the gap that stands for what was not acknowledged.

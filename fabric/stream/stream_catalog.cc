@@ -47,6 +47,11 @@ absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition def
     return Invalid(fmt::format("stream {} has no direction", definition.name()),
                    "one of up, down, down-shared, local");
   }
+  if (IsCaptureStream(definition.name()) && definition.captures().empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "name_reserved",
+                     fmt::format("{} is the name of a stream that has a table's changes", definition.name()),
+                     "selvagectl table capture TABLE makes it; choose another name for other streams");
+  }
   if (definition.partitions() == 0) definition.set_partitions(1);
   if (definition.partitions() < 0 || definition.partitions() > kPartitionsMax) {
     return Invalid(fmt::format("stream {} with {} partitions", definition.name(), definition.partitions()),
@@ -92,6 +97,14 @@ absl::Status CheckSameShape(const v1::StreamDefinition& have, const v1::StreamDe
                   v1::Direction_Name(have.direction()), have.partitions(),
                   v1::Direction_Name(other.direction()), other.partitions()),
       "direction and partition count are immutable: delete one of the two streams, or rename it");
+}
+
+absl::Status CheckProducible(const v1::StreamDefinition& definition) {
+  if (definition.captures().empty()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, "read_only_stream",
+                   fmt::format("stream {} has the changes of table {}; only this node writes it",
+                               definition.name(), definition.captures()),
+                   "write the table, or another stream");
 }
 
 absl::Status MergeSettings(const v1::StreamSettings& from, const std::vector<std::string>& fields,

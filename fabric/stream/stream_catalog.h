@@ -25,12 +25,16 @@ inline constexpr uint32_t kDefaultPriority = 5;
 v1::StreamSettings DefaultStreamSettings();
 
 /// Fills in what a definition leaves open and checks it: name, direction, partitions (1 to 1024), settings.
-/// Errors: "invalid_stream" with what is allowed; "compaction_not_replicated".
+/// Errors: "invalid_stream" with what is allowed; "compaction_not_replicated"; "name_reserved" for a name
+/// that captured changes of a table go to.
 absl::StatusOr<v1::StreamDefinition> CompleteDefinition(v1::StreamDefinition definition);
 
 /// Whether two definitions may be of one stream: direction and partition count are immutable, but for a local
 /// stream, which may have got more partitions than `other` says. Error: "definition_mismatch".
 absl::Status CheckSameShape(const v1::StreamDefinition& have, const v1::StreamDefinition& other);
+
+/// Whether clients may write to the stream. Error: "read_only_stream" (kFailedPrecondition).
+absl::Status CheckProducible(const v1::StreamDefinition& definition);
 
 /// Copies the named fields of `from` into `into`. Error: "invalid_stream" for an unknown field.
 absl::Status MergeSettings(const v1::StreamSettings& from, const std::vector<std::string>& fields,

@@ -42,6 +42,11 @@ absl::Status ApplyTask::Change() {
   return absl::OkStatus();
 }
 
+CaptureReason ApplyTask::ReasonOf(std::string_view key) const {
+  if (what_.was_quarantined) return CaptureReason::kRelease;
+  return swept_.contains(key) ? CaptureReason::kSweep : CaptureReason::kMerge;
+}
+
 void ApplyTask::ApplyChange(const RowChange& change) {
   const Incoming& incoming = what_.incoming;
   if (!std::string_view(change.key).starts_with(incoming.allowed)) {
@@ -113,7 +118,7 @@ void ApplyTask::SweepParts(const RowChange& listed) {
     at = !field.set && field.contributions.empty() ? kept.fields.erase(at) : std::next(at);
   }
   if (!swept) return;
-  has_swept_ = true;
+  swept_.insert(listed.key);
   if (counted) CountAsAnother();
   Replace(listed.key, std::move(kept));
 }
@@ -126,7 +131,7 @@ void ApplyTask::Sweep(const std::string& key) {
   });
   if (counted) CountAsAnother();
   Replace(key, Row());
-  has_swept_ = true;
+  swept_.insert(key);
 }
 
 bool ApplyTask::IsWaiting(const std::string& ahead_key) const {
@@ -141,7 +146,7 @@ void ApplyTask::StopWaiting(WriteBatch& batch, const std::string& ahead_key) {
 
 void ApplyTask::StageBeside(WriteBatch& batch) {
   // No tombstone tells of what was swept: whoever follows the changes here begins anew.
-  if (has_swept_) StageCollected(batch, NextSequence() + 1, Hlc());
+  if (!swept_.empty()) StageCollected(batch, NextSequence() + 1, Hlc());
   const TableNumber number = table().number;
   for (const RowChange* change : ahead_) {
     const int64_t due_ms = NewestOf(change->change).ms() - kClockMarginMs;

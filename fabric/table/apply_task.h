@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,7 @@ class ApplyTask : public RowTask {
 
  private:
   absl::Status Change() override;
+  CaptureReason ReasonOf(std::string_view key) const override;
   void StageBeside(WriteBatch& batch) override;
   void Done(const absl::Status& status) override { done_(status); }
 
@@ -52,8 +54,8 @@ class ApplyTask : public RowTask {
 
   const What what_;
   const TableStore::ApplyDone done_;
-  std::vector<const RowChange*> ahead_;  // to be kept apart
-  bool has_swept_ = false;               // rows
+  std::vector<const RowChange*> ahead_;       // to be kept apart
+  std::set<std::string, std::less<>> swept_;  // keys of rows of which something is gone
 };
 
 /// Changes that wait for their time, as they are stored.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "fabric/base/canary.h"
@@ -12,6 +13,9 @@
 
 namespace selvage::table {
 namespace {
+
+/// A batch of captured changes closes when it is this large; a larger record has one of its own.
+constexpr size_t kCaptureBatchBytes = 512u << 10;
 
 std::optional<int64_t> TimeOf(const std::optional<Expiry>& expiry) {
   return expiry ? expiry->at_ms : std::nullopt;
@@ -30,6 +34,12 @@ void Renew(Row& row, const Arrival& arrival) {
     if (field.set) renew(field.set->write);
     for (auto& [by, contribution] : field.contributions) renew(contribution.write);
   }
+}
+
+Stamp NewestStamp(const Row& row) {
+  Stamp newest;
+  ForEachWrite(row, [&](const Write& write) { newest = std::max(newest, write.stamp); });
+  return newest;
 }
 
 std::string Cut(std::string_view text) {
@@ -66,10 +76,12 @@ absl::Status RowTask::Stage(WriteBatch& batch) {
   SELVAGE_RETURN_IF_ERROR(Change());
   for (auto& [key, working] : working_) {
     if (!working.changed) continue;
+    if (table_->capture_log != nullptr) CaptureChange(key, working.entry->row, working.row);
     working.entry->row = std::move(working.row);
     store_.overlay_.MarkDirty(*working.entry);
   }
   StageConflicts(batch);
+  StageCaptured(batch);
   StageBeside(batch);
   store_.next_sequence_ = sequence_;
   return absl::OkStatus();
@@ -95,8 +107,64 @@ void RowTask::Finish(const absl::Status& status) {
   if (status.ok()) {
     charge_.Written();
     store_.Publish();
+    if (appender_) appender_->Publish();
   }
   Done(status);
+}
+
+void RowTask::CaptureChange(std::string_view key, const Row& before, const Row& after) {
+  const int64_t told_ms = table_->capture_ms;
+  const int64_t now = std::max(now_ms_, told_ms);
+  auto& expired = table_->captured_expired;
+  const auto told = expired.find(key);
+  CapturedChange change{.key = std::string(key),
+                        .before = VisibleJson(before, told == expired.end() ? told_ms : now),
+                        .after = VisibleJson(after, now),
+                        .reason = ReasonOf(key),
+                        .stamp = NewestStamp(after)};
+  if (told != expired.end()) expired.erase(told);
+  const auto expires_ms = TimeOf(after.expiry);
+  if (expires_ms && *expires_ms > told_ms && *expires_ms <= now) expired.emplace(key, *expires_ms);
+  if (change.before != change.after) captured_.push_back(std::move(change));
+}
+
+void RowTask::CaptureExpired(const std::vector<std::string>& keys, int64_t to_ms) {
+  const int64_t told_ms = table_->capture_ms;
+  if (table_->capture_log == nullptr || to_ms <= told_ms) return;
+  for (const std::string& key : keys) {
+    if (table_->captured_expired.contains(key)) continue;
+    const Row& row = Current(key);
+    CapturedChange change{.key = key,
+                          .before = VisibleJson(row, told_ms),
+                          .after = VisibleJson(row, to_ms),
+                          .reason = CaptureReason::kExpiry,
+                          .stamp = NewestStamp(row)};
+    if (change.before != change.after) captured_.push_back(std::move(change));
+  }
+  captured_to_ms_ = to_ms;
+}
+
+void RowTask::StageCaptured(WriteBatch& batch) {
+  if (captured_to_ms_) {
+    table_->capture_ms = *captured_to_ms_;
+    std::erase_if(table_->captured_expired,
+                  [&](const auto& told) { return told.second <= *captured_to_ms_; });
+    absl::MutexLock lock(&store_.mutex_);
+    store_.StageDefinition(batch, *table_);
+  }
+  if (captured_.empty() || table_->capture_log == nullptr) return;
+  appender_.emplace(table_->capture_log);
+  BatchBuilder records;
+  const auto append = [&] {
+    if (records.empty() || table_->capture_log == nullptr) return;
+    const absl::Status staged = appender_->Stage(batch, records.Build());
+    if (!staged.ok()) store_.StopCapture(batch, *table_, staged);
+  };
+  for (const CapturedChange& change : captured_) {
+    records.Add(RecordOf(change, now_ms_));
+    if (records.EstimatedSize() >= kCaptureBatchBytes) append();
+  }
+  append();
 }
 
 Row& RowTask::RowOf(std::string_view key) {

@@ -11,6 +11,8 @@
 #include "absl/status/status.h"
 #include "fabric/storage/committer.h"
 #include "fabric/stream/disk_budget.h"
+#include "fabric/stream/log_appender.h"
+#include "fabric/table/captured_change.h"
 #include "fabric/table/merge.h"
 #include "fabric/table/row_overlay.h"
 #include "fabric/table/table_store.h"
@@ -63,6 +65,12 @@ class RowTask : public CommitTask {
   /// In place of a row, what is left of it.
   void Replace(std::string_view key, Row row);
 
+  /// Why readers see something else of a row that this task changed.
+  virtual CaptureReason ReasonOf(std::string_view) const { return CaptureReason::kWrite; }
+  /// For change capture: tells of these rows, which are held, as far as they expire up to `to_ms`; from then
+  /// on rows are seen as at that time.
+  void CaptureExpired(const std::vector<std::string>& keys, int64_t to_ms);
+
   /// Lists what is lost, for people.
   void List(v1::StoredConflict conflict);
   void List(std::string_view key, const Conflict& conflict);
@@ -96,6 +104,9 @@ class RowTask : public CommitTask {
   Row& RowOf(std::string_view key);
   bool IsShared(const Row& row) const;
   void StageConflicts(WriteBatch& batch);
+  /// Notes what readers see change of a row.
+  void CaptureChange(std::string_view key, const Row& before, const Row& after);
+  void StageCaptured(WriteBatch& batch);
 
   TableStore& store_;
   const std::shared_ptr<Table> table_;
@@ -107,6 +118,9 @@ class RowTask : public CommitTask {
   uint64_t sent_ = 0;  // changes before this sequence went to some node
   v1::TableDefinition definition_;
   std::vector<v1::StoredConflict> conflicts_;
+  std::vector<CapturedChange> captured_;
+  std::optional<int64_t> captured_to_ms_;
+  std::optional<LogAppender> appender_;
   struct Working {
     RowOverlay::Entry* entry = nullptr;
     Row row;

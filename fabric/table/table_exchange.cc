@@ -62,6 +62,7 @@ absl::Status TableStore::SubmitApply(const std::string& name, Incoming incoming,
     keys.push_back(change.key);
     bytes += kHeldRow + change.key.size();
   }
+  bytes = WithCapture(*table, bytes);
   // A cursor that moves, and a sweep, are small.
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, incoming.changes.empty() ? env_.budget.AdmitFromReserve(bytes)
                                                                        : env_.budget.Admit(bytes));

@@ -149,6 +149,7 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     newest->SeekForPrev(EndOfPrefix(feed));
     if (newest->Valid()) first = std::max(first, NumberOfFeedKey(newest->key()) + 1);
     SELVAGE_RETURN_IF_ERROR(newest->status());
+    LoadCapture(*table, stored.capture());
     SELVAGE_RETURN_IF_ERROR(LoadLists(*table));
     SELVAGE_RETURN_IF_ERROR(LoadReaders(*table));
     numbered_[table->number] = table;
@@ -336,7 +337,8 @@ TableFacts TableStore::FactsOf(const Table& table) const {
   return {.counts = table.published,
           .end = {epochs_.current(), published_end_},
           .quarantined = table.quarantined,
-          .conflicts_listed = table.next_conflict};
+          .conflicts_listed = table.next_conflict,
+          .capture = {table.captured, table.capture_stopped}};
 }
 
 FeedPosition TableStore::End() const {
@@ -435,7 +437,10 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
   StageIndex(batch, FeedIndex::kTombstone, table.number, entry.key, TombstoneSequence(before),
              TombstoneSequence(now));
   StageIndex(batch, FeedIndex::kExpiry, table.number, entry.key, ExpiryNumber(before), ExpiryNumber(now));
-  if (now.expires_at_ms) LowerTo(table.next_expiry_ms, *now.expires_at_ms);
+  if (now.expires_at_ms) {
+    LowerTo(table.next_expiry_ms, *now.expires_at_ms);
+    LowerTo(table.next_capture_ms, *now.expires_at_ms);
+  }
   Count(table.staged, before, false);
   Count(table.staged, now, true);
   entry.indexed = std::move(now);
@@ -458,6 +463,12 @@ void TableStore::StageDefinition(WriteBatch& batch, const Table& table) {
   *stored.mutable_definition() = table.staged_definition;
   stored.set_horizon(table.horizon);
   stored.set_collected(table.collected.packed());
+  if (table.capture_log != nullptr || !table.capture_stopped.empty()) {
+    v1::StoredCapture& capture = *stored.mutable_capture();
+    capture.set_on(table.capture_log != nullptr);
+    capture.set_time_ms(table.capture_ms);
+    capture.set_stopped(table.capture_stopped);
+  }
   batch.Put(Family::kMeta, TableKey(table.number), {stored.SerializeAsString()});
 }
 

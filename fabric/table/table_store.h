@@ -20,6 +20,7 @@
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
 #include "fabric/stream/disk_budget.h"
+#include "fabric/stream/embedded_log.h"
 #include "fabric/stream/fence_table.h"
 #include "fabric/table/feed_epochs.h"
 #include "fabric/table/feed_lanes.h"
@@ -49,8 +50,9 @@ struct TableEnvironment {
 /// several threads. Only what is synced is seen.
 ///
 /// Definitions are in table_store.cc, writing in table_writes.cc, reading in table_reads.cc, what is
-/// exchanged with other nodes in table_exchange.cc, what time makes due in table_upkeep.cc, what tombstones
-/// wait for in table_collection.cc, and what operators do about clocks that were wrong in table_ahead.cc.
+/// exchanged with other nodes in table_exchange.cc, change capture in table_capture.cc, what time makes due
+/// in table_upkeep.cc, what tombstones wait for in table_collection.cc, and what operators do about clocks
+/// that were wrong in table_ahead.cc.
 ///
 /// Errors besides those named at each call: "unknown_table" (kNotFound), "corrupt_row" and "corrupt_meta"
 /// (kDataLoss), those of the committer and of the disk budget.
@@ -60,6 +62,8 @@ class TableStore {
     bool is_edge = true;
     /// The id of the store now: who writes (Stamp::node). A fork changes it.
     std::function<StoreId()> store_id;
+    /// The log of a stream of this node, or null: where captured changes go.
+    std::function<std::shared_ptr<EmbeddedLog>(const std::string& stream)> log_of = nullptr;
   };
   TableStore(TableEnvironment env, Options options);
   ~TableStore();
@@ -123,6 +127,12 @@ class TableStore {
   uint64_t EndOf(int watch) const;
   /// No call is under way when this returns. Not from within one.
   void Unwatch(int handle);
+
+  // Change capture: what readers see change goes to a stream of this node, in the write of the rows.
+  /// Begins, with the changes from here on, or ends. The stream must be there (CaptureStreamOf, one
+  /// partition). Durable when it returns. Errors: "unknown_stream" (kNotFound), those of a log that takes no
+  /// appends.
+  absl::Status SetCapture(const std::string& table, bool on);
 
   // Exchange with other nodes.
   using ApplyDone = std::function<void(const absl::Status&)>;
@@ -208,6 +218,10 @@ class TableStore {
     uint64_t next_quarantined = 0;
     std::vector<FeedLanes::Change> unpublished;  // staged since Publish
     std::set<uint64_t> waiting;                  ///< numbers of the changes that are kept apart
+    std::shared_ptr<EmbeddedLog> capture_log;    ///< null: changes are not captured
+    /// Rows that were told to be gone though their expiry is after capture_ms, with that expiry: they were
+    /// written when it had passed already.
+    std::map<std::string, int64_t, std::less<>> captured_expired;
     // The committer's, and read by others who only want to know about how many there are.
     std::atomic<uint64_t> next_conflict{0};
     std::atomic<uint64_t> quarantined{0};
@@ -215,6 +229,9 @@ class TableStore {
     std::atomic<int64_t> next_expiry_ms{INT64_MIN};
     std::atomic<int64_t> next_ahead_ms{INT64_MIN};
     std::atomic<int64_t> next_collect_ms{INT64_MIN};
+    std::atomic<int64_t> next_capture_ms{INT64_MIN};
+    std::atomic<bool> captured{false};
+    std::atomic<int64_t> capture_ms{0};  ///< rows whose expiry is not after this were told to be gone
     // Guarded by TableStore::mutex_.
     v1::TableDefinition definition;
     TableCounts published;
@@ -224,6 +241,7 @@ class TableStore {
       bool stored = false;
     };
     std::map<std::string, Reader> readers;  // by node
+    std::string capture_stopped;
   };
   int64_t now_ms() const;
   absl::Status SubmitWrite(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
@@ -253,6 +271,11 @@ class TableStore {
                                                         std::string_view from) const;
   absl::Status ApplyOne(const std::shared_ptr<Table>& table, std::string key, std::string_view stored);
   int64_t ExpiredKeptMs(const Table& table) const;
+  void LoadCapture(Table& table, const v1::StoredCapture& stored) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// What a change of so many bytes takes on the disk: with capture also what was there before, and is now.
+  static size_t WithCapture(const Table& table, size_t bytes) { return table.captured ? 3 * bytes : bytes; }
+  /// Tells of rows whose expiry has passed.
+  absl::Status CaptureExpiries(const std::shared_ptr<Table>& table);
   absl::Status RemoveExpired(const std::shared_ptr<Table>& table);
   absl::Status ApplyQuarantined(const std::shared_ptr<Table>& table);
   absl::Status CollectTombstones(const std::shared_ptr<Table>& table);
@@ -276,6 +299,8 @@ class TableStore {
   void StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& entry);
   void StageClock(WriteBatch& batch);
   void StageDefinition(WriteBatch& batch, const Table& table) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  /// The log takes nothing: rows go on without.
+  void StopCapture(WriteBatch& batch, Table& table, const absl::Status& why);
   /// Everything staged so far is synced.
   void Publish();
 

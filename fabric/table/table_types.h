@@ -141,11 +141,18 @@ struct TableCounts {
   uint64_t bytes = 0;       ///< of stored rows, tombstones as well
 };
 
+/// Change capture of a table at this node.
+struct CaptureState {
+  bool on = false;
+  std::string stopped;  ///< why it went off by itself: its log took no appends; empty: it did not
+};
+
 struct TableFacts {
   TableCounts counts;
   FeedPosition end;               ///< changes from here on come after everything that can be read now
   uint64_t quarantined = 0;       ///< changes that wait for their time
   uint64_t conflicts_listed = 0;  ///< since the table was made here; the newest are kept
+  CaptureState capture;
 };
 
 }  // namespace selvage::table

@@ -39,6 +39,7 @@ class ExpiryTask : public RowTask {
     }
     return absl::OkStatus();
   }
+  CaptureReason ReasonOf(std::string_view) const override { return CaptureReason::kExpiry; }
   void Done(const absl::Status&) override {}
 
   const std::vector<std::string> keys_;
@@ -57,6 +58,7 @@ absl::Status TableStore::RunDue() {
     return next_ms <= now || next_ms - every_ms > now;
   };
   for (const auto& table : Tables()) {
+    if (table->captured && table->next_capture_ms <= now) note(CaptureExpiries(table));
     if (table->next_expiry_ms <= now - ExpiredKeptMs(*table)) note(RemoveExpired(table));
     if (table->next_ahead_ms <= now) note(ApplyQuarantined(table));
     if (is_due(table->next_collect_ms, kCollectEveryMs)) note(CollectTombstones(table));

@@ -181,7 +181,7 @@ absl::Status TableStore::SubmitWrite(const std::string& name, std::vector<RowOpe
         fmt::format("{} operations with {} bytes are more than one batch takes", operations.size(), bytes),
         fmt::format("up to {} operations and {} bytes", kBatchOperationsMax, kBatchBytesMax));
   }
-  const size_t files = bytes + operations.size() * kRowOverhead;
+  const size_t files = WithCapture(*table, bytes + operations.size() * kRowOverhead);
   // Who deletes rows makes room, sooner or later: that must be possible when there is none.
   const bool deletes = std::all_of(operations.begin(), operations.end(), [](const RowOperation& operation) {
     return std::holds_alternative<RowOperation::Delete>(operation.what);

@@ -21,6 +21,7 @@ constexpr Row kCodes[] = {
     {"edge_needed", ErrorCode::kPolicyViolation},
     {"edge_retired", ErrorCode::kPolicyViolation},
     {"read_only_replica", ErrorCode::kPolicyViolation},
+    {"read_only_stream", ErrorCode::kPolicyViolation},
     {"wrong_node", ErrorCode::kPolicyViolation},
     {"origin_topic", ErrorCode::kPolicyViolation},
     {"name_reserved", ErrorCode::kInvalidTopic},

@@ -61,6 +61,7 @@ Calls AllCalls() {
           {"SetTable", Caller<v1::Tables>(&TablesStub::SetTable)},
           {"DropTable", Caller<v1::Tables>(&TablesStub::DropTable)},
           {"ForgetTableReader", Caller<v1::Tables>(&TablesStub::ForgetTableReader)},
+          {"CaptureTable", Caller<v1::Tables>(&TablesStub::CaptureTable)},
           {"WriteRows", Caller<v1::Tables>(&TablesStub::WriteRows)},
           {"GetRow", Caller<v1::Tables>(&TablesStub::GetRow)},
           {"ScanRows", Caller<v1::Tables>(&TablesStub::ScanRows)},

@@ -115,8 +115,8 @@ void AdminNode::Start(AdminBackend& backend, kafka::Topics& topics) {
   service_ = std::make_unique<AdminService>(
       AdminService::Options{AdminService::PartsOf(*node_), *calls_, backend, *group_admin_});
   table_admin_ = std::make_unique<table::StoreTableAdmin>(node_->tables(), SystemRandom());
-  tables_service_ = std::make_unique<TablesService>(
-      TablesService::Options{*calls_, node_->tables(), *table_admin_, backend, node_->identity()});
+  tables_service_ = std::make_unique<TablesService>(TablesService::Options{
+      *calls_, node_->tables(), *table_admin_, backend, node_->identity(), node_->captures()});
   const TlsFiles& own = options_.is_edge ? Certificates::Get().edge : Certificates::Get().core;
   const size_t request_max = std::max(AdminRequestMax(options_.batch_max), TablesRequestMax());
   auto server = GrpcServer::Start({"127.0.0.1:0", ServerCredentials(own), request_max},

@@ -119,6 +119,13 @@ grpc::Status FakeTables::ForgetTableReader(Context*, const v1::ForgetTableReader
   return grpc::Status::OK;
 }
 
+grpc::Status FakeTables::CaptureTable(Context*, const v1::CaptureTableRequest* request,
+                                      v1::CaptureTableResponse* response) {
+  capture_request = *request;
+  if (!request->off()) response->set_stream("table." + request->table() + ".changes");
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeTables::DropTable(Context*, const v1::DropTableRequest* request, v1::DropTableResponse*) {
   drop_request = *request;
   return grpc::Status::OK;

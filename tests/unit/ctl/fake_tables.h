@@ -38,6 +38,7 @@ class FakeTables final : public v1::Tables::Service {
   v1::SetTableRequest set_request;
   v1::DropTableRequest drop_request;
   v1::ForgetTableReaderRequest forget_request;
+  v1::CaptureTableRequest capture_request;
   v1::WriteRowsRequest write_request;
   v1::ScanRowsRequest scan_request;
   std::vector<v1::WatchTableRequest> watch_requests;
@@ -63,6 +64,7 @@ class FakeTables final : public v1::Tables::Service {
   grpc::Status DropTable(Context*, const v1::DropTableRequest*, v1::DropTableResponse*) override;
   grpc::Status ForgetTableReader(Context*, const v1::ForgetTableReaderRequest*,
                                  v1::ForgetTableReaderResponse*) override;
+  grpc::Status CaptureTable(Context*, const v1::CaptureTableRequest*, v1::CaptureTableResponse*) override;
   grpc::Status WriteRows(Context*, const v1::WriteRowsRequest*, v1::WriteRowsResponse*) override;
   grpc::Status GetRow(Context*, const v1::GetRowRequest*, v1::GetRowResponse*) override;
   grpc::Status ScanRows(Context*, const v1::ScanRowsRequest*, v1::ScanRowsResponse*) override;

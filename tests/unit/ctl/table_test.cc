@@ -86,6 +86,10 @@ TEST_F(TableCommandsTest, ListAndDescribeAreTablesOrJson) {
   EXPECT_EQ(Done({"forget", "pumps", "rig-9"}).out, "table pumps waits for rig-9 no longer\n");
   EXPECT_EQ(node_.forget_request.table(), "pumps");
   EXPECT_EQ(node_.forget_request.node(), "rig-9");
+  EXPECT_EQ(Done({"capture", "pumps"}).out, "changes of table pumps go to stream table.pumps.changes\n");
+  EXPECT_FALSE(node_.capture_request.off());
+  EXPECT_EQ(Done({"capture", "pumps", "--off"}).out, "changes of table pumps are not captured\n");
+  EXPECT_TRUE(node_.capture_request.off());
   Done({"drop", "pumps"});
   EXPECT_EQ(node_.drop_request.table(), "pumps");
 }
