@@ -44,7 +44,8 @@ absl::Status ApplyTask::Change() {
 
 CaptureReason ApplyTask::ReasonOf(std::string_view key) const {
   if (what_.was_quarantined) return CaptureReason::kRelease;
-  return swept_.contains(key) ? CaptureReason::kSweep : CaptureReason::kMerge;
+  const bool swept = swept_.contains(key) && !Planted(Canary::kCaptureSweepAsDelete);
+  return swept ? CaptureReason::kSweep : CaptureReason::kMerge;
 }
 
 void ApplyTask::ApplyChange(const RowChange& change) {

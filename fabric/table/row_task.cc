@@ -150,9 +150,16 @@ void RowTask::StageCaptured(WriteBatch& batch) {
     std::erase_if(table_->captured_expired,
                   [&](const auto& told) { return told.second <= *captured_to_ms_; });
     absl::MutexLock lock(&store_.mutex_);
-    store_.StageDefinition(batch, *table_);
+    if (!Planted(Canary::kForgetCaptureTime)) store_.StageDefinition(batch, *table_);
   }
   if (captured_.empty() || table_->capture_log == nullptr) return;
+  if (!Planted(Canary::kCaptureBeside)) return StageRecords(batch);
+  const auto beside = store_.env_.store.NewBatch();
+  StageRecords(*beside);
+  (void)store_.env_.store.Write(*beside, /*sync=*/true);
+}
+
+void RowTask::StageRecords(WriteBatch& batch) {
   appender_.emplace(table_->capture_log);
   BatchBuilder records;
   const auto append = [&] {

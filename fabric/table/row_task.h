@@ -107,6 +107,7 @@ class RowTask : public CommitTask {
   /// Notes what readers see change of a row.
   void CaptureChange(std::string_view key, const Row& before, const Row& after);
   void StageCaptured(WriteBatch& batch);
+  void StageRecords(WriteBatch& batch);
 
   TableStore& store_;
   const std::shared_ptr<Table> table_;

@@ -72,6 +72,9 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kDeleteStandingRecord, "forget what did not change of a row"},
     {Canary::kSkipTableFence, "let a superseded session write rows"},
     {Canary::kLoseIntervalBoundary, "lose the row between two intervals"},
+    {Canary::kCaptureBeside, "capture changes beside the rows"},
+    {Canary::kCaptureSweepAsDelete, "tell of a sweep as a delete"},
+    {Canary::kForgetCaptureTime, "forget which expiries were told"},
     {Canary::kAdvancePastUnread, "advance past what was not read"},
 };
 

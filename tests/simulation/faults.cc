@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "tests/simulation/sim_capture.h"
 #include "tests/simulation/world.h"
 
 /// What can happen to a world. Each function strikes once, somewhere.
@@ -134,6 +135,7 @@ void World::BitsFlipped() {
   if (!node.up() || node.disk().dead()) return;
   std::vector<std::shared_ptr<EmbeddedLog>> logs;
   for (const std::shared_ptr<EmbeddedLog>& log : node.state().embedded_logs().Logs()) {
+    if (IsCaptureLog(*log)) continue;
     if (log->state().start < log->state().end && log->held().ok()) logs.push_back(log);
   }
   if (logs.empty()) return;

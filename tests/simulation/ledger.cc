@@ -5,6 +5,7 @@
 
 #include "fabric/base/error.h"
 #include "fabric/stream/record_batch.h"
+#include "tests/simulation/sim_capture.h"
 
 namespace selvage::sim {
 namespace {
@@ -396,6 +397,7 @@ void Ledger::CheckReopened(Shadow& shadow, NodeState& state,
                            const std::map<LogNumber, Offset>& acknowledged_ends) {
   std::map<LogNumber, std::shared_ptr<EmbeddedLog>> logs;
   for (const std::shared_ptr<EmbeddedLog>& log : state.embedded_logs().Logs()) {
+    if (IsCaptureLog(*log)) continue;
     logs[log->number()] = log;
     auto acknowledged = acknowledged_ends.find(log->number());
     if (acknowledged != acknowledged_ends.end() && log->state().end < acknowledged->second &&
@@ -457,6 +459,7 @@ void Ledger::CheckDelivered() {
 
 void Ledger::CheckHeld(Shadow& shadow, NodeState& state) {
   for (const std::shared_ptr<EmbeddedLog>& log : state.embedded_logs().Logs()) {
+    if (IsCaptureLog(*log)) continue;
     LogState now = log->state();
     Offset next = now.start;
     ChainHash hash = log->BoundaryAtOrBefore(now.start).value_or(now.position()).hash;

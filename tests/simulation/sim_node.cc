@@ -25,7 +25,8 @@ SimNode::SimNode(Surroundings world, std::string name, bool is_edge)
       is_edge_(is_edge),
       clock_(world.time),
       shadow_(name_),
-      tables_(world, name_, is_edge, clock_) {
+      tables_(world, name_, is_edge, clock_),
+      capture_(world, name_) {
   for (int i = 0; i < 3; ++i)
     consumers_.push_back(std::make_unique<SimConsumer>(world, *this, kGroups[0], ""));
   for (const char* instance : {"first", "second"})
@@ -87,6 +88,7 @@ void SimNode::Start() {
   }
   groups_seen_ = streams_seen_ = UINT64_MAX;
   tables_.Opened(state_->tables());
+  capture_.Opened(*state_);
   CheckTableInvariants();
   Observe();
   ScheduleUpkeep();
@@ -155,6 +157,7 @@ void SimNode::Observe() {
   tables_.Follow(state_->tables());
   for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     CheckInvariants(*log);
+    if (IsCaptureLog(*log)) continue;
     world_.ledger.Observe(shadow_, *state_, *log);
     // And from here on at once, before a trim can take it away.
     if (watched_.insert(log).second)
@@ -218,6 +221,7 @@ void SimNode::Upkeep() {
   kept.Update(state_->maintenance().MaybeReclaim());
   kept.Update(state_->damage().RunOnce());
   kept.Update(state_->tables().RunDue());
+  if (!disk_->dead()) capture_.Follow(*state_);
   if (disk_->dead()) return;
   if (!kept.ok() && !IsRetryable(kept)) {
     world_.time.Trace("{}: upkeep: {}", name_, Describe(kept));
@@ -253,7 +257,9 @@ std::vector<std::shared_ptr<EmbeddedLog>> SimNode::WrittenHere() {
   for (const std::shared_ptr<EmbeddedLog>& log : state_->embedded_logs().Logs()) {
     // An edge may hold places that it adopted before it hears of their streams; nobody finds those.
     const bool known = state_->catalog().Find(log->origin().stream).has_value();
-    if (known && state_->places().IsSource(log->origin()) && !log->superseded()) logs.push_back(log);
+    if (known && !IsCaptureLog(*log) && state_->places().IsSource(log->origin()) && !log->superseded()) {
+      logs.push_back(log);
+    }
   }
   return logs;
 }

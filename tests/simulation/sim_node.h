@@ -12,6 +12,7 @@
 #include "fabric/stream/synced_ends.h"
 #include "selvage/v1/link.pb.h"
 #include "tests/simulation/ledger.h"
+#include "tests/simulation/sim_capture.h"
 #include "tests/simulation/sim_clock.h"
 #include "tests/simulation/sim_consumer.h"
 #include "tests/simulation/sim_disk.h"
@@ -120,6 +121,7 @@ class SimNode {
   std::unique_ptr<SyncedEnds> ends_;  // of this life
   Shadow shadow_;
   SimTables tables_;
+  SimCapture capture_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
   std::set<std::weak_ptr<EmbeddedLog>, std::owner_less<>> watched_;
   std::vector<std::unique_ptr<SimConsumer>> consumers_;

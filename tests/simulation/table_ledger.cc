@@ -39,6 +39,11 @@ void TableLedger::Deleting(const std::string& table, const std::string& key) {
   once_[{table, key}].delete_asked = true;
 }
 
+bool TableLedger::MayBeDeleted(const std::string& table, const std::string& key) const {
+  const auto found = once_.find({table, key});
+  return found == once_.end() || found->second.delete_asked;
+}
+
 void TableLedger::Deleted(const TableCopy& at, const std::string& table, const std::string& key) {
   if (Gives(at, table, key)) once_[{table, key}].deleted.insert(&at);
 }

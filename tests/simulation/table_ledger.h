@@ -56,9 +56,14 @@ class TableLedger {
 
   /// Without `on` the world has no tables; with it, two of three worlds have some.
   TableLedger(Timeline& time, uint64_t seed, bool on)
-      : time_(time), random_(seed), on_(on && !random_.OneIn(3)) {}
+      : time_(time),
+        random_(seed),
+        on_(on && !random_.OneIn(3)),
+        captures_(on_ && test::SeededRandom(seed ^ kCaptureSeed).OneIn(3)) {}
 
   bool on() const { return on_; }
+  /// Whether nodes capture the changes of the shared table.
+  bool captures() const { return captures_; }
   const std::vector<std::string>& tables() const { return tables_; }
   void AddRemade() { tables_.emplace_back(kRemade); }
   /// Another one for each machine.
@@ -83,6 +88,8 @@ class TableLedger {
   /// `key` is put once, and only now.
   void Putting(const std::string& table, const std::string& key, int64_t value);
   void Deleting(const std::string& table, const std::string& key);
+  /// False for a row that is put once and that nobody tried to delete.
+  bool MayBeDeleted(const std::string& table, const std::string& key) const;
   /// Acknowledged at this disk.
   void Deleted(const TableCopy& at, const std::string& table, const std::string& key);
   /// Only one machine adds to a field.
@@ -138,7 +145,9 @@ class TableLedger {
 
   Timeline& time_;
   test::SeededRandom random_;
+  static constexpr uint64_t kCaptureSeed = 0x63617074757265;  // apart from all other choices
   const bool on_;
+  const bool captures_;
   std::vector<std::string> tables_ = {kShared, kSites};
   uint64_t machines_ = 0;
   bool expiring_ = false;
