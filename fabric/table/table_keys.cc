@@ -5,6 +5,8 @@
 namespace selvage::table {
 namespace {
 
+/// Tables are numbered from 1 on, one after the other.
+constexpr uint32_t kOfOwner = 1u << 31;
 constexpr size_t kFeedPrefixSize = 1 + sizeof(uint32_t);
 
 std::string Numbered(std::string_view prefix, TableNumber table) {
@@ -39,6 +41,16 @@ std::string RowKey(TableNumber table, std::string_view key) {
   std::string row = RowKeys(table);
   row += key;
   return row;
+}
+
+std::string OwnedStateKeys(TableNumber table) {
+  return RowKeys(TableNumber(table.value() | kOfOwner));
+}
+
+std::string OwnedStateKey(TableNumber table, std::string_view key) {
+  std::string state = OwnedStateKeys(table);
+  state += key;
+  return state;
 }
 
 std::string FeedKeys(FeedIndex index, TableNumber table) {

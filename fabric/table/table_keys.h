@@ -33,6 +33,10 @@ std::string TableReaderKeys(TableNumber table);
 /// What the keys of all rows of a table begin with.
 std::string RowKeys(TableNumber table);
 std::string RowKey(TableNumber table, std::string_view key);
+/// What the view that the table belongs to keeps of a row (TableStore::OwnedRow::state), among the rows of a
+/// table number that no table has.
+std::string OwnedStateKeys(TableNumber table);
+std::string OwnedStateKey(TableNumber table, std::string_view key);
 
 /// Family::kFeed: one index for each letter, whose keys begin with it and the table.
 enum class FeedIndex : char {

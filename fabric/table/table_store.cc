@@ -288,25 +288,31 @@ absl::Status TableStore::Set(const v1::TableDefinition& definition, const Also& 
       });
 }
 
-absl::Status TableStore::Drop(const std::string& name, const Also& also) {
-  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
-  const auto drop = [&](WriteBatch& batch, Family family, const std::string& keys) {
+void TableStore::StageDrop(WriteBatch& batch, Table& table) {
+  const auto drop = [&](Family family, const std::string& keys) {
     batch.DeleteRange(family, keys, EndOfPrefix(keys));
   };
+  table.dropped = true;
+  // What earlier tasks of this group changed is written before it is deleted, not after.
+  StageChanges(batch);
+  StageClock(batch);
+  batch.Delete(Family::kMeta, TableKey(table.number));
+  batch.Delete(Family::kMeta, TableCountsKey(table.number));
+  drop(Family::kMeta, TableCursorKeys(table.number));
+  drop(Family::kMeta, TableReaderKeys(table.number));
+  drop(Family::kRow, RowKeys(table.number));
+  drop(Family::kRow, OwnedStateKeys(table.number));
+  for (const FeedIndex index : kFeedIndexes) drop(Family::kFeed, FeedKeys(index, table.number));
+  numbered_.erase(table.number);
+}
+
+absl::Status TableStore::Drop(const std::string& name, const Also& also) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   SELVAGE_RETURN_IF_ERROR(Commit(
       env_.committer,
       [&](WriteBatch& batch) {
-        if (std::exchange(table->dropped, true)) return UnknownTable(name);
-        // What earlier tasks of this group changed is written before it is deleted, not after.
-        StageChanges(batch);
-        StageClock(batch);
-        batch.Delete(Family::kMeta, TableKey(table->number));
-        batch.Delete(Family::kMeta, TableCountsKey(table->number));
-        drop(batch, Family::kMeta, TableCursorKeys(table->number));
-        drop(batch, Family::kMeta, TableReaderKeys(table->number));
-        drop(batch, Family::kRow, RowKeys(table->number));
-        for (const FeedIndex index : kFeedIndexes) drop(batch, Family::kFeed, FeedKeys(index, table->number));
-        numbered_.erase(table->number);
+        if (table->dropped) return UnknownTable(name);
+        StageDrop(batch, *table);
         also(batch);
         return absl::OkStatus();
       },
@@ -318,6 +324,32 @@ absl::Status TableStore::Drop(const std::string& name, const Also& also) {
       }));
   const std::string rows = RowKeys(table->number);
   return env_.store.Reclaim(Family::kRow, rows, EndOfPrefix(rows));
+}
+
+absl::Status TableStore::Replace(const std::string& name, const std::string& by, const Also& also) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto old, TableNamed(name));
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(by));
+  return Commit(
+      env_.committer,
+      [&](WriteBatch& batch) {
+        if (old->dropped) return UnknownTable(name);
+        if (table->dropped) return UnknownTable(by);
+        StageDrop(batch, *old);
+        also(batch);
+        absl::MutexLock lock(&mutex_);
+        table->staged_definition.set_name(name);
+        table->horizon = next_sequence_;
+        StageDefinition(batch, *table);
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (!status.ok()) return;
+        absl::MutexLock lock(&mutex_);
+        table->definition.set_name(name);
+        tables_.erase(by);
+        tables_[name] = table;
+        ++changes_;
+      });
 }
 
 absl::StatusOr<TableFacts> TableStore::Facts(const std::string& name) const {
@@ -416,6 +448,9 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
   const std::string key = RowKey(table.number, entry.key);
   if (now.sequences.empty()) {
     batch.Delete(Family::kRow, key);
+    if (!table.staged_definition.view().empty()) {
+      batch.Delete(Family::kRow, OwnedStateKey(table.number, entry.key));
+    }
   } else {
     const std::string row = EncodeRow(entry.row);
     now.bytes = key.size() + row.size();

@@ -104,6 +104,22 @@ class TableStore {
   /// Write, waiting for the outcome.
   absl::StatusOr<std::vector<RowWritten>> WriteAndWait(const std::string& table,
                                                        std::vector<RowOperation> operations);
+  /// What the view that a table belongs to makes of one row, with what the view keeps of it for itself.
+  struct OwnedRow {
+    std::string key;
+    std::optional<Fields> row = {};  ///< nothing: it is not there
+    std::optional<int64_t> expires_at_ms = {};
+    std::string state = {};  ///< stored as long as the row is there, or its tombstone; empty: none
+  };
+  /// Writes rows of a table with an owner (TableDefinition.view), and what `also` stages, or nothing of it;
+  /// otherwise as Write.
+  void WriteOwned(const std::string& table, std::vector<OwnedRow> rows, Also also, WriteDone done);
+  /// OwnedRow::state of each of these rows, empty where there is none.
+  absl::StatusOr<std::vector<std::string>> OwnedStates(const std::string& table,
+                                                       const std::vector<std::string_view>& keys) const;
+  /// Gives a table the name of another one, which is dropped with its rows. Who follows changes begins anew.
+  /// Durable when it returns.
+  absl::Status Replace(const std::string& table, const std::string& by, const Also& also);
   /// Nothing when the row is not there.
   absl::StatusOr<std::optional<RowView>> Get(const std::string& table, std::string_view key) const;
   /// One page of rows, as of one moment; the next page is of a later one.
@@ -245,6 +261,7 @@ class TableStore {
   };
   int64_t now_ms() const;
   absl::Status SubmitWrite(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
+  absl::Status SubmitOwned(const std::string& table, std::vector<OwnedRow> rows, Also also, WriteDone done);
   absl::Status CheckWritable(const Table& table) const;
   absl::StatusOr<std::shared_ptr<Table>> TableNamed(const std::string& name) const;
   /// The sequence from which whoever read up to `from` goes on. Error: "position_expired".
@@ -299,6 +316,8 @@ class TableStore {
   void StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& entry);
   void StageClock(WriteBatch& batch);
   void StageDefinition(WriteBatch& batch, const Table& table) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  /// Deletes a table with all that is stored of it.
+  void StageDrop(WriteBatch& batch, Table& table);
   /// The log takes nothing: rows go on without.
   void StopCapture(WriteBatch& batch, Table& table, const absl::Status& why);
   /// Everything staged so far is synced.

@@ -156,7 +156,101 @@ class WriteTask : public RowTask {
   std::vector<RowWritten> written_;
 };
 
+/// Rows that a view makes.
+class OwnedTask : public RowTask {
+ public:
+  OwnedTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
+            DiskCharge charge, std::vector<TableStore::OwnedRow> rows, TableStore::Also also,
+            TableStore::WriteDone done)
+      : RowTask(store, std::move(table), std::move(held), bytes, std::move(charge)),
+        rows_(std::move(rows)),
+        also_(std::move(also)),
+        done_(std::move(done)) {}
+
+ private:
+  absl::Status Change() override {
+    for (const TableStore::OwnedRow& row : rows_) {
+      const Row& current = Current(row.key);
+      const bool was_there = IsThere(current, now_ms());
+      if (!row.row && !was_there) {
+        written_.emplace_back();
+        continue;
+      }
+      const Stamp stamp = Tick();
+      const Arrival here{StoreId(), NextSequence()};
+      MergeInto(
+          row.key,
+          row.row ? table::Put(current, *row.row, row.expires_at_ms, stamp) : table::Delete(current, stamp),
+          here);
+      written_.push_back({DigestOf(Current(row.key), now_ms()), !was_there});
+    }
+    return absl::OkStatus();
+  }
+  void StageBeside(WriteBatch& batch) override {
+    for (const TableStore::OwnedRow& row : rows_) {
+      const std::string key = OwnedStateKey(table().number, row.key);
+      // Also of a tombstone, as long as there is one.
+      if (!row.state.empty() && HasParts(Current(row.key))) {
+        batch.Put(Family::kRow, key, {row.state});
+      } else {
+        batch.Delete(Family::kRow, key);
+      }
+    }
+    also_(batch);
+  }
+  void Done(const absl::Status& status) override {
+    if (status.ok()) {
+      done_(std::move(written_));
+    } else {
+      done_(status);
+    }
+  }
+
+  const std::vector<TableStore::OwnedRow> rows_;
+  const TableStore::Also also_;
+  const TableStore::WriteDone done_;
+  std::vector<RowWritten> written_;
+};
+
 }  // namespace
+
+void TableStore::WriteOwned(const std::string& name, std::vector<OwnedRow> rows, Also also, WriteDone done) {
+  const absl::Status submitted = SubmitOwned(name, std::move(rows), std::move(also), done);
+  if (!submitted.ok()) done(submitted);
+}
+
+absl::Status TableStore::SubmitOwned(const std::string& name, std::vector<OwnedRow> rows, Also also,
+                                     WriteDone done) {
+  SELVAGE_ASSIGN_OR_RETURN(auto table, TableNamed(name));
+  size_t bytes = 0;
+  std::vector<std::string_view> keys;
+  keys.reserve(rows.size());
+  for (const OwnedRow& row : rows) {
+    SELVAGE_RETURN_IF_ERROR(CheckRowKey(row.key));
+    keys.push_back(row.key);
+    bytes += kRowOverhead + row.key.size() + row.state.size() + (row.row ? BytesOf(*row.row) : 0);
+  }
+  // A position that moves, without rows, is small.
+  const size_t files = WithCapture(*table, bytes);
+  SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge,
+                           rows.empty() ? env_.budget.AdmitFromReserve(files) : env_.budget.Admit(files));
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
+  return env_.committer.Submit(std::make_unique<OwnedTask>(*this, std::move(table), std::move(held),
+                                                           files + bytes, std::move(charge), std::move(rows),
+                                                           std::move(also), std::move(done)));
+}
+
+absl::StatusOr<std::vector<std::string>> TableStore::OwnedStates(
+    const std::string& name, const std::vector<std::string_view>& keys) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
+  std::vector<std::string> states;
+  states.reserve(keys.size());
+  for (const std::string_view key : keys) {
+    SELVAGE_ASSIGN_OR_RETURN(auto state, env_.store.Get(Family::kRow, OwnedStateKey(table->number, key)));
+    states.push_back(std::move(state).value_or(std::string()));
+  }
+  return states;
+}
 
 void TableStore::Write(const std::string& name, std::vector<RowOperation> operations, WriteDone done) {
   const absl::Status submitted = SubmitWrite(name, std::move(operations), done);
@@ -210,6 +304,12 @@ absl::StatusOr<std::vector<RowWritten>> TableStore::WriteAndWait(const std::stri
 
 absl::Status TableStore::CheckWritable(const Table& table) const {
   absl::MutexLock lock(&mutex_);
+  if (!table.definition.view().empty()) {
+    return MakeError(absl::StatusCode::kPermissionDenied, "read_only_table",
+                     fmt::format("rows of table {} are those of view {}", table.definition.name(),
+                                 table.definition.view()),
+                     "write the stream that the view reads, or another table");
+  }
   const v1::TableDirection read_only = options_.is_edge ? v1::TABLE_DOWN : v1::TABLE_UP;
   if (table.definition.direction() != read_only) return absl::OkStatus();
   return MakeError(absl::StatusCode::kPermissionDenied, "read_only_table",
