@@ -25,7 +25,14 @@
 namespace selvage::sim {
 namespace {
 
-constexpr std::pair<Canary, std::string_view> kCanaries[] = {
+struct Bug {
+  Canary canary;
+  std::string_view name;
+  /// A seed that finds it, tried first: the hunt is for whether the simulator finds bugs, and finding each by
+  /// trial takes minutes. `--search` tries them from 1 on. 1 where nothing is known.
+  uint64_t seed = 1;
+};
+constexpr Bug kCanaries[] = {
     {Canary::kAcknowledgeBeforeSync, "acknowledge before sync"},
     {Canary::kServeBeforeSync, "serve before sync"},
     {Canary::kSkipEpochCheck, "skip the epoch check"},
@@ -82,15 +89,19 @@ constexpr int kFound = 0;
 constexpr int kUnseen = 3;
 
 /// Runs in a process of its own, since a planted bug may also break an invariant that ends the process.
-int Hunt(Canary canary, std::string_view name, uint64_t seeds) {
-  planted_canary = canary;
-  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+int Hunt(const Bug& bug, uint64_t seeds) {
+  planted_canary = bug.canary;
+  const auto finds = [&](uint64_t seed) {
     const Outcome outcome = World(seed, /*trace=*/false).Run();
-    if (outcome.violation.empty()) continue;
-    fmt::print("{:<45} found by seed {:>4}: {}\n", name, seed, outcome.violation.substr(0, 150));
-    return kFound;
+    if (outcome.violation.empty()) return false;
+    fmt::print("{:<45} found by seed {:>4}: {}\n", bug.name, seed, outcome.violation.substr(0, 150));
+    return true;
+  };
+  if (bug.seed > 1 && finds(bug.seed)) return kFound;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    if (finds(seed)) return kFound;
   }
-  fmt::print("{:<45} not found by {} seeds\n", name, seeds);
+  fmt::print("{:<45} not found by {} seeds\n", bug.name, seeds);
   return kUnseen;
 }
 
@@ -99,17 +110,17 @@ class Pack {
  public:
   explicit Pack(size_t jobs) : jobs_(jobs) {}
 
-  void Start(Canary canary, std::string_view name, uint64_t seeds) {
+  void Start(const Bug& bug, uint64_t seeds) {
     if (running_.size() >= jobs_) Await();
     std::fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
-      const int found = Hunt(canary, name, seeds);
+      const int found = Hunt(bug, seeds);
       std::fflush(stdout);
       _exit(found);
     }
     SELVAGE_CHECK(child > 0);
-    running_[child] = {canary, name};
+    running_[child] = bug;
   }
   /// Waits for all that still run.
   void Finish() {
@@ -124,13 +135,13 @@ class Pack {
     const pid_t child = waitpid(-1, &status, 0);
     const auto hunt = running_.extract(child);
     SELVAGE_CHECK(!hunt.empty());
-    const auto& [canary, name] = hunt.mapped();
-    if (WIFSIGNALED(status)) fmt::print("{:<45} found: it breaks an invariant of the code\n", name);
-    if (WIFSIGNALED(status) || WEXITSTATUS(status) == kFound) found_.insert(canary);
+    const Bug& bug = hunt.mapped();
+    if (WIFSIGNALED(status)) fmt::print("{:<45} found: it breaks an invariant of the code\n", bug.name);
+    if (WIFSIGNALED(status) || WEXITSTATUS(status) == kFound) found_.insert(bug.canary);
   }
 
   const size_t jobs_;
-  std::map<pid_t, std::pair<Canary, std::string_view>> running_;
+  std::map<pid_t, Bug> running_;
   std::set<Canary> found_;
 };
 
@@ -140,19 +151,24 @@ int Main(int argc, char** argv) {
   size_t jobs = std::max(std::thread::hardware_concurrency(), 1u);
   app.add_option("--seeds", seeds, "at most so many for each")->capture_default_str();
   app.add_option("--quiet-seeds", quiet_seeds, "run without a bug, to find nothing")->capture_default_str();
+  bool search = false;
+  app.add_flag("--search", search, "try seeds from 1 on, also where one is known that finds the bug");
   std::string only;
   app.add_option("--only", only, "those alone whose names have this in them");
   app.add_option("--jobs", jobs, "hunts at once")->capture_default_str()->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   ConfigureLog({.level = LogLevel::kError});
   Pack pack(jobs);
-  std::vector<std::pair<Canary, std::string_view>> hunted;
+  std::vector<Bug> hunted;
   std::ranges::copy_if(kCanaries, std::back_inserter(hunted),
-                       [&](const auto& bug) { return bug.second.find(only) != std::string_view::npos; });
-  for (const auto& [canary, name] : hunted) pack.Start(canary, name, seeds);
-  pack.Start(Canary::kNone, "no bug", quiet_seeds);
+                       [&](const Bug& bug) { return bug.name.find(only) != std::string_view::npos; });
+  for (Bug& bug : hunted) {
+    if (search) bug.seed = 1;
+    pack.Start(bug, seeds);
+  }
+  pack.Start({Canary::kNone, "no bug"}, quiet_seeds);
   pack.Finish();
-  const auto unseen = std::ranges::count_if(hunted, [&](const auto& bug) { return !pack.found(bug.first); });
+  const auto unseen = std::ranges::count_if(hunted, [&](const Bug& bug) { return !pack.found(bug.canary); });
   const bool quiet = !pack.found(Canary::kNone);
   if (unseen > 0) fmt::print("{} planted bugs were not found\n", unseen);
   if (!quiet) fmt::print("something was found without a planted bug\n");

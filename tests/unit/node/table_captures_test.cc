@@ -34,12 +34,15 @@ class TableCapturesTest : public testing::Test {
   void SetUp() override {
     Open();
     v1::TableDefinition definition = table::Definition();
+    definition.set_incarnation(table::Incarnation::Mint(random_).bytes());
     definition.mutable_settings()->set_expired_kept_ms(60'000);
     ASSERT_EQ(tables().Create(definition), absl::OkStatus());
     ASSERT_EQ(*node_->captures().Start("t"), kStream);
   }
   void Open() {
-    node_ = std::make_unique<NodeState>(NodeState::Options{.node = "rig-7"}, store_, clock_, random_);
+    NodeState::Options options;
+    options.node = "rig-7";
+    node_ = std::make_unique<NodeState>(options, store_, clock_, random_);
     ASSERT_EQ(node_->Open({}), absl::OkStatus());
   }
   void Reopen() {
@@ -80,15 +83,21 @@ class TableCapturesTest : public testing::Test {
   std::vector<Record> Records() {
     std::vector<Record> records;
     while (read_to_ < log()->end()) {
-      for (const Entry& entry : *log()->Read(read_to_, kAll)) {
-        for (Record& record : *DecodeRecords(entry.body.view())) records.push_back(std::move(record));
+      const auto entries = log()->Read(read_to_, kAll);
+      for (const Entry& entry : *entries) {
+        auto decoded = DecodeRecords(entry.body.view());
+        for (Record& record : *decoded) records.push_back(std::move(record));
         read_to_ = entry.to;
       }
     }
     return records;
   }
   /// Merges what a peer sent; "" when it was taken.
-  std::string Apply(table::Incoming incoming) {
+  std::string Apply(std::vector<table::RowChange> changes,
+                    std::optional<table::Incoming::Sweep> sweep = std::nullopt) {
+    table::Incoming incoming;
+    incoming.changes = std::move(changes);
+    incoming.sweep = std::move(sweep);
     incoming.incarnation = *table::Incarnation::FromBytes(tables().Find("t")->incarnation());
     incoming.peer = table::samples::Store(9);
     incoming.fence = {"core", SessionEpoch(1)};
@@ -147,10 +156,10 @@ TEST_F(TableCapturesTest, WhatIsRefusedIsNotCaptured) {
 TEST_F(TableCapturesTest, MergesAndSweepsAreTold) {
   ASSERT_EQ(Do({PutOf("a", R"({"x":1})")}), "");
   const uint64_t sent = tables().End().sequence;
-  ASSERT_EQ(Apply({.changes = {FarPut("a", R"({"x":2})", now_ms() + 1), FarPut("b", "{}", now_ms())}}), "");
-  ASSERT_EQ(Apply({.changes = {FarPut("a", R"({"x":0})", now_ms() - 1)}}), "") << "loses";
-  ASSERT_EQ(Apply({.changes = {FarPut("b", "{}", now_ms())},
-                   .sweep = table::Incoming::Sweep{.from = "", .upto = std::nullopt, .unsent = sent}}),
+  ASSERT_EQ(Apply({FarPut("a", R"({"x":2})", now_ms() + 1), FarPut("b", "{}", now_ms())}), "");
+  ASSERT_EQ(Apply({FarPut("a", R"({"x":0})", now_ms() - 1)}), "") << "loses";
+  ASSERT_EQ(Apply({FarPut("b", "{}", now_ms())},
+                  table::Incoming::Sweep{.from = "", .upto = std::nullopt, .unsent = sent}),
             "");
   EXPECT_THAT(Captured(), ElementsAre(R"(a {"after":{"x":1},"before":null,"reason":"write")",
                                       R"(a {"after":{"x":2},"before":{"x":1},"reason":"merge")",
@@ -159,7 +168,7 @@ TEST_F(TableCapturesTest, MergesAndSweepsAreTold) {
 }
 
 TEST_F(TableCapturesTest, WhatWaitedForItsTimeIsReleased) {
-  ASSERT_EQ(Apply({.changes = {FarPut("a", R"({"x":2})", now_ms() + 3'600'000)}}), "");
+  ASSERT_EQ(Apply({FarPut("a", R"({"x":2})", now_ms() + 3'600'000)}), "");
   EXPECT_THAT(Captured(), IsEmpty());
   Pass(absl::Hours(1));
   EXPECT_THAT(Captured(), ElementsAre(R"(a {"after":{"x":2},"before":null,"reason":"release")"));
@@ -193,12 +202,12 @@ TEST_F(TableCapturesTest, ARowThatIsWrittenOverBeforeItsExpiryWasToldGoesOnFromW
 }
 
 TEST_F(TableCapturesTest, ARowThatCameExpiredIsNeverTold) {
-  ASSERT_EQ(Apply({.changes = {FarPut("a", "{}", now_ms() - 5000, now_ms() - 1000)}}), "");
+  ASSERT_EQ(Apply({FarPut("a", "{}", now_ms() - 5000, now_ms() - 1000)}), "");
   RunDue();
   Pass(absl::Seconds(1));
   EXPECT_THAT(Captured(), IsEmpty());
   // Its life is longer after all.
-  ASSERT_EQ(Apply({.changes = {FarPut("a", "{}", now_ms() - 4000, now_ms() + 1000)}}), "");
+  ASSERT_EQ(Apply({FarPut("a", "{}", now_ms() - 4000, now_ms() + 1000)}), "");
   Pass(absl::Seconds(2));
   EXPECT_THAT(Captured(),
               ElementsAre(R"(a {"after":{},"before":null,"reason":"merge")", "a reason=expiry before={} "));

@@ -37,7 +37,7 @@ TEST(LateWritesTest, ADeleteThatIsLateIsNoLoss) {
 TEST(LateWritesTest, IncrementsAreListedWithTheirAmount) {
   Change change;
   change.fields["n"].contributions[{{samples::Store(2), samples::Epoch(1)}, {}}] = {
-      int64_t{5}, {samples::At(3, 2), {}, 0, {}}, {}};
+      int64_t{5}, {samples::At(3, 2), {}, 0, {}}};
   const LateWrites parts = SplitLate(change, Hlc::AtMs(10));
   ASSERT_EQ(parts.late.size(), 1u);
   EXPECT_EQ(parts.late[0].losing_value->text(), "5");
