@@ -114,25 +114,27 @@ void RowTask::Finish(const absl::Status& status) {
 
 void RowTask::CaptureChange(std::string_view key, const Row& before, const Row& after) {
   const int64_t told_ms = table_->capture_ms;
-  const int64_t now = std::max(now_ms_, told_ms);
-  auto& expired = table_->captured_expired;
-  const auto told = expired.find(key);
   CapturedChange change{.key = std::string(key),
-                        .before = VisibleJson(before, told == expired.end() ? told_ms : now),
-                        .after = VisibleJson(after, now),
+                        .before = VisibleJson(before, told_ms),
+                        .after = VisibleJson(after, told_ms),
                         .reason = ReasonOf(key),
                         .stamp = NewestStamp(after)};
-  if (told != expired.end()) expired.erase(told);
+  table_->expiring.erase(change.key);
   const auto expires_ms = TimeOf(after.expiry);
-  if (expires_ms && *expires_ms > told_ms && *expires_ms <= now) expired.emplace(key, *expires_ms);
+  const int64_t scanned_ms = std::max<int64_t>(now_ms_, table_->capture_scanned_ms);
+  if (expires_ms && *expires_ms > told_ms && *expires_ms <= scanned_ms) {
+    table_->expiring.emplace(change.key, *expires_ms);
+  }
   if (change.before != change.after) captured_.push_back(std::move(change));
 }
 
-void RowTask::CaptureExpired(const std::vector<std::string>& keys, int64_t to_ms) {
+void RowTask::CaptureExpired(const std::set<std::string>& keys, int64_t to_ms) {
   const int64_t told_ms = table_->capture_ms;
+  for (const auto& [key, expires_ms] : table_->expiring) {
+    if (!keys.contains(key)) to_ms = std::min(to_ms, expires_ms - 1);
+  }
   if (table_->capture_log == nullptr || to_ms <= told_ms) return;
   for (const std::string& key : keys) {
-    if (table_->captured_expired.contains(key)) continue;
     const Row& row = Current(key);
     CapturedChange change{.key = key,
                           .before = VisibleJson(row, told_ms),
@@ -147,8 +149,7 @@ void RowTask::CaptureExpired(const std::vector<std::string>& keys, int64_t to_ms
 void RowTask::StageCaptured(WriteBatch& batch) {
   if (captured_to_ms_) {
     table_->capture_ms = *captured_to_ms_;
-    std::erase_if(table_->captured_expired,
-                  [&](const auto& told) { return told.second <= *captured_to_ms_; });
+    std::erase_if(table_->expiring, [&](const auto& row) { return row.second <= *captured_to_ms_; });
     absl::MutexLock lock(&store_.mutex_);
     if (!Planted(Canary::kForgetCaptureTime)) store_.StageDefinition(batch, *table_);
   }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,9 +69,9 @@ class RowTask : public CommitTask {
 
   /// Why readers see something else of a row that this task changed.
   virtual CaptureReason ReasonOf(std::string_view) const { return CaptureReason::kWrite; }
-  /// For change capture: tells of these rows, which are held, as far as they expire up to `to_ms`; from then
-  /// on rows are seen as at that time.
-  void CaptureExpired(const std::vector<std::string>& keys, int64_t to_ms);
+  /// For change capture: tells of these rows, which are held, as far as they expire up to `to_ms`, or a time
+  /// before it where others expire that were written meanwhile; from then on rows are seen as at that time.
+  void CaptureExpired(const std::set<std::string>& keys, int64_t to_ms);
 
   /// Lists what is lost, for people.
   void List(v1::StoredConflict conflict);

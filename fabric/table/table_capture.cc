@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <set>
 #include <utility>
 
 #include "fabric/base/error.h"
@@ -19,7 +20,7 @@ constexpr size_t kExpiryHeldBytes = 256;  // of a held row, about
 class CaptureExpiryTask : public RowTask {
  public:
   CaptureExpiryTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held,
-                    std::vector<std::string> keys, int64_t to_ms)
+                    std::set<std::string> keys, int64_t to_ms)
       : RowTask(store, std::move(table), std::move(held), keys.size() * kExpiryHeldBytes, DiskCharge()),
         keys_(std::move(keys)),
         to_ms_(to_ms) {}
@@ -31,7 +32,7 @@ class CaptureExpiryTask : public RowTask {
   }
   void Done(const absl::Status&) override {}
 
-  const std::vector<std::string> keys_;
+  const std::set<std::string> keys_;
   const int64_t to_ms_;
 };
 
@@ -56,7 +57,7 @@ absl::Status TableStore::SetCapture(const std::string& name, bool on) {
     absl::MutexLock lock(&mutex_);
     // What has expired already is not there for readers, and so not for who begins to read changes.
     if (on && table->capture_log == nullptr) table->capture_ms = now_ms();
-    table->captured_expired.clear();
+    table->expiring.clear();
     table->capture_log = log;
     table->captured = on;
     table->capture_stopped.clear();
@@ -89,7 +90,8 @@ absl::Status TableStore::CaptureExpiries(const std::shared_ptr<Table>& table) {
   table->next_capture_ms = INT64_MAX;
   int64_t next_ms = INT64_MAX;
   int64_t to_ms = now;
-  std::vector<std::string> keys;
+  std::set<std::string> keys;
+  table->capture_scanned_ms = now;
   const std::string index = FeedKeys(FeedIndex::kExpiry, table->number);
   const std::string from = FeedKey(FeedIndex::kExpiry, table->number, table->capture_ms + 1);
   auto cursor = env_.store.Scan(Family::kFeed, from, EndOfPrefix(index));
@@ -101,7 +103,7 @@ absl::Status TableStore::CaptureExpiries(const std::shared_ptr<Table>& table) {
       break;
     }
     if (keys.size() + 1 >= kExpiriesAtATime) to_ms = expires_ms;
-    keys.emplace_back(RowOfFeedKey(cursor->key()));
+    keys.emplace(RowOfFeedKey(cursor->key()));
   }
   absl::Status told = cursor->status();
   if (told.ok() && !keys.empty()) {

@@ -472,10 +472,7 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
   StageIndex(batch, FeedIndex::kTombstone, table.number, entry.key, TombstoneSequence(before),
              TombstoneSequence(now));
   StageIndex(batch, FeedIndex::kExpiry, table.number, entry.key, ExpiryNumber(before), ExpiryNumber(now));
-  if (now.expires_at_ms) {
-    LowerTo(table.next_expiry_ms, *now.expires_at_ms);
-    LowerTo(table.next_capture_ms, *now.expires_at_ms);
-  }
+  if (now.expires_at_ms) table.staged_expiry_ms = std::min(table.staged_expiry_ms, *now.expires_at_ms);
   Count(table.staged, before, false);
   Count(table.staged, now, true);
   entry.indexed = std::move(now);
@@ -516,6 +513,10 @@ void TableStore::Publish() {
     published_end_ = next_sequence_;
     for (const auto& table : tables) {
       table->published = table->staged;
+      // Not before: who scans for what is due would not find it yet, and take it for done.
+      const int64_t expires_ms = std::exchange(table->staged_expiry_ms, INT64_MAX);
+      LowerTo(table->next_expiry_ms, expires_ms);
+      LowerTo(table->next_capture_ms, expires_ms);
       std::vector<FeedLanes::Change> changes = std::exchange(table->unpublished, {});
       std::sort(changes.begin(), changes.end());
       if (Planted(Canary::kNoteFirstChange)) changes.resize(std::min<size_t>(changes.size(), 1));

@@ -235,9 +235,10 @@ class TableStore {
     std::vector<FeedLanes::Change> unpublished;  // staged since Publish
     std::set<uint64_t> waiting;                  ///< numbers of the changes that are kept apart
     std::shared_ptr<EmbeddedLog> capture_log;    ///< null: changes are not captured
-    /// Rows that were told to be gone though their expiry is after capture_ms, with that expiry: they were
-    /// written when it had passed already.
-    std::map<std::string, int64_t, std::less<>> captured_expired;
+    /// Rows whose expiry may have passed and was not told yet, that were written when it had: a scan for such
+    /// rows may have been under way.
+    std::map<std::string, int64_t, std::less<>> expiring;
+    int64_t staged_expiry_ms = INT64_MAX;  ///< the lowest of rows that were staged since Publish
     // The committer's, and read by others who only want to know about how many there are.
     std::atomic<uint64_t> next_conflict{0};
     std::atomic<uint64_t> quarantined{0};
@@ -247,7 +248,8 @@ class TableStore {
     std::atomic<int64_t> next_collect_ms{INT64_MIN};
     std::atomic<int64_t> next_capture_ms{INT64_MIN};
     std::atomic<bool> captured{false};
-    std::atomic<int64_t> capture_ms{0};  ///< rows whose expiry is not after this were told to be gone
+    std::atomic<int64_t> capture_ms{0};          ///< rows whose expiry is not after this were told to be gone
+    std::atomic<int64_t> capture_scanned_ms{0};  ///< for expiries up to here a scan has begun
     // Guarded by TableStore::mutex_.
     v1::TableDefinition definition;
     TableCounts published;
