@@ -59,7 +59,8 @@ enum class Canary {
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
   kNoteFirstChange,       ///< readers are told of the first row only that a group changes
   kCaptureBeside,         ///< changes are captured in a write of their own, before that of the rows
-  kCaptureSweepAsDelete,  ///< a row that a snapshot does not have is told as deleted
+  kCaptureSweepAsDelete,  ///< a row that a snapshot does not have is told as deleted (found by
+                          ///< tests/unit/node/table_captures_test)
   kForgetCaptureTime,     ///< up to when expiries were told is not stored with them
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids

@@ -79,9 +79,8 @@ constexpr Bug kCanaries[] = {
     {Canary::kDeleteStandingRecord, "forget what did not change of a row"},
     {Canary::kSkipTableFence, "let a superseded session write rows"},
     {Canary::kLoseIntervalBoundary, "lose the row between two intervals"},
-    {Canary::kCaptureBeside, "capture changes beside the rows"},
-    {Canary::kCaptureSweepAsDelete, "tell of a sweep as a delete"},
-    {Canary::kForgetCaptureTime, "forget which expiries were told"},
+    {Canary::kCaptureBeside, "capture changes beside the rows", 30},
+    {Canary::kForgetCaptureTime, "forget which expiries were told", 3},
     {Canary::kAdvancePastUnread, "advance past what was not read"},
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
 #include "fabric/node/node_state.h"
@@ -166,6 +167,17 @@ TEST_F(TableCapturesTest, MergesAndSweepsAreTold) {
                                       R"(b {"after":{},"before":null,"reason":"merge")",
                                       R"(a {"after":null,"before":{"x":2},"reason":"sweep")"));
 }
+
+#ifdef SELVAGE_CANARIES
+TEST_F(TableCapturesTest, ASweepThatIsToldAsADeleteIsFound) {
+  planted_canary = Canary::kCaptureSweepAsDelete;
+  EXPECT_EQ(Apply({FarPut("b", "{}", now_ms())}), "");
+  EXPECT_EQ(Apply({}, table::Incoming::Sweep{.from = "", .upto = std::nullopt, .unsent = 0}), "");
+  planted_canary = Canary::kNone;
+  const std::vector<std::string> captured = Captured();
+  EXPECT_EQ(captured.back(), "b reason=merge before={} ");
+}
+#endif
 
 TEST_F(TableCapturesTest, WhatWaitedForItsTimeIsReleased) {
   ASSERT_EQ(Apply({FarPut("a", R"({"x":2})", now_ms() + 3'600'000)}), "");
