@@ -20,10 +20,12 @@ constexpr uint32_t kNowhere = std::numeric_limits<uint32_t>::max();
 class PathTree {
  public:
   explicit PathTree(const std::vector<std::string>& paths) : nodes_(1) {
-    std::vector<uint32_t> ends;
-    for (const std::string& path : paths) ends.push_back(Insert(path));
+    std::vector<uint32_t> ends(paths.size());
+    std::transform(paths.begin(), paths.end(), ends.begin(),
+                   [&](const std::string& path) { return Insert(path); });
     for (const uint32_t end : ends) nodes_[end].wanted = true;
     NumberSlots(kRoot);
+    slot_of_path_.reserve(ends.size());
     for (const uint32_t end : ends) slot_of_path_.push_back(nodes_[end].first_slot);
   }
 
