@@ -96,7 +96,9 @@ class ViewFold::Piece {
 
   bool full() const { return made_.full; }
   Offset next() const { return made_.after.next; }
-  void PassTo(Offset to) { made_.after.next = std::max(made_.after.next, to); }
+  void PassTo(Offset to) {
+    if (!made_.full) made_.after.next = std::max(made_.after.next, to);
+  }
 
   bool Add(const InputRecord& record, int64_t timestamp_max_ms) {
     if (record.offset < made_.after.next) return true;

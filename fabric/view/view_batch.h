@@ -93,7 +93,7 @@ class ViewFold {
   /// skipped as unreadable, up to the batch's end. Error: "corrupt_batch", of bytes that are not what the
   /// producer made; nothing of them was added.
   absl::StatusOr<bool> AddBatch(std::string_view batch, int64_t timestamp_max_ms = kAnyTime);
-  /// There is nothing before `to`: a gap, or the end of a compacted batch.
+  /// There is nothing before `to`: a gap, or the end of a compacted batch. A full piece stays where it is.
   void PassTo(Offset to);
 
   /// Ends the piece.

@@ -384,6 +384,8 @@ TEST(ViewFoldTest, APieceMayEndWithinABatch) {
   const PieceLimits limits{.rows_max = 2};
   fold.Begin({Offset(10), std::nullopt}, limits);
   EXPECT_FALSE(fold.AddBatch(batch).value());
+  fold.PassTo(Offset(13));
+  EXPECT_FALSE(fold.AddBatch(BatchAt(13, {{"a", "{}"}})).value());
   ViewPiece piece = fold.Take();
   EXPECT_TRUE(piece.full);
   EXPECT_EQ(piece.after.next, Offset(12));
