@@ -6,6 +6,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "fabric/base/check.h"
@@ -21,26 +22,6 @@ absl::Status BadJson(std::string_view kind, std::string_view message) {
   return MakeError(absl::StatusCode::kInvalidArgument, kind, message);
 }
 
-/// The number that `literal`, which follows JSON's grammar, stands for; nothing when neither an int64_t nor a
-/// double can hold it. An integer is held exactly or not at all; a fraction becomes the nearest double.
-std::optional<JsonNumber> NumberOfLiteral(std::string_view literal) {
-  const char* end = literal.data() + literal.size();
-  const bool integer = literal.find_first_of(".eE") == std::string_view::npos;
-  if (integer) {
-    int64_t value = 0;
-    if (std::from_chars(literal.data(), end, value).ec == std::errc()) return value;
-  }
-  double value = 0;
-  const auto read = std::from_chars(literal.data(), end, value);
-  if (read.ec != std::errc() || !std::isfinite(value)) return std::nullopt;
-  const bool zero =
-      literal.substr(0, literal.find_first_of("eE")).find_first_of("123456789") == std::string_view::npos;
-  if (value == 0 && !zero) return std::nullopt;
-  // Beyond 64 bits the digits must be those of the double itself.
-  if (integer && fmt::format("{:.0f}", value) != literal) return std::nullopt;
-  return NumberOf(value);
-}
-
 std::strong_ordering CompareToDouble(int64_t integer, double value) {
   if (value >= 0x1p63) return std::strong_ordering::less;
   if (value < -0x1p63) return std::strong_ordering::greater;
@@ -48,6 +29,46 @@ std::strong_ordering CompareToDouble(int64_t integer, double value) {
   const auto order = integer <=> static_cast<int64_t>(whole);
   if (std::is_neq(order)) return order;
   return value > whole ? std::strong_ordering::less : value < whole ? std::strong_ordering::greater : order;
+}
+
+/// A character as strings write it that cannot hold it as it is.
+void AppendEscape(std::string& out, char c) {
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      break;
+    case '\\':
+      out += "\\\\";
+      break;
+    case '\b':
+      out += "\\b";
+      break;
+    case '\f':
+      out += "\\f";
+      break;
+    case '\n':
+      out += "\\n";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
+    default:
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+  }
+}
+
+/// Bytes at the front of `text` that are ASCII, eight at a time.
+size_t SizeOfAsciiFront(std::string_view text) {
+  constexpr uint64_t kNotAscii = 0x8080'8080'8080'8080;
+  size_t at = 0;
+  for (uint64_t word = 0; text.size() - at >= sizeof word; at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    if ((word & kNotAscii) != 0) break;
+  }
+  return at;
 }
 
 /// Receives what Boost.JSON's parser finds and writes the canonical form of it into one string.
@@ -281,6 +302,24 @@ JsonNumber Sum(const std::vector<JsonNumber>& numbers) {
   return NumberOf(static_cast<double>(integers) + fractions);
 }
 
+std::optional<JsonNumber> NumberOfLiteral(std::string_view literal) {
+  const char* end = literal.data() + literal.size();
+  const bool integer = literal.find_first_of(".eE") == std::string_view::npos;
+  if (integer) {
+    int64_t value = 0;
+    if (std::from_chars(literal.data(), end, value).ec == std::errc()) return value;
+  }
+  double value = 0;
+  const auto read = std::from_chars(literal.data(), end, value);
+  if (read.ec != std::errc() || !std::isfinite(value)) return std::nullopt;
+  const bool zero =
+      literal.substr(0, literal.find_first_of("eE")).find_first_of("123456789") == std::string_view::npos;
+  if (value == 0 && !zero) return std::nullopt;
+  // Beyond 64 bits the digits must be those of the double itself.
+  if (integer && fmt::format("{:.0f}", value) != literal) return std::nullopt;
+  return NumberOf(value);
+}
+
 std::string CanonicalNumber(const JsonNumber& number) {
   // Shortest digits that read back as the same number; 32 bytes hold every one.
   char buffer[32];
@@ -327,36 +366,15 @@ absl::StatusOr<Fields> ParseFields(std::string_view json, int depth_max) {
 
 void AppendJsonString(std::string& out, std::string_view text) {
   out.push_back('"');
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        } else {
-          out.push_back(c);
-        }
-    }
+  // Most texts need no escape, so what lies between two is copied at once.
+  const auto is_plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; };
+  while (true) {
+    const auto* const end = std::find_if_not(text.begin(), text.end(), is_plain);
+    const auto plain = static_cast<size_t>(end - text.begin());
+    out.append(text.substr(0, plain));
+    if (plain == text.size()) break;
+    AppendEscape(out, text[plain]);
+    text.remove_prefix(plain + 1);
   }
   out.push_back('"');
 }
@@ -369,7 +387,9 @@ std::string_view CutUtf8(std::string_view text, size_t max) {
 }
 
 bool IsValidUtf8(std::string_view text) {
-  while (!text.empty()) {
+  while (true) {
+    text.remove_prefix(SizeOfAsciiFront(text));
+    if (text.empty()) return true;
     const Utf8Character character = DecodeUtf8(text);
     if (!character.valid) return false;
     text.remove_prefix(character.size);

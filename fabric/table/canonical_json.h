@@ -27,6 +27,9 @@ JsonNumber NumberOf(double value);
 /// Integers are added exactly, then the doubles in the order given. A sum that is not an integer of 64 bits
 /// becomes the nearest double; beyond the doubles, the largest or the lowest of them.
 JsonNumber Sum(const std::vector<JsonNumber>& numbers);
+/// The number that `literal`, which follows JSON's grammar, stands for; nothing when neither an int64_t nor a
+/// double can hold it. An integer is held exactly or not at all; a fraction becomes the nearest double.
+std::optional<JsonNumber> NumberOfLiteral(std::string_view literal);
 std::string CanonicalNumber(const JsonNumber& number);
 /// The number that the canonical bytes of a value stand for; nothing when the value is not a number.
 std::optional<JsonNumber> CanonicalNumberOf(std::string_view value);

@@ -16,6 +16,8 @@
 #include "fabric/table/change_format.h"
 #include "fabric/table/row_format.h"
 #include "fabric/transport/codec.h"
+#include "fabric/view/aggregate.h"
+#include "fabric/view/view_definition.h"
 #include "tests/support/kafka_messages.h"
 #include "tests/support/kafka_sample.h"
 #include "tests/support/row_samples.h"
@@ -208,6 +210,41 @@ void WriteTableEntries() {
   Write("fuzz_table_entry", "cursor", "\2" + table::Stored(cursor).SerializeAsString());
 }
 
+void WriteViews() {
+  Write("fuzz_view", "json",
+        std::string(1, '\0') + R"({"a":{"b":1.50,"x":["\ud83d\ude00"]},"b":"\n","c":{"c":{"c":true}}})");
+  Write("fuzz_view", "json-last-of-two", std::string(1, '\0') + R"({"a":{"b":1},"b":1e400,"a":{"c":[{}]}})");
+
+  v1::ViewAggregate aggregate;
+  for (const v1::ViewFunction function :
+       {v1::VIEW_COUNT, v1::VIEW_SUM, v1::VIEW_MEAN, v1::VIEW_MIN, v1::VIEW_MAX, v1::VIEW_DISTINCT}) {
+    aggregate.add_columns()->set_function(function);
+  }
+  view::AggregateState state(aggregate);
+  for (const int64_t values : {0, 2, 300}) {
+    for (int64_t value = -1; value < values; ++value) {
+      view::FieldValue field{.kind = view::FieldKind::kNumber, .number = table::NumberOf(0.5 + 2.5 * value)};
+      for (size_t column = 0; column < state.columns(); ++column) state.Feed(column, field);
+    }
+    Write("fuzz_view", "state-of-" + std::to_string(values), '\1' + state.Encode());
+  }
+
+  // Time, parts (1: a key, 2: a value, 4: the piece ends), key, value.
+  const auto record = [](int16_t timestamp_ms, char parts, std::string_view key, std::string_view value) {
+    const auto sized = [](std::string_view text) {
+      return std::string{static_cast<char>(text.size()), '\0'}.append(text);
+    };
+    std::string bytes{static_cast<char>(timestamp_ms), static_cast<char>(timestamp_ms >> 8), parts};
+    if ((parts & 1) != 0) bytes += sized(key);
+    if ((parts & 2) != 0) bytes += sized(value);
+    return bytes;
+  };
+  Write("fuzz_view", "fold",
+        '\2' + record(100, 3, "k", R"({"a":1,"b":2.5})") + record(900, 7, "k", R"({"a":1.0,"b":"x"})") +
+            record(3000, 3, "l", R"({"a":"1","b":[]})") + record(100, 3, "k", R"({"a":1})") +
+            record(3001, 6, "", "{") + record(-1, 1, "k", ""));
+}
+
 /// Of every message the newest version, and the newest of the older form where it has two.
 template <class Messages>
 void WriteKafka(const std::string& half) {
@@ -241,6 +278,7 @@ int main(int argc, char** argv) {
   selvage::WriteSessions();
   selvage::WriteRows();
   selvage::WriteTableEntries();
+  selvage::WriteViews();
   selvage::WriteKafka<selvage::kafka::test::AllRequests>("request");
   selvage::WriteKafka<selvage::kafka::test::AllResponses>("response");
   return 0;

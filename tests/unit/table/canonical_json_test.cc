@@ -78,6 +78,23 @@ TEST(CanonicalJsonTest, InvalidUtf8IsRefused) {
   EXPECT_TRUE(IsValidUtf8("aé€😀"));
 }
 
+TEST(CanonicalJsonTest, TextsOfAnySizeAreReadToTheirEnd) {
+  for (size_t before = 0; before < 20; ++before) {
+    for (size_t behind = 0; behind < 20; ++behind) {
+      const std::string front(before, 'x');
+      const std::string back(behind, 'y');
+      EXPECT_TRUE(IsValidUtf8(front + "é" + back));
+      EXPECT_FALSE(IsValidUtf8(front + "\xff" + back));
+      EXPECT_FALSE(IsValidUtf8(front + back + "\xc3"));
+      const std::string escaped = '"' + front + "\\n\\u0001" + back + "\\\"\"";
+      EXPECT_EQ(Canonical(escaped), escaped);
+      std::string written;
+      AppendJsonString(written, front + "\n\1" + back + '"');
+      EXPECT_EQ(written, escaped);
+    }
+  }
+}
+
 TEST(CanonicalJsonTest, DuplicateFieldsAreRefusedAtEveryLevel) {
   EXPECT_EQ(Canonical(R"({"a":1,"b":2,"a":1})"), "error: duplicate_field");
   EXPECT_EQ(Canonical(R"([{"x":{"a":1,"\u0061":2}}])"), "error: duplicate_field");
