@@ -181,6 +181,22 @@ std::string HeldText(const v1::DescribeTableResponse& table) {
   return fmt::format("until {} has them ({})", Printable(table.tombstones_held_by()), since);
 }
 
+std::string IndexState(const v1::TableIndex& index, uint64_t rows) {
+  if (index.ready()) return "ready";
+  return fmt::format("building: {} of {} rows read", index.rows_read(), rows);
+}
+
+void PrintIndexes(std::ostream& out, const v1::DescribeTableResponse& table) {
+  if (table.indexes().empty()) return;
+  out << "\nindexes:\n";
+  Table indexes({{"index"}, {"path"}, {"state"}, {"damaged rows", Table::Align::kRight}});
+  for (const v1::TableIndex& index : table.indexes()) {
+    indexes.Add({index.name(), index.path(), IndexState(index, table.rows() + table.tombstones()),
+                 std::to_string(index.rows_unread())});
+  }
+  indexes.Print(out);
+}
+
 absl::Status DescribeTable(Session& session, const std::string& name) {
   v1::DescribeTableRequest request;
   request.set_table(name);
@@ -203,6 +219,7 @@ absl::Status DescribeTable(Session& session, const std::string& name) {
     fields.emplace_back("tombstones held", HeldText(response));
   }
   PrintFields(session.out(), fields);
+  PrintIndexes(session.out(), response);
   if (!response.readers().empty()) {
     session.out() << "\nread by:\n";
     Table readers({{"node"}, {"store"}, {"behind", Table::Align::kRight}, {"last moved"}});
@@ -349,6 +366,8 @@ void AddTable(CLI::App& app, Session& session) {
   AddOfTable(*noun, session, "drop", "Drop a table with all its rows", DropTable);
   AddRowWrites(*noun, session);
   AddRowReads(*noun, session);
+  AddQuery(*noun, session);
+  AddIndex(*noun, session);
   AddWatch(*noun, session);
   AddImport(*noun, session);
   AddTableLists(*noun, session);

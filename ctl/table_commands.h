@@ -8,7 +8,9 @@
 namespace selvage::ctl {
 
 void AddRowWrites(CLI::App& noun, Session& session);  ///< put, update, delete
-void AddRowReads(CLI::App& noun, Session& session);   ///< get, scan, query, export
+void AddRowReads(CLI::App& noun, Session& session);   ///< get, scan, export
+void AddQuery(CLI::App& noun, Session& session);
+void AddIndex(CLI::App& noun, Session& session);
 void AddWatch(CLI::App& noun, Session& session);
 void AddImport(CLI::App& noun, Session& session);
 void AddTableLists(CLI::App& noun, Session& session);  ///< conflicts, quarantine

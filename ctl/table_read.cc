@@ -54,7 +54,6 @@ struct ScanOptions {
   std::string from;
   std::string to;
   std::string prefix;
-  std::string filter;
   int64_t limit = -1;
 
   v1::ScanRowsRequest Request() const {
@@ -63,7 +62,6 @@ struct ScanOptions {
     request.set_from(from);
     request.set_to(to);
     request.set_prefix(prefix);
-    request.set_filter(filter);
     return request;
   }
 };
@@ -126,20 +124,6 @@ void AddScan(CLI::App& noun, Session& session) {
   verb->callback([&session, options] { session.Finish(Scan(session, *options)); });
 }
 
-void AddQuery(CLI::App& noun, Session& session) {
-  auto options = std::make_shared<ScanOptions>();
-  CLI::App* verb =
-      noun.add_subcommand("query", "Print the rows that a filter wants; it looks at all of the range");
-  verb->add_option("table", options->table)->required();
-  verb->add_option("filter", options->filter,
-                   R"(As of MongoDB: '{"bar":{"$gte":7},"unit":"bar"}' (docs/tables.md))")
-      ->required();
-  AddRange(*verb, *options);
-  verb->add_option("--limit", options->limit, "Rows at most; the key to go on from is said")
-      ->check(AtLeast(0));
-  verb->callback([&session, options] { session.Finish(Scan(session, *options)); });
-}
-
 absl::Status Export(Session& session, const ScanOptions& options, absl::Duration retry_for) {
   SELVAGE_ASSIGN_OR_RETURN(const Client client, session.Connect());
   const bool draw = session.world.err_is_terminal;
@@ -191,7 +175,6 @@ void AddExport(CLI::App& noun, Session& session) {
 void AddRowReads(CLI::App& noun, Session& session) {
   AddGet(noun, session);
   AddScan(noun, session);
-  AddQuery(noun, session);
   AddExport(noun, session);
 }
 

@@ -139,7 +139,7 @@ size_t PageBytes(uint32_t asked) {
   return asked == 0 ? kPageBytesDefault : std::min(asked, kPageBytesMax);
 }
 
-absl::StatusOr<table::ScanRequest> ScanOf(const v1::ScanRowsRequest& message) {
+table::ScanRequest ScanOf(const v1::ScanRowsRequest& message) {
   table::ScanRequest request;
   request.from = message.from();
   request.to = message.to();
@@ -147,10 +147,25 @@ absl::StatusOr<table::ScanRequest> ScanOf(const v1::ScanRowsRequest& message) {
   request.rows_max = PageRows(message.rows_max());
   request.bytes_max = PageBytes(message.bytes_max());
   request.looked_at_max = kLookedAtMax;
+  return request;
+}
+
+absl::StatusOr<table::QueryRequest> QueryOf(const v1::QueryRowsRequest& message) {
+  table::QueryRequest request;
+  request.from = message.from();
+  request.to = message.to();
+  request.prefix = message.prefix();
   if (!message.filter().empty()) {
-    SELVAGE_ASSIGN_OR_RETURN(const table::Filter filter, table::Filter::Parse(message.filter()));
-    request.wanted = [filter](std::string_view json) { return filter.Matches(json); };
+    SELVAGE_ASSIGN_OR_RETURN(request.filter, table::Filter::Parse(message.filter()));
   }
+  SELVAGE_ASSIGN_OR_RETURN(request.fields,
+                           table::ParseWantedFields({message.fields().begin(), message.fields().end()}));
+  SELVAGE_ASSIGN_OR_RETURN(request.order, table::ParseOrder(message.order(), message.descending()));
+  request.rows_max = PageRows(message.rows_max());
+  request.bytes_max = PageBytes(message.bytes_max());
+  request.looked_at_max = kLookedAtMax;
+  request.count = message.count();
+  request.after = message.after();
   return request;
 }
 
@@ -187,6 +202,25 @@ v1::ScanRowsResponse ToMessage(table::ScanPage page) {
   for (table::RowView& row : page.rows) *message.add_rows() = ToMessage(std::move(row));
   if (page.next) message.set_next(*std::move(page.next));
   message.set_looked_at(page.looked_at);
+  return message;
+}
+
+v1::QueryRowsResponse ToMessage(table::QueryPage page) {
+  v1::QueryRowsResponse message;
+  for (table::RowView& row : page.rows) *message.add_rows() = ToMessage(std::move(row));
+  if (page.next) message.set_next(*std::move(page.next));
+  message.set_looked_at(page.looked_at);
+  message.set_count(page.count);
+  return message;
+}
+
+v1::TableIndex ToMessage(const table::IndexFacts& index) {
+  v1::TableIndex message;
+  message.set_name(index.name);
+  message.set_path(index.path);
+  message.set_ready(index.ready);
+  message.set_rows_read(index.rows_read);
+  message.set_rows_unread(index.rows_unread);
   return message;
 }
 

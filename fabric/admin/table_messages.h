@@ -1,6 +1,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
+#include "fabric/table/query.h"
 #include "fabric/table/table_types.h"
 #include "selvage/v1/table.pb.h"
 
@@ -11,8 +12,10 @@ namespace selvage {
 /// for one that does nothing. Each names the row. Other errors come when it is done.
 absl::StatusOr<table::RowOperation> OperationOf(const v1::RowOperation& message);
 
-/// Bounded as the messages say. Errors: "invalid_filter".
-absl::StatusOr<table::ScanRequest> ScanOf(const v1::ScanRowsRequest& message);
+/// Bounded as the messages say.
+table::ScanRequest ScanOf(const v1::ScanRowsRequest& message);
+/// The same. Errors: "invalid_filter", "invalid_query".
+absl::StatusOr<table::QueryRequest> QueryOf(const v1::QueryRowsRequest& message);
 
 /// Bounded as the message says.
 table::DigestRequest DigestOf(const v1::DigestRowsRequest& message);
@@ -24,6 +27,8 @@ size_t PageBytes(uint32_t asked);
 v1::RowWritten ToMessage(const table::RowWritten& written);
 v1::TableRow ToMessage(table::RowView row);
 v1::ScanRowsResponse ToMessage(table::ScanPage page);
+v1::QueryRowsResponse ToMessage(table::QueryPage page);
+v1::TableIndex ToMessage(const table::IndexFacts& index);
 v1::WatchTableResponse ToMessage(table::ChangePage page);
 v1::DigestRowsResponse ToMessage(table::DigestPage page);
 

@@ -23,6 +23,9 @@ constexpr CallGate::Call kCaptureTable{"Tables/CaptureTable", Action::kWriteAdmi
 constexpr CallGate::Call kWriteRows{"Tables/WriteRows", Action::kWriteAdmin};
 constexpr CallGate::Call kGetRow{"Tables/GetRow", Action::kReadAdmin};
 constexpr CallGate::Call kScanRows{"Tables/ScanRows", Action::kReadAdmin};
+constexpr CallGate::Call kQueryRows{"Tables/QueryRows", Action::kReadAdmin};
+constexpr CallGate::Call kCreateTableIndex{"Tables/CreateTableIndex", Action::kWriteAdmin, true};
+constexpr CallGate::Call kDropTableIndex{"Tables/DropTableIndex", Action::kWriteAdmin, true};
 constexpr CallGate::Call kListConflicts{"Tables/ListConflicts", Action::kReadAdmin};
 constexpr CallGate::Call kListQuarantined{"Tables/ListQuarantined", Action::kReadAdmin};
 constexpr CallGate::Call kDiscardQuarantined{"Tables/DiscardQuarantined", Action::kWriteAdmin, true};
@@ -97,6 +100,8 @@ absl::Status TablesService::DescribeTo(const std::string& table, v1::DescribeTab
   SELVAGE_ASSIGN_OR_RETURN(const table::TombstoneHold hold, tables_.HoldOf(table));
   response.set_tombstones_held_by(hold.node);
   response.set_tombstones_held_since_ms(hold.since_ms);
+  SELVAGE_ASSIGN_OR_RETURN(const auto indexes, tables_.Indexes(table));
+  for (const table::IndexFacts& index : indexes) *response.add_indexes() = ToMessage(index);
   return absl::OkStatus();
 }
 
@@ -185,11 +190,53 @@ grpc::ServerUnaryReactor* TablesService::ScanRows(grpc::CallbackServerContext* c
                                                   const v1::ScanRowsRequest* request,
                                                   v1::ScanRowsResponse* response) {
   return calls_.Run(context, kScanRows, request, response, [=, this]() -> absl::Status {
-    SELVAGE_ASSIGN_OR_RETURN(const table::ScanRequest scan, ScanOf(*request));
-    SELVAGE_ASSIGN_OR_RETURN(table::ScanPage page, tables_.Scan(request->table(), scan));
+    SELVAGE_ASSIGN_OR_RETURN(table::ScanPage page, tables_.Scan(request->table(), ScanOf(*request)));
     *response = ToMessage(std::move(page));
     return absl::OkStatus();
   });
+}
+
+absl::Status TablesService::QueryTo(const v1::QueryRowsRequest& request, v1::QueryRowsResponse& response) {
+  SELVAGE_ASSIGN_OR_RETURN(const table::QueryRequest query, QueryOf(request));
+  if (request.explain()) {
+    SELVAGE_ASSIGN_OR_RETURN(*response.mutable_plan(), tables_.Explain(request.table(), query));
+    return absl::OkStatus();
+  }
+  SELVAGE_ASSIGN_OR_RETURN(table::QueryPage page, tables_.Query(request.table(), query));
+  response = ToMessage(std::move(page));
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TablesService::QueryRows(grpc::CallbackServerContext* context,
+                                                   const v1::QueryRowsRequest* request,
+                                                   v1::QueryRowsResponse* response) {
+  return calls_.Run(context, kQueryRows, request, response,
+                    [=, this] { return QueryTo(*request, *response); });
+}
+
+absl::Status TablesService::CreateIndex(const v1::CreateTableIndexRequest& request,
+                                        v1::CreateTableIndexResponse& response) {
+  const std::string name = request.name().empty() ? table::IndexNameOf(request.path()) : request.name();
+  SELVAGE_RETURN_IF_ERROR(tables_.CreateIndex(request.table(), name, request.path()));
+  SELVAGE_ASSIGN_OR_RETURN(const auto indexes, tables_.Indexes(request.table()));
+  for (const table::IndexFacts& index : indexes) {
+    if (index.name == name) *response.mutable_index() = ToMessage(index);
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TablesService::CreateTableIndex(grpc::CallbackServerContext* context,
+                                                          const v1::CreateTableIndexRequest* request,
+                                                          v1::CreateTableIndexResponse* response) {
+  return calls_.Run(context, kCreateTableIndex, request, response,
+                    [=, this] { return CreateIndex(*request, *response); });
+}
+
+grpc::ServerUnaryReactor* TablesService::DropTableIndex(grpc::CallbackServerContext* context,
+                                                        const v1::DropTableIndexRequest* request,
+                                                        v1::DropTableIndexResponse* response) {
+  return calls_.Run(context, kDropTableIndex, request, response,
+                    [=, this] { return tables_.DropIndex(request->table(), request->name()); });
 }
 
 grpc::ServerUnaryReactor* TablesService::WatchTable(grpc::CallbackServerContext* context,

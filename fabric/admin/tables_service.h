@@ -59,6 +59,15 @@ class TablesService final : public v1::Tables::CallbackService {
                                    v1::GetRowResponse* response) override;
   grpc::ServerUnaryReactor* ScanRows(grpc::CallbackServerContext* context, const v1::ScanRowsRequest* request,
                                      v1::ScanRowsResponse* response) override;
+  grpc::ServerUnaryReactor* QueryRows(grpc::CallbackServerContext* context,
+                                      const v1::QueryRowsRequest* request,
+                                      v1::QueryRowsResponse* response) override;
+  grpc::ServerUnaryReactor* CreateTableIndex(grpc::CallbackServerContext* context,
+                                             const v1::CreateTableIndexRequest* request,
+                                             v1::CreateTableIndexResponse* response) override;
+  grpc::ServerUnaryReactor* DropTableIndex(grpc::CallbackServerContext* context,
+                                           const v1::DropTableIndexRequest* request,
+                                           v1::DropTableIndexResponse* response) override;
   grpc::ServerUnaryReactor* WatchTable(grpc::CallbackServerContext* context,
                                        const v1::WatchTableRequest* request,
                                        v1::WatchTableResponse* response) override;
@@ -81,6 +90,9 @@ class TablesService final : public v1::Tables::CallbackService {
  private:
   void Write(const v1::WriteRowsRequest& request, v1::WriteRowsResponse& response, CallRunner::Done done);
   absl::Status DescribeTo(const std::string& table, v1::DescribeTableResponse& response);
+  absl::Status QueryTo(const v1::QueryRowsRequest& request, v1::QueryRowsResponse& response);
+  absl::Status CreateIndex(const v1::CreateTableIndexRequest& request,
+                           v1::CreateTableIndexResponse& response);
   absl::Status ListTo(const v1::ListConflictsRequest& request, v1::ListConflictsResponse& response);
   absl::Status ListTo(const v1::ListQuarantinedRequest& request, v1::ListQuarantinedResponse& response);
   absl::Status Restamp(v1::RestampTablesResponse& response);

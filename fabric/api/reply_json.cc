@@ -44,6 +44,15 @@ std::string OpenDefinition(const v1::TableDefinition& definition) {
   return json;
 }
 
+void AppendRows(std::string& json, const std::vector<table::RowView>& rows) {
+  json += "\"rows\":[";
+  for (const table::RowView& row : rows) {
+    if (&row != &rows.front()) json += ',';
+    AppendRow(json, row);
+  }
+  json += ']';
+}
+
 void AppendValidators(Reply& reply, const table::RowView& row) {
   reply.headers.emplace_back("ETag", ETag(row.version));
   reply.headers.emplace_back("Cache-Control", kCacheControl);
@@ -82,14 +91,37 @@ Reply WrittenReply(const table::RowWritten& written) {
 }
 
 std::string PageJson(const table::ScanPage& page) {
-  std::string json = "{\"rows\":[";
-  for (const table::RowView& row : page.rows) {
-    if (&row != &page.rows.front()) json += ',';
-    AppendRow(json, row);
-  }
-  json += ']';
+  std::string json = "{";
+  AppendRows(json, page.rows);
   if (page.next) json += fmt::format(",\"next\":\"{}\"", Continuation(*page.next));
   json += '}';
+  return json;
+}
+
+std::string PageJson(const table::QueryPage& page, bool count) {
+  std::string json = "{";
+  if (count) {
+    json += fmt::format("\"count\":{}", page.count);
+  } else {
+    AppendRows(json, page.rows);
+  }
+  json += fmt::format(",\"looked_at\":{}", page.looked_at);
+  if (page.next) json += fmt::format(",\"next\":\"{}\"", Continuation(*page.next));
+  json += '}';
+  return json;
+}
+
+std::string PlanJson(const std::string& plan) {
+  return "{\"plan\":" + plan + "}";
+}
+
+std::string IndexJson(const table::IndexFacts& index) {
+  std::string json = "{";
+  AppendText(json, "name", index.name);
+  json += ',';
+  AppendText(json, "path", index.path);
+  json += fmt::format(",\"ready\":{},\"rows_read\":{},\"rows_unread\":{}}}", index.ready, index.rows_read,
+                      index.rows_unread);
   return json;
 }
 
@@ -120,10 +152,18 @@ std::string TablesJson(const std::vector<v1::TableDefinition>& definitions) {
   return json;
 }
 
-std::string TableJson(const v1::TableDefinition& definition, const table::TableFacts& facts) {
-  return OpenDefinition(definition) +
-         fmt::format(",\"rows\":{},\"tombstones\":{},\"bytes\":{},\"position\":\"{}\"}}", facts.counts.rows,
-                     facts.counts.tombstones, facts.counts.bytes, facts.end.Text());
+std::string TableJson(const v1::TableDefinition& definition, const table::TableFacts& facts,
+                      const std::vector<table::IndexFacts>& indexes) {
+  std::string json =
+      OpenDefinition(definition) +
+      fmt::format(",\"rows\":{},\"tombstones\":{},\"bytes\":{},\"position\":\"{}\",\"indexes\":[",
+                  facts.counts.rows, facts.counts.tombstones, facts.counts.bytes, facts.end.Text());
+  for (const table::IndexFacts& index : indexes) {
+    if (&index != &indexes.front()) json += ',';
+    json += IndexJson(index);
+  }
+  json += "]}";
+  return json;
 }
 
 std::string ChangeEvent(const table::RowChanged& change) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -9,6 +10,8 @@
 #include "fabric/api/definition_words.h"
 #include "fabric/api/members.h"
 #include "fabric/base/error.h"
+#include "fabric/table/filter.h"
+#include "fabric/table/index_definition.h"
 #include "fabric/table/table_definition.h"
 
 namespace selvage::api {
@@ -108,6 +111,22 @@ absl::StatusOr<Condition> TakeCondition(Members& members) {
   return condition;
 }
 
+absl::StatusOr<std::optional<bool>> TakeFlag(Members& members, std::string_view name) {
+  const auto value = members.Take(name);
+  if (!value) return std::nullopt;
+  if (value->text() == "true") return true;
+  if (value->text() == "false") return false;
+  return members.Wrong(name, "true or false");
+}
+
+absl::StatusOr<table::QueryOrder> TakeOrder(Members& members) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto order, members.TakeText("order"));
+  SELVAGE_ASSIGN_OR_RETURN(const auto descending, TakeFlag(members, "descending"));
+  if (order && order->empty()) return members.Wrong("order", "a path, or $key");
+  if (descending && !order) return members.Wrong("descending", "left out where order is");
+  return table::ParseOrder(order.value_or(""), descending.value_or(false));
+}
+
 absl::StatusOr<RowOperation> ReadOperation(std::string_view json, std::string where, int64_t now_ms) {
   SELVAGE_ASSIGN_OR_RETURN(Members members, Members::Parse(json, std::move(where)));
   RowOperation operation{{}, RowOperation::Delete{}};
@@ -187,26 +206,46 @@ absl::StatusOr<table::ScanRequest> ReadScan(const Call& call) {
   return scan;
 }
 
-absl::StatusOr<QueryRequest> ReadQuery(std::string_view json) {
+absl::StatusOr<QueryCall> ReadQuery(std::string_view json) {
   SELVAGE_ASSIGN_OR_RETURN(Members members, Members::Parse(json, ""));
-  QueryRequest query;
-  table::ScanRequest& scan = query.scan;
+  QueryCall call;
+  table::QueryRequest& query = call.query;
   SELVAGE_ASSIGN_OR_RETURN(const auto from, members.TakeText("from"));
   SELVAGE_ASSIGN_OR_RETURN(const auto to, members.TakeText("to"));
   SELVAGE_ASSIGN_OR_RETURN(const auto prefix, members.TakeText("prefix"));
   SELVAGE_ASSIGN_OR_RETURN(const auto limit, members.TakeInteger("limit", 1, kPageRowsMax));
   SELVAGE_ASSIGN_OR_RETURN(const auto next, members.TakeText("next"));
-  if (const auto filter = members.Take("filter")) query.filter = filter->text();
+  SELVAGE_ASSIGN_OR_RETURN(const auto fields, members.TakeTexts("fields", table::kFieldsWantedMax));
+  SELVAGE_ASSIGN_OR_RETURN(query.order, TakeOrder(members));
+  SELVAGE_ASSIGN_OR_RETURN(const auto count, TakeFlag(members, "count"));
+  SELVAGE_ASSIGN_OR_RETURN(const auto explain, TakeFlag(members, "explain"));
+  const auto filter = members.Take("filter");
   SELVAGE_RETURN_IF_ERROR(members.NothingElse());
-  scan.from = from.value_or("");
-  scan.to = to.value_or("");
-  scan.prefix = prefix.value_or("");
-  scan.rows_max = static_cast<size_t>(limit.value_or(kPageRowsDefault));
-  scan.bytes_max = kPageBytesMax;
-  if (next) {
-    SELVAGE_ASSIGN_OR_RETURN(scan.from, ReadContinuation(*next));
+  if (filter) {
+    SELVAGE_ASSIGN_OR_RETURN(query.filter, table::Filter::Parse(filter->text()));
   }
-  return query;
+  if (fields) {
+    SELVAGE_ASSIGN_OR_RETURN(query.fields, table::ParseWantedFields(*fields));
+  }
+  query.from = from.value_or("");
+  query.to = to.value_or("");
+  query.prefix = prefix.value_or("");
+  query.rows_max = static_cast<size_t>(limit.value_or(kPageRowsDefault));
+  query.bytes_max = kPageBytesMax;
+  query.count = count.value_or(false);
+  call.explain = explain.value_or(false);
+  if (next) {
+    SELVAGE_ASSIGN_OR_RETURN(query.after, ReadContinuation(*next));
+  }
+  return call;
+}
+
+absl::StatusOr<std::string> ReadIndex(std::string_view json) {
+  SELVAGE_ASSIGN_OR_RETURN(Members members, Members::Parse(json, ""));
+  SELVAGE_ASSIGN_OR_RETURN(auto path, members.TakeText("path"));
+  if (!path) return members.Wrong("path", "given");
+  SELVAGE_RETURN_IF_ERROR(members.NothingElse());
+  return *std::move(path);
 }
 
 absl::StatusOr<v1::TableDefinition> ReadDefinition(const std::string& name, std::string_view json) {

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "fabric/api/call.h"
+#include "fabric/table/query.h"
 #include "fabric/table/table_types.h"
 #include "selvage/v1/table.pb.h"
 
@@ -24,17 +24,20 @@ absl::StatusOr<std::vector<table::RowOperation>> ReadBatch(std::string_view json
 /// A scan, by its parameters. Error: "invalid_continuation".
 absl::StatusOr<table::ScanRequest> ReadScan(const Call& call);
 
-struct QueryRequest {
-  table::ScanRequest scan;
-  std::optional<std::string> filter;  ///< JSON
+struct QueryCall {
+  table::QueryRequest query;
+  bool explain = false;  ///< only how it would be answered
 };
-/// A query, by its body. Error: "invalid_continuation".
-absl::StatusOr<QueryRequest> ReadQuery(std::string_view json);
+/// A query, by its body. Errors: "invalid_continuation", "invalid_filter", "invalid_query".
+absl::StatusOr<QueryCall> ReadQuery(std::string_view json);
+
+/// The path of an index, by the body that makes it.
+absl::StatusOr<std::string> ReadIndex(std::string_view json);
 
 /// A definition as a client gives it: a setting that is left out has its default; the direction may be none.
 absl::StatusOr<v1::TableDefinition> ReadDefinition(const std::string& name, std::string_view json);
 
-/// ScanPage::next as clients are given it, and back.
+/// ScanPage::next and QueryPage::next as clients are given it, and back.
 std::string Continuation(std::string_view next);
 /// Error: "invalid_continuation" (kInvalidArgument).
 absl::StatusOr<std::string> ReadContinuation(std::string_view token);

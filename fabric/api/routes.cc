@@ -4,6 +4,7 @@
 #include "fabric/api/problem.h"
 #include "fabric/api/route.h"
 #include "fabric/base/names.h"
+#include "fabric/table/index_definition.h"
 #include "fabric/table/table_types.h"
 
 namespace selvage::api {
@@ -34,6 +35,15 @@ Parameter Table() {
           .example = "pumps",
           .length_min = 1,
           .length_max = kMaxStreamName};
+}
+Parameter Index() {
+  return {.name = "index",
+          .place = Place::kPath,
+          .description = "The index's name.",
+          .pattern = "^[A-Za-z0-9._-]+$",
+          .example = "by-bar",
+          .length_min = 1,
+          .length_max = table::kIndexNameMax};
 }
 Parameter Key() {
   return {.name = "key",
@@ -125,6 +135,39 @@ std::vector<Route> TableRoutes() {
   };
 }
 
+std::vector<Route> IndexRoutes() {
+  return {
+      {.action = Action::kGetIndex,
+       .method = "GET",
+       .path = "/v1/tables/{table}/indexes/{index}",
+       .id = "getIndex",
+       .summary = "An index of a table, and whether it is ready.",
+       .parameters = {Table(), Index()},
+       .answers = {{.description = "The index.", .content = {kJsonType, "Index"}}},
+       .refusals = {400, 404, 500, 503}},
+      {.action = Action::kPutIndex,
+       .method = "PUT",
+       .path = "/v1/tables/{table}/indexes/{index}",
+       .id = "putIndex",
+       .summary = "Makes an index on a field.",
+       .description = "It is this node's alone. Queries use it once it is ready.",
+       .parameters = {Table(), Index()},
+       .bodies = {{kJsonType, "IndexDefinition"}},
+       .body_max = kDefinitionBytesMax,
+       .answers = {{.description = "The index is there already.", .content = {kJsonType, "Index"}},
+                   {.status = 201, .description = "The index was made.", .content = {kJsonType, "Index"}}},
+       .refusals = {400, 404, 408, 409, 413, 415, 500, 503, 507}},
+      {.action = Action::kDropIndex,
+       .method = "DELETE",
+       .path = "/v1/tables/{table}/indexes/{index}",
+       .id = "dropIndex",
+       .summary = "Removes an index; the rows stay.",
+       .parameters = {Table(), Index()},
+       .answers = {{.status = 204, .description = "The index is not there any more."}},
+       .refusals = {400, 404, 500, 503, 507}},
+  };
+}
+
 std::vector<Route> RowRoutes() {
   return {
       {.action = Action::kScan,
@@ -203,13 +246,14 @@ std::vector<Route> OtherRoutes() {
        .path = "/v1/tables/{table}/query",
        .id = "queryRows",
        .summary = "Rows that a filter matches, a page at a time.",
-       .description = "Every row of the range is looked at. A page ends also after so many rows that do not "
-                      "match; it may be empty and have a next one.",
+       .description =
+           "Without an index that serves the query every row of the range is looked at. A page ends "
+           "also after so many rows that do not match; it may be empty and have a next one.",
        .parameters = {Table()},
        .bodies = {{kJsonType, "Query"}},
        .body_max = kQueryBytesMax,
-       .answers = {{.description = "A page.", .content = {kJsonType, "Page"}}},
-       .refusals = {400, 404, 408, 413, 415, 500, 503},
+       .answers = {{.description = "A page; a number; or a plan.", .content = {kJsonType, "QueryAnswer"}}},
+       .refusals = {400, 404, 408, 409, 413, 415, 500, 503},
        .long_answer = true},
       {.action = Action::kBatch,
        .method = "POST",
@@ -261,7 +305,7 @@ std::vector<Route> OtherRoutes() {
 const std::vector<Route>& Routes() {
   static const auto* routes = [] {
     auto* all = new std::vector<Route>();
-    for (auto part : {TableRoutes(), RowRoutes(), OtherRoutes()}) {
+    for (auto part : {TableRoutes(), IndexRoutes(), RowRoutes(), OtherRoutes()}) {
       all->insert(all->end(), part.begin(), part.end());
     }
     return all;

@@ -218,11 +218,54 @@ const std::vector<Schema>& Schemas() {
           "to": {"type": "string", "description": "Keys before this one."},
           "prefix": {"type": "string", "description": "Keys that begin with this."},
           "limit": {"type": "integer", "minimum": 1, "maximum": 10000, "description": "Rows of a page; 1000 without it."},
+          "fields": {
+            "type": "array",
+            "description": "Paths of what is wanted of each row; none: all of it.",
+            "items": {"$ref": "#/components/schemas/Path"},
+            "maxItems": 100},
+          "order": {
+            "description": "By the field at a path, or by key; without it as the rows are found.",
+            "anyOf": [{"$ref": "#/components/schemas/Path"}, {"const": "$key"}]},
+          "descending": {"type": "boolean", "description": "The order from its end."},
+          "count": {"type": "boolean", "description": "Only how many rows there are, page by page."},
+          "explain": {"type": "boolean", "description": "Only how it would be answered."},
           "next": {
             "type": "string",
             "description": "As the page before gave it, with all else as it was.",
             "pattern": "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$"}},
+        "dependentRequired": {"descending": ["order"]},
         "additionalProperties": false})"},
+      {"Path", R"({
+        "type": "string",
+        "description": "Of a field: names with dots between them, 16 at most.",
+        "pattern": "^(?!\\$)[^.]*(\\.[^.]*){0,15}$",
+        "minLength": 1,
+        "maxLength": 1024})"},
+      {"QueryAnswer", R"({
+        "type": "object",
+        "properties": {
+          "rows": {
+            "type": "array",
+            "description": "In the order that was asked for, with the fields that are wanted. May be empty though there are more.",
+            "items": {"$ref": "#/components/schemas/KeyedRow"}},
+          "count": {"type": "integer", "description": "Of the rows that this page found, where only that was asked for."},
+          "looked_at": {"type": "integer", "description": "Rows and entries of an index that were read, wanted or not."},
+          "next": {"type": "string", "description": "Where the page that follows begins; left out on the last page."},
+          "plan": {"type": "object", "description": "How the query would be answered, where only that was asked for."}}})"},
+      {"IndexDefinition", R"({
+        "type": "object",
+        "required": ["path"],
+        "properties": {"path": {"$ref": "#/components/schemas/Path"}},
+        "additionalProperties": false})"},
+      {"Index", R"({
+        "type": "object",
+        "required": ["name", "path", "ready", "rows_read", "rows_unread"],
+        "properties": {
+          "name": {"type": "string"},
+          "path": {"type": "string"},
+          "ready": {"type": "boolean", "description": "It has all rows, and is used."},
+          "rows_read": {"type": "integer", "description": "To build it, so far."},
+          "rows_unread": {"type": "integer", "description": "Damaged ones among these, which it does not have."}}})"},
       {"Page", R"({
         "type": "object",
         "required": ["rows"],
@@ -270,7 +313,8 @@ const std::vector<Schema>& Schemas() {
           "rows": {"type": "integer"},
           "tombstones": {"type": "integer", "description": "Of deleted rows."},
           "bytes": {"type": "integer"},
-          "position": {"type": "string", "description": "Where a watch begins that is to see what changes from now on."}}})"},
+          "position": {"type": "string", "description": "Where a watch begins that is to see what changes from now on."},
+          "indexes": {"type": "array", "description": "Of this node.", "items": {"$ref": "#/components/schemas/Index"}}}})"},
       {"Tables", R"({
         "type": "object",
         "required": ["tables"],

@@ -11,7 +11,6 @@
 #include "fabric/api/reply_json.h"
 #include "fabric/api/request_json.h"
 #include "fabric/base/error.h"
-#include "fabric/table/filter.h"
 #include "fabric/table/table_definition.h"
 
 namespace selvage::api {
@@ -99,6 +98,14 @@ absl::StatusOr<Reply> TableService::Read(const Call& call) {
       return PutTable(call);
     case Action::kDropTable:
       return DropTable(call.Text("table"));
+    case Action::kGetIndex: {
+      SELVAGE_ASSIGN_OR_RETURN(const table::IndexFacts index, FindIndex(call));
+      return JsonReply(IndexJson(index));
+    }
+    case Action::kPutIndex:
+      return PutIndex(call);
+    case Action::kDropIndex:
+      return DropIndex(call);
     case Action::kGetRow:
       return GetRow(call);
     case Action::kScan:
@@ -117,7 +124,8 @@ absl::StatusOr<Reply> TableService::GetTable(const std::string& table) {
   const auto definition = tables_.Find(table);
   if (!definition) return UnknownTable(table);
   SELVAGE_ASSIGN_OR_RETURN(const auto facts, tables_.Facts(table));
-  return JsonReply(TableJson(*definition, facts));
+  SELVAGE_ASSIGN_OR_RETURN(const auto indexes, tables_.Indexes(table));
+  return JsonReply(TableJson(*definition, facts, indexes));
 }
 
 absl::StatusOr<Reply> TableService::PutTable(const Call& call) {
@@ -167,13 +175,40 @@ absl::StatusOr<Reply> TableService::Scan(const Call& call) {
 }
 
 absl::StatusOr<Reply> TableService::Query(const Call& call) {
-  SELVAGE_ASSIGN_OR_RETURN(QueryRequest query, ReadQuery(call.body));
-  if (query.filter) {
-    SELVAGE_ASSIGN_OR_RETURN(const auto filter, table::Filter::Parse(*query.filter));
-    query.scan.wanted = [filter](std::string_view json) { return filter.Matches(json); };
+  SELVAGE_ASSIGN_OR_RETURN(const QueryCall asked, ReadQuery(call.body));
+  const std::string table = call.Text("table");
+  if (asked.explain) {
+    SELVAGE_ASSIGN_OR_RETURN(const std::string plan, tables_.Explain(table, asked.query));
+    return JsonReply(PlanJson(plan));
   }
-  SELVAGE_ASSIGN_OR_RETURN(const auto page, tables_.Scan(call.Text("table"), query.scan));
-  return JsonReply(PageJson(page));
+  SELVAGE_ASSIGN_OR_RETURN(const auto page, tables_.Query(table, asked.query));
+  return JsonReply(PageJson(page, asked.query.count));
+}
+
+absl::StatusOr<table::IndexFacts> TableService::FindIndex(const Call& call) {
+  const std::string table = call.Text("table");
+  SELVAGE_ASSIGN_OR_RETURN(const auto indexes, tables_.Indexes(table));
+  for (const table::IndexFacts& index : indexes) {
+    if (index.name == call.Text("index")) return index;
+  }
+  return MakeError(absl::StatusCode::kNotFound, "unknown_index",
+                   fmt::format("table {} has no index {}", table, call.Text("index")));
+}
+
+absl::StatusOr<Reply> TableService::PutIndex(const Call& call) {
+  SELVAGE_ASSIGN_OR_RETURN(const std::string path, ReadIndex(call.body));
+  const absl::Status made = tables_.CreateIndex(call.Text("table"), call.Text("index"), path);
+  if (!made.ok() && ErrorKind(made) != "index_exists") return made;
+  SELVAGE_ASSIGN_OR_RETURN(const table::IndexFacts index, FindIndex(call));
+  if (index.path != path) return made;
+  Reply reply = JsonReply(IndexJson(index));
+  if (made.ok()) reply.status = 201;
+  return reply;
+}
+
+absl::StatusOr<Reply> TableService::DropIndex(const Call& call) {
+  SELVAGE_RETURN_IF_ERROR(tables_.DropIndex(call.Text("table"), call.Text("index")));
+  return Reply{.status = 204};
 }
 
 void TableService::WriteRow(const Call& call, Done done) {

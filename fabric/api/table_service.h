@@ -33,6 +33,9 @@ class TableService : public Service {
   absl::StatusOr<Reply> GetRow(const Call& call);
   absl::StatusOr<Reply> Scan(const Call& call);
   absl::StatusOr<Reply> Query(const Call& call);
+  absl::StatusOr<table::IndexFacts> FindIndex(const Call& call);
+  absl::StatusOr<Reply> PutIndex(const Call& call);
+  absl::StatusOr<Reply> DropIndex(const Call& call);
   void WriteRow(const Call& call, Done done);
   void WriteBatch(const Call& call, Done done);
   int64_t now_ms() const;

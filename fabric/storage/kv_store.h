@@ -35,6 +35,13 @@ struct LiveKeys {
   std::vector<std::pair<std::string, std::string>> closed;
 };
 
+/// A stretch of a family: the keys in [from, to). Does not own its bounds.
+struct KeySpan {
+  Family family = Family::kMeta;
+  std::string_view from;
+  std::string_view to;
+};
+
 /// Changes that are applied together or not at all, across families, in the order they were added.
 class WriteBatch {
  public:
@@ -85,6 +92,8 @@ class KvStore {
   virtual absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) = 0;
   /// A cursor over the keys in [from, to).
   virtual std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) = 0;
+  /// One cursor over each of the spans, all of one moment: what one batch wrote they all see, or none does.
+  virtual std::vector<std::unique_ptr<Cursor>> ScanTogether(const std::vector<KeySpan>& spans) = 0;
   /// Gives back the space of keys deleted in [from, to). May take long; correctness never depends on it.
   virtual absl::Status Reclaim(Family family, std::string_view from, std::string_view to) = 0;
   /// Bytes of the files the store occupies now.

@@ -68,6 +68,9 @@ class MarkedStore : public KvStore {
   std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override {
     return store_.Scan(family, from, to);
   }
+  std::vector<std::unique_ptr<Cursor>> ScanTogether(const std::vector<KeySpan>& spans) override {
+    return store_.ScanTogether(spans);
+  }
   absl::Status Reclaim(Family family, std::string_view from, std::string_view to) override {
     return store_.Reclaim(family, from, to);
   }

@@ -189,6 +189,15 @@ std::unique_ptr<Cursor> MemoryStore::Scan(Family family, std::string_view from, 
   return std::make_unique<SnapshotCursor>(mutex_, current_[IndexOf(family)], from, to);
 }
 
+std::vector<std::unique_ptr<Cursor>> MemoryStore::ScanTogether(const std::vector<KeySpan>& spans) {
+  std::vector<std::unique_ptr<Cursor>> cursors;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [family, from, to] : spans) {
+    cursors.push_back(std::make_unique<SnapshotCursor>(mutex_, current_[IndexOf(family)], from, to));
+  }
+  return cursors;
+}
+
 absl::Status MemoryStore::Reclaim(Family, std::string_view, std::string_view) {
   return absl::OkStatus();
 }

@@ -42,6 +42,7 @@ class MemoryStore : public KvStore {
   absl::Status Write(WriteBatch& batch, bool sync) override;
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) override;
   std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override;
+  std::vector<std::unique_ptr<Cursor>> ScanTogether(const std::vector<KeySpan>& spans) override;
   /// Nothing to do: deleted keys keep no space.
   absl::Status Reclaim(Family family, std::string_view from, std::string_view to) override;
   /// Bytes of the keys and values that can be read.

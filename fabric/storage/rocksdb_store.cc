@@ -83,10 +83,13 @@ class Batch : public WriteBatch {
 
 class RocksDbCursor : public Cursor {
  public:
+  using Snapshot = std::shared_ptr<const rocksdb::Snapshot>;
+  /// Of now without a snapshot.
   RocksDbCursor(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, std::string_view from,
-                std::string_view to)
-      : from_(from), to_(to), from_slice_(from_), to_slice_(to_) {
+                std::string_view to, Snapshot snapshot = nullptr)
+      : from_(from), to_(to), from_slice_(from_), to_slice_(to_), snapshot_(std::move(snapshot)) {
     rocksdb::ReadOptions options;
+    options.snapshot = snapshot_.get();
     options.iterate_lower_bound = &from_slice_;
     options.iterate_upper_bound = &to_slice_;
     it_.reset(db.NewIterator(options, family));
@@ -119,6 +122,7 @@ class RocksDbCursor : public Cursor {
   const std::string to_;
   const rocksdb::Slice from_slice_;
   const rocksdb::Slice to_slice_;
+  const Snapshot snapshot_;
   std::unique_ptr<rocksdb::Iterator> it_;
 };
 
@@ -330,6 +334,16 @@ absl::StatusOr<std::optional<std::string>> RocksDbStore::Get(Family family, std:
 
 std::unique_ptr<Cursor> RocksDbStore::Scan(Family family, std::string_view from, std::string_view to) {
   return std::make_unique<RocksDbCursor>(*db_, Handle(family), from, to);
+}
+
+std::vector<std::unique_ptr<Cursor>> RocksDbStore::ScanTogether(const std::vector<KeySpan>& spans) {
+  const RocksDbCursor::Snapshot snapshot(
+      db_->GetSnapshot(), [db = db_.get()](const rocksdb::Snapshot* taken) { db->ReleaseSnapshot(taken); });
+  std::vector<std::unique_ptr<Cursor>> cursors;
+  for (const auto& [family, from, to] : spans) {
+    cursors.push_back(std::make_unique<RocksDbCursor>(*db_, Handle(family), from, to, snapshot));
+  }
+  return cursors;
 }
 
 absl::Status RocksDbStore::Reclaim(Family family, std::string_view from, std::string_view to) {

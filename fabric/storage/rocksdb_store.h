@@ -73,6 +73,7 @@ class RocksDbStore : public KvStore {
   absl::Status Write(WriteBatch& batch, bool sync) override;
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) override;
   std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override;
+  std::vector<std::unique_ptr<Cursor>> ScanTogether(const std::vector<KeySpan>& spans) override;
   /// One at a time; others wait. Writers go on meanwhile. Blob files that are garbage as a whole go at once;
   /// of the others, the old ones are rewritten where that frees at least half of what it copies. kDataLoss
   /// when a damaged value is in the way: nothing is lost by that, and the store goes on. kCancelled after

@@ -6,23 +6,19 @@
 #include <compare>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fabric/base/error.h"
 #include "fabric/base/utf8.h"
 #include "fabric/table/canonical_json.h"
 #include "fabric/table/canonical_reader.h"
+#include "fabric/table/field_path.h"
 
 namespace selvage::table {
 namespace {
 
 using Part = CanonicalReader::Part;
-
-/// One name on the way to a field.
-struct Step {
-  std::string name;             ///< as a canonical string, with its quotes
-  std::optional<size_t> index;  ///< of an array's element, when the name is a number
-};
 
 /// What one operator asks of the values that its path leads to.
 struct Comparison {
@@ -41,7 +37,7 @@ struct Filter::Node {
   Kind kind = Kind::kAll;
   std::vector<Node> parts = {};  ///< of all but kField
   // Of kField.
-  std::vector<Step> path = {};
+  FieldPath path = {};
   Comparison comparison = {};
 };
 
@@ -140,7 +136,7 @@ class FilterParser {
   }
 
   absl::StatusOr<Node> ParseField(const Part& field) {
-    const std::vector<Step> path = ParsePath(TextOf(field.name));
+    const FieldPath path = FieldPath::Parse(TextOf(field.name));
     CanonicalReader first(field.value);
     Part part;
     if (TypeOf(field.value) == JsonType::kObject && first.Next(part) && Bare(part.name).starts_with('$')) {
@@ -150,7 +146,7 @@ class FilterParser {
   }
 
   /// The operators on one field, all of which must hold.
-  absl::StatusOr<Node> ParseOperators(const std::vector<Step>& path, std::string_view operators) {
+  absl::StatusOr<Node> ParseOperators(const FieldPath& path, std::string_view operators) {
     Node all;
     CanonicalReader reader(operators);
     for (Part part; reader.Next(part);) {
@@ -161,8 +157,7 @@ class FilterParser {
     return all;
   }
 
-  absl::StatusOr<Node> ParseOperator(const std::vector<Step>& path, std::string_view name,
-                                     std::string_view value) {
+  absl::StatusOr<Node> ParseOperator(const FieldPath& path, std::string_view name, std::string_view value) {
     using Kind = Comparison::Kind;
     if (name == "$eq") return OneOf(path, {std::string(value)});
     if (name == "$ne") return Not(OneOf(path, {std::string(value)}));
@@ -187,7 +182,7 @@ class FilterParser {
         "unknown operator; on a field stand $eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists and $not");
   }
 
-  absl::StatusOr<Node> ParseIn(const std::vector<Step>& path, std::string_view list) {
+  absl::StatusOr<Node> ParseIn(const FieldPath& path, std::string_view list) {
     if (TypeOf(list) != JsonType::kArray) return Invalid("it needs a list of values");
     std::vector<std::string> values;
     CanonicalReader reader(list);
@@ -195,8 +190,7 @@ class FilterParser {
     return OneOf(path, std::move(values));
   }
 
-  absl::StatusOr<Node> ParseOrder(const std::vector<Step>& path, Comparison::Kind kind,
-                                  std::string_view value) {
+  absl::StatusOr<Node> ParseOrder(const FieldPath& path, Comparison::Kind kind, std::string_view value) {
     Comparison comparison{.kind = kind};
     switch (TypeOf(value)) {
       case JsonType::kNumber:
@@ -212,13 +206,13 @@ class FilterParser {
     return FieldNode(path, std::move(comparison));
   }
 
-  absl::StatusOr<Node> OneOf(const std::vector<Step>& path, std::vector<std::string> values) {
+  absl::StatusOr<Node> OneOf(const FieldPath& path, std::vector<std::string> values) {
     SELVAGE_RETURN_IF_ERROR(CountValues(values.size()));
     std::sort(values.begin(), values.end());
     return FieldNode(path, {.kind = Comparison::Kind::kIn, .values = std::move(values)});
   }
 
-  absl::StatusOr<Node> FieldNode(const std::vector<Step>& path, Comparison comparison) {
+  absl::StatusOr<Node> FieldNode(const FieldPath& path, Comparison comparison) {
     if (++conditions_ > kFilterConditionsMax) {
       return Invalid(fmt::format("it has more than {} conditions", kFilterConditionsMax));
     }
@@ -230,24 +224,6 @@ class FilterParser {
     Node none{.kind = Node::Kind::kNone};
     none.parts.push_back(*std::move(node));
     return none;
-  }
-
-  static std::vector<Step> ParsePath(std::string_view path) {
-    std::vector<Step> steps;
-    while (true) {
-      const size_t dot = path.find('.');
-      const std::string_view name = path.substr(0, dot);
-      Step step;
-      AppendJsonString(step.name, name);
-      constexpr size_t kDigitsMax = 9;
-      if (!name.empty() && name.size() <= kDigitsMax &&
-          std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-        step.index = std::stoul(std::string(name));
-      }
-      steps.push_back(std::move(step));
-      if (dot == std::string_view::npos) return steps;
-      path.remove_prefix(dot + 1);
-    }
   }
 
   absl::Status CountValues(size_t count) {
@@ -324,7 +300,7 @@ class FieldMatcher {
  private:
   /// Goes into each part of the row at most once, so the cost is that of reading it. No deeper than the path.
   bool Follow(std::string_view value, size_t depth) {
-    if (depth == node_.path.size()) return Try(value);
+    if (depth == node_.path.steps.size()) return Try(value);
     switch (TypeOf(value)) {
       case JsonType::kObject:
         return FollowMember(value, depth);
@@ -338,14 +314,14 @@ class FieldMatcher {
   bool FollowMember(std::string_view object, size_t depth) {
     CanonicalReader reader(object);
     for (Part part; reader.Next(part);) {
-      if (part.name == node_.path[depth].name) return Follow(part.value, depth + 1);
+      if (part.name == node_.path.steps[depth].canonical) return Follow(part.value, depth + 1);
     }
     return false;
   }
 
   bool FollowArray(std::string_view array, size_t depth) {
     CanonicalReader reader(array);
-    const auto& index = node_.path[depth].index;
+    const auto& index = node_.path.steps[depth].index;
     size_t at = 0;
     for (Part part; reader.Next(part); ++at) {
       if (index) {
@@ -387,11 +363,52 @@ bool NodeMatches(const Node& node, std::string_view row) {
   return false;
 }
 
+FieldCondition ConditionOf(const Node& field) {
+  using Kind = FieldCondition::Kind;
+  const Comparison& comparison = field.comparison;
+  if (comparison.kind == Comparison::Kind::kIn) {
+    return {.path = field.path.text, .kind = Kind::kOneOf, .values = comparison.values};
+  }
+  FieldCondition condition{.path = field.path.text};
+  std::string value;
+  if (comparison.number) value = CanonicalNumber(*comparison.number);
+  if (comparison.text) AppendJsonString(value, *comparison.text);
+  condition.values.push_back(std::move(value));
+  switch (comparison.kind) {
+    case Comparison::Kind::kBelow:
+      condition.kind = Kind::kBelow;
+      break;
+    case Comparison::Kind::kAtMost:
+      condition.kind = Kind::kAtMost;
+      break;
+    case Comparison::Kind::kAbove:
+      condition.kind = Kind::kAbove;
+      break;
+    default:
+      condition.kind = Kind::kAtLeast;
+  }
+  return condition;
+}
+
+void AddConditions(const Node& node, std::vector<FieldCondition>& conditions) {
+  if (node.kind == Node::Kind::kAll) {
+    for (const Node& part : node.parts) AddConditions(part, conditions);
+  } else if (node.kind == Node::Kind::kField && node.comparison.kind != Comparison::Kind::kExists) {
+    conditions.push_back(ConditionOf(node));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Filter> Filter::Parse(std::string_view json) {
   SELVAGE_ASSIGN_OR_RETURN(Node root, FilterParser().Parse(json));
   return Filter(std::make_shared<const Node>(std::move(root)));
+}
+
+std::vector<FieldCondition> Filter::Conditions() const {
+  std::vector<FieldCondition> conditions;
+  AddConditions(*root_, conditions);
+  return conditions;
 }
 
 bool Filter::Matches(std::string_view row_json) const {

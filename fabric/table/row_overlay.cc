@@ -1,10 +1,12 @@
 #include "fabric/table/row_overlay.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fabric/base/canary.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
+#include "fabric/table/index_value.h"
 #include "fabric/table/row_format.h"
 
 namespace selvage::table {
@@ -27,6 +29,20 @@ RowIndexed IndexOf(const Row& row) {
   return indexed;
 }
 
+std::vector<std::string> IndexEntriesOf(TableNumber table, const TableIndexes& indexes, std::string_view key,
+                                        const Row& row) {
+  std::vector<std::string> entries;
+  for (const TableIndex& index : indexes) {
+    for (const std::string& value : IndexValuesOf(row, index.path)) {
+      std::string& entry = entries.emplace_back(ValueKeys(table, index.number));
+      entry += value;
+      entry += key;
+    }
+  }
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
 RowOverlay::Held::~Held() {
   if (overlay_ != nullptr) overlay_->LetGo(entries_);
 }
@@ -36,8 +52,10 @@ absl::StatusOr<RowOverlay::Held> RowOverlay::Hold(TableNumber table,
   Held held;
   held.overlay_ = this;
   std::vector<std::pair<std::string, Entry*>> unread;
+  Indexes indexes;
   {
     absl::MutexLock lock(&mutex_);
+    indexes = Find(table);
     for (const std::string_view key : keys) {
       if (held.entries_.contains(key)) continue;
       std::string row_key = RowKey(table, key);
@@ -63,9 +81,13 @@ absl::StatusOr<RowOverlay::Held> RowOverlay::Hold(TableNumber table,
       SELVAGE_ASSIGN_OR_RETURN(row, DecodeRow(*stored));
       indexed = IndexOf(row);
       indexed.bytes = row_key.size() + stored->size();
+      indexed.entries = IndexEntriesOf(table, *indexes, entry->key, row);
     }
     absl::MutexLock lock(&mutex_);
     if (entry->loaded && !Planted(Canary::kIgnoreOverlay)) continue;
+    if (const Indexes now = Find(table); now != indexes) {
+      indexed.entries = IndexEntriesOf(table, *now, entry->key, row);
+    }
     entry->row = std::move(row);
     entry->indexed = std::move(indexed);
     entry->loaded = true;
@@ -76,6 +98,32 @@ absl::StatusOr<RowOverlay::Held> RowOverlay::Hold(TableNumber table,
 void RowOverlay::MarkDirty(Entry& entry) {
   if (std::exchange(entry.dirty, true)) return;
   dirty_.push_back(&entry);
+}
+
+void RowOverlay::SetIndexes(TableNumber table, TableIndexes indexes) {
+  SELVAGE_CHECK(dirty_.empty());
+  absl::MutexLock lock(&mutex_);
+  const auto now = std::make_shared<const TableIndexes>(std::move(indexes));
+  if (now->empty()) {
+    indexes_.erase(table);
+  } else {
+    indexes_[table] = now;
+  }
+  for (auto& [row_key, entry] : entries_) {
+    if (entry->table != table || !entry->loaded) continue;
+    entry->indexed.entries = IndexEntriesOf(table, *now, entry->key, entry->row);
+  }
+}
+
+RowOverlay::Indexes RowOverlay::Find(TableNumber table) const {
+  static const auto* none = new Indexes(std::make_shared<const TableIndexes>());
+  const auto found = indexes_.find(table);
+  return found == indexes_.end() ? *none : found->second;
+}
+
+RowOverlay::Indexes RowOverlay::IndexesOf(TableNumber table) {
+  absl::MutexLock lock(&mutex_);
+  return Find(table);
 }
 
 void RowOverlay::LetGo(const std::map<std::string, Entry*, std::less<>>& entries) {

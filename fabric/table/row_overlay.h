@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "fabric/storage/kv_store.h"
 #include "fabric/table/document.h"
+#include "fabric/table/index_definition.h"
 #include "fabric/table/table_keys.h"
 
 namespace selvage::table {
@@ -24,10 +25,16 @@ struct RowIndexed {
   std::optional<int64_t> expires_at_ms;  ///< when there is something to remove
   bool tombstone = false;                ///< it is stored, and not there at any time
   size_t bytes = 0;                      ///< stored, key and value; 0: it is not stored
+  /// Keys of its entries in the table's own indexes; ascending. An index that is being built counts as built.
+  std::vector<std::string> entries = {};
 
   uint64_t newest() const { return sequences.empty() ? 0 : sequences.back(); }
 };
+/// Without `bytes` and `entries`, which are not the row's alone.
 RowIndexed IndexOf(const Row& row);
+/// RowIndexed::entries.
+std::vector<std::string> IndexEntriesOf(TableNumber table, const TableIndexes& indexes, std::string_view key,
+                                        const Row& row);
 
 /// The rows that queued changes are about, as the newest of the changes leaves each of them. A merge reads
 /// its row, so it must see what the tasks before it did, in their group or in one that is being written:
@@ -81,16 +88,24 @@ class RowOverlay {
 
   // On the committer's thread.
   void MarkDirty(Entry& entry);
+  /// What is held from here on, and what is held now, has its entries in these indexes. Nothing may be dirty.
+  void SetIndexes(TableNumber table, TableIndexes indexes);
+  /// Those of SetIndexes; none: there never were any.
+  std::shared_ptr<const TableIndexes> IndexesOf(TableNumber table);
   /// What changed since the last call, each row once.
   std::vector<Entry*> TakeDirty() { return std::exchange(dirty_, {}); }
 
  private:
   void LetGo(const std::map<std::string, Entry*, std::less<>>& entries);
 
+  using Indexes = std::shared_ptr<const TableIndexes>;
+  Indexes Find(TableNumber table) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   KvStore& store_;
   std::vector<Entry*> dirty_;  // the committer's
   absl::Mutex mutex_;
   std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);  // by RowKey
+  std::map<TableNumber, Indexes> indexes_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace selvage::table

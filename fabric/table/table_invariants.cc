@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -24,6 +26,24 @@ absl::StatusOr<Entries> ReadIndex(KvStore& store, FeedIndex index, TableNumber t
   return entries;
 }
 
+/// Entries of a table's own indexes that there may be, and those of them that there must be.
+struct IndexedRows {
+  Entries all;
+  Entries built;
+};
+
+void AddEntries(IndexedRows& indexed, TableNumber table,
+                const std::map<uint32_t, v1::StoredTableIndex>& indexes, std::string_view key,
+                const Row& row) {
+  for (const auto& [number, index] : indexes) {
+    const TableIndexes one{{number, index.name(), FieldPath::Parse(index.path())}};
+    for (const std::string& entry : IndexEntriesOf(table, one, key, row)) {
+      indexed.all.emplace(entry, "");
+      if (index.built() || key <= index.built_to()) indexed.built.emplace(entry, "");
+    }
+  }
+}
+
 }  // namespace
 
 absl::Status TableStore::CheckInvariants() const {
@@ -35,6 +55,7 @@ absl::Status TableStore::CheckTable(const Table& table) const {
   Entries changes;
   Entries expiries;
   Entries tombstones;
+  IndexedRows indexed_rows;
   TableCounts counts;
   const std::string keys = RowKeys(table.number);
   auto cursor = env_.store.Scan(Family::kRow, keys, EndOfPrefix(keys));
@@ -52,6 +73,7 @@ absl::Status TableStore::CheckTable(const Table& table) const {
     if (indexed.tombstone) {
       tombstones.emplace(FeedKey(FeedIndex::kTombstone, table.number, indexed.newest()), key);
     }
+    AddEntries(indexed_rows, table.number, table.staged_indexes, key, row);
     (indexed.tombstone ? counts.tombstones : counts.rows) += 1;
     counts.bytes += cursor->key().size() + cursor->value().size();
     SELVAGE_RETURN_IF_ERROR(FirstBroken({
@@ -66,7 +88,14 @@ absl::Status TableStore::CheckTable(const Table& table) const {
                            ReadIndex(env_.store, FeedIndex::kExpiry, table.number));
   SELVAGE_ASSIGN_OR_RETURN(const Entries stored_tombstones,
                            ReadIndex(env_.store, FeedIndex::kTombstone, table.number));
+  SELVAGE_ASSIGN_OR_RETURN(const Entries stored_values,
+                           ReadIndex(env_.store, FeedIndex::kValue, table.number));
+  const auto all_in = [](const Entries& these, const Entries& those) {
+    return std::includes(those.begin(), those.end(), these.begin(), these.end());
+  };
   return FirstBroken({
+      {all_in(stored_values, indexed_rows.all), "the indexes of a table have no entry that no row has"},
+      {all_in(indexed_rows.built, stored_values), "the indexes of a table have the rows that are there"},
       {changes == stored_changes, "the feed names the rows of the sequences that stand in rows"},
       {expiries == stored_expiries, "the index of expiries names the rows that expire"},
       {tombstones == stored_tombstones, "the index of tombstones names the rows that are not there"},

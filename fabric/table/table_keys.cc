@@ -33,6 +33,16 @@ std::string TableReaderKeys(TableNumber table) {
   return Numbered(kTableReaderPrefix, table);
 }
 
+std::string TableIndexKeys(TableNumber table) {
+  return Numbered(kTableIndexPrefix, table);
+}
+
+std::string TableIndexKey(TableNumber table, uint32_t index) {
+  std::string key = TableIndexKeys(table);
+  AppendBig<uint32_t>(key, index);
+  return key;
+}
+
 std::string RowKeys(TableNumber table) {
   return Numbered("", table);
 }
@@ -81,6 +91,12 @@ uint64_t NumberOfFeedKey(std::string_view feed_key) {
 
 std::string_view RowOfFeedKey(std::string_view feed_key) {
   return feed_key.substr(kFeedPrefixSize + sizeof(uint64_t));
+}
+
+std::string ValueKeys(TableNumber table, uint32_t index) {
+  std::string keys = FeedKeys(FeedIndex::kValue, table);
+  AppendBig<uint32_t>(keys, index);
+  return keys;
 }
 
 std::string EndOfPrefix(std::string prefix) {

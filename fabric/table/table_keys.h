@@ -20,6 +20,8 @@ inline constexpr std::string_view kTableCursorPrefix =
     "table_cursor/";  ///< + table number + store id of the source: StoredTableCursor
 inline constexpr std::string_view kTableReaderPrefix =
     "table_reader/";  ///< + table number + name of the node that reads: StoredTableReader
+inline constexpr std::string_view kTableIndexPrefix =
+    "table_index/";  ///< + table number + index number: StoredTableIndex
 inline constexpr std::string_view kFeedTimesKey = "feed_times";    ///< StoredFeedTimes
 inline constexpr std::string_view kNextTableKey = "next_table";    ///< u32: number of the next table
 inline constexpr std::string_view kFeedEpochsKey = "feed_epochs";  ///< StoredFeedEpochs
@@ -28,6 +30,8 @@ std::string TableKey(TableNumber table);
 std::string TableCountsKey(TableNumber table);
 std::string TableCursorKeys(TableNumber table);
 std::string TableReaderKeys(TableNumber table);
+std::string TableIndexKeys(TableNumber table);
+std::string TableIndexKey(TableNumber table, uint32_t index);
 
 // Family::kRow.
 /// What the keys of all rows of a table begin with.
@@ -45,9 +49,10 @@ enum class FeedIndex : char {
   kTombstone = 't',  ///< + newest sequence u64: key of the row that is not there
   kConflict = 'c',   ///< + number u64: StoredConflict; the newest of them
   kAhead = 'q',      ///< + time u64 (ms) + number u64: a change that waits for its time to come
+  kValue = 'i',      ///< + index number u32 + value (index_value.h) + key: nothing
 };
 inline constexpr FeedIndex kFeedIndexes[] = {FeedIndex::kSequence, FeedIndex::kExpiry, FeedIndex::kTombstone,
-                                             FeedIndex::kConflict, FeedIndex::kAhead};
+                                             FeedIndex::kConflict, FeedIndex::kAhead,  FeedIndex::kValue};
 std::string FeedKeys(FeedIndex index, TableNumber table);
 std::string FeedKey(FeedIndex index, TableNumber table, uint64_t number, std::string_view key = {});
 /// `number` tells changes apart that are due at one time.
@@ -57,6 +62,9 @@ uint64_t NumberOfAheadKey(std::string_view ahead_key);
 uint64_t NumberOfFeedKey(std::string_view feed_key);
 /// The row's key behind the number.
 std::string_view RowOfFeedKey(std::string_view feed_key);
+
+/// What the keys of all entries of one of a table's own indexes begin with.
+std::string ValueKeys(TableNumber table, uint32_t index);
 
 /// The first key after all that begin with `prefix`; of a prefix of nothing but 0xFF bytes, or an empty one,
 /// nothing.

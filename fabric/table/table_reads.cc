@@ -70,7 +70,7 @@ absl::StatusOr<ScanPage> TableStore::Scan(const std::string& name, const ScanReq
     bytes_looked_at += cursor->value().size();
     SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, cursor->value()));
     auto view = ViewOf(key, row, now);
-    if (!view || (request.wanted && !request.wanted(view->json))) continue;
+    if (!view) continue;
     bytes += view->key.size() + view->json.size();
     if (bytes > request.bytes_max && !page.rows.empty()) {
       page.next = std::move(view->key);

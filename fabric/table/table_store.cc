@@ -82,6 +82,18 @@ void StageIndex(WriteBatch& batch, FeedIndex index, TableNumber table, std::stri
   if (now) batch.Put(Family::kFeed, feed_key(*now), {named ? key : std::string_view()});
 }
 
+/// The same for the table's own indexes.
+void StageEntries(WriteBatch& batch, const std::vector<std::string>& before,
+                  const std::vector<std::string>& now) {
+  for (const std::string& entry : before) {
+    if (std::binary_search(now.begin(), now.end(), entry) || Planted(Canary::kIndexNotWithRow)) continue;
+    batch.Delete(Family::kFeed, entry);
+  }
+  for (const std::string& entry : now) {
+    if (!std::binary_search(before.begin(), before.end(), entry)) batch.Put(Family::kFeed, entry, {});
+  }
+}
+
 std::optional<uint64_t> TombstoneSequence(const RowIndexed& row) {
   return row.tombstone ? std::optional(row.newest()) : std::nullopt;
 }
@@ -141,6 +153,7 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     table->staged_definition = stored.definition();
     table->horizon = stored.horizon();
     table->collected = Hlc(stored.collected());
+    table->next_index = std::max(stored.next_index(), 1u);
     SELVAGE_ASSIGN_OR_RETURN(table->staged, ReadCounts(table->number));
     table->published = table->staged;
     // The newest change that is still the newest of some field.
@@ -151,6 +164,7 @@ absl::StatusOr<uint64_t> TableStore::Load() {
     SELVAGE_RETURN_IF_ERROR(newest->status());
     LoadCapture(*table, stored.capture());
     SELVAGE_RETURN_IF_ERROR(LoadLists(*table));
+    SELVAGE_RETURN_IF_ERROR(LoadIndexes(*table));
     SELVAGE_RETURN_IF_ERROR(LoadReaders(*table));
     numbered_[table->number] = table;
     tables_[table->definition.name()] = std::move(table);
@@ -300,9 +314,12 @@ void TableStore::StageDrop(WriteBatch& batch, Table& table) {
   batch.Delete(Family::kMeta, TableCountsKey(table.number));
   drop(Family::kMeta, TableCursorKeys(table.number));
   drop(Family::kMeta, TableReaderKeys(table.number));
+  drop(Family::kMeta, TableIndexKeys(table.number));
   drop(Family::kRow, RowKeys(table.number));
   drop(Family::kRow, OwnedStateKeys(table.number));
   for (const FeedIndex index : kFeedIndexes) drop(Family::kFeed, FeedKeys(index, table.number));
+  table.staged_indexes.clear();
+  HoldIndexes(table);
   numbered_.erase(table.number);
 }
 
@@ -472,6 +489,8 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
   StageIndex(batch, FeedIndex::kTombstone, table.number, entry.key, TombstoneSequence(before),
              TombstoneSequence(now));
   StageIndex(batch, FeedIndex::kExpiry, table.number, entry.key, ExpiryNumber(before), ExpiryNumber(now));
+  now.entries = IndexEntriesOf(table.number, *overlay_.IndexesOf(table.number), entry.key, entry.row);
+  StageEntries(batch, before.entries, now.entries);
   if (now.expires_at_ms) table.staged_expiry_ms = std::min(table.staged_expiry_ms, *now.expires_at_ms);
   Count(table.staged, before, false);
   Count(table.staged, now, true);
@@ -501,6 +520,7 @@ void TableStore::StageDefinition(WriteBatch& batch, const Table& table) {
     capture.set_time_ms(table.capture_ms);
     capture.set_stopped(table.capture_stopped);
   }
+  stored.set_next_index(table.next_index);
   batch.Put(Family::kMeta, TableKey(table.number), {stored.SerializeAsString()});
 }
 

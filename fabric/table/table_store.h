@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/random.h"
 #include "fabric/storage/committer.h"
@@ -25,6 +26,8 @@
 #include "fabric/table/feed_epochs.h"
 #include "fabric/table/feed_lanes.h"
 #include "fabric/table/feed_times.h"
+#include "fabric/table/index_definition.h"
+#include "fabric/table/query.h"
 #include "fabric/table/row_overlay.h"
 #include "fabric/table/table_exchange.h"
 #include "fabric/table/table_types.h"
@@ -49,10 +52,10 @@ struct TableEnvironment {
 /// The tables of one node: definitions, rows and their change feed, in the node's own store. Safe to use from
 /// several threads. Only what is synced is seen.
 ///
-/// Definitions are in table_store.cc, writing in table_writes.cc, reading in table_reads.cc, what is
-/// exchanged with other nodes in table_exchange.cc, change capture in table_capture.cc, what time makes due
-/// in table_upkeep.cc, what tombstones wait for in table_collection.cc, and what operators do about clocks
-/// that were wrong in table_ahead.cc.
+/// Definitions are in table_store.cc, writing in table_writes.cc, reading in table_reads.cc and
+/// table_query.cc, indexes in table_indexes.cc, what is exchanged with other nodes in table_exchange.cc,
+/// change capture in table_capture.cc, what time makes due in table_upkeep.cc, what tombstones wait for in
+/// table_collection.cc, and what operators do about clocks that were wrong in table_ahead.cc.
 ///
 /// Errors besides those named at each call: "unknown_table" (kNotFound), "corrupt_row" and "corrupt_meta"
 /// (kDataLoss), those of the committer and of the disk budget.
@@ -92,6 +95,16 @@ class TableStore {
   /// Of all tables, by name. Does not look at rows.
   std::map<std::string, TableFacts> AllFacts() const;
 
+  // Indexes of a table. They are this node's: they do not travel, and go with the table.
+  /// Makes an index on the path to a field. From here on every write keeps it; the rows that are there
+  /// already are read by RunDue, and it is used once it has all. Durable when it returns. Errors:
+  /// "invalid_index" (kInvalidArgument), also for one too many; "index_exists" (kAlreadyExists).
+  absl::Status CreateIndex(const std::string& table, const std::string& name, std::string_view path);
+  /// Durable when it returns. Error: "unknown_index" (kNotFound).
+  absl::Status DropIndex(const std::string& table, const std::string& name);
+  /// By name.
+  absl::StatusOr<std::vector<IndexFacts>> Indexes(const std::string& table) const;
+
   // Rows.
   using WriteDone = std::function<void(absl::StatusOr<std::vector<RowWritten>>)>;
   /// Does all operations, in their order, or none. `done` is called once: after the sync, on the committer's
@@ -124,6 +137,16 @@ class TableStore {
   absl::StatusOr<std::optional<RowView>> Get(const std::string& table, std::string_view key) const;
   /// One page of rows, as of one moment; the next page is of a later one.
   absl::StatusOr<ScanPage> Scan(const std::string& table, const ScanRequest& request) const;
+
+  /// One page of the rows that a filter wants, as of one moment. Errors: "invalid_query" (kInvalidArgument);
+  /// "invalid_continuation" (kInvalidArgument) for one that is of no page of this query, or whose index is
+  /// gone; "query_needs_index" (kFailedPrecondition) when more rows would be sorted than
+  /// kSortedRowsMax or kSortedBytesMax.
+  absl::StatusOr<QueryPage> Query(const std::string& table, const QueryRequest& request) const;
+  /// How the query would be answered now, as a JSON object. Errors: those of Query that need no rows.
+  absl::StatusOr<std::string> Explain(const std::string& table, const QueryRequest& request) const;
+  static constexpr uint64_t kSortedRowsMax = 100'000;
+  static constexpr size_t kSortedBytesMax = 64u << 20;  ///< of stored rows
 
   /// The rows of a range in one digest, in pages. Error: "corrupt_row".
   absl::StatusOr<DigestPage> DigestRows(const std::string& table, const DigestRequest& request) const;
@@ -216,8 +239,8 @@ class TableStore {
   absl::StatusOr<RestampedRows> RestampAhead();
 
   /// Does what time has made due, some of it at each call; about once a second. Rows that expired long enough
-  /// ago are removed, changes are merged whose time has come, and tombstones go that nobody needs. Waits for
-  /// the sync. Costs nothing while nothing is due.
+  /// ago are removed, changes are merged whose time has come, tombstones go that nobody needs, and indexes
+  /// are built. Waits for the sync. Costs nothing while nothing is due.
   absl::Status RunDue();
   static constexpr int64_t kCollectEveryMs = 60'000;
   /// Tombstones beyond so many are collected whoever waits for them.
@@ -232,9 +255,10 @@ class TableStore {
     v1::TableDefinition staged_definition;
     bool dropped = false;
     uint64_t next_quarantined = 0;
-    std::vector<FeedLanes::Change> unpublished;  // staged since Publish
-    std::set<uint64_t> waiting;                  ///< numbers of the changes that are kept apart
-    std::shared_ptr<EmbeddedLog> capture_log;    ///< null: changes are not captured
+    std::vector<FeedLanes::Change> unpublished;               // staged since Publish
+    std::set<uint64_t> waiting;                               ///< numbers of the changes that are kept apart
+    std::map<uint32_t, v1::StoredTableIndex> staged_indexes;  // by number
+    std::shared_ptr<EmbeddedLog> capture_log;                 ///< null: changes are not captured
     /// Rows whose expiry may have passed and was not told yet, that were written when it had: a scan for such
     /// rows may have been under way.
     std::map<std::string, int64_t, std::less<>> expiring;
@@ -255,6 +279,8 @@ class TableStore {
     TableCounts published;
     uint64_t horizon = 0;
     Hlc collected;
+    uint32_t next_index = 1;
+    std::map<uint32_t, v1::StoredTableIndex> indexes;  // by number
     struct Reader : TableReader {
       bool stored = false;
     };
@@ -297,6 +323,17 @@ class TableStore {
   absl::Status CaptureExpiries(const std::shared_ptr<Table>& table);
   absl::Status RemoveExpired(const std::shared_ptr<Table>& table);
   absl::Status ApplyQuarantined(const std::shared_ptr<Table>& table);
+  absl::Status LoadIndexes(Table& table);
+  /// The staged indexes are those of the overlay, and of readers once they are synced.
+  void HoldIndexes(const Table& table);
+  void PublishIndexes(Table& table);
+  /// Builds what is to be built, until about `until` of the monotonic clock.
+  absl::Status BuildIndexes(const std::shared_ptr<Table>& table, absl::Duration until);
+  absl::Status BuildPiece(const std::shared_ptr<Table>& table, uint32_t index, const std::string& built_to);
+  /// Those that have all rows; by name.
+  TableIndexes ReadyIndexes(const Table& table) const;
+  struct PlannedQuery;
+  absl::StatusOr<PlannedQuery> Plan(const Table& table, const QueryRequest& request) const;
   absl::Status CollectTombstones(const std::shared_ptr<Table>& table);
   absl::StatusOr<TombstoneHold> HoldOf(const Table& table, int64_t now) const;
   /// What some node that reads, or the core, has of the feed for certain.

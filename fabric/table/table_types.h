@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -92,9 +91,7 @@ struct ScanRequest {
   std::string prefix = {};  ///< keys that begin with it, of these
   size_t rows_max = 1000;
   size_t bytes_max = 1u << 20;     ///< of keys and JSON; one row always fits
-  size_t looked_at_max = 100'000;  ///< rows that are read, wanted or not; 64 MiB of them at most
-  /// Whether a row is wanted, by its JSON; empty: all are.
-  std::function<bool(std::string_view json)> wanted = nullptr;
+  size_t looked_at_max = 100'000;  ///< rows that are read, there or not; 64 MiB of them at most
 };
 
 struct ScanPage {
@@ -145,6 +142,15 @@ struct TableCounts {
 struct CaptureState {
   bool on = false;
   std::string stopped;  ///< why it went off by itself: its log took no appends; empty: it did not
+};
+
+/// An index of a table, as its node has it.
+struct IndexFacts {
+  std::string name;
+  std::string path;
+  bool ready = false;        ///< it has all rows, and is used
+  uint64_t rows_read = 0;    ///< to build it, so far
+  uint64_t rows_unread = 0;  ///< damaged ones among these, which it does not have
 };
 
 struct TableFacts {

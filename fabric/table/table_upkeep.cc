@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "absl/time/time.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 #include "fabric/table/apply_task.h"
@@ -16,6 +17,8 @@ constexpr int64_t kExpiredKeptMs = 86'400'000;
 constexpr int64_t kReadersStoredEveryMs = 60'000;
 /// Tombstones are kept for days: the peer may learn an hour later that this node has them.
 constexpr int64_t kToldEveryMs = 3'600'000;
+/// Indexes are built for so long at a time: other work that is due waits for it.
+constexpr absl::Duration kBuildFor = absl::Milliseconds(300);
 /// What a held row takes in memory, about.
 constexpr size_t kHeldBytes = 256;
 
@@ -57,11 +60,13 @@ absl::Status TableStore::RunDue() {
   const auto is_due = [&](int64_t next_ms, int64_t every_ms) {
     return next_ms <= now || next_ms - every_ms > now;
   };
+  const absl::Duration build_until = env_.clock.Monotonic() + kBuildFor;
   for (const auto& table : Tables()) {
     if (table->captured && table->next_capture_ms <= now) note(CaptureExpiries(table));
     if (table->next_expiry_ms <= now - ExpiredKeptMs(*table)) note(RemoveExpired(table));
     if (table->next_ahead_ms <= now) note(ApplyQuarantined(table));
     if (is_due(table->next_collect_ms, kCollectEveryMs)) note(CollectTombstones(table));
+    note(BuildIndexes(table, build_until));
   }
   if (is_due(next_readers_ms_, kReadersStoredEveryMs)) {
     next_readers_ms_ = now + kReadersStoredEveryMs;

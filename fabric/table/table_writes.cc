@@ -15,6 +15,8 @@ namespace {
 
 /// Of keys and stamps in files and indexes, for each row of a batch.
 constexpr size_t kRowOverhead = 256;
+/// Of an entry of an index of the table, which comes and goes with the row.
+constexpr size_t kEntryOverhead = 128;
 
 absl::Status OfRow(const absl::Status& error, std::string_view key) {
   return error.ok() ? error : Annotate(error, fmt::format("row \"{}\"", key));
@@ -275,7 +277,9 @@ absl::Status TableStore::SubmitWrite(const std::string& name, std::vector<RowOpe
         fmt::format("{} operations with {} bytes are more than one batch takes", operations.size(), bytes),
         fmt::format("up to {} operations and {} bytes", kBatchOperationsMax, kBatchBytesMax));
   }
-  const size_t files = WithCapture(*table, bytes + operations.size() * kRowOverhead);
+  const size_t entries = operations.size() * overlay_.IndexesOf(table->number)->size();
+  const size_t files =
+      WithCapture(*table, bytes + operations.size() * kRowOverhead + entries * kEntryOverhead);
   // Who deletes rows makes room, sooner or later: that must be possible when there is none.
   const bool deletes = std::all_of(operations.begin(), operations.end(), [](const RowOperation& operation) {
     return std::holds_alternative<RowOperation::Delete>(operation.what);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "fabric/storage/kv_store.h"
@@ -41,6 +42,9 @@ class MirroredStore : public KvStore {
   }
   std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override {
     return target_.Scan(family, from, to);
+  }
+  std::vector<std::unique_ptr<Cursor>> ScanTogether(const std::vector<KeySpan>& spans) override {
+    return target_.ScanTogether(spans);
   }
   absl::Status Reclaim(Family family, std::string_view from, std::string_view to) override {
     return target_.Reclaim(family, from, to);

@@ -30,8 +30,9 @@ absl::Status EdgeLife::MakeTable() {
   definition.set_incarnation(table::Incarnation::Mint(random_).bytes());
   SELVAGE_ASSIGN_OR_RETURN(definition, table::CompleteDefinition(std::move(definition)));
   const absl::Status made = state_->tables().Create(definition);
-  if (made.ok()) table_.Made();
-  return Excuse(made, "making a table");
+  if (!made.ok()) return Excuse(made, "making a table");
+  table_.Made();
+  return Excuse(state_->tables().CreateIndex(kTable, "n", "n"), "making an index");
 }
 
 /// Draws one operation, and does it to `state`.

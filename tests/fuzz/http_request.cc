@@ -80,10 +80,10 @@ void CheckCall(const Call& call) {
       return CheckRead(ReadBatch(call.body, kNowMs));
     case Action::kScan:
       return CheckScan(ReadScan(call));
-    case Action::kQuery: {
-      const auto query = ReadQuery(call.body);
-      return CheckScan(query.ok() ? absl::StatusOr<table::ScanRequest>(query->scan) : query.status());
-    }
+    case Action::kQuery:
+      return CheckRead(ReadQuery(call.body));
+    case Action::kPutIndex:
+      return CheckRead(ReadIndex(call.body));
     case Action::kPutTable:
       return CheckRead(ReadDefinition(call.Text("table"), call.body));
     default:

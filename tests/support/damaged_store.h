@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "fabric/base/error.h"
 #include "tests/support/held_store.h"
@@ -35,6 +36,11 @@ class DamagedStore : public HeldStore {
   }
   std::unique_ptr<Cursor> Scan(Family family, std::string_view from, std::string_view to) override {
     return std::make_unique<StoppingCursor>(MemoryStore::Scan(family, from, to));
+  }
+  std::vector<std::unique_ptr<Cursor>> ScanTogether(const std::vector<KeySpan>& spans) override {
+    std::vector<std::unique_ptr<Cursor>> cursors = MemoryStore::ScanTogether(spans);
+    for (auto& cursor : cursors) cursor = std::make_unique<StoppingCursor>(std::move(cursor));
+    return cursors;
   }
 
  private:

@@ -125,6 +125,32 @@ TEST_P(KvStoreContract, CursorSeesTheStoreAsItWas) {
   EXPECT_THAT(Dump(store(), Family::kLog), ElementsAre("a=new", "c=v", "d=new"));
 }
 
+TEST_P(KvStoreContract, CursorsOfSeveralFamiliesSeeOneMoment) {
+  std::atomic<bool> writing{true};
+  std::thread writer([&] {
+    // Each batch holds one number in both families.
+    for (int i = 0; writing; ++i) {
+      auto batch = store().NewBatch();
+      for (const Family family : {Family::kRow, Family::kFeed}) {
+        batch->Put(family, "n", {std::to_string(i)});
+      }
+      EXPECT_TRUE(store().Write(*batch, /*sync=*/false).ok());
+    }
+  });
+  for (int i = 0; i < 500; ++i) {
+    const auto cursors = store().ScanTogether({{Family::kRow, "", "z"}, {Family::kFeed, "a", "z"}});
+    ASSERT_EQ(cursors.size(), 2u);
+    std::string seen[2];
+    for (size_t at : {1, 0}) {
+      cursors[at]->Seek("");
+      if (cursors[at]->Valid()) seen[at] = std::string(cursors[at]->value());
+    }
+    EXPECT_EQ(seen[0], seen[1]);
+  }
+  writing = false;
+  writer.join();
+}
+
 TEST_P(KvStoreContract, CursorIsNowhereBeforeItSeeks) {
   PutLetters("a");
   auto cursor = store().Scan(Family::kLog, "", "z");

@@ -146,12 +146,19 @@ class Convergence {
       }
     }
     for (Site& site : sites_) site.clock().Advance(absl::Seconds(static_cast<int64_t>(random_.Below(200))));
+    for (Site& site : sites_) EXPECT_EQ(site.tables().CreateIndex("t", "early", "a"), absl::OkStatus());
   }
 
   void Run() {
-    for (int round = 0; round < 60; ++round) Round();
+    for (int round = 0; round < 60; ++round) {
+      if (round == 20) MakeLateIndexes();
+      Round();
+    }
     Settle();
-    for (Site& site : sites_) ASSERT_EQ(site.tables().CheckInvariants(), absl::OkStatus());
+    for (Site& site : sites_) {
+      ASSERT_EQ(site.tables().CheckInvariants(), absl::OkStatus());
+      CheckOrdered(site);
+    }
     for (size_t edge = 1; edge < kSites; ++edge) {
       EXPECT_EQ(RowsOf(edge, edge), RowsOf(kCore, edge)) << "edge " << edge;
       FollowChanges(edge);
@@ -306,6 +313,23 @@ class Convergence {
     ASSERT_EQ(sites_[at].tables().CheckInvariants(), absl::OkStatus());
   }
 
+  /// Of rows that are there already, and changed before they are in the index.
+  void MakeLateIndexes() {
+    for (Site& site : sites_) EXPECT_EQ(site.tables().CreateIndex("t", "late", "b"), absl::OkStatus());
+  }
+  /// In the order of an index each row that is seen comes once. A store that was restored may lack one.
+  static void CheckOrdered(Site& site) {
+    for (const char* path : {"a", "b"}) {
+      const auto page = site.tables().Query(
+          "t", {.order = *ParseOrder(path, false), .rows_max = 100'000, .bytes_max = kAll});
+      ASSERT_EQ(page.status(), absl::OkStatus());
+      std::map<std::string, RowDigest> digests;
+      for (const RowView& row : page->rows)
+        EXPECT_TRUE(digests.emplace(row.key, row.version).second) << row.key;
+      EXPECT_TRUE(digests == site.Digests()) << "by " << path;
+    }
+  }
+
   void PassTime() {
     // Where rows expire, clocks differ by less than the margin.
     auto passed = absl::Seconds(static_cast<int64_t>(random_.Below(40)));
@@ -456,6 +480,7 @@ INSTANTIATE_TEST_SUITE_P(All, PlantedTableTest,
                                            std::pair(Canary::kLoseIntervalBoundary, "LoseIntervalBoundary"),
                                            std::pair(Canary::kAdvancePastUnread, "AdvancePastUnread"),
                                            std::pair(Canary::kNoteFirstChange, "NoteFirstChange"),
+                                           std::pair(Canary::kIndexNotWithRow, "IndexNotWithRow"),
                                            std::pair(Canary::kCollectUnseen, "CollectUnseen")),
                          [](const auto& planted) { return planted.param.second; });
 #endif

@@ -121,6 +121,21 @@ class TablesServiceTest : public testing::Test {
     for (const auto& row : page->rows()) keys.push_back(row.key());
     return keys;
   }
+  static v1::QueryRowsRequest QueryOf(const std::string& filter) {
+    v1::QueryRowsRequest request;
+    request.set_table("pumps");
+    request.set_filter(filter);
+    return request;
+  }
+  /// "key=json" of a page.
+  std::vector<std::string> Rows(const v1::QueryRowsRequest& request) {
+    const auto page = node_.Ask(&TablesStub::QueryRows, request);
+    EXPECT_TRUE(page.ok()) << page.status();
+    std::vector<std::string> rows;
+    if (!page.ok()) return {};
+    for (const auto& row : page->rows()) rows.push_back(row.key() + "=" + row.json());
+    return rows;
+  }
   static v1::WatchTableRequest Watch(const std::string& from, uint32_t max_wait_ms = 0) {
     v1::WatchTableRequest request;
     request.set_table("pumps");
@@ -308,11 +323,70 @@ TEST_F(TablesServiceTest, ScansGoInOrderPageByPage) {
   request.set_from("b");
   request.set_to("c");
   EXPECT_THAT(Keys(request), ElementsAre("b/1", "b/2", "b/3"));
-  request.set_filter(R"({"n":{"$gte":2}})");
-  EXPECT_THAT(Keys(request), ElementsAre("b/1", "b/3"));
-  EXPECT_EQ(node_.Ask(&TablesStub::ScanRows, request)->looked_at(), 3u);
-  request.set_filter(R"({"n":{"$gte":null}})");
-  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::ScanRows, request)), "invalid_filter");
+}
+
+TEST_F(TablesServiceTest, QueriesFilterOrderProjectCountAndExplain) {
+  std::vector<v1::RowOperation> operations;
+  for (const char* key : {"b/2", "a/1", "b/1", "c", "b/3"}) {
+    operations.push_back(PutOf(key, "{\"n\":" + std::to_string(operations.size()) + ",\"x\":1}"));
+  }
+  ASSERT_TRUE(Write(operations).ok());
+  v1::QueryRowsRequest request = QueryOf(R"({"n":{"$gte":2}})");
+  request.set_from("b");
+  request.set_to("c");
+  const auto page = node_.Ask(&TablesStub::QueryRows, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->looked_at(), 3u);
+  EXPECT_EQ(page->count(), 2u);
+  EXPECT_FALSE(page->has_next());
+  request = QueryOf("");
+  request.set_order("n");
+  request.set_descending(true);
+  request.set_rows_max(2);
+  request.add_fields("n");
+  EXPECT_THAT(Rows(request), ElementsAre(R"(b/3={"n":4})", R"(c={"n":3})"));
+  request.set_after(node_.Ask(&TablesStub::QueryRows, request)->next());
+  EXPECT_THAT(Rows(request), ElementsAre(R"(b/1={"n":2})", R"(a/1={"n":1})"));
+  request = QueryOf(R"({"n":3})");
+  request.set_explain(true);
+  EXPECT_THAT(node_.Ask(&TablesStub::QueryRows, request)->plan(), HasSubstr(R"("scan":true)"));
+  request.set_explain(false);
+  request.set_count(true);
+  EXPECT_EQ(node_.Ask(&TablesStub::QueryRows, request)->count(), 1u);
+  EXPECT_EQ(node_.Ask(&TablesStub::QueryRows, request)->rows_size(), 0);
+
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::QueryRows, QueryOf(R"({"n":{"$gte":null}})"))), "invalid_filter");
+  request = QueryOf("");
+  request.set_descending(true);
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::QueryRows, request)), "invalid_query");
+  request = QueryOf("");
+  request.set_after("x");
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::QueryRows, request)), "invalid_continuation");
+}
+
+TEST_F(TablesServiceTest, IndexesAreMadeDescribedAndDropped) {
+  v1::CreateTableIndexRequest create;
+  create.set_table("pumps");
+  create.set_path("site.country");
+  const auto made = node_.Ask(&TablesStub::CreateTableIndex, create);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->index().name(), "site.country") << "by its path";
+  EXPECT_TRUE(made->index().ready()) << "there are no rows";
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::CreateTableIndex, create)), "index_exists");
+  create.set_path("");
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::CreateTableIndex, create)), "invalid_index");
+  v1::QueryRowsRequest request = QueryOf(R"({"site.country":"NO"})");
+  request.set_explain(true);
+  EXPECT_THAT(node_.Ask(&TablesStub::QueryRows, request)->plan(), HasSubstr(R"("index":"site.country")"));
+  v1::DescribeTableRequest describe;
+  describe.set_table("pumps");
+  EXPECT_EQ(node_.Ask(&TablesStub::DescribeTable, describe)->indexes(0).path(), "site.country");
+  v1::DropTableIndexRequest drop;
+  drop.set_table("pumps");
+  drop.set_name("site.country");
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::DropTableIndex, drop)), "");
+  EXPECT_EQ(KindOf(node_.Ask(&TablesStub::DropTableIndex, drop)), "unknown_index");
+  EXPECT_EQ(node_.Ask(&TablesStub::DescribeTable, describe)->indexes_size(), 0);
 }
 
 TEST_F(TablesServiceTest, AWatchAnswersWhatChangedSinceItsPosition) {
@@ -386,14 +460,13 @@ TEST_F(TablesServiceTest, APageOfLargeRowsThatNobodyWantsEnds) {
     for (int i = 0; i < 3; ++i) operations.push_back(PutOf(std::to_string(n + i), row));
     ASSERT_TRUE(Write(operations).ok());
   }
-  v1::ScanRowsRequest request = Scan();
-  request.set_filter(R"({"t":"y"})");
-  auto page = node_.Ask(&TablesStub::ScanRows, request);
+  v1::QueryRowsRequest request = QueryOf(R"({"t":"y"})");
+  auto page = node_.Ask(&TablesStub::QueryRows, request);
   ASSERT_TRUE(page.ok()) << page.status();
   EXPECT_EQ(page->rows_size(), 0);
   EXPECT_LE(page->looked_at(), 66u);
-  request.set_from(page->next());
-  page = node_.Ask(&TablesStub::ScanRows, request);
+  request.set_after(page->next());
+  page = node_.Ask(&TablesStub::QueryRows, request);
   EXPECT_FALSE(page->has_next());
 }
 

@@ -161,15 +161,43 @@ TEST(ApiRequestTest, ScansAndQueriesAskForAPage) {
   EXPECT_EQ(ReadScan(Taken("GET", "/v1/tables/t/rows?from=a&next=" + Continuation("k")))->from, "k");
   EXPECT_EQ(Verdict(ReadScan(Taken("GET", "/v1/tables/t/rows?next=!")).status()), "400 invalid_continuation");
 
-  const auto query = ReadQuery(R"({"filter": {"a": {"$gt": 1}}, "prefix": "p", "limit": 5})");
-  ASSERT_TRUE(query.ok());
-  EXPECT_EQ(query->filter, R"({"a":{"$gt":1}})");
-  EXPECT_EQ(query->scan.prefix, "p");
-  EXPECT_EQ(query->scan.rows_max, 5u);
-  EXPECT_EQ(ReadQuery("{}")->filter, std::nullopt);
+  const auto call = ReadQuery(R"({"filter": {"a": {"$gt": 1}}, "prefix": "p", "limit": 5})");
+  ASSERT_TRUE(call.ok());
+  EXPECT_TRUE(call->query.filter->Matches(R"({"a":2})"));
+  EXPECT_EQ(call->query.prefix, "p");
+  EXPECT_EQ(call->query.rows_max, 5u);
+  EXPECT_FALSE(call->explain);
+  EXPECT_FALSE(ReadQuery("{}")->query.filter);
   for (const std::string body :
-       {R"({"limit": 0})", R"({"limit": 10001})", R"({"from": 1})", R"({"where": {}})"}) {
+       {R"({"limit": 0})", R"({"limit": 10001})", R"({"from": 1})", R"({"where": {}})", R"({"count": 1})",
+        R"({"order": ""})", R"({"descending": false})", R"({"fields": "a"})", R"({"fields": [1]})"}) {
     EXPECT_EQ(Verdict(ReadQuery(body).status()), "400 invalid_request") << body;
+  }
+}
+
+TEST(ApiRequestTest, AQueryHasOrderFieldsAndContinuation) {
+  const auto call = ReadQuery(R"({"order": "a.b", "descending": true, "fields": ["c", "d.e"], "count": true,
+                                  "explain": true, "next": "eD8"})");
+  ASSERT_TRUE(call.ok()) << call.status();
+  EXPECT_EQ(call->query.order.path->text, "a.b");
+  EXPECT_TRUE(call->query.order.descending);
+  ASSERT_EQ(call->query.fields.size(), 2u);
+  EXPECT_EQ(call->query.fields[1].text, "d.e");
+  EXPECT_TRUE(call->query.count);
+  EXPECT_TRUE(call->explain);
+  EXPECT_EQ(call->query.after, "x?");
+  EXPECT_EQ(ReadQuery(R"({"order": "$key"})")->query.order.by, table::QueryOrder::By::kKey);
+  for (const std::string body : {R"({"order": "$a"})", R"({"fields": [""]})", R"({"fields": ["$key"]})"}) {
+    EXPECT_EQ(Verdict(ReadQuery(body).status()), "400 invalid_query") << body;
+  }
+  EXPECT_EQ(Verdict(ReadQuery(R"({"next": "!"})").status()), "400 invalid_continuation");
+  EXPECT_EQ(Verdict(ReadQuery(R"({"filter": []})").status()), "400 invalid_filter");
+}
+
+TEST(ApiRequestTest, AnIndexHasAPath) {
+  EXPECT_EQ(*ReadIndex(R"({"path": "a.b"})"), "a.b");
+  for (const std::string body : {"{}", R"({"path": 1})", R"({"path": "a", "name": "b"})"}) {
+    EXPECT_EQ(Verdict(ReadIndex(body).status()), "400 invalid_request") << body;
   }
 }
 

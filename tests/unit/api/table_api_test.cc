@@ -198,6 +198,38 @@ TEST_F(TableApiTest, QueriesFilter) {
   EXPECT_EQ(Verdict(Post("/v1/tables/nowhere/query", "{}")), "404 unknown_table");
 }
 
+TEST_F(TableApiTest, QueriesOrderProjectCountAndExplain) {
+  for (int i = 0; i < 3; ++i)
+    Put(Row("p" + std::to_string(i)), R"({"bar": )" + std::to_string(i) + R"(, "x": 1})");
+  const std::string query = "/v1/tables/pumps/query";
+  EXPECT_THAT(KeysOf(Post(query, R"({"order": "bar", "descending": true})")), ElementsAre("p2", "p1", "p0"));
+  const auto projected = json::parse(Post(query, R"({"fields": ["bar"], "limit": 1})").body());
+  EXPECT_EQ(json::serialize(projected.at("rows").at(0).at("row")), R"({"bar":0})");
+  EXPECT_EQ(Post(query, R"({"filter": {"bar": {"$gt": 0}}, "count": true})").body(),
+            R"({"count":2,"looked_at":3})");
+  EXPECT_EQ(json::parse(Post(query, R"({"explain": true})").body()).at("plan").at("scan"), true);
+  EXPECT_EQ(Verdict(Post(query, R"({"next": "eD8"})")), "400 invalid_continuation");
+}
+
+TEST_F(TableApiTest, IndexesArePutReadAndDeleted) {
+  const std::string index = "/v1/tables/pumps/indexes/by-bar";
+  EXPECT_EQ(Verdict(Ask("GET", index)), "404 unknown_index");
+  const Response made = Put(index, R"({"path": "bar"})");
+  EXPECT_EQ(made.result_int(), 201u);
+  EXPECT_EQ(made.body(), R"({"name":"by-bar","path":"bar","ready":true,"rows_read":0,"rows_unread":0})");
+  EXPECT_EQ(Put(index, R"({"path": "bar"})").result_int(), 200u) << "it is there already";
+  EXPECT_EQ(Verdict(Put(index, R"({"path": "other"})")), "409 index_exists");
+  EXPECT_EQ(Verdict(Put(index + "2", R"({"path": "$bar"})")), "400 invalid_index");
+  EXPECT_EQ(Ask("GET", index).body(), made.body());
+  EXPECT_EQ(json::serialize(json::parse(Ask("GET", "/v1/tables/pumps").body()).at("indexes")),
+            "[" + made.body() + "]");
+  const Response plan = Post("/v1/tables/pumps/query", R"({"filter": {"bar": 1}, "explain": true})");
+  EXPECT_EQ(json::parse(plan.body()).at("plan").at("index"), "by-bar");
+  EXPECT_EQ(Ask("DELETE", index).result_int(), 204u);
+  EXPECT_EQ(Verdict(Ask("DELETE", index)), "404 unknown_index");
+  EXPECT_EQ(Verdict(Ask("GET", "/v1/tables/nowhere/indexes/x")), "404 unknown_table");
+}
+
 TEST_F(TableApiTest, ABatchIsDoneWholeOrNotAtAll) {
   const std::string batch = "/v1/tables/pumps/batch";
   const Response done = Post(batch, R"({"operations": [

@@ -94,6 +94,11 @@ grpc::Status FakeTables::DescribeTable(Context* context, const v1::DescribeTable
   response->set_conflicts_listed(5);
   response->set_tombstones_held_by("rig-7");
   response->set_tombstones_held_since_ms(1'700'000'000'000);
+  v1::TableIndex& index = *response->add_indexes();
+  index.set_name("by-bar");
+  index.set_path("bar");
+  index.set_rows_read(6);
+  index.set_rows_unread(1);
   v1::TableReader& reader = *response->add_readers();
   reader.set_node("rig-7");
   reader.set_store(std::string(16, '\x22'));
@@ -159,6 +164,27 @@ grpc::Status FakeTables::GetRow(Context*, const v1::GetRowRequest* request, v1::
   absl::MutexLock lock(&mutex_);
   const auto row = rows_.find(request->key());
   if (row != rows_.end()) *response->mutable_row() = row->second;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeTables::QueryRows(Context*, const v1::QueryRowsRequest* request,
+                                   v1::QueryRowsResponse* response) {
+  if (query_requests.size() < query_pages.size()) *response = query_pages[query_requests.size()];
+  query_requests.push_back(*request);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeTables::CreateTableIndex(Context*, const v1::CreateTableIndexRequest* request,
+                                          v1::CreateTableIndexResponse* response) {
+  create_index_request = *request;
+  response->mutable_index()->set_name(request->name().empty() ? request->path() : request->name());
+  response->mutable_index()->set_path(request->path());
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeTables::DropTableIndex(Context*, const v1::DropTableIndexRequest* request,
+                                        v1::DropTableIndexResponse*) {
+  drop_index_request = *request;
   return grpc::Status::OK;
 }
 

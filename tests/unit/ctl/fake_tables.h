@@ -41,6 +41,9 @@ class FakeTables final : public v1::Tables::Service {
   v1::CaptureTableRequest capture_request;
   v1::WriteRowsRequest write_request;
   v1::ScanRowsRequest scan_request;
+  std::vector<v1::QueryRowsRequest> query_requests;
+  v1::CreateTableIndexRequest create_index_request;
+  v1::DropTableIndexRequest drop_index_request;
   std::vector<v1::WatchTableRequest> watch_requests;
   std::vector<std::string> edges_asked;  // the metadata of every WriteRows
 
@@ -51,6 +54,8 @@ class FakeTables final : public v1::Tables::Service {
   v1::DiscardQuarantinedRequest discard_request;
   v1::RestampTablesResponse restamped;
 
+  /// What QueryRows answers, one after the other.
+  std::vector<v1::QueryRowsResponse> query_pages;
   /// What WatchTable answers, one after the other; then an error that no retry mends.
   std::vector<v1::WatchTableResponse> watch_pages;
 
@@ -68,6 +73,11 @@ class FakeTables final : public v1::Tables::Service {
   grpc::Status WriteRows(Context*, const v1::WriteRowsRequest*, v1::WriteRowsResponse*) override;
   grpc::Status GetRow(Context*, const v1::GetRowRequest*, v1::GetRowResponse*) override;
   grpc::Status ScanRows(Context*, const v1::ScanRowsRequest*, v1::ScanRowsResponse*) override;
+  grpc::Status QueryRows(Context*, const v1::QueryRowsRequest*, v1::QueryRowsResponse*) override;
+  grpc::Status CreateTableIndex(Context*, const v1::CreateTableIndexRequest*,
+                                v1::CreateTableIndexResponse*) override;
+  grpc::Status DropTableIndex(Context*, const v1::DropTableIndexRequest*,
+                              v1::DropTableIndexResponse*) override;
   grpc::Status WatchTable(Context*, const v1::WatchTableRequest*, v1::WatchTableResponse*) override;
   grpc::Status ListConflicts(Context*, const v1::ListConflictsRequest*, v1::ListConflictsResponse*) override;
   grpc::Status ListQuarantined(Context*, const v1::ListQuarantinedRequest*,

@@ -77,7 +77,8 @@ TEST_F(TableCommandsTest, ListAndDescribeAreTablesOrJson) {
       Done({"describe", "pumps"}).out,
       AllOf(HasSubstr("rows:            12\n"), HasSubstr("tombstones:      3\n"),
             HasSubstr("feed end:        feed-7\n"), HasSubstr("quarantined:     4\n"),
-            HasSubstr("conflicts:       5\n"), HasSubstr("read by:\nNODE"),
+            HasSubstr("conflicts:       5\n"),
+            HasSubstr("by-bar  bar   building: 6 of 15 rows read             1"), HasSubstr("read by:\nNODE"),
             HasSubstr("rig-7  22222222222222222222222222222222      17"),
             HasSubstr("until rig-7 has them (heard of last"), HasSubstr("read from:\nNODE"),
             HasSubstr("rig-7  11111111111111111111111111111111  -       feed-9   snapshot under way")));
@@ -177,10 +178,63 @@ TEST_F(TableCommandsTest, ScanGoesThroughAllPagesOrToItsLimit) {
   EXPECT_THAT(run.out, AllOf(HasSubstr("\"d\""), HasSubstr("\"e\""), Not(HasSubstr("c's"))));
 }
 
-TEST_F(TableCommandsTest, QuerySendsItsFilter) {
-  Done({"query", "pumps", R"({"bar":{"$gt":7}})", "--prefix", "p"});
-  EXPECT_EQ(node_.scan_request.filter(), R"({"bar":{"$gt":7}})");
-  EXPECT_EQ(node_.scan_request.prefix(), "p");
+v1::QueryRowsResponse QueryPageOf(const std::string& key, const std::string& next) {
+  v1::QueryRowsResponse page;
+  page.add_rows()->set_key(key);
+  page.mutable_rows(0)->set_json("{}");
+  page.set_count(1);
+  if (!next.empty()) page.set_next(next);
+  return page;
+}
+
+TEST_F(TableCommandsTest, QuerySendsWhatIsWanted) {
+  node_.query_pages = {QueryPageOf("a", "x?"), QueryPageOf("b", "")};
+  CtlRun run = Done({"query", "pumps", R"({"bar":{"$gt":7}})", "--prefix", "p", "--from", "f", "--to", "t",
+                     "--order", "a.b", "--descending", "--fields", "a,b.c", "--limit", "7"});
+  EXPECT_EQ(run.out, "{\"key\":\"a\",\"row\":{}}\n{\"key\":\"b\",\"row\":{}}\n");
+  EXPECT_EQ(run.err, "");
+  ASSERT_EQ(node_.query_requests.size(), 2u);
+  const v1::QueryRowsRequest& request = node_.query_requests[0];
+  EXPECT_EQ(request.table(), "pumps");
+  EXPECT_EQ(request.filter(), R"({"bar":{"$gt":7}})");
+  EXPECT_EQ(request.prefix() + request.from() + request.to(), "pft");
+  EXPECT_EQ(request.order(), "a.b");
+  EXPECT_TRUE(request.descending());
+  EXPECT_THAT(request.fields(), ElementsAre("a", "b.c"));
+  EXPECT_EQ(request.rows_max(), 7u);
+  EXPECT_EQ(node_.query_requests[1].after(), "x?");
+  EXPECT_EQ(node_.query_requests[1].rows_max(), 6u);
+}
+
+TEST_F(TableCommandsTest, QuerySaysHowToGoOn) {
+  node_.query_pages = {QueryPageOf("a", "x?")};
+  EXPECT_EQ(Done({"query", "pumps", "{}", "--limit", "1"}).err, "to go on: --after eD8\n");
+  Done({"query", "pumps", "{}", "--limit", "1", "--after", "eD8"});
+  EXPECT_EQ(node_.query_requests[1].after(), "x?");
+  EXPECT_THAT(Failed({"query", "pumps", "{}", "--after", "!"}).err, HasSubstr("--after"));
+}
+
+TEST_F(TableCommandsTest, QueryCountsAndExplains) {
+  node_.query_pages = {QueryPageOf("a", "x"), QueryPageOf("b", "")};
+  for (auto& page : node_.query_pages) page.clear_rows();
+  EXPECT_EQ(Done({"query", "pumps", "{}", "--count"}).out, "2\n");
+  EXPECT_TRUE(node_.query_requests[1].count());
+  node_.query_requests.clear();
+  node_.query_pages[0].set_plan(R"({"scan":true})");
+  EXPECT_EQ(Done({"query", "pumps", "{}", "--explain"}).out, "{\"scan\":true}\n");
+  ASSERT_EQ(node_.query_requests.size(), 1u);
+  EXPECT_TRUE(node_.query_requests[0].explain());
+  EXPECT_EQ(Ctl({"query", "pumps", "{}", "--explain", "--count"}).code, kUsage);
+}
+
+TEST_F(TableCommandsTest, IndexesAreMadeAndDropped) {
+  EXPECT_EQ(Done({"index", "create", "pumps", "site.country", "--name", "country"}).out,
+            "index country on site.country made: being built, see table describe\n");
+  EXPECT_EQ(node_.create_index_request.table(), "pumps");
+  EXPECT_EQ(node_.create_index_request.name(), "country");
+  EXPECT_EQ(Done({"index", "drop", "pumps", "country"}).out, "index country dropped\n");
+  EXPECT_EQ(node_.drop_index_request.table(), "pumps");
+  EXPECT_EQ(node_.drop_index_request.name(), "country");
 }
 
 v1::WatchTableResponse PageOf(const std::string& key, const std::string& json, const std::string& next) {
