@@ -17,6 +17,7 @@
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/admin/tables_service.h"
+#include "fabric/admin/views_service.h"
 #include "fabric/api/listen.h"
 #include "fabric/api/table_service.h"
 #include "fabric/base/error.h"
@@ -179,6 +180,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
   TablesService tables({calls, store->state().tables(), fleet.tables, backend, store->state().identity(),
                         store->state().captures()});
+  ViewsService views(calls, store->state().views());
   api::TableService table_api(store->state().tables(), fleet.tables, SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
@@ -192,7 +194,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   server_options.connections_max = descriptors.links + descriptors.admin;
   server_options.metrics = &metrics;
   SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
-                                                          {&links.service(), &admin, &tables}));
+                                                          {&links.service(), &admin, &tables, &views}));
   auto flusher = std::make_unique<ReportFlusher>(fleet.reports);
   kafka->Serve(fleet.core.cluster_id(), topics, store->state(), metrics);
   if (tables_http != nullptr) tables_http->Serve(table_api, metrics);

@@ -15,6 +15,7 @@
 #include "fabric/security/tls_files.h"
 #include "selvage/v1/admin.grpc.pb.h"
 #include "selvage/v1/table.grpc.pb.h"
+#include "selvage/v1/view.grpc.pb.h"
 
 namespace selvage::ctl {
 
@@ -47,6 +48,7 @@ class Client {
  public:
   using Stub = v1::Admin::StubInterface;
   using Tables = v1::Tables::StubInterface;
+  using Views = v1::Views::StubInterface;
   template <class Service, class Request, class Response>
   using Method = grpc::Status (Service::*)(grpc::ClientContext*, const Request&, Response*);
 
@@ -54,6 +56,7 @@ class Client {
       : channel_(std::move(channel)),
         stub_(v1::Admin::NewStub(channel_)),
         tables_(v1::Tables::NewStub(channel_)),
+        views_(v1::Views::NewStub(channel_)),
         options_(std::move(options)) {}
 
   /// One call, with the configured timeout and `longer` on top of it; its errors explained as by Explain.
@@ -68,6 +71,8 @@ class Client {
     grpc::Status status;
     if constexpr (std::is_same_v<Service, Tables>) {
       status = ((*tables_).*method)(&context, request, &response);
+    } else if constexpr (std::is_same_v<Service, Views>) {
+      status = ((*views_).*method)(&context, request, &response);
     } else {
       status = ((*stub_).*method)(&context, request, &response);
     }
@@ -92,6 +97,7 @@ class Client {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
   std::unique_ptr<Tables> tables_;
+  std::unique_ptr<Views> views_;
   ConnectionOptions options_;
 };
 

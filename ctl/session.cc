@@ -86,6 +86,7 @@ int Run(std::vector<std::string> arguments, World world) {
   AddPki(app, session);
   AddStream(app, session);
   AddTable(app, session);
+  AddView(app, session);
   AddEdge(app, session);
   AddOrigin(app, session);
   AddLoss(app, session);

@@ -76,6 +76,7 @@ class Session {
 void AddPki(CLI::App& app, Session& session);
 void AddStream(CLI::App& app, Session& session);
 void AddTable(CLI::App& app, Session& session);
+void AddView(CLI::App& app, Session& session);
 void AddEdge(CLI::App& app, Session& session);
 void AddOrigin(CLI::App& app, Session& session);
 void AddLoss(CLI::App& app, Session& session);

@@ -20,6 +20,7 @@
 #include "fabric/admin/local_calls.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/admin/tables_service.h"
+#include "fabric/admin/views_service.h"
 #include "fabric/api/listen.h"
 #include "fabric/api/table_service.h"
 #include "fabric/base/error.h"
@@ -161,6 +162,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   AdminService admin({AdminService::PartsOf(store->state()), calls, backend, group_admin});
   TablesService tables({calls, store->state().tables(), state.tables(), backend, store->state().identity(),
                         store->state().captures()});
+  ViewsService views(calls, store->state().views());
   api::TableService table_api(store->state().tables(), state.tables(), SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
@@ -173,8 +175,8 @@ absl::Status RunEdge(const EdgeConfig& config) {
   server_options.request_max = std::max(AdminRequestMax(config.batch_max_bytes), TablesRequestMax());
   server_options.connections_max = descriptors.admin;
   server_options.metrics = &metrics;
-  SELVAGE_ASSIGN_OR_RETURN(auto server,
-                           GrpcServer::Start(server_options, link_threads.get_executor(), {&admin, &tables}));
+  SELVAGE_ASSIGN_OR_RETURN(
+      auto server, GrpcServer::Start(server_options, link_threads.get_executor(), {&admin, &tables, &views}));
   local_calls = std::make_unique<LocalCalls>(server->InProcessChannel(), calls.local_secret());
   // To Kafka clients an edge is a cluster of its own: topics, offsets and groups are its own.
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);

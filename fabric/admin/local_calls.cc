@@ -4,7 +4,9 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/slice.h>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -16,7 +18,8 @@
 namespace selvage {
 namespace {
 
-constexpr std::string_view kTablesMethods = "Tables/";
+/// Services beside Admin, whose methods come with their name.
+constexpr std::string_view kOtherServices[] = {"Tables/", "Views/"};
 
 /// One call under way.
 struct LocalCall {
@@ -38,7 +41,9 @@ std::string BytesOf(const grpc::ByteBuffer& buffer) {
 
 /// Only what operators may call at all: whatever else the peer says is no method of Admin.
 std::string PathOf(const std::string& method) {
-  return (method.starts_with(kTablesMethods) ? "/selvage.v1." : "/selvage.v1.Admin/") + method;
+  const bool other = std::any_of(std::begin(kOtherServices), std::end(kOtherServices),
+                                 [&](std::string_view service) { return method.starts_with(service); });
+  return (other ? "/selvage.v1." : "/selvage.v1.Admin/") + method;
 }
 
 }  // namespace

@@ -19,6 +19,8 @@
 namespace selvage {
 namespace {
 
+/// A look at what changed is cheap; a view is behind its streams by so much.
+constexpr absl::Duration kViewsEvery = absl::Milliseconds(50);
 constexpr absl::Duration kUpkeepEvery = absl::Seconds(1);
 constexpr absl::Duration kMendEvery = absl::Seconds(10);
 /// Mending reads tables: it may take at most one part in so many of the time.
@@ -101,6 +103,7 @@ absl::Status NodeStore::Start() {
   ends_ = std::make_unique<SyncedEnds>(state_->logs(), std::move(acknowledged_ends));
   upkeep_ = std::thread([this] { RunUpkeep(); });
   reclaim_ = std::thread([this] { RunReclaim(); });
+  views_ = std::thread([this] { RunViews(); });
   return absl::OkStatus();
 }
 
@@ -124,6 +127,19 @@ void NodeStore::RunUpkeep() {
   // What the peer acknowledged last tells at the next start what it holds as well.
   if (absl::Status status = state_->embedded_logs().FlushAcknowledged(); !status.ok() && !failed_) {
     LogWarning("acknowledgements could not be stored", {{"error", Describe(status)}});
+  }
+}
+
+void NodeStore::RunViews() {
+  std::string said;
+  while (!stopping_.HasBeenNotified()) {
+    const absl::StatusOr<bool> more = state_->views().RunOnce();
+    if (!more.ok() && !failed_ && !IsRetryable(more.status()) && said != more.status().message()) {
+      said = std::string(more.status().message());
+      LogWarning("a view cannot be fed", {{"error", Describe(more.status())}});
+    }
+    if (more.ok() && *more) continue;
+    stopping_.WaitForNotificationWithTimeout(more.ok() ? kViewsEvery : kUpkeepEvery);
   }
 }
 
@@ -259,6 +275,7 @@ NodeStore::~NodeStore() {
   if (engine_) engine_->CancelReclaim();
   if (upkeep_.joinable()) upkeep_.join();
   if (reclaim_.joinable()) reclaim_.join();
+  if (views_.joinable()) views_.join();
   if (committer_thread_) committer_thread_->Stop();
   if (ends_ && upkeep_.get_id() == std::thread::id() && !failed_) {
     WriteAckedEndsIfChanged();

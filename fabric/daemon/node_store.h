@@ -21,7 +21,7 @@
 namespace selvage {
 
 /// A NodeState on RocksDB with its threads: the committer, one for upkeep (retention, measuring the disk, the
-/// files of acknowledged ends and of newest writes) and one for giving back space.
+/// files of acknowledged ends and of newest writes), one for giving back space, and one that feeds views.
 ///
 /// Opening compares the store with those files. What logs lost is held, each with its alarm; of all else that
 /// may have gone back the alarm "writes_lost" says what it is.
@@ -54,6 +54,7 @@ class NodeStore {
   void Fail(const absl::Status& why);
   void RunUpkeep();
   void RunReclaim();
+  void RunViews();
   void WriteAckedEndsIfChanged();
   void WriteMarkIfChanged();
   /// Compares the mark with how far the store got, and begins a new one.
@@ -80,6 +81,7 @@ class NodeStore {
   std::atomic<bool> failed_{false};
   std::thread upkeep_;
   std::thread reclaim_;
+  std::thread views_;
 };
 
 }  // namespace selvage

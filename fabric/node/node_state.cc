@@ -36,7 +36,9 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
                    [this](const std::string& stream) {
                      return logs_.FindEmbedded(LogOrigin{"", Slot(0), stream, PartitionId(0)});
                    }}),
-      captures_(catalog_, streams_, alarms_, tables_) {
+      captures_(catalog_, streams_, alarms_, tables_),
+      views_({store, committer_, clock, random, logs_, tables_,
+              [this](const std::string& stream) { return catalog_.Find(stream).has_value(); }}) {
   alarms_.set_origin(options_.node);
   logs_.set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
 }
@@ -69,7 +71,8 @@ absl::Status NodeState::Open(const std::map<LogNumber, Offset>& acknowledged_end
                     true});
   }
   damage_.Open();
-  return tables_.Open();
+  SELVAGE_RETURN_IF_ERROR(tables_.Open());
+  return views_.Open();
 }
 
 }  // namespace selvage

@@ -21,6 +21,7 @@
 #include "fabric/stream/stream_catalog.h"
 #include "fabric/stream/tail_cache.h"
 #include "fabric/table/table_store.h"
+#include "fabric/view/view_store.h"
 
 namespace selvage {
 
@@ -70,6 +71,7 @@ class NodeState {
   const LogPlaces& places() const { return places_; }
   NodeStreams& streams() { return streams_; }
   TableCaptures& captures() { return captures_; }
+  view::ViewStore& views() { return views_; }
 
  private:
   const Options options_;
@@ -91,6 +93,7 @@ class NodeState {
   NodeStreams streams_;
   table::TableStore tables_;
   TableCaptures captures_;
+  view::ViewStore views_;
 };
 
 }  // namespace selvage

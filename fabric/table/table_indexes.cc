@@ -30,7 +30,7 @@ constexpr size_t kBuiltBytes = 4u << 20;
 /// Pieces of one call where the clock does not end it.
 constexpr int kPiecesAtOnce = 40;
 /// Of an entry in files, beside the row's key.
-constexpr size_t kEntryBytes = 128;
+constexpr size_t kIndexEntryBytes = 128;
 
 absl::Status UnknownIndex(std::string_view table, std::string_view name) {
   return MakeError(absl::StatusCode::kNotFound, "unknown_index",
@@ -226,7 +226,7 @@ absl::Status TableStore::BuildIndexes(const std::shared_ptr<Table>& table, absl:
 absl::Status TableStore::BuildPiece(const std::shared_ptr<Table>& table, uint32_t index,
                                     const std::string& built_to) {
   SELVAGE_ASSIGN_OR_RETURN(const PieceOfRows piece, ReadPiece(env_.store, table->number, built_to));
-  size_t bytes = piece.keys.size() * kEntryBytes;
+  size_t bytes = piece.keys.size() * kIndexEntryBytes;
   for (const std::string& key : piece.keys) bytes += key.size();
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, env_.budget.Admit(bytes));
   SELVAGE_ASSIGN_OR_RETURN(const RowOverlay::Held held,
