@@ -82,6 +82,7 @@ absl::Status TablesService::DescribeTo(const std::string& table, v1::DescribeTab
   response.set_end(facts.end.Text());
   response.set_quarantined(facts.quarantined);
   response.set_conflicts_listed(facts.conflicts_listed);
+  for (const std::string& key : facts.damaged) response.add_damaged(key);
   SELVAGE_ASSIGN_OR_RETURN(const auto cursors, tables_.Cursors(table));
   const StoreNames names = cursors.empty() ? StoreNames() : Names();
   for (const auto& [peer, cursor] : cursors) *response.add_read_from() = ToMessage(peer, cursor, names);

@@ -8,6 +8,28 @@
 #include "fabric/table/row_format.h"
 
 namespace selvage::table {
+namespace {
+
+/// What stands in the indexes of a row that cannot say it itself. Looks at all of the table's.
+absl::StatusOr<RowIndexed> FindInIndexes(KvStore& store, TableNumber table, const std::string& key) {
+  RowIndexed found;
+  for (const FeedIndex index : {FeedIndex::kSequence, FeedIndex::kTombstone, FeedIndex::kExpiry}) {
+    const std::string keys = FeedKeys(index, table);
+    const bool named = index != FeedIndex::kExpiry;  // else the key itself holds the row's
+    auto cursor = store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
+    for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
+      if ((named ? cursor->value() : RowOfFeedKey(cursor->key())) != key) continue;
+      const uint64_t number = NumberOfFeedKey(cursor->key());
+      if (index == FeedIndex::kSequence) found.sequences.push_back(number);
+      if (index == FeedIndex::kTombstone) found.tombstone = true;
+      if (index == FeedIndex::kExpiry) found.expires_at_ms = static_cast<int64_t>(number);
+    }
+    SELVAGE_RETURN_IF_ERROR(cursor->status());
+  }
+  return found;
+}
+
+}  // namespace
 
 RowIndexed IndexOf(const Row& row) {
   RowIndexed indexed;
@@ -32,7 +54,8 @@ RowOverlay::Held::~Held() {
 }
 
 absl::StatusOr<RowOverlay::Held> RowOverlay::Hold(TableNumber table,
-                                                  const std::vector<std::string_view>& keys) {
+                                                  const std::vector<std::string_view>& keys,
+                                                  const Keys& replaceable) {
   Held held;
   held.overlay_ = this;
   std::vector<std::pair<std::string, Entry*>> unread;
@@ -56,21 +79,48 @@ absl::StatusOr<RowOverlay::Held> RowOverlay::Hold(TableNumber table,
   // Held from before it is read: a task that changes the row from here on finds this entry, and one that was
   // finished before has written it.
   for (auto& [row_key, entry] : unread) {
-    SELVAGE_ASSIGN_OR_RETURN(const auto stored, store_.Get(Family::kRow, row_key));
-    Row row;
-    RowIndexed indexed;
-    if (stored) {
-      SELVAGE_ASSIGN_OR_RETURN(row, DecodeRow(*stored));
-      indexed = IndexOf(row);
-      indexed.bytes = row_key.size() + stored->size();
-    }
+    SELVAGE_ASSIGN_OR_RETURN(Loaded loaded, Load(row_key));
     absl::MutexLock lock(&mutex_);
     if (entry->loaded && !Planted(Canary::kIgnoreOverlay)) continue;
-    entry->row = std::move(row);
-    entry->indexed = std::move(indexed);
+    entry->row = std::move(loaded.row);
+    entry->indexed = std::move(loaded.indexed);
+    entry->damaged = std::move(loaded.damaged);
+    entry->indexes_known = !entry->damaged;
     entry->loaded = true;
   }
+  for (const std::string_view key : replaceable) {
+    SELVAGE_RETURN_IF_ERROR(ReadIndexes(*held.entries_.find(key)->second));
+  }
   return held;
+}
+
+absl::StatusOr<RowOverlay::Loaded> RowOverlay::Load(const std::string& row_key) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, store_.Get(Family::kRow, row_key));
+  Loaded loaded;
+  if (!stored) return loaded;
+  if (auto row = DecodeRow(*stored); row.ok()) {
+    loaded.row = *std::move(row);
+    loaded.indexed = IndexOf(loaded.row);
+  } else {
+    loaded.damaged = stored->substr(0, kDamagedBytesKept);
+  }
+  loaded.indexed.bytes = row_key.size() + stored->size();
+  return loaded;
+}
+
+absl::Status RowOverlay::ReadIndexes(Entry& entry) {
+  const auto is_known = [&] {
+    absl::MutexLock lock(&mutex_);
+    return entry.indexes_known;
+  };
+  if (is_known()) return absl::OkStatus();
+  // Nobody changes the row meanwhile: that takes a task that has looked here before.
+  SELVAGE_ASSIGN_OR_RETURN(RowIndexed found, FindInIndexes(store_, entry.table, entry.key));
+  absl::MutexLock lock(&mutex_);
+  if (std::exchange(entry.indexes_known, true)) return absl::OkStatus();
+  found.bytes = entry.indexed.bytes;
+  entry.indexed = std::move(found);
+  return absl::OkStatus();
 }
 
 void RowOverlay::MarkDirty(Entry& entry) {
