@@ -218,6 +218,7 @@ absl::Status DescribeTable(Session& session, const std::string& name) {
   if (!response.tombstones_held_by().empty()) {
     fields.emplace_back("tombstones held", HeldText(response));
   }
+  for (const std::string& key : response.damaged()) fields.emplace_back("damaged row", key);
   PrintFields(session.out(), fields);
   PrintIndexes(session.out(), response);
   if (!response.readers().empty()) {

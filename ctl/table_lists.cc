@@ -54,6 +54,8 @@ std::string ConflictWords(const v1::TableConflict& conflict) {
        "the counter was set, or its row put or deleted, by somebody who had not seen all increments"},
       {"outlives_delete",
        "the field was set while the row was deleted elsewhere; it stays, the rest is gone"},
+      {"damaged", "what was stored was damaged, and was replaced; its first bytes are shown"},
+      {"not_taken", "the row is damaged here: what comes for it from there on is not taken"},
       {"discarded", "an operator took it out while it waited for its time; it was not merged here"},
       {"not_allowed", "the edge may not write a row with this key; it was not taken"}};
   const auto known = kWords.find(conflict.kind());
@@ -69,7 +71,8 @@ void PrintConflict(std::ostream& out, const v1::TableConflict& conflict) {
                      Printable(PlaceText(conflict.key(), conflict.field())), Printable(conflict.kind()));
   out << "  what happened: " << Printable(ConflictWords(conflict)) << '\n';
   const auto side = [&](const char* name, const std::string& value, const v1::WriteStamp& stamp) {
-    out << fmt::format("  {}: {}, {}\n", name, ValueText(value), Printable(StampText(stamp)));
+    const std::string by = stamp.store().empty() ? "" : ", " + Printable(StampText(stamp));
+    out << fmt::format("  {}: {}{}\n", name, ValueText(value), by);
   };
   if (conflict.has_winner()) side("kept", conflict.winning_value(), conflict.winner());
   side("lost", conflict.losing_value(), conflict.loser());
@@ -100,7 +103,8 @@ absl::Status ListConflicts(Session& session, const ListOptions& options) {
            {"kind", conflict.kind()},
            {"what", ConflictWords(conflict)},
            {"kept", SideJson(conflict.winning_value(), conflict.has_winner(), conflict.winner())},
-           {"lost", SideJson(conflict.losing_value(), conflict.has_loser(), conflict.loser())},
+           {"lost", SideJson(conflict.losing_value(),
+                             conflict.has_loser() || !conflict.losing_value().empty(), conflict.loser())},
            {"listed_ms", conflict.listed_ms()}});
     }
     PrintJson(session.out(),

@@ -55,6 +55,7 @@ struct ScanOptions {
   std::string to;
   std::string prefix;
   int64_t limit = -1;
+  bool skip_damaged = false;
 
   v1::ScanRowsRequest Request() const {
     v1::ScanRowsRequest request;
@@ -62,6 +63,7 @@ struct ScanOptions {
     request.set_from(from);
     request.set_to(to);
     request.set_prefix(prefix);
+    request.set_past_damaged(skip_damaged);
     return request;
   }
 };
@@ -70,6 +72,8 @@ void AddRange(CLI::App& verb, ScanOptions& options) {
   verb.add_option("--prefix", options.prefix, "Only keys that begin with this");
   verb.add_option("--from", options.from, "Only keys from this one on, in the order of their bytes");
   verb.add_option("--to", options.to, "Only keys before this one");
+  verb.add_flag("--skip-damaged", options.skip_damaged,
+                "Leave out rows whose stored bytes are damaged, and name them on the standard error");
 }
 
 /// How far a scan came.
@@ -97,6 +101,9 @@ absl::Status PrintRows(Session& session, v1::ScanRowsRequest request, int64_t li
     SELVAGE_ASSIGN_OR_RETURN(const v1::ScanRowsResponse page, read(request));
     for (const v1::TableRow& row : page.rows()) session.out() << RowLineText(row, session.json()) << '\n';
     session.out().flush();
+    for (const std::string& key : page.damaged()) {
+      session.err() << fmt::format("row {} is damaged, and is left out\n", Printable(key));
+    }
     outcome.rows += static_cast<uint64_t>(page.rows_size());
     outcome.next = page.has_next() ? std::optional(page.next()) : std::nullopt;
   }

@@ -52,9 +52,16 @@ absl::StatusOr<std::string> ReadAll(int fd) {
   }
 }
 
+void AddReplaceDamaged(CLI::App& verb, bool& replace_damaged) {
+  verb.add_flag(
+      "--replace-damaged", replace_damaged,
+      "Also in place of a row whose stored bytes are damaged; their beginning is listed as a conflict");
+}
+
 struct PutOptions {
   RowOptions row;
   std::string json;
+  bool replace_damaged = false;
 };
 
 absl::Status PutRow(Session& session, const PutOptions& options) {
@@ -65,6 +72,7 @@ absl::Status PutRow(Session& session, const PutOptions& options) {
     SELVAGE_ASSIGN_OR_RETURN(*put.mutable_row(), ReadAll(session.world.in));
   }
   if (const auto at_ms = options.row.ExpiresAtMs(SystemClock().Wall())) put.set_expires_at_ms(*at_ms);
+  request.mutable_operations(0)->set_replace_damaged(options.replace_damaged);
   return SendRow(session, request);
 }
 
@@ -73,6 +81,7 @@ void AddPut(CLI::App& noun, Session& session) {
   CLI::App* verb = noun.add_subcommand("put", "Write a whole row: what it had before is gone");
   options->row.AddTo(*verb, RowOptions::Expiry::kOrNever);
   verb->add_option("json", options->json, "The row, a JSON object (default: the standard input)");
+  AddReplaceDamaged(*verb, options->replace_damaged);
   verb->callback([&session, options] { session.Finish(PutRow(session, *options)); });
 }
 
@@ -154,17 +163,24 @@ void AddUpdate(CLI::App& noun, Session& session) {
   verb->callback([&session, options] { session.Finish(UpdateRow(session, *options)); });
 }
 
-absl::Status DeleteRow(Session& session, const RowOptions& row) {
-  SELVAGE_ASSIGN_OR_RETURN(v1::WriteRowsRequest request, row.Request());
+struct DeleteOptions {
+  RowOptions row;
+  bool replace_damaged = false;
+};
+
+absl::Status DeleteRow(Session& session, const DeleteOptions& options) {
+  SELVAGE_ASSIGN_OR_RETURN(v1::WriteRowsRequest request, options.row.Request());
   request.mutable_operations(0)->mutable_delete_();
+  request.mutable_operations(0)->set_replace_damaged(options.replace_damaged);
   return SendRow(session, request);
 }
 
 void AddDelete(CLI::App& noun, Session& session) {
-  auto row = std::make_shared<RowOptions>();
+  auto options = std::make_shared<DeleteOptions>();
   CLI::App* verb = noun.add_subcommand("delete", "Delete a row");
-  row->AddTo(*verb, RowOptions::Expiry::kNotOffered);
-  verb->callback([&session, row] { session.Finish(DeleteRow(session, *row)); });
+  options->row.AddTo(*verb, RowOptions::Expiry::kNotOffered);
+  AddReplaceDamaged(*verb, options->replace_damaged);
+  verb->callback([&session, options] { session.Finish(DeleteRow(session, *options)); });
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <boost/json/object.hpp>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "ctl/row_line.h"
 #include "fabric/base/error.h"
@@ -41,13 +42,17 @@ RowDigests DigestsOf(const Client& client) {
   };
 }
 
-/// The row's JSON; empty when it is not there, or cannot be had.
-std::string RowAt(const Client& client, const std::string& table, const std::string& key) {
+absl::StatusOr<v1::GetRowResponse> RowAt(const Client& client, const std::string& table,
+                                         const std::string& key) {
   v1::GetRowRequest request;
   request.set_table(table);
   request.set_key(key);
-  const auto response = client.Call(&Tables::GetRow, request);
-  return response.ok() ? response->row().json() : std::string();
+  return client.Call(&Tables::GetRow, request);
+}
+
+/// The row's JSON; empty when it is not there, or cannot be had.
+std::string JsonOf(const absl::StatusOr<v1::GetRowResponse>& row) {
+  return row.ok() ? row->row().json() : std::string();
 }
 
 uint64_t QuarantinedAt(const Client& client, const std::string& table) {
@@ -84,12 +89,18 @@ class TableVerifier {
     result.comparison = *std::move(comparison);
     if (!result.comparison.difference) return;
     const RowDifference& difference = *result.comparison.difference;
-    result.core_row = RowAt(core_, result.table, difference.key);
-    result.edge_row = RowAt(edge_, result.table, difference.key);
+    const auto core_row = RowAt(core_, result.table, difference.key);
+    const auto edge_row = RowAt(edge_, result.table, difference.key);
+    result.core_row = JsonOf(core_row);
+    result.edge_row = JsonOf(edge_row);
     const uint64_t waiting = QuarantinedAt(core_, result.table) + QuarantinedAt(edge_, result.table);
     if (waiting > 0) {
       result.note =
           fmt::format("{} changes wait in quarantine: selvagectl table quarantine {}", waiting, result.table);
+    }
+    for (const auto& [end, row] : {std::pair("core", &core_row), std::pair("edge", &edge_row)}) {
+      if (ErrorKind(row->status()) == "corrupt_row")
+        result.note = fmt::format("the {}: {}", end, Describe(row->status()));
     }
     if (MayDiffer(definition)) {
       result.not_compared = fmt::format(

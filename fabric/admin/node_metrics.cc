@@ -117,6 +117,8 @@ void AddTables(const table::TableStore& tables, double& omitted, std::vector<Col
   CollectedMetric quarantined =
       Named("selvage_table_quarantined_changes",
             "Changes of a table from a clock that is far ahead, which wait for their time.");
+  CollectedMetric damaged = Named("selvage_table_damaged_rows",
+                                  "Damaged rows of a table that were met since the start, at most 100.");
   CollectedMetric conflicts =
       Named("selvage_table_conflicts_total", "Conflicts that were listed since the table was made here.",
             Type::kCounter);
@@ -132,6 +134,7 @@ void AddTables(const table::TableStore& tables, double& omitted, std::vector<Col
     tombstones.samples.push_back({labels, static_cast<double>(table.counts.tombstones)});
     bytes.samples.push_back({labels, static_cast<double>(table.counts.bytes)});
     quarantined.samples.push_back({labels, static_cast<double>(table.quarantined)});
+    damaged.samples.push_back({labels, static_cast<double>(table.damaged.size())});
     conflicts.samples.push_back({labels, static_cast<double>(table.conflicts_listed)});
     const auto readers = tables.Readers(name);
     if (!readers.ok()) continue;  // dropped meanwhile
@@ -146,7 +149,7 @@ void AddTables(const table::TableStore& tables, double& omitted, std::vector<Col
     }
   }
   omitted += static_cast<double>(facts.size() - std::min(facts.size(), kMetricRowsMax));
-  for (CollectedMetric* metric : {&rows, &tombstones, &bytes, &quarantined, &conflicts, &behind}) {
+  for (CollectedMetric* metric : {&rows, &tombstones, &bytes, &quarantined, &damaged, &conflicts, &behind}) {
     all.push_back(std::move(*metric));
   }
   all.push_back(Single("selvage_table_feed_end",

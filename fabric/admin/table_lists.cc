@@ -87,7 +87,9 @@ v1::TableConflict ToMessage(const v1::StoredConflict& stored, const StoreNames& 
     *message.mutable_winner() = stamp(stored.winner_time(), stored.winner_store());
   }
   message.set_winning_value(stored.winning_value());
-  *message.mutable_loser() = stamp(stored.loser_time(), stored.loser_store());
+  if (!stored.loser_store().empty()) {
+    *message.mutable_loser() = stamp(stored.loser_time(), stored.loser_store());
+  }
   message.set_losing_value(stored.losing_value());
   message.set_listed_ms(stored.listed_ms());
   return message;

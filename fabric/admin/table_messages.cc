@@ -128,6 +128,7 @@ absl::StatusOr<table::RowOperation> OperationOf(const v1::RowOperation& message)
   auto operation = OperationWithoutKey(message);
   if (!operation.ok()) return Annotate(operation.status(), fmt::format("row \"{}\"", message.key()));
   operation->key = message.key();
+  operation->replace_damaged = message.replace_damaged();
   return operation;
 }
 
@@ -147,6 +148,7 @@ table::ScanRequest ScanOf(const v1::ScanRowsRequest& message) {
   request.rows_max = PageRows(message.rows_max());
   request.bytes_max = PageBytes(message.bytes_max());
   request.looked_at_max = kLookedAtMax;
+  request.past_damaged = message.past_damaged();
   return request;
 }
 
@@ -202,6 +204,7 @@ v1::ScanRowsResponse ToMessage(table::ScanPage page) {
   for (table::RowView& row : page.rows) *message.add_rows() = ToMessage(std::move(row));
   if (page.next) message.set_next(*std::move(page.next));
   message.set_looked_at(page.looked_at);
+  for (std::string& key : page.damaged) message.add_damaged(std::move(key));
   return message;
 }
 

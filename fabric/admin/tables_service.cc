@@ -90,6 +90,7 @@ absl::Status TablesService::DescribeTo(const std::string& table, v1::DescribeTab
   response.set_conflicts_listed(facts.conflicts_listed);
   if (facts.capture.on) response.set_captured_in(CaptureStreamOf(table));
   response.set_capture_stopped(facts.capture.stopped);
+  for (const std::string& key : facts.damaged) response.add_damaged(key);
   SELVAGE_ASSIGN_OR_RETURN(const auto cursors, tables_.Cursors(table));
   const StoreNames names = cursors.empty() ? StoreNames() : Names();
   for (const auto& [peer, cursor] : cursors) *response.add_read_from() = ToMessage(peer, cursor, names);

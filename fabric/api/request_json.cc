@@ -161,6 +161,12 @@ absl::StatusOr<RowOperation> ReadRowOperation(const Call& call, int64_t now_ms) 
   RowOperation operation{{}, RowOperation::Delete{}};
   operation.key = call.Text("key");
   SELVAGE_ASSIGN_OR_RETURN(operation.condition, WriteCondition(call));
+  if (const std::string* replace = call.Find("replace_damaged")) {
+    if (*replace != "true" && *replace != "false") {
+      return BadParameter("replace_damaged must be true or false");
+    }
+    operation.replace_damaged = *replace == "true";
+  }
   if (call.route->action == Action::kDeleteRow) return operation;
   SELVAGE_ASSIGN_OR_RETURN(auto expiry, ReadExpiry(call, now_ms));
   if (call.route->action == Action::kPutRow) {

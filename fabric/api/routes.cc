@@ -78,6 +78,12 @@ Parameter ExpiresAt() {
           .pattern = "^(never|[0-9]{1,14})$",
           .example = "never"};
 }
+Parameter ReplaceDamaged() {
+  return {.name = "replace_damaged",
+          .description = "Also in place of a row that is damaged here (corrupt_row). Not with a condition.",
+          .pattern = "^(true|false)$",
+          .example = "true"};
+}
 Parameter Prefix() {
   return {.name = "prefix", .description = "Only rows whose keys begin with this."};
 }
@@ -209,7 +215,7 @@ std::vector<Route> RowRoutes() {
        .path = "/v1/tables/{table}/rows/{key}",
        .id = "putRow",
        .summary = "Replaces a row, or makes it.",
-       .parameters = OfRow({Ttl(), ExpiresAt()}),
+       .parameters = OfRow({Ttl(), ExpiresAt(), ReplaceDamaged()}),
        .bodies = {{kJsonType, "Row"}},
        .body_max = kRowBodyMax,
        .answers = Written(),
@@ -233,7 +239,7 @@ std::vector<Route> RowRoutes() {
        .path = "/v1/tables/{table}/rows/{key}",
        .id = "deleteRow",
        .summary = "Deletes a row; one that is not there may be deleted, too.",
-       .parameters = OfRow({}),
+       .parameters = OfRow({ReplaceDamaged()}),
        .answers = {{.status = 204, .description = "The row is not there any more."}},
        .refusals = {400, 403, 404, 412, 500, 503, 507}},
   };

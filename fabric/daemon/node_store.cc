@@ -100,6 +100,7 @@ absl::Status NodeStore::Start() {
   committer_thread_ = std::make_unique<CommitterThread>(state_->committer());
   SELVAGE_RETURN_IF_ERROR(state_->Open(acknowledged_ends));
   SELVAGE_RETURN_IF_ERROR(CompareMark(mark, recovered));
+  row_damage_ = std::make_unique<RowDamage>(state_->tables(), state_->alarms());
   ends_ = std::make_unique<SyncedEnds>(state_->logs(), std::move(acknowledged_ends));
   upkeep_ = std::thread([this] { RunUpkeep(); });
   reclaim_ = std::thread([this] { RunReclaim(); });
@@ -119,6 +120,7 @@ void NodeStore::RunUpkeep() {
       LogWarning("rows that are due could not be dealt with", {{"error", Describe(status)}});
     }
     state_->captures().RunOnce();
+    row_damage_->Report();
     ReportTableDamage();
     WriteAckedEndsIfChanged();
     WriteMarkIfChanged();

@@ -25,12 +25,25 @@ bool HasCounted(const Field& field, const Contributor& by) {
                      [&](const auto& entry) { return entry.first.by == by; });
 }
 
+bool SaysAll(const Incoming& incoming, const RowChange& change, bool only_reads) {
+  return incoming.sweep ? !change.incomplete : only_reads && change.change.clear.has_value();
+}
+
 }  // namespace
+
+RowOverlay::Keys KeysOfWholeRows(const Incoming& incoming, bool only_reads) {
+  RowOverlay::Keys keys;
+  for (const RowChange& change : incoming.changes) {
+    if (SaysAll(incoming, change, only_reads)) keys.insert(change.key);
+  }
+  return keys;
+}
 
 absl::Status ApplyTask::Change() {
   const Incoming& incoming = what_.incoming;
   if (what_.was_quarantined && !IsWaiting(*what_.was_quarantined)) return absl::OkStatus();
   if (!what_.was_quarantined) SELVAGE_RETURN_IF_ERROR(CheckFence(incoming.fence));
+  if (what_.damaged) ListDamaged("", *what_.damaged);
   for (const RowChange& change : incoming.changes) ApplyChange(change);
   if (table().quarantined + ahead_.size() > TableStore::kQuarantinedMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "quarantine_full",
@@ -62,11 +75,15 @@ void ApplyTask::ApplyChange(const RowChange& change) {
     ahead_.push_back(&change);
     return;
   }
+  if (IsDamaged(change.key)) {
+    if (!SaysAll(incoming, change, what_.only_reads)) return RefuseForDamage(change);
+    TakeOver(change.key);
+  }
   // What waited here goes to everybody when it comes: its sender may have been restored, or sent a snapshot,
   // without it meanwhile.
   const StoreId via = what_.was_quarantined ? StoreId() : incoming.peer;
   const Arrival arrival{via, NextSequence()};
-  if (incoming.sweep && !change.waiting) SweepParts(change);
+  if (incoming.sweep && !change.incomplete) SweepParts(change);
   const bool two_ways = definition().direction() == v1::TABLE_BOTH;
   if (!change.known || !is_core() || !two_ways || HasParts(Current(change.key)) ||
       Planted(Canary::kTakeLateWrites)) {
@@ -77,6 +94,17 @@ void ApplyTask::ApplyChange(const RowChange& change) {
   LateWrites parts = SplitLate(change.change, collected());
   for (const Conflict& late : parts.late) List(change.key, late);
   if (HasParts(parts.rest)) MergeInto(change.key, parts.rest, arrival);
+}
+
+void ApplyTask::RefuseForDamage(const RowChange& change) {
+  // Each would push another conflict out of the list, and says no more than the first.
+  if (!HasParts(change.change) || !NoteRefused(change.key)) return;
+  v1::StoredConflict refused;
+  refused.set_key(change.key);
+  refused.set_kind("not_taken");
+  refused.set_loser_time(NewestOf(change.change).packed());
+  refused.set_loser_store(what_.incoming.peer.bytes());
+  List(std::move(refused));
 }
 
 bool ApplyTask::Observe(const table::Change& change) {
@@ -125,6 +153,11 @@ void ApplyTask::SweepParts(const RowChange& listed) {
 }
 
 void ApplyTask::Sweep(const std::string& key) {
+  if (IsDamaged(key)) {
+    // It may have something that the peer has not heard of.
+    if (!what_.only_reads) return;
+    TakeOver(key);
+  }
   const Row& row = Current(key);
   if (IsUnsent(row, what_.incoming.sweep->unsent) && !Planted(Canary::kSweepUnsent)) return;
   const bool counted = std::any_of(row.fields.begin(), row.fields.end(), [&](const auto& field) {

@@ -27,8 +27,11 @@ class ApplyTask : public RowTask {
     bool moves_cursor = true;
     /// Of changes that were kept apart until now: where. They have no cursor and no fence.
     std::optional<std::string> was_quarantined = {};
+    /// The same, where it does not decode: its bytes. There are no changes then.
+    std::optional<std::string> damaged = {};
     /// Of changes that are kept apart: what is left of them now. They are not merged.
     std::vector<LeftWaiting> left = {};
+    bool only_reads = false;  ///< rows of the table are written at the peer only
   };
   ApplyTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
             DiskCharge charge, What what, TableStore::ApplyDone done)
@@ -43,6 +46,7 @@ class ApplyTask : public RowTask {
   void Done(const absl::Status& status) override { done_(status); }
 
   void ApplyChange(const RowChange& change);
+  void RefuseForDamage(const RowChange& change);
   void Sweep(const std::string& key);
   /// Of a row that a snapshot lists: removes what the peer does not have any more.
   void SweepParts(const RowChange& listed);
@@ -57,6 +61,10 @@ class ApplyTask : public RowTask {
   std::vector<const RowChange*> ahead_;       // to be kept apart
   std::set<std::string, std::less<>> swept_;  // keys of rows of which something is gone
 };
+
+/// Keys of the changes that say all there is to a row, so that they may take the place of a damaged one:
+/// those of a snapshot that sweeps; and a put or delete, where only the peer writes rows.
+RowOverlay::Keys KeysOfWholeRows(const Incoming& incoming, bool only_reads);
 
 /// Changes that wait for their time, as they are stored.
 struct Quarantine {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint8_t kHasEnd = 1;
 constexpr uint8_t kKnown = 1;
-constexpr uint8_t kWaiting = 2;
+constexpr uint8_t kIncomplete = 2;
 constexpr size_t kEpochSize = 16;
 
 absl::Status Corrupt(std::string_view what) {
@@ -92,7 +92,7 @@ Change WholeRow(const Row& row) {
 
 void ChangesWriter::Add(const RowChange& row) {
   const std::string encoded = EncodeRow(row.change);
-  rows_.push_back(static_cast<char>((row.known ? kKnown : 0) | (row.waiting ? kWaiting : 0)));
+  rows_.push_back(static_cast<char>((row.known ? kKnown : 0) | (row.incomplete ? kIncomplete : 0)));
   AppendSize(rows_, row.key.size());
   rows_ += row.key;
   AppendSize(rows_, encoded.size());
@@ -108,11 +108,12 @@ absl::StatusOr<std::vector<RowChange>> ReadRows(std::string_view rows) {
     const std::string_view encoded = TakeSized(rows, ok);
     if (!ok) return Corrupt("cut short");
     const auto flag = static_cast<uint8_t>(flags[0]);
-    if (flag > (kKnown | kWaiting)) return Corrupt("unknown flags");
+    if (flag > (kKnown | kIncomplete)) return Corrupt("unknown flags");
     SELVAGE_RETURN_IF_ERROR(CheckRowKey(key));
     auto change = DecodeRow(encoded);
     if (!change.ok()) return Corrupt(std::string(change.status().message()));
-    changes.push_back({std::string(key), *std::move(change), (flag & kKnown) != 0, (flag & kWaiting) != 0});
+    changes.push_back(
+        {std::string(key), *std::move(change), (flag & kKnown) != 0, (flag & kIncomplete) != 0});
   }
   return changes;
 }

@@ -23,9 +23,9 @@ struct RowChange {
   /// The sender has had this row in common with the receiver, or sent it something of it before: where the
   /// receiver does not have it, it was deleted there.
   bool known = false;
-  /// Of a row in a snapshot: changes of it wait at the sender for their time, so what it does not have is not
-  /// gone.
-  bool waiting = false;
+  /// Of a row in a snapshot: the sender cannot say all of it, since changes of it wait there for their time,
+  /// or it is damaged there. What is not said is not gone.
+  bool incomplete = false;
 };
 
 /// The parts of `row` that have this sequence; nothing when there are none. With `except`, those are left out

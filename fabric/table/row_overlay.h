@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,6 +47,8 @@ std::vector<std::string> IndexEntriesOf(TableNumber table, const TableIndexes& i
 ///   3. what changed is written once for the group (TakeDirty);
 ///   4. it lets go of them when it is finished, or when it goes.
 ///
+/// A row that does not decode is held as well, as a damaged one: what becomes of it is for the task to say.
+///
 /// Holding and letting go are safe on all threads; the rows themselves are the committer's once they are
 /// held.
 class RowOverlay {
@@ -53,13 +56,16 @@ class RowOverlay {
   struct Entry {
     TableNumber table;
     std::string key;
-    Row row;             ///< newest; empty: not stored
+    Row row;             ///< newest; empty: not stored, or damaged
     RowIndexed indexed;  ///< as the store has it, or will when the group is written
     bool dirty = false;  ///< `row` is not in the batch yet
+    /// The first bytes of what is stored and does not decode, as long as nothing was put in its place.
+    std::optional<std::string> damaged;
 
     // The overlay's.
     int holders = 0;
     bool loaded = false;
+    bool indexes_known = false;  ///< `indexed` says what the store has
   };
   /// One task's hold of its rows; gives them back when it goes. Must not outlive the overlay.
   class Held {
@@ -83,8 +89,13 @@ class RowOverlay {
 
   explicit RowOverlay(KvStore& store) : store_(store) {}
 
-  /// May wait for the disk. Errors: "corrupt_row", those of the store.
-  absl::StatusOr<Held> Hold(TableNumber table, const std::vector<std::string_view>& keys);
+  using Keys = std::set<std::string_view>;
+  static constexpr size_t kDamagedBytesKept = 512;  ///< of Entry::damaged
+  /// May wait for the disk. Only damaged rows that are among `replaceable` as well may be changed: what
+  /// stands of them in the indexes is looked for, in all that there is of their table. Errors: those of the
+  /// store.
+  absl::StatusOr<Held> Hold(TableNumber table, const std::vector<std::string_view>& keys,
+                            const Keys& replaceable = {});
 
   // On the committer's thread.
   void MarkDirty(Entry& entry);
@@ -96,6 +107,13 @@ class RowOverlay {
   std::vector<Entry*> TakeDirty() { return std::exchange(dirty_, {}); }
 
  private:
+  struct Loaded {
+    Row row;
+    RowIndexed indexed;
+    std::optional<std::string> damaged;
+  };
+  absl::StatusOr<Loaded> Load(const std::string& row_key) const;
+  absl::Status ReadIndexes(Entry& entry);
   void LetGo(const std::map<std::string, Entry*, std::less<>>& entries);
 
   using Indexes = std::shared_ptr<const TableIndexes>;

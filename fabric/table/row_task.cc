@@ -79,6 +79,9 @@ absl::Status RowTask::Stage(WriteBatch& batch) {
     if (table_->capture_log != nullptr) CaptureChange(key, working.entry->row, working.row);
     working.entry->row = std::move(working.row);
     store_.overlay_.MarkDirty(*working.entry);
+    if (!working.taken_over) continue;
+    working.entry->damaged.reset();
+    taken_over_.push_back(key);
   }
   StageConflicts(batch);
   StageCaptured(batch);
@@ -106,6 +109,7 @@ void RowTask::StageConflicts(WriteBatch& batch) {
 void RowTask::Finish(const absl::Status& status) {
   if (status.ok()) {
     charge_.Written();
+    for (const std::string& key : taken_over_) store_.ForgetDamaged(*table_, key);
     store_.Publish();
     if (appender_) appender_->Publish();
   }
@@ -135,6 +139,7 @@ void RowTask::CaptureExpired(const std::set<std::string>& keys, int64_t to_ms) {
   }
   if (table_->capture_log == nullptr || to_ms <= told_ms) return;
   for (const std::string& key : keys) {
+    if (IsDamaged(key)) continue;
     const Row& row = Current(key);
     CapturedChange change{.key = key,
                           .before = VisibleJson(row, told_ms),
@@ -175,19 +180,61 @@ void RowTask::StageRecords(WriteBatch& batch) {
   append();
 }
 
-Row& RowTask::RowOf(std::string_view key) {
+RowTask::Working& RowTask::WorkingOf(std::string_view key) {
   const auto found = working_.find(key);
-  if (found != working_.end()) return found->second.row;
+  if (found != working_.end()) return found->second;
   const auto held = held_.entries().find(key);
   SELVAGE_CHECK(held != held_.entries().end());
   Working& working = working_[std::string(key)];
   working.entry = held->second;
   working.row = held->second->row;
+  working.damaged = held->second->damaged.has_value();
   if (Planted(Canary::kIgnoreOverlay)) {
     const auto stored = store_.env_.store.Get(Family::kRow, RowKey(table_->number, key));
     working.row = stored.ok() && *stored ? DecodeRow(**stored).value_or(Row()) : Row();
   }
+  return working;
+}
+
+Row& RowTask::RowOf(std::string_view key) {
+  Working& working = WorkingOf(key);
+  SELVAGE_CHECK(!working.damaged);
   return working.row;
+}
+
+bool RowTask::IsDamaged(std::string_view key) {
+  const bool damaged = WorkingOf(key).damaged;
+  if (damaged) store_.NoteDamaged(*table_, key);
+  return damaged;
+}
+
+void RowTask::TakeOver(std::string_view key) {
+  Working& working = WorkingOf(key);
+  ListDamaged(key, *working.entry->damaged);
+  // It may have been counted in here.
+  CountAsAnother();
+  working.row.shared = true;  // for all that is known
+  working.damaged = false;
+  working.taken_over = true;
+  working.changed = true;
+}
+
+void RowTask::ListDamaged(std::string_view key, std::string_view bytes) {
+  v1::StoredConflict lost;
+  lost.set_key(std::string(key));
+  lost.set_kind("damaged");
+  std::string hex;
+  for (const char byte : bytes.substr(0, RowOverlay::kDamagedBytesKept)) {
+    hex += fmt::format("{:02x}", static_cast<uint8_t>(byte));
+  }
+  lost.set_losing_value('"' + hex + '"');
+  List(std::move(lost));
+}
+
+bool RowTask::NoteRefused(std::string_view key) {
+  absl::MutexLock lock(&store_.mutex_);
+  const auto known = table_->damaged.find(key);
+  return known == table_->damaged.end() || !std::exchange(known->second, true);
 }
 
 MergeResult RowTask::MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival) {
@@ -248,8 +295,10 @@ void RowTask::StageCollected(WriteBatch& batch, uint64_t horizon, Hlc collected)
 }
 
 void RowTask::Replace(std::string_view key, Row row) {
-  RowOf(key) = std::move(row);
-  working_.find(key)->second.changed = true;
+  Working& working = WorkingOf(key);
+  SELVAGE_CHECK(!working.damaged);
+  working.row = std::move(row);
+  working.changed = true;
 }
 
 }  // namespace selvage::table

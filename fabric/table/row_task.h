@@ -61,7 +61,17 @@ class RowTask : public CommitTask {
   virtual void Done(const absl::Status& status) = 0;
 
   // For Change.
-  /// A row that is held, as this task leaves it so far.
+  /// What is stored of the row does not decode, and nothing was put in its place. Until TakeOver it can be
+  /// neither read nor changed.
+  bool IsDamaged(std::string_view key);
+  /// From here on a damaged row is one without parts; what was there is listed as lost. It was held as one
+  /// that may be replaced.
+  void TakeOver(std::string_view key);
+  /// Lists bytes that do not decode, and that go; `key` of their row, empty where that is not known.
+  void ListDamaged(std::string_view key, std::string_view bytes);
+  /// A change is not taken since its row is damaged. True where nothing was listed of that row yet.
+  bool NoteRefused(std::string_view key);
+  /// A row that is held and not damaged, as this task leaves it so far.
   const Row& Current(std::string_view key) { return RowOf(key); }
   MergeResult MergeInto(std::string_view key, const table::Change& change, const Arrival& arrival);
   /// In place of a row, what is left of it.
@@ -103,6 +113,14 @@ class RowTask : public CommitTask {
   void StageCollected(WriteBatch& batch, uint64_t horizon, Hlc collected);
 
  private:
+  struct Working {
+    RowOverlay::Entry* entry = nullptr;
+    Row row;
+    bool changed = false;
+    bool damaged = false;
+    bool taken_over = false;
+  };
+  Working& WorkingOf(std::string_view key);
   Row& RowOf(std::string_view key);
   bool IsShared(const Row& row) const;
   void StageConflicts(WriteBatch& batch);
@@ -124,11 +142,7 @@ class RowTask : public CommitTask {
   std::vector<CapturedChange> captured_;
   std::optional<int64_t> captured_to_ms_;
   std::optional<LogAppender> appender_;
-  struct Working {
-    RowOverlay::Entry* entry = nullptr;
-    Row row;
-    bool changed = false;
-  };
+  std::vector<std::string> taken_over_;  // keys
   std::map<std::string, Working, std::less<>> working_;
 };
 

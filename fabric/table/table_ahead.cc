@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 #include "fabric/table/apply_task.h"
 #include "fabric/table/restamp.h"
-#include "fabric/table/row_format.h"
 #include "fabric/table/row_task.h"
 #include "fabric/table/table_store.h"
 
@@ -32,7 +32,7 @@ class RestampTask : public RowTask {
   absl::Status Change() override {
     const Hlc limit = Hlc::AtMs(now_ms() + kWithdrawnAheadMs);
     for (const std::string& key : keys_) {
-      if (RestampRow(key, limit)) ++restamped_;
+      if (!IsDamaged(key) && RestampRow(key, limit)) ++restamped_;
     }
     return absl::OkStatus();
   }
@@ -48,6 +48,7 @@ class DiscardTask : public RowTask {
   struct Discarded {
     std::string ahead_key;
     std::vector<RowChange> changes;
+    std::optional<std::string> damaged;  ///< what does not decode
   };
   DiscardTask(TableStore& store, std::shared_ptr<Table> table, std::vector<Discarded> discarded,
               uint64_t& count)
@@ -61,6 +62,7 @@ class DiscardTask : public RowTask {
     for (const Discarded& discarded : discarded_) {
       if (!table().waiting.contains(NumberOfAheadKey(discarded.ahead_key))) continue;
       for (const RowChange& change : discarded.changes) ListParts(change);
+      if (discarded.damaged) ListDamaged("", *discarded.damaged);
     }
     return absl::OkStatus();
   }
@@ -115,11 +117,18 @@ absl::StatusOr<uint64_t> TableStore::DiscardQuarantined(const std::string& name,
   const std::string keys = FeedKeys(FeedIndex::kAhead, table->number);
   auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
   for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
-    SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(cursor->value()));
-    const bool meant = !key || std::any_of(waiting.changes.begin(), waiting.changes.end(),
-                                           [&](const RowChange& change) { return change.key == *key; });
+    auto waiting = ReadQuarantine(cursor->value());
+    const bool meant =
+        !key || (waiting.ok() && std::any_of(waiting->changes.begin(), waiting->changes.end(),
+                                             [&](const RowChange& change) { return change.key == *key; }));
     if (!meant) continue;
-    discarded.push_back({std::string(cursor->key()), std::move(waiting.changes)});
+    DiscardTask::Discarded& one = discarded.emplace_back();
+    one.ahead_key = std::string(cursor->key());
+    if (waiting.ok()) {
+      one.changes = std::move(waiting->changes);
+    } else {
+      one.damaged = std::string(cursor->value());
+    }
     if (discarded.size() == kAheadAtATime) SELVAGE_RETURN_IF_ERROR(discard());
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
@@ -139,10 +148,11 @@ absl::StatusOr<std::vector<LeftWaiting>> TableStore::LeftAfter(const Table& tabl
   const std::string keys = FeedKeys(FeedIndex::kAhead, table.number);
   auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
   for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
-    SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(cursor->value()));
+    auto waiting = ReadQuarantine(cursor->value());
+    if (!waiting.ok()) continue;  // it is not merged either
     ChangesWriter rest;
     bool dropped = false;
-    for (RowChange& change : waiting.changes) {
+    for (RowChange& change : waiting->changes) {
       const auto [first, last] = withdrawing.equal_range(change.key);
       for (auto by = first; by != last; ++by) dropped |= DropWithdrawn(change.change, *by->second);
       const bool empty = !change.change.clear && !change.change.expiry && change.change.fields.empty();
@@ -150,20 +160,20 @@ absl::StatusOr<std::vector<LeftWaiting>> TableStore::LeftAfter(const Table& tabl
     }
     if (!dropped) continue;
     std::string stored = std::move(rest).Take();
-    if (!stored.empty()) stored.insert(0, waiting.peer.bytes());
+    if (!stored.empty()) stored.insert(0, waiting->peer.bytes());
     left.push_back({std::string(cursor->key()), std::move(stored)});
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
   return left;
 }
 
-absl::Status TableStore::WalkAhead(const Table& table, Hlc limit, const VisitAhead& visit) const {
+absl::Status TableStore::WalkAhead(Table& table, Hlc limit, const VisitAhead& visit) const {
   const StoreId own = options_.store_id();
   const std::string rows = RowKeys(table.number);
   auto cursor = env_.store.Scan(Family::kRow, rows, EndOfPrefix(rows));
   for (cursor->Seek(rows); cursor->Valid(); cursor->Next()) {
-    const auto row = DecodeRow(cursor->value());
     std::string key(cursor->key().substr(rows.size()));
+    const auto row = Decode(table, key, cursor->value());
     if (!row.ok()) {
       SELVAGE_RETURN_IF_ERROR(visit(std::move(key), nullptr));
       continue;
@@ -174,7 +184,7 @@ absl::Status TableStore::WalkAhead(const Table& table, Hlc limit, const VisitAhe
   return cursor->status();
 }
 
-absl::Status TableStore::CheckAloneAhead(const Table& table, Hlc limit) const {
+absl::Status TableStore::CheckAloneAhead(Table& table, Hlc limit) const {
   return WalkAhead(table, limit, [](const std::string& key, const PartsAhead* ahead) {
     if (ahead == nullptr || !ahead->other) return absl::OkStatus();
     return MakeError(

@@ -9,7 +9,6 @@
 #include "fabric/stream/meta_keys.h"
 #include "fabric/table/apply_task.h"
 #include "fabric/table/late_writes.h"
-#include "fabric/table/row_format.h"
 #include "fabric/table/row_task.h"
 #include "fabric/table/table_definition.h"
 #include "fabric/table/table_store.h"
@@ -55,6 +54,7 @@ class CollectTask : public RowTask {
  private:
   absl::Status Change() override {
     for (const std::string& key : keys_) {
+      if (IsDamaged(key)) continue;
       const Row& row = Current(key);
       const RowIndexed indexed = IndexOf(row);
       // It may have been written again since it was looked for.
@@ -336,10 +336,8 @@ absl::Status TableStore::CollectTombstones(const std::shared_ptr<Table>& table) 
     const std::string key(cursor->value());
     const uint64_t newest = NumberOfFeedKey(cursor->key());
     if (newest >= hold.before) {
-      SELVAGE_ASSIGN_OR_RETURN(const auto row, env_.store.Get(Family::kRow, RowKey(table->number, key)));
-      if (!row) continue;
-      SELVAGE_ASSIGN_OR_RETURN(const Row tombstone, DecodeRow(*row));
-      if (!hold.IsNeededByNobody(tombstone, newest)) continue;
+      SELVAGE_ASSIGN_OR_RETURN(const Row tombstone, ReadRow(*table, key));
+      if (!HasParts(tombstone) || !hold.IsNeededByNobody(tombstone, newest)) continue;
     }
     keys.push_back(key);
   }

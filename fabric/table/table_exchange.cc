@@ -11,7 +11,6 @@
 #include "fabric/storage/commit.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/table/apply_task.h"
-#include "fabric/table/row_format.h"
 #include "fabric/table/table_store.h"
 
 namespace selvage::table {
@@ -25,14 +24,6 @@ constexpr size_t kSweptAtATime = 2'000;
 constexpr size_t kHeldRow = 256;  // bytes in memory, about
 /// Of stored changes that one list shows.
 constexpr size_t kListedBytesMax = 16u << 20;
-
-absl::StatusOr<Row> ReadRow(KvStore& store, TableNumber table, std::string_view key) {
-  SELVAGE_ASSIGN_OR_RETURN(const auto stored, store.Get(Family::kRow, RowKey(table, key)));
-  if (!stored) return Row();
-  auto row = DecodeRow(*stored);
-  if (!row.ok()) return Annotate(row.status(), fmt::format("row \"{}\"", key));
-  return row;
-}
 
 /// RowChange::known of a change with this sequence: some part came from there, or went there before.
 bool IsKnownTo(const StoreId& peer, const Row& row, uint64_t sequence) {
@@ -48,10 +39,16 @@ void TableStore::Apply(const std::string& name, Incoming incoming, ApplyDone don
   if (!submitted.ok()) done(submitted);
 }
 
+bool TableStore::OnlyReads(const Table& table) const {
+  absl::MutexLock lock(&mutex_);
+  return table.definition.direction() == (options_.is_edge ? v1::TABLE_DOWN : v1::TABLE_UP);
+}
+
 absl::Status TableStore::SubmitApply(const std::string& name, Incoming incoming, const ApplyDone& done) {
   SELVAGE_ASSIGN_OR_RETURN(auto table, TableNamed(name));
   SELVAGE_RETURN_IF_ERROR(CheckIncarnation(*table, incoming.incarnation));
   ApplyTask::What what;
+  what.only_reads = OnlyReads(*table);
   if (incoming.sweep) {
     SELVAGE_ASSIGN_OR_RETURN(what.swept, SweepMost(table, incoming));
   }
@@ -66,7 +63,9 @@ absl::Status TableStore::SubmitApply(const std::string& name, Incoming incoming,
   // A cursor that moves, and a sweep, are small.
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge, incoming.changes.empty() ? env_.budget.AdmitFromReserve(bytes)
                                                                        : env_.budget.Admit(bytes));
-  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
+  RowOverlay::Keys replaceable = KeysOfWholeRows(incoming, what.only_reads);
+  if (what.only_reads) replaceable.insert(what.swept.begin(), what.swept.end());
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys, replaceable));
   what.incoming = std::move(incoming);
   if (Planted(Canary::kCursorBeforeRows)) {
     const auto batch = env_.store.NewBatch();
@@ -113,9 +112,13 @@ absl::StatusOr<std::vector<std::string>> TableStore::SweepMost(const std::shared
 
 absl::Status TableStore::SweepNow(const std::shared_ptr<Table>& table, const Incoming& incoming,
                                   std::vector<std::string> swept) {
-  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, {swept.begin(), swept.end()}));
-  const size_t bytes = swept.size() * kHeldRow;
   ApplyTask::What what;
+  what.only_reads = OnlyReads(*table);
+  RowOverlay::Keys replaceable;
+  if (what.only_reads) replaceable.insert(swept.begin(), swept.end());
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held,
+                           overlay_.Hold(table->number, {swept.begin(), swept.end()}, replaceable));
+  const size_t bytes = swept.size() * kHeldRow;
   what.incoming.peer = incoming.peer;
   what.incoming.fence = incoming.fence;
   what.incoming.sweep = incoming.sweep;
@@ -207,7 +210,7 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
     const std::string key(cursor->value());
     cursor->Next();
     if (!std::string_view(key).starts_with(reader.prefix)) continue;
-    SELVAGE_ASSIGN_OR_RETURN(const Row row, ReadRow(env_.store, table->number, key));
+    SELVAGE_ASSIGN_OR_RETURN(const Row row, ReadRow(*table, key));
     StoreId except = sequence < reader.full_to ? StoreId() : reader.peer;
     if (Planted(Canary::kFilterDespiteFullTo)) except = reader.peer;
     if (Planted(Canary::kEchoChange)) except = StoreId();
@@ -244,20 +247,20 @@ absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, 
       piece.upto = key;
       break;
     }
-    const bool waits = next_waiting != waiting.end() && *next_waiting == key;
-    if (waits) ++next_waiting;
+    bool incomplete = next_waiting != waiting.end() && *next_waiting == key;
+    if (incomplete) ++next_waiting;
     Row row;
     if (is_row) {
-      auto decoded = DecodeRow(cursor->value());
-      if (!decoded.ok()) return Annotate(decoded.status(), fmt::format("row \"{}\"", key));
-      row = *std::move(decoded);
+      auto decoded = Decode(*table, key, cursor->value());
+      incomplete |= !decoded.ok();
+      if (decoded.ok()) row = *std::move(decoded);
       cursor->Next();
     }
     if (Planted(Canary::kLoseIntervalBoundary) && key == from) continue;
     if (wanted.written_by.empty()) {
-      rows.Add({.key = key, .change = WholeRow(row), .waiting = waits});
+      rows.Add({.key = key, .change = WholeRow(row), .incomplete = incomplete});
     } else if (auto parts = PartsWrittenBy(row, wanted.written_by)) {
-      rows.Add({.key = key, .change = *std::move(parts), .waiting = waits});
+      rows.Add({.key = key, .change = *std::move(parts), .incomplete = incomplete});
     }
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());
@@ -271,8 +274,9 @@ absl::StatusOr<std::set<std::string>> TableStore::QuarantinedKeys(const Table& t
   const std::string keys = FeedKeys(FeedIndex::kAhead, table.number);
   auto cursor = env_.store.Scan(Family::kFeed, keys, EndOfPrefix(keys));
   for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
-    SELVAGE_ASSIGN_OR_RETURN(const Quarantine waiting, ReadQuarantine(cursor->value()));
-    for (const RowChange& change : waiting.changes) {
+    const auto waiting = ReadQuarantine(cursor->value());
+    if (!waiting.ok()) continue;  // what it is about is not known
+    for (const RowChange& change : waiting->changes) {
       if (std::string_view(change.key).starts_with(prefix) && change.key >= from) found.insert(change.key);
     }
   }
@@ -305,11 +309,12 @@ absl::StatusOr<std::vector<QuarantinedChange>> TableStore::Quarantined(const std
   for (cursor->SeekForPrev(EndOfPrefix(keys));
        cursor->Valid() && changes.size() < max && bytes < kListedBytesMax; cursor->Prev()) {
     bytes += cursor->value().size();
-    SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(cursor->value()));
+    auto waiting = ReadQuarantine(cursor->value());
+    if (!waiting.ok()) continue;  // listed when it is due
     const auto due_ms = static_cast<int64_t>(NumberOfFeedKey(cursor->key()));
-    for (RowChange& change : waiting.changes) {
-      SELVAGE_ASSIGN_OR_RETURN(Row now, ReadRow(env_.store, table->number, change.key));
-      changes.push_back({waiting.peer, due_ms, std::move(change), std::move(now)});
+    for (RowChange& change : waiting->changes) {
+      SELVAGE_ASSIGN_OR_RETURN(Row now, ReadRow(*table, change.key));
+      changes.push_back({waiting->peer, due_ms, std::move(change), std::move(now)});
     }
   }
   SELVAGE_RETURN_IF_ERROR(cursor->status());

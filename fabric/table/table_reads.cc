@@ -10,12 +10,6 @@
 namespace selvage::table {
 namespace {
 
-absl::StatusOr<Row> Decode(std::string_view key, std::string_view stored) {
-  auto row = DecodeRow(stored);
-  if (!row.ok()) return Annotate(row.status(), fmt::format("row \"{}\"", key));
-  return row;
-}
-
 /// Of stored rows that one page reads: with large rows the count alone bounds no time.
 constexpr size_t kLookedAtBytesMax = 64u << 20;
 /// Changes, or rows, that one page reads, wanted or not.
@@ -41,11 +35,47 @@ std::pair<std::string, std::string> RangeOf(TableNumber table, const Request& re
 
 }  // namespace
 
+absl::StatusOr<Row> TableStore::Decode(Table& table, std::string_view key, std::string_view stored) const {
+  auto row = DecodeRow(stored);
+  if (row.ok()) return row;
+  NoteDamaged(table, key);
+  return DamagedRow(key);
+}
+
+absl::StatusOr<Row> TableStore::ReadRow(Table& table, std::string_view key) const {
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kRow, RowKey(table.number, key)));
+  if (!stored) return Row();
+  return Decode(table, key, *stored).value_or(Row());
+}
+
+void TableStore::NoteDamaged(Table& table, std::string_view key) const {
+  absl::MutexLock lock(&mutex_);
+  if (table.damaged.size() < kDamagedKnown) table.damaged.emplace(key, false);
+}
+
+void TableStore::ForgetDamaged(Table& table, std::string_view key) const {
+  absl::MutexLock lock(&mutex_);
+  if (const auto known = table.damaged.find(key); known != table.damaged.end()) table.damaged.erase(known);
+}
+
+absl::Status TableStore::LookAtDamaged(Table& table) const {
+  std::vector<std::string> keys;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [key, refused] : table.damaged) keys.push_back(key);
+  }
+  for (const std::string& key : keys) {
+    SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kRow, RowKey(table.number, key)));
+    if (!stored || DecodeRow(*stored).ok()) ForgetDamaged(table, key);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::optional<RowView>> TableStore::Get(const std::string& name, std::string_view key) const {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kRow, RowKey(table->number, key)));
   if (!stored) return std::nullopt;
-  SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, *stored));
+  SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(*table, key, *stored));
   return ViewOf(key, row, now_ms());
 }
 
@@ -66,10 +96,19 @@ absl::StatusOr<ScanPage> TableStore::Scan(const std::string& name, const ScanReq
       page.next = std::string(key);
       return page;
     }
+    const auto row = Decode(*table, key, cursor->value());
+    if (!row.ok() && !request.past_damaged) {
+      if (page.looked_at == 0) return row.status();
+      page.next = std::string(key);
+      return page;
+    }
     ++page.looked_at;
     bytes_looked_at += cursor->value().size();
-    SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, cursor->value()));
-    auto view = ViewOf(key, row, now);
+    if (!row.ok()) {
+      page.damaged.emplace_back(key);
+      continue;
+    }
+    auto view = ViewOf(key, *row, now);
     if (!view) continue;
     bytes += view->key.size() + view->json.size();
     if (bytes > request.bytes_max && !page.rows.empty()) {
@@ -92,6 +131,8 @@ absl::StatusOr<DigestPage> TableStore::DigestRows(const std::string& name,
   if (from >= to) return page;
   size_t bytes_looked_at = 0;
   size_t looked_at = 0;
+  // Two nodes that have a row damaged do not have the same.
+  const RowDigest of_damaged = *RowDigest::FromBytes(options_.store_id().bytes());
   auto cursor = env_.store.Scan(Family::kRow, from, to);
   for (cursor->Seek(from); cursor->Valid(); cursor->Next()) {
     const std::string_view key = cursor->key().substr(key_at);
@@ -102,8 +143,8 @@ absl::StatusOr<DigestPage> TableStore::DigestRows(const std::string& name,
     }
     ++looked_at;
     bytes_looked_at += cursor->value().size();
-    SELVAGE_ASSIGN_OR_RETURN(const Row row, Decode(key, cursor->value()));
-    const RowDigest version = DigestOf(row, page.at_ms);
+    const auto row = Decode(*table, key, cursor->value());
+    const RowDigest version = row.ok() ? DigestOf(*row, page.at_ms) : of_damaged;
     if (version.none()) continue;
     page.digest.Add(key, version);
     if (request.versions) page.versions.emplace_back(key, version);
@@ -156,7 +197,9 @@ absl::StatusOr<ChangePage> TableStore::ReadChanges(const std::string& name, cons
     SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kRow, RowKey(table->number, key)));
     Row row;
     if (stored) {
-      SELVAGE_ASSIGN_OR_RETURN(row, Decode(key, *stored));
+      auto decoded = Decode(*table, key, *stored);
+      if (!decoded.ok()) continue;
+      row = *std::move(decoded);
       // It changed again: the newer change tells of it.
       if (IndexOf(row).newest() != sequence) continue;
     }

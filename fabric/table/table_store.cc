@@ -383,11 +383,14 @@ std::map<std::string, TableFacts> TableStore::AllFacts() const {
 }
 
 TableFacts TableStore::FactsOf(const Table& table) const {
-  return {.counts = table.published,
-          .end = {epochs_.current(), published_end_},
-          .quarantined = table.quarantined,
-          .conflicts_listed = table.next_conflict,
-          .capture = {table.captured, table.capture_stopped}};
+  TableFacts facts{.counts = table.published,
+                   .end = {epochs_.current(), published_end_},
+                   .quarantined = table.quarantined,
+                   .conflicts_listed = table.next_conflict,
+                   .capture = {table.captured, table.capture_stopped},
+                   .damaged = {}};
+  for (const auto& [key, refused] : table.damaged) facts.damaged.push_back(key);
+  return facts;
 }
 
 FeedPosition TableStore::End() const {

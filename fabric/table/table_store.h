@@ -110,7 +110,8 @@ class TableStore {
   /// Does all operations, in their order, or none. `done` is called once: after the sync, on the committer's
   /// thread, where it must not block; or here with an error. May wait for the disk before. Errors, each with
   /// the key in its message: "invalid_key", "row_too_large", "batch_too_large" (kInvalidArgument);
-  /// "row_exists", "row_absent", "version_mismatch" (kFailedPrecondition); "read_only_table"
+  /// "row_exists", "row_absent", "version_mismatch" (kFailedPrecondition); "corrupt_row" for a damaged row,
+  /// unless the operation replaces it; "read_only_table"
   /// (kPermissionDenied) for a table that is not written at this kind of node; those of MakeUpdate and
   /// UpdateOfMergePatch.
   void Write(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
@@ -135,7 +136,8 @@ class TableStore {
   absl::Status Replace(const std::string& table, const std::string& by, const Also& also);
   /// Nothing when the row is not there.
   absl::StatusOr<std::optional<RowView>> Get(const std::string& table, std::string_view key) const;
-  /// One page of rows, as of one moment; the next page is of a later one.
+  /// One page of rows, as of one moment; the next page is of a later one. Error: "corrupt_row" when a damaged
+  /// row is the first, and `request` does not say to go on behind it.
   absl::StatusOr<ScanPage> Scan(const std::string& table, const ScanRequest& request) const;
 
   /// One page of the rows that a filter wants, as of one moment. Errors: "invalid_query" (kInvalidArgument);
@@ -148,14 +150,14 @@ class TableStore {
   static constexpr uint64_t kSortedRowsMax = 100'000;
   static constexpr size_t kSortedBytesMax = 64u << 20;  ///< of stored rows
 
-  /// The rows of a range in one digest, in pages. Error: "corrupt_row".
+  /// The rows of a range in one digest, in pages. A damaged row has a version that it has at no other node.
   absl::StatusOr<DigestPage> DigestRows(const std::string& table, const DigestRequest& request) const;
 
   // Changes.
-  /// What changed from a position on, among rows with this prefix: each row once, in its newest state. Error:
-  /// "position_expired" (kOutOfRange) when deletes since the position are not known any more, or when the
-  /// position is of another store or of one that was restored: scan the table, and go on from TableFacts::end
-  /// as it was before.
+  /// What changed from a position on, among rows with this prefix: each row once, in its newest state;
+  /// damaged ones are left out until something is put in their place. Error: "position_expired" (kOutOfRange)
+  /// when deletes since the position are not known any more, or when the position is of another store or of
+  /// one that was restored: scan the table, and go on from TableFacts::end as it was before.
   absl::StatusOr<ChangePage> ReadChanges(const std::string& table, const FeedPosition& from,
                                          std::string_view prefix, size_t rows_max, size_t bytes_max) const;
   /// Calls `changed` on the committer's thread when there may be new changes of any table. It must not block.
@@ -177,7 +179,9 @@ class TableStore {
   using ApplyDone = std::function<void(const absl::Status&)>;
   /// Merges what a peer sent. `done` is called once: after the sync, on the committer's thread, where it must
   /// not block; or here with an error. May wait for the disk before. Changes whose stamps are too far ahead
-  /// of the clock here are kept apart until their time has come. Errors: "stale_session" (fenced),
+  /// of the clock here are kept apart until their time has come. What comes for a damaged row is listed once
+  /// and not taken, but for the whole row: in a snapshot, or put or deleted where this node only reads.
+  /// Errors: "stale_session" (fenced),
   /// "table_changed" when the table is of another incarnation, "quarantine_full" (a retry helps).
   void Apply(const std::string& table, Incoming incoming, ApplyDone done);
   /// Nothing when nothing was read from there, or from the beginning on.
@@ -187,12 +191,13 @@ class TableStore {
   /// Forgets what was read of every table of every peer: this store was restored, and peers may hold what it
   /// lost. Part of `batch`.
   void StageForgetCursors(WriteBatch& batch) const;
-  /// Changes from exactly `from` on, about `bytes_max` of them.
+  /// Changes from exactly `from` on, about `bytes_max` of them. Damaged rows are left out: what is put in
+  /// their place comes later.
   absl::StatusOr<FeedPiece> ReadFeed(const std::string& table, const FeedReader& reader, uint64_t from,
                                      size_t bytes_max) const;
   /// Such rows from the key `from` on, tombstones as well, about `bytes_max` of them; few or none when few of
-  /// those that were looked at are wanted. Of a key of which changes wait for their time at least the name,
-  /// without any part: it is not gone.
+  /// those that were looked at are wanted. Of a damaged row, and of a key of which changes wait for their
+  /// time, at least the name, without any part: it is not gone.
   absl::StatusOr<SnapshotPiece> ReadSnapshot(const std::string& table, const SnapshotOf& wanted,
                                              std::string_view from, size_t bytes_max) const;
   /// A node has everything that was in the feed of a table before `acknowledged`; 0 when it has just begun.
@@ -216,6 +221,8 @@ class TableStore {
   /// The newest conflicts of a table, newest first; at most kConflictsKept are kept.
   absl::StatusOr<std::vector<v1::StoredConflict>> Conflicts(const std::string& table, size_t max) const;
   static constexpr uint64_t kConflictsKept = 1'000;
+  /// Damaged rows of a table that are remembered. Further ones are found again once some are replaced.
+  static constexpr size_t kDamagedKnown = 100;
   /// Changes that wait for their time, the newest stamps first: at most `max`, and about 16 MiB of them.
   absl::StatusOr<std::vector<QuarantinedChange>> Quarantined(const std::string& table, size_t max) const;
   static constexpr uint64_t kQuarantinedMax = 10'000;
@@ -281,6 +288,8 @@ class TableStore {
     Hlc collected;
     uint32_t next_index = 1;
     std::map<uint32_t, v1::StoredTableIndex> indexes;  // by number
+    /// By the key of a damaged row: whether it is listed that changes of peers for it are not taken.
+    std::map<std::string, bool, std::less<>> damaged;
     struct Reader : TableReader {
       bool stored = false;
     };
@@ -291,10 +300,21 @@ class TableStore {
   absl::Status SubmitWrite(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
   absl::Status SubmitOwned(const std::string& table, std::vector<OwnedRow> rows, Also also, WriteDone done);
   absl::Status CheckWritable(const Table& table) const;
+  /// True when the rows are written at the other end only.
+  bool OnlyReads(const Table& table) const;
   absl::StatusOr<std::shared_ptr<Table>> TableNamed(const std::string& name) const;
   /// The sequence from which whoever read up to `from` goes on. Error: "position_expired".
   absl::StatusOr<uint64_t> ResumeAt(const Table& table, const FeedPosition& from) const;
   absl::StatusOr<TableCounts> ReadCounts(TableNumber table) const;
+  /// A row as it is stored. Error: "corrupt_row", and the row is remembered as a damaged one.
+  absl::StatusOr<Row> Decode(Table& table, std::string_view key, std::string_view stored) const;
+  /// Empty when it is not stored, or damaged.
+  absl::StatusOr<Row> ReadRow(Table& table, std::string_view key) const;
+  void NoteDamaged(Table& table, std::string_view key) const;
+  void ForgetDamaged(Table& table, std::string_view key) const;
+  /// Forgets those that are whole. Who read an older state of the store may have met one after it was
+  /// replaced.
+  absl::Status LookAtDamaged(Table& table) const;
   TableFacts FactsOf(const Table& table) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   absl::Status SubmitApply(const std::string& table, Incoming incoming, const ApplyDone& done);
   /// Removes what is to be swept but for the last keys, which are returned: with changes that name rows it is
@@ -307,8 +327,8 @@ class TableStore {
   absl::StatusOr<std::vector<LeftWaiting>> LeftAfter(const Table& table, const Incoming& incoming);
   /// Takes a key, and which parts of its row are ahead; null: the row is damaged.
   using VisitAhead = std::function<absl::Status(std::string key, const PartsAhead* ahead)>;
-  absl::Status WalkAhead(const Table& table, Hlc limit, const VisitAhead& visit) const;
-  absl::Status CheckAloneAhead(const Table& table, Hlc limit) const;
+  absl::Status WalkAhead(Table& table, Hlc limit, const VisitAhead& visit) const;
+  absl::Status CheckAloneAhead(Table& table, Hlc limit) const;
   absl::Status RestampTable(const std::shared_ptr<Table>& table, Hlc limit, RestampedRows& done);
   absl::Status CheckIncarnation(const Table& table, const Incarnation& incarnation) const;
   /// Keys from `from` on of changes that wait for their time.

@@ -17,6 +17,13 @@ absl::Status CheckRowKey(std::string_view key) {
                    fmt::format("keys are UTF-8, 1 to {} bytes", kRowKeyMax));
 }
 
+absl::Status DamagedRow(std::string_view key) {
+  return MakeError(absl::StatusCode::kDataLoss, "corrupt_row",
+                   fmt::format("what is stored of row \"{}\" is damaged", key),
+                   "look for it at another node, and put it here with --replace-damaged (docs/tables.md, \"A "
+                   "damaged row\")");
+}
+
 std::string FeedPosition::Text() const {
   const std::string text = fmt::format("{}-{}", epoch.hex(), sequence);
   return began_at == 0 ? text : fmt::format("{}-{}", text, began_at);

@@ -24,6 +24,9 @@ inline constexpr size_t kBatchBytesMax = 4u << 20;  ///< keys and JSON of the op
 /// Error: "invalid_key" (kInvalidArgument).
 absl::Status CheckRowKey(std::string_view key);
 
+/// The error "corrupt_row" (kDataLoss): what is stored of the row does not decode. Says how to get out.
+absl::Status DamagedRow(std::string_view key);
+
 /// A row as readers see it.
 struct RowView {
   std::string key;
@@ -62,6 +65,9 @@ struct RowOperation {
   std::string key;
   std::variant<Put, Update, MergePatch, Delete> what;
   Condition condition = {};
+  /// Of a put or delete: also in place of a damaged row, if there is no condition. It wins over all that the
+  /// row had and that others had of it when it was damaged.
+  bool replace_damaged = false;
 };
 
 /// What became of one operation.
@@ -92,12 +98,15 @@ struct ScanRequest {
   size_t rows_max = 1000;
   size_t bytes_max = 1u << 20;     ///< of keys and JSON; one row always fits
   size_t looked_at_max = 100'000;  ///< rows that are read, there or not; 64 MiB of them at most
+  /// Go on behind damaged rows, and name them. Else a page ends before one, and begins at none.
+  bool past_damaged = false;
 };
 
 struct ScanPage {
   std::vector<RowView> rows;        ///< in the order of the bytes of their keys
   std::optional<std::string> next;  ///< ScanRequest::from of the page that follows; nothing: this is the last
   uint64_t looked_at = 0;
+  std::vector<std::string> damaged;  ///< keys of rows that were left out, with ScanRequest::past_damaged
 };
 
 struct DigestRequest {
@@ -159,6 +168,9 @@ struct TableFacts {
   uint64_t quarantined = 0;       ///< changes that wait for their time
   uint64_t conflicts_listed = 0;  ///< since the table was made here; the newest are kept
   CaptureState capture;
+  /// Keys of damaged rows that somebody met since the start, and that nothing was put in place of; at most
+  /// TableStore::kDamagedKnown.
+  std::vector<std::string> damaged;
 };
 
 }  // namespace selvage::table

@@ -33,6 +33,7 @@ class ExpiryTask : public RowTask {
  private:
   absl::Status Change() override {
     for (const std::string& key : keys_) {
+      if (IsDamaged(key)) continue;
       const Row& row = Current(key);
       if (!HasExpired(row, due_ms_)) continue;
       Row rest = WithoutExpired(row);
@@ -54,7 +55,7 @@ class ExpiryTask : public RowTask {
 absl::Status TableStore::RunDue() {
   const int64_t now = now_ms();
   absl::Status first;
-  // Each goes on where another one failed, as at a damaged row.
+  // Each goes on where another one failed, as at damage.
   const auto note = [&](const absl::Status& status) { first.Update(status); };
   // The clock may have been ahead when `next_ms` was set.
   const auto is_due = [&](int64_t next_ms, int64_t every_ms) {
@@ -67,6 +68,7 @@ absl::Status TableStore::RunDue() {
     if (table->next_ahead_ms <= now) note(ApplyQuarantined(table));
     if (is_due(table->next_collect_ms, kCollectEveryMs)) note(CollectTombstones(table));
     note(BuildIndexes(table, build_until));
+    note(LookAtDamaged(*table));
   }
   if (is_due(next_readers_ms_, kReadersStoredEveryMs)) {
     next_readers_ms_ = now + kReadersStoredEveryMs;
@@ -138,15 +140,21 @@ absl::Status TableStore::ApplyQuarantined(const std::shared_ptr<Table>& table) {
 
 absl::Status TableStore::ApplyOne(const std::shared_ptr<Table>& table, std::string key,
                                   std::string_view stored) {
-  SELVAGE_ASSIGN_OR_RETURN(Quarantine waiting, ReadQuarantine(stored));
-  std::vector<std::string_view> keys;
-  keys.reserve(waiting.changes.size());
-  for (const RowChange& change : waiting.changes) keys.push_back(change.key);
-  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
   ApplyTask::What what;
-  what.incoming.peer = waiting.peer;
-  what.incoming.changes = std::move(waiting.changes);
+  what.only_reads = OnlyReads(*table);
   what.was_quarantined = std::move(key);
+  if (auto waiting = ReadQuarantine(stored); waiting.ok()) {
+    what.incoming.peer = waiting->peer;
+    what.incoming.changes = std::move(waiting->changes);
+  } else {
+    what.damaged = std::string(stored);
+  }
+  std::vector<std::string_view> keys;
+  keys.reserve(what.incoming.changes.size());
+  for (const RowChange& change : what.incoming.changes) keys.push_back(change.key);
+  SELVAGE_ASSIGN_OR_RETURN(
+      RowOverlay::Held held,
+      overlay_.Hold(table->number, keys, KeysOfWholeRows(what.incoming, what.only_reads)));
   return CommitAndWait(env_.committer,
                        std::make_unique<ApplyTask>(*this, table, std::move(held), stored.size(), DiskCharge(),
                                                    std::move(what), [](const absl::Status&) {}));

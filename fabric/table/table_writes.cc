@@ -43,6 +43,12 @@ size_t BytesOf(const RowOperation& operation) {
   return operation.key.size() + std::visit(Measure(), operation.what);
 }
 
+bool ReplacesDamaged(const RowOperation& operation) {
+  const bool whole = std::holds_alternative<RowOperation::Put>(operation.what) ||
+                     std::holds_alternative<RowOperation::Delete>(operation.what);
+  return operation.replace_damaged && whole;
+}
+
 absl::Status CheckCondition(const Condition& condition, const Row& row, int64_t now_ms) {
   using Kind = Condition::Kind;
   const auto failed = [](std::string_view kind, std::string_view what) {
@@ -83,6 +89,12 @@ class WriteTask : public RowTask {
 
   absl::Status Do(const RowOperation& operation) {
     const std::string& key = operation.key;
+    if (IsDamaged(key)) {
+      // Of what cannot be read no condition holds, nor its contrary.
+      const bool unconditional = operation.condition.kind == Condition::Kind::kNone;
+      if (!ReplacesDamaged(operation) || !unconditional) return DamagedRow(key);
+      TakeOver(key);
+    }
     SELVAGE_RETURN_IF_ERROR(CheckCondition(operation.condition, Current(key), now_ms()));
     const bool was_there = IsThere(Current(key), now_ms());
     Follow(key);
@@ -172,6 +184,8 @@ class OwnedTask : public RowTask {
  private:
   absl::Status Change() override {
     for (const TableStore::OwnedRow& row : rows_) {
+      // All that is written of it is the view's, and here.
+      if (IsDamaged(row.key)) TakeOver(row.key);
       const Row& current = Current(row.key);
       const bool was_there = IsThere(current, now_ms());
       if (!row.row && !was_there) {
@@ -265,10 +279,12 @@ absl::Status TableStore::SubmitWrite(const std::string& name, std::vector<RowOpe
   SELVAGE_RETURN_IF_ERROR(CheckWritable(*table));
   size_t bytes = 0;
   std::vector<std::string_view> keys;
+  RowOverlay::Keys replaceable;
   keys.reserve(operations.size());
   for (const RowOperation& operation : operations) {
     SELVAGE_RETURN_IF_ERROR(CheckRowKey(operation.key));
     keys.push_back(operation.key);
+    if (ReplacesDamaged(operation)) replaceable.insert(operation.key);
     bytes += BytesOf(operation);
   }
   if (operations.size() > kBatchOperationsMax || bytes > kBatchBytesMax) {
@@ -286,7 +302,7 @@ absl::Status TableStore::SubmitWrite(const std::string& name, std::vector<RowOpe
   });
   SELVAGE_ASSIGN_OR_RETURN(DiskCharge charge,
                            deletes ? env_.budget.AdmitFromReserve(files) : env_.budget.Admit(files));
-  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys));
+  SELVAGE_ASSIGN_OR_RETURN(RowOverlay::Held held, overlay_.Hold(table->number, keys, replaceable));
   size_t held_bytes = 0;
   for (const auto& [key, entry] : held.entries()) held_bytes += kRowOverhead + key.size();
   return env_.committer.Submit(std::make_unique<WriteTask>(*this, std::move(table), std::move(held),
@@ -307,6 +323,7 @@ absl::StatusOr<std::vector<RowWritten>> TableStore::WriteAndWait(const std::stri
 }
 
 absl::Status TableStore::CheckWritable(const Table& table) const {
+  const bool only_reads = OnlyReads(table);
   absl::MutexLock lock(&mutex_);
   if (!table.definition.view().empty()) {
     return MakeError(absl::StatusCode::kPermissionDenied, "read_only_table",
@@ -314,8 +331,7 @@ absl::Status TableStore::CheckWritable(const Table& table) const {
                                  table.definition.view()),
                      "write the stream that the view reads, or another table");
   }
-  const v1::TableDirection read_only = options_.is_edge ? v1::TABLE_DOWN : v1::TABLE_UP;
-  if (table.definition.direction() != read_only) return absl::OkStatus();
+  if (!only_reads) return absl::OkStatus();
   return MakeError(absl::StatusCode::kPermissionDenied, "read_only_table",
                    fmt::format("rows of table {} are written at {} only", table.definition.name(),
                                options_.is_edge ? "the core" : "the edges"),

@@ -2,15 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "tests/e2e/cluster.h"
+#include "tests/e2e/status_matchers.h"
 #include "tests/support/paths.h"
 #include "tests/support/process.h"
-#include "tests/support/served_tables.h"
-#include "tests/support/test_dir.h"
 
 /// Schemathesis makes requests from the API's own description, good and bad ones, and compares what comes
 /// back with what is described.
@@ -21,6 +23,8 @@ constexpr absl::Duration kRunMax = absl::Minutes(8);
 /// Requests are made from it; another one finds other things.
 constexpr int kSeed = 20261130;
 
+/// An edge and a core are asked side by side. There is no link between them: what one of them is asked must
+/// not change what the other one answers.
 class SchemathesisTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -31,21 +35,42 @@ class SchemathesisTest : public ::testing::Test {
       GTEST_SKIP() << (why.empty() ? "tests/clients/prepare has not fetched it" : why);
     }
     program_ = fetched + "/venv/bin/st";
-    v1::TableDefinition pumps;
-    pumps.set_name("pumps");
-    pumps.set_direction(v1::TABLE_BOTH);
-    ASSERT_EQ(served_.tables().Create(pumps), absl::OkStatus());
+    ASSERT_THAT(cluster_.Start(), IsOk());
+    cluster_.link().Refuse(true);
+    cluster_.link().Cut();
+    for (Daemon* daemon : {&cluster_.edge(), &cluster_.core()}) {
+      const auto made = cluster_.Ctl(*daemon, {"table", "create", "pumps", "--direction", "both"});
+      ASSERT_THAT(made, IsOk());
+      ASSERT_TRUE(made->exit.ok()) << made->err;
+    }
   }
 
   /// `table`: where all requests go; empty: wherever they are made for.
-  void Run(const std::string& table, std::vector<std::string> options) {
+  void Run(const std::string& table, const std::vector<std::string>& options) {
+    const auto at_edge = Begin("edge", cluster_.edge(), table, options);
+    const auto at_core = Begin("core", cluster_.core(), table, options);
+    for (const auto& running : {&at_edge, &at_core}) {
+      ASSERT_THAT(*running, IsOk());
+      const auto ended = (**running)->Wait(kRunMax);
+      EXPECT_TRUE(ended && ended->ok()) << (ended ? Describe(*ended) : "it has not ended") << "\n"
+                                        << ReadFile((**running)->output_path());
+    }
+    for (Daemon* daemon : {&cluster_.edge(), &cluster_.core()}) EXPECT_THAT(daemon->Stop(), IsOk());
+  }
+
+ private:
+  absl::StatusOr<std::unique_ptr<ChildProcess>> Begin(const std::string& name, const Daemon& asked,
+                                                      const std::string& table,
+                                                      const std::vector<std::string>& options) const {
     const std::string here = SourceDir() + "/tests/clients/http";
+    const std::string dir = cluster_.dir().File("schemathesis-" + name);
+    std::filesystem::create_directory(dir);
     SpawnOptions spawn;
     spawn.args = {program_,
                   "--config-file",
                   here + "/schemathesis.toml",
                   "run",
-                  fmt::format("http://127.0.0.1:{}/v1/openapi.json", served_.port()),
+                  fmt::format("http://127.0.0.1:{}/v1/openapi.json", asked.api_port()),
                   "--no-color",
                   "--seed",
                   std::to_string(kSeed)};
@@ -53,14 +78,11 @@ class SchemathesisTest : public ::testing::Test {
     spawn.environment = {{"SCHEMATHESIS_HOOKS", here + "/hooks.py"},
                          {"PYTHONDONTWRITEBYTECODE", "1"},
                          {"SELVAGE_TABLE", table}};
-    spawn.working_directory = dir_.path();
-    const auto result = RunProgram(spawn, "", kRunMax);
-    ASSERT_TRUE(result.ok()) << result.status();
-    EXPECT_TRUE(result->exit.ok()) << Describe(result->exit) << "\n" << result->out << result->err;
+    spawn.working_directory = dir;
+    return ChildProcess::Start({std::move(spawn), dir + "/output"});
   }
 
-  ServedTables served_;
-  TestDir dir_;
+  Cluster cluster_{{.edges = 1}};
   std::string program_;
 };
 

@@ -106,6 +106,7 @@ TEST(NodeMetricsTest, TablesAreCounted) {
   EXPECT_THAT(text, HasSubstr("selvage_table_tombstones{table=\"pumps\"} 1\n"));
   EXPECT_THAT(text, Not(HasSubstr("selvage_table_bytes{table=\"pumps\"} 0\n")));
   EXPECT_THAT(text, HasSubstr("selvage_table_quarantined_changes{table=\"pumps\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_table_damaged_rows{table=\"pumps\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("selvage_table_conflicts_total{table=\"pumps\"} 0\n"));
   const auto end = static_cast<int64_t>(edge.node().tables().End().sequence);
   EXPECT_THAT(text, HasSubstr("selvage_table_feed_end " + std::to_string(end) + "\n"));

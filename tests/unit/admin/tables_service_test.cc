@@ -6,6 +6,7 @@
 #include "absl/synchronization/notification.h"
 #include "fabric/base/error.h"
 #include "fabric/table/rows_digest.h"
+#include "fabric/table/table_keys.h"
 #include "tests/support/row_samples.h"
 #include "tests/unit/admin/admin_harness.h"
 
@@ -551,6 +552,34 @@ TEST_F(TablesServiceTest, ConflictsHaveBothSidesNewestFirst) {
   v1::ListConflictsRequest nothing;
   nothing.set_table("nothing");
   EXPECT_EQ(KindOf(node_.Ask(&TablesStub::ListConflicts, nothing)), "unknown_table");
+}
+
+TEST_F(TablesServiceTest, ADamagedRowIsNamedAndReplacedOnlyWhenThatIsSaid) {
+  ASSERT_TRUE(Write({PutOf("a", "{}"), PutOf("b", R"({"x":1})"), PutOf("c", "{}")}).ok());
+  const auto batch = node_.store().NewBatch();
+  batch->Put(Family::kRow, table::RowKey(table::TableNumber(1), "b"), {"junk"});
+  ASSERT_TRUE(node_.store().Write(*batch, true).ok());
+  EXPECT_EQ(JsonOf("b"), "corrupt_row");
+  EXPECT_THAT(Keys(Scan()), ElementsAre("a"));
+  v1::ScanRowsRequest scan = Scan();
+  scan.set_past_damaged(true);
+  EXPECT_THAT(Keys(scan), ElementsAre("a", "c"));
+  EXPECT_THAT(node_.Ask(&TablesStub::ScanRows, scan)->damaged(), ElementsAre("b"));
+  v1::DescribeTableRequest describe;
+  describe.set_table("pumps");
+  EXPECT_THAT(node_.Ask(&TablesStub::DescribeTable, describe)->damaged(), ElementsAre("b"));
+
+  v1::RowOperation put = PutOf("b", R"({"x":2})");
+  EXPECT_EQ(KindOf(Write({put})), "corrupt_row");
+  put.set_replace_damaged(true);
+  ASSERT_TRUE(Write({put}).ok());
+  EXPECT_EQ(JsonOf("b"), R"({"x":2})");
+  EXPECT_THAT(node_.Ask(&TablesStub::DescribeTable, describe)->damaged(), ElementsAre());
+  const auto list = node_.Ask(&TablesStub::ListConflicts, Conflicts());
+  ASSERT_EQ(list->conflicts_size(), 1);
+  EXPECT_EQ(list->conflicts(0).kind(), "damaged");
+  EXPECT_EQ(list->conflicts(0).losing_value(), "\"6a756e6b\"");
+  EXPECT_FALSE(list->conflicts(0).has_loser()) << "who wrote it is not known";
 }
 
 TEST_F(TablesServiceTest, ALongValueIsCutBetweenCharacters) {

@@ -57,6 +57,16 @@ TEST(ApiRequestTest, ATimeToLiveIsAnExpiry) {
   }
 }
 
+TEST(ApiRequestTest, ADamagedRowIsReplacedOnlyWhenThatIsSaid) {
+  EXPECT_FALSE(Good(Operation("DELETE", kRow, "", "")).replace_damaged);
+  EXPECT_FALSE(Good(Operation("DELETE", kRow + "?replace_damaged=false", "", "")).replace_damaged);
+  EXPECT_TRUE(Good(Operation("DELETE", kRow + "?replace_damaged=true", "", "")).replace_damaged);
+  const std::string asked = kRow + "?replace_damaged=true";
+  EXPECT_TRUE(Good(Operation("PUT", asked, "application/json", "{}")).replace_damaged);
+  EXPECT_EQ(Verdict(Operation("DELETE", kRow + "?replace_damaged=1", "", "").status()),
+            "400 invalid_parameter");
+}
+
 TEST(ApiRequestTest, APatchIsReadByItsContentType) {
   const RowOperation merge =
       Good(Operation("PATCH", kRow, "application/merge-patch+json", R"({"a": null, "b": {"c": 1}})"));

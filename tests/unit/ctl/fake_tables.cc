@@ -196,6 +196,9 @@ grpc::Status FakeTables::ScanRows(Context* context, const v1::ScanRowsRequest* r
   absl::Status outcome = CheckName(request->table());
   if (outcome.ok() && before_scan) outcome = before_scan(scans_);
   if (!outcome.ok()) return ToGrpc(outcome, *context);
+  if (request->past_damaged()) {
+    for (const std::string& key : damaged_keys) response->add_damaged(key);
+  }
   for (auto row = rows_.lower_bound(request->from()); row != rows_.end(); ++row) {
     if (response->rows_size() == static_cast<int>(std::min(kPage, request->rows_max()))) {
       response->set_next(row->first);

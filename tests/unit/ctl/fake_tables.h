@@ -47,6 +47,9 @@ class FakeTables final : public v1::Tables::Service {
   std::vector<v1::WatchTableRequest> watch_requests;
   std::vector<std::string> edges_asked;  // the metadata of every WriteRows
 
+  /// What ScanRows leaves out, where it is asked to.
+  std::vector<std::string> damaged_keys;
+
   // What is listed.
   v1::ListConflictsRequest conflicts_request;
   v1::ListConflictsResponse conflicts;

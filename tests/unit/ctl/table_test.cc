@@ -502,6 +502,40 @@ TEST_F(TableCommandsTest, WhatWaitsIsDiscardedByRowOrAltogether) {
   EXPECT_EQ(Ctl({"quarantine", "pumps", "--discard-all", "--discard", "p-7"}).code, kUsage);
 }
 
+TEST_F(TableCommandsTest, ADamagedRowIsReplacedOnlyWhenThatIsSaid) {
+  Done({"put", "pumps", "p-7", "{}"});
+  EXPECT_FALSE(written().replace_damaged());
+  Done({"put", "pumps", "p-7", "{}", "--replace-damaged"});
+  EXPECT_TRUE(written().replace_damaged());
+  Done({"delete", "pumps", "p-7", "--replace-damaged"});
+  EXPECT_TRUE(written().replace_damaged());
+  EXPECT_TRUE(written().has_delete_());
+  EXPECT_EQ(Ctl({"update", "pumps", "p-7", "--set", "x=1", "--replace-damaged"}).code, kUsage);
+}
+
+TEST_F(TableCommandsTest, DamagedBytesAreShownWithoutAStamp) {
+  v1::TableConflict& conflict = *node_.conflicts.add_conflicts();
+  conflict.set_kind("damaged");
+  conflict.set_key("p-7");
+  conflict.set_losing_value(R"("0a1b")");
+  EXPECT_THAT(Done({"conflicts", "pumps"}).out, HasSubstr("  lost: \"0a1b\"\n"));
+  const boost::json::value json = boost::json::parse(Done({"conflicts", "pumps", "-o", "json"}).out);
+  EXPECT_EQ(json.at("conflicts").at(0).at("lost").at("value"), "\"0a1b\"");
+}
+
+TEST_F(TableCommandsTest, ScansNameTheDamagedRowsThatTheyLeaveOut) {
+  node_.Put("a", "{}");
+  node_.damaged_keys = {"b\x1b"};
+  EXPECT_EQ(Done({"scan", "pumps"}).err, "");
+  EXPECT_FALSE(node_.scan_request.past_damaged());
+  for (const char* verb : {"scan", "export"}) {
+    const CtlRun run = Done({verb, "pumps", "--skip-damaged"});
+    EXPECT_TRUE(node_.scan_request.past_damaged());
+    EXPECT_THAT(run.err, HasSubstr("row b\\x1b is damaged, and is left out\n"));
+    EXPECT_THAT(run.out, HasSubstr(R"("key":"a")"));
+  }
+}
+
 TEST_F(TableCommandsTest, RestampSaysHowManyRowsThereWere) {
   node_.restamped.set_rows(12);
   EXPECT_EQ(Done({"restamp"}).out, "12 rows stamped again\n");

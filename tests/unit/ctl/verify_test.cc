@@ -3,9 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <map>
+#include <set>
+#include <string>
 
+#include "fabric/admin/error_metadata.h"
 #include "fabric/base/error.h"
 #include "fabric/table/rows_digest.h"
+#include "fabric/table/table_types.h"
 #include "selvage/v1/table.grpc.pb.h"
 #include "tests/unit/ctl/fake_admin.h"
 #include "tests/unit/ctl/run_ctl.h"
@@ -20,6 +25,7 @@ class FakeRows final : public v1::Tables::Service {
  public:
   std::map<std::string, v1::TableDefinition> tables;
   std::map<std::string, std::string> rows;
+  std::set<std::string> damaged;  // keys of rows that cannot be had
   uint64_t quarantined = 0;
 
   void Define(const std::string& name, v1::TableDirection direction, const std::string& prefix = "") {
@@ -40,8 +46,9 @@ class FakeRows final : public v1::Tables::Service {
     response->set_quarantined(quarantined);
     return grpc::Status::OK;
   }
-  grpc::Status GetRow(grpc::ServerContext*, const v1::GetRowRequest* request,
+  grpc::Status GetRow(grpc::ServerContext* context, const v1::GetRowRequest* request,
                       v1::GetRowResponse* response) override {
+    if (damaged.contains(request->key())) return ToGrpc(table::DamagedRow(request->key()), *context);
     if (rows.contains(request->key())) response->mutable_row()->set_json(rows.at(request->key()));
     return grpc::Status::OK;
   }
@@ -216,6 +223,17 @@ TEST_F(VerifyTablesTest, TheFirstRowThatDiffersIsShownFromBothEnds) {
   EXPECT_EQ(found.at("key"), "site/rig-7/1");
   EXPECT_EQ(found.at("core").at("row"), R"({"bar":7})");
   EXPECT_TRUE(found.at("edge").is_null());
+}
+
+TEST_F(VerifyTablesTest, ADamagedRowIsNamedWithItsWayOut) {
+  at_edge_.rows["site/rig-7/2"] = "another version";
+  at_edge_.damaged = {"site/rig-7/2"};
+  const CtlRun run = Verify({"--table", "pumps"});
+  EXPECT_EQ(run.code, kFailed);
+  EXPECT_THAT(run.out, HasSubstr("difference: table pumps, row site/rig-7/2: the core has version "));
+  EXPECT_THAT(run.out, HasSubstr("  the edge: "));
+  EXPECT_THAT(run.out, HasSubstr("is damaged"));
+  EXPECT_THAT(run.out, HasSubstr("--replace-damaged"));
 }
 
 TEST_F(VerifyTablesTest, WhatManyEdgesWriteAndNoneGetsMayDiffer) {
