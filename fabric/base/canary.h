@@ -58,7 +58,7 @@ enum class Canary {
   kTakeLateWrites,        ///< what was written before a forgotten delete brings the row back
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
   kNoteFirstChange,       ///< readers are told of the first row only that a group changes
-  kIndexNotWithRow,       ///< a row that changes keeps its former entry in an index
+  kIndexNotWithRow,       ///< a row that changes stays where it was in an index
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

@@ -85,9 +85,9 @@ void StageIndex(WriteBatch& batch, FeedIndex index, TableNumber table, std::stri
 /// The same for the table's own indexes.
 void StageEntries(WriteBatch& batch, const std::vector<std::string>& before,
                   const std::vector<std::string>& now) {
+  if (Planted(Canary::kIndexNotWithRow) && !before.empty()) return;
   for (const std::string& entry : before) {
-    if (std::binary_search(now.begin(), now.end(), entry) || Planted(Canary::kIndexNotWithRow)) continue;
-    batch.Delete(Family::kFeed, entry);
+    if (!std::binary_search(now.begin(), now.end(), entry)) batch.Delete(Family::kFeed, entry);
   }
   for (const std::string& entry : now) {
     if (!std::binary_search(before.begin(), before.end(), entry)) batch.Put(Family::kFeed, entry, {});

@@ -73,6 +73,7 @@ constexpr std::pair<Canary, std::string_view> kCanaries[] = {
     {Canary::kSkipTableFence, "let a superseded session write rows"},
     {Canary::kLoseIntervalBoundary, "lose the row between two intervals"},
     {Canary::kAdvancePastUnread, "advance past what was not read"},
+    {Canary::kIndexNotWithRow, "leave a row where it was in an index"},
 };
 
 constexpr int kFound = 0;
