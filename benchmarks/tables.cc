@@ -1,6 +1,6 @@
 /// Tables: durable puts in batches of 100 rows, and point gets, beside RocksDB alone with the same engine
 /// settings, keys and JSON. Each round measures both, one after the other, on fresh directories; the counters
-/// are those of the median ratio.
+/// are those of the median ratio. And what indexes cost a put.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -56,11 +56,12 @@ struct Round {
   double raw_gets;
 };
 
-void PutAll(table::TableStore& tables, int first) {
+/// `other`: the rows hold other values.
+void PutAll(table::TableStore& tables, int first, uint64_t other = 0) {
   std::vector<table::RowOperation> operations;
   for (int i = first; i < first + kBatch; ++i) {
     const auto n = static_cast<uint64_t>(i);
-    operations.push_back({KeyOf(n), table::RowOperation::Put{table::ParseFields(JsonOf(n)).value()}});
+    operations.push_back({KeyOf(n), table::RowOperation::Put{table::ParseFields(JsonOf(n + other)).value()}});
   }
   SELVAGE_CHECK(tables.WriteAndWait("bench", std::move(operations)).ok());
 }
@@ -126,6 +127,58 @@ void BM_Rows(benchmark::State& state) {
   state.counters["rocksdb_gets_per_s"] = gets.raw_gets;
   state.counters["gets_ratio"] = gets.gets / gets.raw_gets;
 }
+/// Seconds for new rows, and for the same rows with other values, in a table with so many indexes.
+struct IndexedPuts {
+  double fresh;
+  double again;
+};
+
+IndexedPuts MeasureIndexed(int writers, int indexes) {
+  ScratchDir dir;
+  auto node = OpenNode(dir.path(), "bench", true);
+  table::TableStore& tables = node->state().tables();
+  v1::TableDefinition definition;
+  definition.set_name("bench");
+  definition.set_direction(v1::TABLE_BOTH);
+  SELVAGE_CHECK(tables.Create(definition).ok());
+  constexpr const char* kPaths[] = {"bar", "site", "unit", "ok"};
+  for (int i = 0; i < indexes; ++i) SELVAGE_CHECK(tables.CreateIndex("bench", kPaths[i], kPaths[i]).ok());
+  IndexedPuts puts{};
+  puts.fresh = ForAllBatches(writers, [&](int first) { PutAll(tables, first); });
+  puts.again = ForAllBatches(writers, [&](int first) { PutAll(tables, first, 7); });
+  return puts;
+}
+
+/// What indexes cost a put: by how much it takes longer than without, the median of the rounds.
+void BM_IndexUpkeep(benchmark::State& state) {
+  const auto writers = static_cast<int>(state.range(0));
+  const auto indexes = static_cast<int>(state.range(1));
+  std::vector<double> fresh;
+  std::vector<double> again;
+  for (auto _ : state) {
+    for (int i = 0; i < kRounds; ++i) {
+      const IndexedPuts plain = MeasureIndexed(writers, 0);
+      const IndexedPuts indexed = MeasureIndexed(writers, indexes);
+      fresh.push_back(indexed.fresh / plain.fresh - 1);
+      again.push_back(indexed.again / plain.again - 1);
+    }
+  }
+  const auto median = [](std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+  };
+  state.counters["new_rows_cost"] = median(fresh);
+  state.counters["changed_rows_cost"] = median(again);
+}
+BENCHMARK(BM_IndexUpkeep)
+    ->ArgNames({"writers", "indexes"})
+    ->Args({1, 1})
+    ->Args({8, 1})
+    ->Args({8, 4})
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond)
+    ->UseRealTime();
+
 BENCHMARK(BM_Rows)
     ->ArgName("writers")
     ->Arg(1)

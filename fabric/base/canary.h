@@ -62,7 +62,7 @@ enum class Canary {
   kCaptureSweepAsDelete,  ///< a row that a snapshot does not have is told as deleted (found by
                           ///< tests/unit/node/table_captures_test)
   kForgetCaptureTime,     ///< up to when expiries were told is not stored with them
-  kIndexNotWithRow,       ///< a row that changes keeps its former entry in an index
+  kIndexNotWithRow,       ///< a row that changes stays where it was in an index
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

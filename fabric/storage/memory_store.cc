@@ -191,6 +191,7 @@ std::unique_ptr<Cursor> MemoryStore::Scan(Family family, std::string_view from, 
 
 std::vector<std::unique_ptr<Cursor>> MemoryStore::ScanTogether(const std::vector<KeySpan>& spans) {
   std::vector<std::unique_ptr<Cursor>> cursors;
+  cursors.reserve(spans.size());
   absl::MutexLock lock(&mutex_);
   for (const auto& [family, from, to] : spans) {
     cursors.push_back(std::make_unique<SnapshotCursor>(mutex_, current_[IndexOf(family)], from, to));

@@ -340,6 +340,7 @@ std::vector<std::unique_ptr<Cursor>> RocksDbStore::ScanTogether(const std::vecto
   const RocksDbCursor::Snapshot snapshot(
       db_->GetSnapshot(), [db = db_.get()](const rocksdb::Snapshot* taken) { db->ReleaseSnapshot(taken); });
   std::vector<std::unique_ptr<Cursor>> cursors;
+  cursors.reserve(spans.size());
   for (const auto& [family, from, to] : spans) {
     cursors.push_back(std::make_unique<RocksDbCursor>(*db_, Handle(family), from, to, snapshot));
   }

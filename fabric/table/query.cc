@@ -31,6 +31,7 @@ absl::StatusOr<std::vector<FieldPath>> ParseWantedFields(const std::vector<std::
                      fmt::format("{} fields are wanted, more than {}", paths.size(), kFieldsWantedMax));
   }
   std::vector<FieldPath> fields;
+  fields.reserve(paths.size());
   for (const std::string& text : paths) {
     SELVAGE_ASSIGN_OR_RETURN(FieldPath path, ParseFieldPath(text, kInvalidQuery, "a field"));
     fields.push_back(std::move(path));

@@ -45,6 +45,7 @@ ValueRanges RangesOf(const FieldCondition& condition) {
     }
     std::sort(values.begin(), values.end());
     values.erase(std::unique(values.begin(), values.end()), values.end());
+    ranges.reserve(values.size());
     for (std::string& value : values) ranges.push_back(OneValue(std::move(value)));
     return ranges;
   }

@@ -1,7 +1,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "fabric/base/endian.h"
 #include "fabric/base/error.h"
@@ -100,6 +104,7 @@ absl::Status TableStore::LoadIndexes(Table& table) {
 
 void TableStore::HoldIndexes(const Table& table) {
   TableIndexes indexes;
+  indexes.reserve(table.staged_indexes.size());
   for (const auto& [number, stored] : table.staged_indexes) {
     indexes.push_back({number, stored.name(), FieldPath::Parse(stored.path())});
   }
@@ -177,6 +182,7 @@ absl::StatusOr<std::vector<IndexFacts>> TableStore::Indexes(const std::string& n
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   std::vector<IndexFacts> facts;
   absl::MutexLock lock(&mutex_);
+  facts.reserve(table->indexes.size());
   for (const auto& [number, stored] : table->indexes) {
     facts.push_back({.name = stored.name(),
                      .path = stored.path(),

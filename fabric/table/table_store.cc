@@ -82,18 +82,6 @@ void StageIndex(WriteBatch& batch, FeedIndex index, TableNumber table, std::stri
   if (now) batch.Put(Family::kFeed, feed_key(*now), {named ? key : std::string_view()});
 }
 
-/// The same for the table's own indexes.
-void StageEntries(WriteBatch& batch, const std::vector<std::string>& before,
-                  const std::vector<std::string>& now) {
-  for (const std::string& entry : before) {
-    if (std::binary_search(now.begin(), now.end(), entry) || Planted(Canary::kIndexNotWithRow)) continue;
-    batch.Delete(Family::kFeed, entry);
-  }
-  for (const std::string& entry : now) {
-    if (!std::binary_search(before.begin(), before.end(), entry)) batch.Put(Family::kFeed, entry, {});
-  }
-}
-
 std::optional<uint64_t> TombstoneSequence(const RowIndexed& row) {
   return row.tombstone ? std::optional(row.newest()) : std::nullopt;
 }
@@ -454,6 +442,7 @@ void TableStore::StageChanges(WriteBatch& batch) {
     StageRow(batch, *table->second, *entry);
     changed[entry->table] = table->second;
   }
+  StageEntries(batch);
   if (changed.empty()) return;
   for (const auto& [number, table] : changed) {
     batch.Put(Family::kMeta, TableCountsKey(number), {Stored(table->staged)});
@@ -493,11 +482,33 @@ void TableStore::StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& en
              TombstoneSequence(now));
   StageIndex(batch, FeedIndex::kExpiry, table.number, entry.key, ExpiryNumber(before), ExpiryNumber(now));
   now.entries = IndexEntriesOf(table.number, *overlay_.IndexesOf(table.number), entry.key, entry.row);
-  StageEntries(batch, before.entries, now.entries);
+  NoteEntries(before.entries, now.entries);
   if (now.expires_at_ms) table.staged_expiry_ms = std::min(table.staged_expiry_ms, *now.expires_at_ms);
   Count(table.staged, before, false);
   Count(table.staged, now, true);
   entry.indexed = std::move(now);
+}
+
+void TableStore::NoteEntries(const std::vector<std::string>& before, const std::vector<std::string>& now) {
+  if (Planted(Canary::kIndexNotWithRow) && !before.empty()) return;
+  for (const std::string& entry : before) {
+    if (!std::binary_search(now.begin(), now.end(), entry)) entries_.push_back({entry, false});
+  }
+  for (const std::string& entry : now) {
+    if (!std::binary_search(before.begin(), before.end(), entry)) entries_.push_back({entry, true});
+  }
+}
+
+void TableStore::StageEntries(WriteBatch& batch) {
+  std::sort(entries_.begin(), entries_.end());
+  for (const auto& [entry, stands] : entries_) {
+    if (stands) {
+      batch.Put(Family::kFeed, entry, {});
+    } else {
+      batch.Delete(Family::kFeed, entry);
+    }
+  }
+  entries_.clear();
 }
 
 void TableStore::StageClock(WriteBatch& batch) {

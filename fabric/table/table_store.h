@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -373,6 +374,11 @@ class TableStore {
   /// Writes the rows that tasks of this group changed, with their indexes, counts and the clock's floor.
   void StageChanges(WriteBatch& batch);
   void StageRow(WriteBatch& batch, Table& table, RowOverlay::Entry& entry);
+  /// What a row's entries in the table's own indexes were, and are to be.
+  void NoteEntries(const std::vector<std::string>& before, const std::vector<std::string>& now);
+  /// Writes what was noted in the order of the keys: among other keys of the feed, row by row, each would
+  /// cost the engine a search of its own, and those others, too.
+  void StageEntries(WriteBatch& batch);
   void StageClock(WriteBatch& batch);
   void StageDefinition(WriteBatch& batch, const Table& table) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   /// Deletes a table with all that is stored of it.
@@ -394,6 +400,8 @@ class TableStore {
   /// then would otherwise replace what others hold of it.
   FeedEpoch counting_;
   std::vector<std::shared_ptr<Table>> unpublished_;  ///< of which rows were staged since Publish
+  /// Entries of indexes that come (true) and go with the rows that are being staged.
+  std::vector<std::pair<std::string, bool>> entries_;
 
   std::atomic<uint64_t> changes_{0};       ///< of definitions, and of what is to be sent anew
   std::atomic<bool> read_further_{false};  ///< since peers were told

@@ -82,6 +82,7 @@ constexpr Bug kCanaries[] = {
     {Canary::kCaptureBeside, "capture changes beside the rows", 30},
     {Canary::kForgetCaptureTime, "forget which expiries were told", 3},
     {Canary::kAdvancePastUnread, "advance past what was not read"},
+    {Canary::kIndexNotWithRow, "leave a row where it was in an index"},
 };
 
 constexpr int kFound = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "fabric/base/error.h"
@@ -18,6 +19,8 @@ namespace {
 
 constexpr size_t kAllBytes = size_t{1} << 40;
 constexpr uint64_t kKeys = 6;
+/// The field that each node indexes.
+const std::string kIndexed = "a";
 
 Fields FieldsOf(const std::optional<table::RowView>& row) {
   return row ? *table::ParseFields(row->json) : Fields();
@@ -92,6 +95,7 @@ void SimTables::CheckFollowed(table::TableStore& tables) {
       return world_.time.Violate(
           fmt::format("{}: table {} cannot be read: {}", copy_.node, name, Describe(page.status())));
     }
+    CheckIndexed(tables, name, page->rows);
     const auto looked_at = [&, &table = name](const std::string& key) {
       return !TableLedger::Expires(key) && TableLedger::Gives(copy_, table, key);
     };
@@ -114,6 +118,24 @@ void SimTables::CheckFollowed(table::TableStore& tables) {
   }
 }
 
+void SimTables::CheckIndexed(table::TableStore& tables, const std::string& name,
+                             const std::vector<table::RowView>& rows) {
+  const auto page = tables.Query(name, {.order = *table::ParseOrder(kIndexed, /*descending=*/false),
+                                        .rows_max = 100'000,
+                                        .bytes_max = kAllBytes});
+  if (!page.ok()) {
+    return world_.time.Violate(
+        fmt::format("{}: table {} cannot be queried: {}", copy_.node, name, Describe(page.status())));
+  }
+  std::multiset<std::string> found;
+  for (const table::RowView& row : page->rows) found.insert(row.key);
+  for (const table::RowView& row : rows) {
+    if (found.count(row.key) == 1) continue;
+    world_.time.Violate(fmt::format("{}: table {}: a query by an index finds row {} {} times", copy_.node,
+                                    name, row.key, found.count(row.key)));
+  }
+}
+
 CanonicalJson SimTables::Value(const Batch& batch, const std::string& key, const std::string& field) {
   return CanonicalJson::Of(ledger_.NextValue(copy_, {batch.table, key, field}, wall_ms()));
 }
@@ -123,6 +145,8 @@ void SimTables::Write(table::TableStore& tables) {
   Batch batch;
   batch.table = ledger_.tables()[random.Below(ledger_.tables().size())];
   if (!tables.Find(batch.table)) return;
+  // Rows may be there already, and be on their way. On a disk that fails it is tried again.
+  if (tables.Indexes(batch.table)->empty()) (void)tables.CreateIndex(batch.table, kIndexed, kIndexed);
   for (uint64_t n = random.OneIn(4) ? random.Between(2, 4) : 1; n > 0; --n) AddOperation(batch);
   Submit(tables, std::move(batch));
 }

@@ -41,6 +41,9 @@ class SimTables {
   };
 
   void FollowTable(table::TableStore& tables, const std::string& name);
+  /// A query in the order of an index must find these rows, each once.
+  void CheckIndexed(table::TableStore& tables, const std::string& name,
+                    const std::vector<table::RowView>& rows);
   void ScanAll(table::TableStore& tables, const std::string& name);
   void AddOperation(Batch& batch);
   void PutOnce(Batch& batch, const std::string& prefix);

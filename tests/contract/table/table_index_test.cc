@@ -435,6 +435,7 @@ class QueryProperty {
     std::sort(found.begin(), found.end());
     if (request.order.descending) std::reverse(found.begin(), found.end());
     std::vector<std::string> keys;
+    keys.reserve(found.size());
     for (const auto& [value, key] : found) keys.push_back(key);
     return keys;
   }
