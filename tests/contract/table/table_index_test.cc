@@ -55,7 +55,8 @@ void BuildAll(TableNode& node) {
   for (bool ready = false; !ready;) {
     ASSERT_EQ(node->RunDue(), absl::OkStatus());
     ready = true;
-    for (const IndexFacts& index : *node->Indexes("t")) ready = ready && index.ready;
+    const auto indexes = node->Indexes("t");
+    for (const IndexFacts& index : *indexes) ready = ready && index.ready;
   }
   EXPECT_EQ(node->CheckInvariants(), absl::OkStatus());
 }
