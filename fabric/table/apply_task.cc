@@ -238,6 +238,7 @@ v1::StoredTableCursor Stored(const TableCursor& cursor) {
   stored.set_seen_epoch(cursor.seen.epoch.bytes());
   stored.set_seen_sequence(cursor.seen.sequence);
   stored.set_source_set_back(cursor.source_set_back);
+  stored.set_source_end(cursor.source_end);
   return stored;
 }
 
@@ -255,7 +256,8 @@ absl::StatusOr<TableCursor> CursorOf(std::string_view bytes) {
       .source_life = Life::FromBytes(stored.source_life()).value_or(Life()),
       .reader_life = Life::FromBytes(stored.reader_life()).value_or(Life()),
       .seen = {FeedEpoch::FromBytes(stored.seen_epoch()).value_or(FeedEpoch()), stored.seen_sequence()},
-      .source_set_back = stored.source_set_back()};
+      .source_set_back = stored.source_set_back(),
+      .source_end = stored.source_end()};
 }
 
 }  // namespace selvage::table

@@ -118,9 +118,10 @@ absl::StatusOr<std::vector<RowChange>> ReadRows(std::string_view rows) {
   return changes;
 }
 
-std::string ChangesBody(const FeedPosition& seen, std::string_view rows) {
+std::string ChangesBody(const FeedPosition& seen, uint64_t source_end, std::string_view rows) {
   std::string body(seen.epoch.view());
   AppendBig<uint64_t>(body, seen.sequence);
+  AppendBig<uint64_t>(body, source_end);
   body += rows;
   return body;
 }
@@ -130,17 +131,20 @@ absl::StatusOr<ChangesEntry> ReadChangesBody(std::string_view body) {
   ChangesEntry entry;
   const std::string_view epoch = TakeBytes(body, kEpochSize, ok);
   const std::string_view sequence = TakeBytes(body, sizeof(uint64_t), ok);
+  const std::string_view source_end = TakeBytes(body, sizeof(uint64_t), ok);
   if (!ok) return Corrupt("cut short");
   entry.seen = {*FeedEpoch::FromBytes(epoch), LoadBig<uint64_t>(sequence.data())};
+  entry.source_end = LoadBig<uint64_t>(source_end.data());
   SELVAGE_ASSIGN_OR_RETURN(entry.rows, ReadRows(body));
   return entry;
 }
 
 std::string IntervalBody(const std::optional<std::string>& upto, const FeedPosition& feed,
-                         std::string_view rows) {
+                         uint64_t source_end, std::string_view rows) {
   std::string body(1, static_cast<char>(upto ? kHasEnd : 0));
   body += feed.epoch.view();
   AppendBig<uint64_t>(body, feed.sequence);
+  AppendBig<uint64_t>(body, source_end);
   AppendSize(body, upto ? upto->size() : 0);
   if (upto) body += *upto;
   body += rows;
@@ -153,6 +157,7 @@ absl::StatusOr<Interval> ReadIntervalBody(std::string_view body) {
   const std::string_view flags = TakeBytes(body, 1, ok);
   const std::string_view epoch = TakeBytes(body, kEpochSize, ok);
   const std::string_view sequence = TakeBytes(body, sizeof(uint64_t), ok);
+  const std::string_view source_end = TakeBytes(body, sizeof(uint64_t), ok);
   const std::string_view upto = TakeSized(body, ok);
   if (!ok || static_cast<uint8_t>(flags[0]) > kHasEnd) return Corrupt("no interval");
   const bool has_end = flags[0] != 0;
@@ -160,6 +165,7 @@ absl::StatusOr<Interval> ReadIntervalBody(std::string_view body) {
   if (!has_end && !upto.empty()) return Corrupt("no interval");
   if (has_end) interval.upto = std::string(upto);
   interval.feed = {*FeedEpoch::FromBytes(epoch), LoadBig<uint64_t>(sequence.data())};
+  interval.source_end = LoadBig<uint64_t>(source_end.data());
   SELVAGE_ASSIGN_OR_RETURN(interval.rows, ReadRows(body));
   return interval;
 }

@@ -55,10 +55,14 @@ struct ChangesEntry {
   /// How far the source had read the sink's own feed: whatever it writes from the end of this entry on, it
   /// writes knowing what the sink's feed had before. Without an epoch: not known, since more follows.
   FeedPosition seen;
+  /// Where the source's own feed ended when this was read, at least: a change of a row may have moved from
+  /// what was read to there. If the source ever ends before it, it was set back, and the change has moved
+  /// back.
+  uint64_t source_end = 0;
   std::vector<RowChange> rows;
 };
 /// `rows` as ChangesWriter wrote them.
-std::string ChangesBody(const FeedPosition& seen, std::string_view rows);
+std::string ChangesBody(const FeedPosition& seen, uint64_t source_end, std::string_view rows);
 /// Errors: those of ReadRows.
 absl::StatusOr<ChangesEntry> ReadChangesBody(std::string_view body);
 
@@ -69,11 +73,12 @@ struct Interval {
   std::optional<std::string> upto;
   /// Where the feed goes on after the snapshot: the end of the source's feed before the snapshot began.
   FeedPosition feed;
+  uint64_t source_end = 0;  ///< ChangesEntry::source_end
   std::vector<RowChange> rows;
 };
 /// `rows` as ChangesWriter wrote them.
 std::string IntervalBody(const std::optional<std::string>& upto, const FeedPosition& feed,
-                         std::string_view rows);
+                         uint64_t source_end, std::string_view rows);
 /// Errors: those of ReadRows.
 absl::StatusOr<Interval> ReadIntervalBody(std::string_view body);
 

@@ -150,6 +150,11 @@ absl::StatusOr<Change> MakeUpdate(const Row& row, const Update& update, const St
   return change;
 }
 
+Clear ClearOfExpiry(const Row& row, const StoreId& node) {
+  const Hlc at = std::max(Hlc::AtMs(*row.expiry->at_ms), row.expiry->write.stamp.hlc);
+  return {ClearKind::kDelete, ClearWrite(row, {at, node})};
+}
+
 Change Delete(const Row& row, const Stamp& stamp) {
   Change change;
   change.clear = Clear{ClearKind::kDelete, ClearWrite(row, stamp)};

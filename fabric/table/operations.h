@@ -35,6 +35,9 @@ struct Update {
 absl::StatusOr<Change> MakeUpdate(const Row& row, const Update& update, const Stamp& stamp,
                                   const FeedEpoch& epoch);
 
+/// What an expiry that has passed removes, said by a clear stamp of its time. `node`: who says it.
+Clear ClearOfExpiry(const Row& row, const StoreId& node);
+
 /// Deletes the row, or says again that it is deleted.
 Change Delete(const Row& row, const Stamp& stamp);
 

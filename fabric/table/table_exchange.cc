@@ -158,6 +158,14 @@ void TableStore::StageForgetCursors(WriteBatch& batch) const {
   batch.DeleteRange(Family::kMeta, kTableCursorPrefix, PrefixEnd(kTableCursorPrefix));
 }
 
+absl::StatusOr<uint64_t> TableStore::StoredEnd() const {
+  // Of the newest write there is, which may not be published yet.
+  SELVAGE_ASSIGN_OR_RETURN(const auto stored, env_.store.Get(Family::kMeta, kTableClockKey));
+  v1::StoredTableClock clock;
+  if (stored && !clock.ParseFromString(*stored)) return DamagedMeta("clock of tables");
+  return std::max(clock.next_sequence(), End().sequence);
+}
+
 absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const FeedReader& reader,
                                                uint64_t from, size_t bytes_max) const {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
@@ -186,7 +194,10 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
     absl::MutexLock lock(&mutex_);
     return lanes_.Ranges(reader.watch, from, piece.to);
   }();
-  if (ranges.empty()) return piece;
+  if (ranges.empty()) {
+    SELVAGE_ASSIGN_OR_RETURN(piece.source_end, StoredEnd());
+    return piece;
+  }
   ChangesWriter changes;
   size_t looked_at = 0;
   auto range = ranges.begin();
@@ -194,6 +205,7 @@ absl::StatusOr<FeedPiece> TableStore::ReadFeed(const std::string& name, const Fe
     return FeedKey(FeedIndex::kSequence, table->number, sequence);
   };
   auto cursor = env_.store.Scan(Family::kFeed, key_of(range->first), key_of(ranges.back().end));
+  SELVAGE_ASSIGN_OR_RETURN(piece.source_end, StoredEnd());
   cursor->Seek(key_of(range->first));
   while (cursor->Valid()) {
     const uint64_t sequence = NumberOfFeedKey(cursor->key());
@@ -238,6 +250,7 @@ absl::StatusOr<SnapshotPiece> TableStore::ReadSnapshot(const std::string& name, 
   ChangesWriter rows;
   size_t looked_at = 0;
   auto cursor = env_.store.Scan(Family::kRow, first, EndOfPrefix(all));
+  SELVAGE_ASSIGN_OR_RETURN(piece.source_end, StoredEnd());
   cursor->Seek(first);
   while (cursor->Valid() || next_waiting != waiting.end()) {
     const bool is_row =

@@ -38,6 +38,8 @@ struct TableCursor {
   FeedPosition seen = {};
   /// The source was set back behind what was read of it, now or before: it lost something.
   bool source_set_back = false;
+  /// Where the source's feed ended, at least, when something was read of it (ChangesEntry::source_end).
+  uint64_t source_end = 0;
 
   bool operator==(const TableCursor&) const = default;
 };
@@ -78,9 +80,10 @@ struct FeedReader {
 };
 
 struct FeedPiece {
-  std::string rows;        ///< as ChangesWriter wrote them; empty: nothing that is wanted
-  uint64_t to = 0;         ///< changes with lower sequences were looked at
-  FeedPosition seen = {};  ///< ChangesEntry::seen
+  std::string rows;         ///< as ChangesWriter wrote them; empty: nothing that is wanted
+  uint64_t to = 0;          ///< changes with lower sequences were looked at
+  FeedPosition seen = {};   ///< ChangesEntry::seen
+  uint64_t source_end = 0;  ///< ChangesEntry::source_end
 };
 
 /// A node that reads a table of this one.
@@ -116,6 +119,7 @@ struct SnapshotOf {
 struct SnapshotPiece {
   std::string rows;                 ///< as ChangesWriter wrote them
   std::optional<std::string> upto;  ///< where the next piece begins; nothing: this was the last
+  uint64_t source_end = 0;          ///< Interval::source_end
 };
 
 }  // namespace selvage::table

@@ -124,7 +124,7 @@ absl::StatusOr<std::vector<FlowEntry>> TableSource::Read(Offset from, size_t max
   return std::vector<FlowEntry>{{.kind = EntryKind::kTableChanges,
                                  .from = from,
                                  .to = FeedOffset(piece.to),
-                                 .body = Bytes(ChangesBody(piece.seen, piece.rows)),
+                                 .body = Bytes(ChangesBody(piece.seen, piece.source_end, piece.rows)),
                                  .compressible = true}};
 }
 
@@ -137,7 +137,7 @@ absl::StatusOr<FlowEntry> TableSource::ReadInterval(Offset from, size_t max_byte
   SELVAGE_ASSIGN_OR_RETURN(const SnapshotPiece piece,
                            tables_.ReadSnapshot(options_.table, {options_.prefix, options_.written_by},
                                                 snapshot_->from, max_bytes));
-  const std::string body = IntervalBody(piece.upto, snapshot_->feed, piece.rows);
+  const std::string body = IntervalBody(piece.upto, snapshot_->feed, piece.source_end, piece.rows);
   FlowEntry entry{
       .kind = EntryKind::kTableInterval, .from = from, .to = from, .body = Bytes(body), .compressible = true};
   if (piece.upto) {
@@ -166,12 +166,15 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const bool other_rows = cursor && cursor->prefix != at.prefix && !Planted(Canary::kKeepSubscription);
   if (!cursor || other_rows || cursor->reader_life != at.reader_life) return at;
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
-  const bool set_back = !resume || *resume != cursor->feed.sequence;
+  const uint64_t known = std::max(cursor->feed.sequence, cursor->source_end);
+  const bool set_back = !resume || epochs.Resume(cursor->feed.epoch, known) != known;
   if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
   at.source_set_back = cursor->source_set_back || set_back;
-  if (!resume || *resume > end || *resume < open.table().horizon()) return at;
-  // A store that was set back gives sequences again, to what came from here since.
-  at.full_to = epochs.Resume(cursor->feed.epoch, cursor->full_to).value_or(cursor->full_to);
+  // Changes of a source that was set back have moved back with their rows, to before what was read perhaps,
+  // though they were behind it then: everything is read again.
+  if (set_back || *resume > end || *resume < open.table().horizon()) return at;
+  at.full_to = cursor->full_to;
+  at.source_end = cursor->source_end;
   at.seen = cursor->seen;
   if (cursor->intervals > 0) {
     at.feed = cursor->feed;
@@ -227,6 +230,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
     SELVAGE_ASSIGN_OR_RETURN(ChangesEntry changes, ReadChangesBody(entry.body.view()));
     incoming.changes = std::move(changes.rows);
     if (!changes.seen.epoch.none()) incoming.cursor.seen = changes.seen;
+    incoming.cursor.source_end = std::max(incoming.cursor.source_end, changes.source_end);
     incoming.cursor.feed.sequence = static_cast<uint64_t>(entry.to - FeedOffset(0));
     return incoming;
   }
@@ -248,6 +252,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
   }
   if (options_.sweeps) incoming.sweep = Incoming::Sweep{at_.upto, interval.upto, options_.unsent};
   incoming.changes = std::move(interval.rows);
+  incoming.cursor.source_end = std::max(incoming.cursor.source_end, interval.source_end);
   if (interval.upto) {
     incoming.cursor.feed = interval.feed;
     incoming.cursor.intervals = static_cast<uint64_t>(entry.to.value());

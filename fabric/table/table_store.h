@@ -358,6 +358,8 @@ class TableStore {
   absl::Status CollectTombstones(const std::shared_ptr<Table>& table);
   absl::StatusOr<TombstoneHold> HoldOf(const Table& table, int64_t now) const;
   /// What some node that reads, or the core, has of the feed for certain.
+  /// The feed of this store has no sequence from here on, in nothing that was read of the store before this.
+  absl::StatusOr<uint64_t> StoredEnd() const;
   absl::StatusOr<uint64_t> SeenBy(const Table& table, const TableReader& reader) const;
   absl::Status NoteTime(int64_t now);
   absl::Status StoreReaders();

@@ -100,12 +100,16 @@ class WriteTask : public RowTask {
     Follow(key);
     const Stamp stamp = Tick();
     const Arrival here{StoreId(), NextSequence()};
+    std::optional<Clear> expired;
     if (HasExpired(Current(key), now_ms())) {
+      expired = ClearOfExpiry(Current(key), stamp.node);
       Row rest = WithoutExpired(Current(key));
       rest.expiry = Current(key).expiry;
       Replace(key, std::move(rest));
     }
     SELVAGE_ASSIGN_OR_RETURN(table::Change change, ChangeOf(operation, Current(key), stamp));
+    // A node that has not noticed yet that the row has expired would let it live on by the new expiry.
+    if (expired && !change.clear) change.clear = std::move(expired);
     MergeInto(key, change, here);
     SELVAGE_RETURN_IF_ERROR(CheckSize(Current(key)));
     written_.push_back({DigestOf(Current(key), now_ms()), !was_there && IsThere(Current(key), now_ms())});

@@ -24,7 +24,7 @@ void CheckChanges(std::string_view body) {
     SELVAGE_CHECK(!ErrorKind(changes.status()).empty());
     return;
   }
-  SELVAGE_CHECK(ChangesBody(changes->seen, Written(changes->rows)) == body);
+  SELVAGE_CHECK(ChangesBody(changes->seen, changes->source_end, Written(changes->rows)) == body);
   for (const RowChange& change : changes->rows) SELVAGE_CHECK(CheckRowKey(change.key).ok());
 }
 
@@ -34,7 +34,8 @@ void CheckInterval(std::string_view body) {
     SELVAGE_CHECK(!ErrorKind(interval.status()).empty());
     return;
   }
-  SELVAGE_CHECK(IntervalBody(interval->upto, interval->feed, Written(interval->rows)) == body);
+  SELVAGE_CHECK(IntervalBody(interval->upto, interval->feed, interval->source_end, Written(interval->rows)) ==
+                body);
 }
 
 /// What is taken is the same when it was stored once more.

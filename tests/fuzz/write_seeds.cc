@@ -202,9 +202,10 @@ void WriteTableEntries() {
   writer.Add({"pump-2", deleted, true});
   const std::string rows = std::move(writer).Take();
   const table::FeedPosition feed{table::samples::Epoch(7), 300};
-  Write("fuzz_table_entry", "changes", std::string(1, '\0') + table::ChangesBody(feed, rows));
-  Write("fuzz_table_entry", "interval", "\1" + table::IntervalBody("pump-3", feed, rows));
-  Write("fuzz_table_entry", "last-interval", "\1" + table::IntervalBody(std::nullopt, feed, ""));
+  Write("fuzz_table_entry", "changes", std::string(1, '\0') + table::ChangesBody(feed, feed.sequence, rows));
+  Write("fuzz_table_entry", "interval", "\1" + table::IntervalBody("pump-3", feed, feed.sequence, rows));
+  Write("fuzz_table_entry", "last-interval",
+        "\1" + table::IntervalBody(std::nullopt, feed, feed.sequence, ""));
   const table::TableCursor cursor{
       .feed = feed, .full_to = 20, .prefix = "pump-", .intervals = 3, .upto = "pump-3"};
   Write("fuzz_table_entry", "cursor", "\2" + table::Stored(cursor).SerializeAsString());

@@ -53,6 +53,7 @@ class Ledger {
                   [&](size_t event) { return !std::string_view(events_[event].key).starts_with(prefix); });
   }
   void Back(size_t site) { backups_[site] = known_[site]; }
+  void DropBackups() { backups_ = {}; }
   void Restore(size_t site) {
     if (backups_[site]) known_[site] = *backups_[site];
   }
@@ -333,13 +334,30 @@ class Convergence {
   void PassTime() {
     // Where rows expire, clocks differ by less than the margin.
     auto passed = absl::Seconds(static_cast<int64_t>(random_.Below(40)));
-    if (expiring_ && random_.OneIn(20)) passed = absl::Hours(25);
+    if (expiring_ && random_.OneIn(20)) {
+      passed = absl::Hours(25);
+      MeetBeforeADay();
+    }
     if (expiring_) {
       for (Site& site : sites_) site.clock().Advance(passed);
     } else if (random_.OneIn(3)) {
       sites_[SomeSite()].clock().Advance(passed);
     }
     if (skewed_ && random_.OneIn(60)) sites_[SomeSite()].clock().Advance(absl::Hours(1));
+  }
+  /// Expired rows are kept for a day: who is away for longer, or comes back from an older backup, may keep
+  /// what is gone elsewhere.
+  void MeetBeforeADay() {
+    for (int i = 0; i < 2; ++i) {
+      for (size_t edge = 1; edge < kSites; ++edge) {
+        Commit(edge);
+        Commit(kCore);
+        Session session = Begin(edge);
+        Drain(session, edge);
+      }
+    }
+    for (Site& site : sites_) site.DropBackup();
+    ledger_.DropBackups();
   }
   void Restart(size_t at) { sites_[at].Restart(); }
   void Restore(size_t at) {

@@ -719,18 +719,18 @@ TEST_F(TableFlows, BrokenEntriesAreRefused) {
     return ErrorKind(
         sink.Check({.kind = kind, .from = Offset(from), .to = Offset(to), .body = Bytes(std::move(body))}));
   };
-  const std::string last = IntervalBody(std::nullopt, {}, "");
+  const std::string last = IntervalBody(std::nullopt, {}, 0, "");
   EXPECT_EQ(check(EntryKind::kTableInterval, 0, kFeedBase + 1, last), "");
   EXPECT_EQ(check(EntryKind::kTableInterval, 0, 1, last), "protocol_error");
-  EXPECT_EQ(check(EntryKind::kTableInterval, 0, kFeedBase, IntervalBody("k", {}, "")), "protocol_error");
-  EXPECT_EQ(check(EntryKind::kTableInterval, 0, 1, IntervalBody("k", {}, "")), "");
+  EXPECT_EQ(check(EntryKind::kTableInterval, 0, kFeedBase, IntervalBody("k", {}, 0, "")), "protocol_error");
+  EXPECT_EQ(check(EntryKind::kTableInterval, 0, 1, IntervalBody("k", {}, 0, "")), "");
   EXPECT_EQ(check(EntryKind::kTableInterval, 0, 1, "x"), "corrupt_changes");
   EXPECT_EQ(check(EntryKind::kTableChanges, 0, 1, ""), "protocol_error");
   EXPECT_EQ(check(EntryKind::kTableChanges, 0, kFeedBase + 1, "junk"), "corrupt_changes");
   EXPECT_EQ(check(EntryKind::kBatch, 0, kFeedBase + 1, ""), "unknown_encoding");
   ChangesWriter outside;
   outside.Add({"z", table::Delete({}, samples::At(1, 1))});
-  EXPECT_EQ(check(EntryKind::kTableInterval, 0, 1, IntervalBody("k", {}, std::move(outside).Take())),
+  EXPECT_EQ(check(EntryKind::kTableInterval, 0, 1, IntervalBody("k", {}, 0, std::move(outside).Take())),
             "protocol_error");
 }
 

@@ -68,6 +68,7 @@ class Site {
   int openings() const { return openings_; }
   void Back() { backup_ = CopyOf(*store_); }
   /// As it was at the last backup. A core that is restored begins a new lineage.
+  void DropBackup() { backup_.reset(); }
   void Restore() {
     if (!backup_) return;
     node_.reset();
@@ -232,7 +233,7 @@ class Flow {
   }
   std::shared_ptr<Durable> Hand(const FlowEntry& entry) {
     const bool interval = entry.kind == EntryKind::kTableInterval;
-    bytes_ += entry.body.size() - (interval ? 0 : ChangesBody({}, "").size());
+    bytes_ += entry.body.size() - (interval ? 0 : ChangesBody({}, 0, "").size());
     auto durable = std::make_shared<Durable>();
     sink_->Persist(entry, [durable](const auto& done) { *durable = done; });
     return durable;

@@ -26,9 +26,10 @@ Change ADelete() {
 TEST(ChangeFormatTest, ChangesHaveTheirGoldenBytes) {
   ChangesWriter writer;
   writer.Add({"k", ADelete(), true, true});
-  EXPECT_EQ(HexOfBytes(ChangesBody({samples::Epoch(0xe1), 70}, std::move(writer).Take())),
+  EXPECT_EQ(HexOfBytes(ChangesBody({samples::Epoch(0xe1), 70}, 80, std::move(writer).Take())),
             "e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1"  // how far the source had read
             "0000000000000046"
+            "0000000000000050"      // where its own feed ended
             "03000000016b00000023"  // known and waiting, key and size of the row
             "01010a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
             "01000000000001000001010001000000"
@@ -36,16 +37,18 @@ TEST(ChangeFormatTest, ChangesHaveTheirGoldenBytes) {
 }
 
 TEST(ChangeFormatTest, AnIntervalHasItsGoldenBytes) {
-  EXPECT_EQ(HexOfBytes(IntervalBody("m", {samples::Epoch(0xe1), 70}, "")),
+  EXPECT_EQ(HexOfBytes(IntervalBody("m", {samples::Epoch(0xe1), 70}, 80, "")),
             "01"
             "e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1"
             "0000000000000046"
+            "0000000000000050"
             "00000001"
             "6d");
-  EXPECT_EQ(HexOfBytes(IntervalBody(std::nullopt, {samples::Epoch(0xe1), 70}, "")),
+  EXPECT_EQ(HexOfBytes(IntervalBody(std::nullopt, {samples::Epoch(0xe1), 70}, 80, "")),
             "00"
             "e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1"
             "0000000000000046"
+            "0000000000000050"
             "00000000");
 }
 
@@ -54,20 +57,22 @@ TEST(ChangeFormatTest, WhatIsWrittenIsReadAgain) {
   writer.Add({"a", WholeRow(samples::RowOfAllParts())});
   writer.Add({"b", ADelete(), true});
   const std::string body = std::move(writer).Take();
-  const auto changes = ReadChangesBody(ChangesBody({samples::Epoch(2), 5}, body));
+  const auto changes = ReadChangesBody(ChangesBody({samples::Epoch(2), 5}, 8, body));
   ASSERT_TRUE(changes.ok());
   EXPECT_EQ(changes->seen, (FeedPosition{samples::Epoch(2), 5}));
+  EXPECT_EQ(changes->source_end, 8u);
   ASSERT_THAT(changes->rows, SizeIs(2));
   EXPECT_EQ(changes->rows[0].key, "a");
   EXPECT_FALSE(changes->rows[0].known);
   EXPECT_TRUE(changes->rows[1].known);
   EXPECT_EQ(EncodeRow(changes->rows[0].change), EncodeRow(WholeRow(samples::RowOfAllParts())));
-  const auto interval = ReadIntervalBody(IntervalBody("c", {samples::Epoch(1), 9}, body));
+  const auto interval = ReadIntervalBody(IntervalBody("c", {samples::Epoch(1), 9}, 11, body));
   ASSERT_TRUE(interval.ok());
   EXPECT_EQ(interval->upto, "c");
   EXPECT_EQ(interval->feed, (FeedPosition{samples::Epoch(1), 9}));
+  EXPECT_EQ(interval->source_end, 11u);
   EXPECT_THAT(interval->rows, SizeIs(2));
-  EXPECT_THAT(ReadChangesBody(ChangesBody({}, ""))->rows, IsEmpty()) << "an entry that only advances";
+  EXPECT_THAT(ReadChangesBody(ChangesBody({}, 0, ""))->rows, IsEmpty()) << "an entry that only advances";
 }
 
 TEST(ChangeFormatTest, WhatBelongsToOneCopyIsNotSent) {
@@ -100,7 +105,7 @@ TEST(ChangeFormatTest, BrokenBytesAreRefused) {
   ChangesWriter empty_key;
   empty_key.Add({"", ADelete()});
   EXPECT_EQ(ErrorKind(ReadRows(std::move(empty_key).Take()).status()), "invalid_key");
-  const std::string interval = IntervalBody("m", {samples::Epoch(1), 1}, body);
+  const std::string interval = IntervalBody("m", {samples::Epoch(1), 1}, 1, body);
   for (size_t size = 0; size < interval.size(); ++size) {
     // Cut right behind its head it is an interval without rows.
     if (size == interval.size() - body.size()) continue;
