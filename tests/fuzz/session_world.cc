@@ -135,7 +135,10 @@ void SessionWorld::CheckReady(const Session::Ready& ready) {
 void SessionWorld::Handle(const Session::Event& event) {
   if (std::holds_alternative<Session::PeerHello>(event)) session_.SendWelcome({});
   if (const auto* forked = std::get_if<Session::FlowForked>(&event)) {
-    replication::Sender& sender = *session_.senders().at(forked->flow);
+    // The peer may have ended the flow since.
+    const auto found = session_.senders().find(forked->flow);
+    if (found == session_.senders().end()) return;
+    replication::Sender& sender = *found->second;
     SELVAGE_CHECK(forked->common.offset >= Offset(0));
     SELVAGE_CHECK(forked->common.offset <= sender.source().end());
   }
