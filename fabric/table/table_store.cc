@@ -312,6 +312,15 @@ void TableStore::StageDrop(WriteBatch& batch, Table& table) {
 }
 
 absl::Status TableStore::Drop(const std::string& name, const Also& also) {
+  if (const auto definition = Find(name); definition && !definition->view().empty()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "view_table",
+                     fmt::format("table {} is that of view {}", name, definition->view()),
+                     fmt::format("selvagectl view drop {} drops both", definition->view()));
+  }
+  return DropOwned(name, also);
+}
+
+absl::Status TableStore::DropOwned(const std::string& name, const Also& also) {
   SELVAGE_ASSIGN_OR_RETURN(const auto table, TableNamed(name));
   SELVAGE_RETURN_IF_ERROR(Commit(
       env_.committer,
@@ -344,6 +353,7 @@ absl::Status TableStore::Replace(const std::string& name, const std::string& by,
         absl::MutexLock lock(&mutex_);
         table->staged_definition.set_name(name);
         table->horizon = next_sequence_;
+        if (old->captured) table->capture_stopped = "the rows were made anew";
         StageDefinition(batch, *table);
         return absl::OkStatus();
       },

@@ -89,7 +89,8 @@ class TableStore {
   /// Replaces settings and generation. Durable when it returns.
   absl::Status Set(
       const v1::TableDefinition& definition, const Also& also = [](WriteBatch&) {});
-  /// Removes the table and all its rows. Durable when it returns.
+  /// Removes the table and all its rows. Durable when it returns. Error: "view_table" (kFailedPrecondition)
+  /// for one that a view feeds, which goes with its view.
   absl::Status Drop(
       const std::string& table, const Also& also = [](WriteBatch&) {});
   absl::StatusOr<TableFacts> Facts(const std::string& table) const;
@@ -128,11 +129,15 @@ class TableStore {
   };
   /// Writes rows of a table with an owner (TableDefinition.view), and what `also` stages, or nothing of it;
   /// otherwise as Write.
-  void WriteOwned(const std::string& table, std::vector<OwnedRow> rows, Also also, WriteDone done);
+  using OwnedDone = std::function<void(const absl::Status&)>;
+  void WriteOwned(const std::string& table, std::vector<OwnedRow> rows, Also also, OwnedDone done);
+  /// Drop, of a table with an owner.
+  absl::Status DropOwned(const std::string& table, const Also& also);
   /// OwnedRow::state of each of these rows, empty where there is none.
   absl::StatusOr<std::vector<std::string>> OwnedStates(const std::string& table,
                                                        const std::vector<std::string_view>& keys) const;
-  /// Gives a table the name of another one, which is dropped with its rows. Who follows changes begins anew.
+  /// Gives a table the name of another one, which is dropped with its rows. Who follows changes begins anew,
+  /// and capture of the former one has stopped.
   /// Durable when it returns.
   absl::Status Replace(const std::string& table, const std::string& by, const Also& also);
   /// Nothing when the row is not there.
@@ -299,7 +304,7 @@ class TableStore {
   };
   int64_t now_ms() const;
   absl::Status SubmitWrite(const std::string& table, std::vector<RowOperation> operations, WriteDone done);
-  absl::Status SubmitOwned(const std::string& table, std::vector<OwnedRow> rows, Also also, WriteDone done);
+  absl::Status SubmitOwned(const std::string& table, std::vector<OwnedRow> rows, Also also, OwnedDone done);
   absl::Status CheckWritable(const Table& table) const;
   /// True when the rows are written at the other end only.
   bool OnlyReads(const Table& table) const;

@@ -179,7 +179,7 @@ class OwnedTask : public RowTask {
  public:
   OwnedTask(TableStore& store, std::shared_ptr<Table> table, RowOverlay::Held held, size_t bytes,
             DiskCharge charge, std::vector<TableStore::OwnedRow> rows, TableStore::Also also,
-            TableStore::WriteDone done)
+            TableStore::OwnedDone done)
       : RowTask(store, std::move(table), std::move(held), bytes, std::move(charge)),
         rows_(std::move(rows)),
         also_(std::move(also)),
@@ -191,18 +191,13 @@ class OwnedTask : public RowTask {
       // All that is written of it is the view's, and here.
       if (IsDamaged(row.key)) TakeOver(row.key);
       const Row& current = Current(row.key);
-      const bool was_there = IsThere(current, now_ms());
-      if (!row.row && !was_there) {
-        written_.emplace_back();
-        continue;
-      }
+      if (!row.row && !IsThere(current, now_ms())) continue;
       const Stamp stamp = Tick();
       const Arrival here{StoreId(), NextSequence()};
       MergeInto(
           row.key,
           row.row ? table::Put(current, *row.row, row.expires_at_ms, stamp) : table::Delete(current, stamp),
           here);
-      written_.push_back({DigestOf(Current(row.key), now_ms()), !was_there});
     }
     return absl::OkStatus();
   }
@@ -218,29 +213,22 @@ class OwnedTask : public RowTask {
     }
     also_(batch);
   }
-  void Done(const absl::Status& status) override {
-    if (status.ok()) {
-      done_(std::move(written_));
-    } else {
-      done_(status);
-    }
-  }
+  void Done(const absl::Status& status) override { done_(status); }
 
   const std::vector<TableStore::OwnedRow> rows_;
   const TableStore::Also also_;
-  const TableStore::WriteDone done_;
-  std::vector<RowWritten> written_;
+  const TableStore::OwnedDone done_;
 };
 
 }  // namespace
 
-void TableStore::WriteOwned(const std::string& name, std::vector<OwnedRow> rows, Also also, WriteDone done) {
+void TableStore::WriteOwned(const std::string& name, std::vector<OwnedRow> rows, Also also, OwnedDone done) {
   const absl::Status submitted = SubmitOwned(name, std::move(rows), std::move(also), done);
   if (!submitted.ok()) done(submitted);
 }
 
 absl::Status TableStore::SubmitOwned(const std::string& name, std::vector<OwnedRow> rows, Also also,
-                                     WriteDone done) {
+                                     OwnedDone done) {
   SELVAGE_ASSIGN_OR_RETURN(auto table, TableNamed(name));
   size_t bytes = 0;
   std::vector<std::string_view> keys;

@@ -267,8 +267,8 @@ absl::Status ViewBuild::Commit(const EmbeddedLog& log, ViewPiece piece, const St
     batch.Put(Family::kMeta, LogKey(log.number()), {stored});
     if (!skipped.empty()) batch.Put(Family::kMeta, SkipsKey(), {skipped});
   };
-  env_.tables.WriteOwned(table_, std::move(rows), also, [&](const auto& written) {
-    outcome = written.status();
+  env_.tables.WriteOwned(table_, std::move(rows), also, [&](const absl::Status& written) {
+    outcome = written;
     finished.Notify();
   });
   AwaitCommit(env_.committer, finished);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "fabric/base/error.h"
@@ -140,13 +141,21 @@ absl::Status ViewStore::Rebuild(const std::string& name) {
                      "selvagectl view describe tells how far it is");
   }
   const std::string table = name + std::string(kRebuildSuffix);
-  SELVAGE_ASSIGN_OR_RETURN(const std::vector<table::IndexFacts> indexes, env_.tables.Indexes(name));
   SELVAGE_ASSIGN_OR_RETURN(view->rebuilt, MakeBuild(view->definition, table, [&](WriteBatch& batch) {
                              batch.Put(Family::kMeta, ViewKey(name), {Stored(view->definition, table)});
                            }));
   more_ = true;
-  for (const table::IndexFacts& index : indexes) {
-    SELVAGE_RETURN_IF_ERROR(env_.tables.CreateIndex(table, index.name, index.path));
+  return CopyIndexes(*view);
+}
+
+absl::Status ViewStore::CopyIndexes(const View& view) {
+  SELVAGE_ASSIGN_OR_RETURN(const auto wanted, env_.tables.Indexes(view.serving->table()));
+  SELVAGE_ASSIGN_OR_RETURN(const auto made, env_.tables.Indexes(view.rebuilt->table()));
+  for (const table::IndexFacts& index : wanted) {
+    const bool there =
+        std::any_of(made.begin(), made.end(), [&](const auto& other) { return other.name == index.name; });
+    if (there) continue;
+    SELVAGE_RETURN_IF_ERROR(env_.tables.CreateIndex(view.rebuilt->table(), index.name, index.path));
   }
   return absl::OkStatus();
 }
@@ -155,13 +164,13 @@ absl::Status ViewStore::Drop(const std::string& name) {
   absl::MutexLock lock(&mutex_);
   SELVAGE_ASSIGN_OR_RETURN(View* const view, Find(name));
   if (view->rebuilt != nullptr) {
-    SELVAGE_RETURN_IF_ERROR(env_.tables.Drop(view->rebuilt->table(), [&](WriteBatch& batch) {
+    SELVAGE_RETURN_IF_ERROR(env_.tables.DropOwned(view->rebuilt->table(), [&](WriteBatch& batch) {
       view->rebuilt->StageForget(batch);
       batch.Put(Family::kMeta, ViewKey(name), {Stored(view->definition, "")});
     }));
     view->rebuilt = nullptr;
   }
-  SELVAGE_RETURN_IF_ERROR(env_.tables.Drop(name, [&](WriteBatch& batch) {
+  SELVAGE_RETURN_IF_ERROR(env_.tables.DropOwned(name, [&](WriteBatch& batch) {
     view->serving->StageForget(batch);
     batch.Delete(Family::kMeta, ViewKey(name));
   }));
@@ -207,6 +216,8 @@ absl::StatusOr<bool> ViewStore::Feed(View& view) {
 }
 
 absl::Status ViewStore::PutInPlace(View& view) {
+  // A crash may have left some out when the rebuilding began, or they were made since.
+  SELVAGE_RETURN_IF_ERROR(CopyIndexes(view));
   const std::string& name = view.definition.name();
   SELVAGE_RETURN_IF_ERROR(env_.tables.Replace(name, view.rebuilt->table(), [&](WriteBatch& batch) {
     view.serving->StageForget(batch);

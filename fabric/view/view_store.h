@@ -67,6 +67,8 @@ class ViewStore {
                                                        const std::string& table,
                                                        const table::TableStore::Also& also);
   absl::StatusOr<bool> Feed(View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Gives the rebuilt table the indexes that the one that serves has now.
+  absl::Status CopyIndexes(const View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status PutInPlace(View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ViewEnvironment env_;

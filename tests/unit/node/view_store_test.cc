@@ -243,6 +243,28 @@ TEST_F(ViewStoreTest, OnlyTheViewWritesItsTable) {
             "read_only_table");
 }
 
+TEST_F(ViewStoreTest, ItsTableGoesOnlyWithTheView) {
+  Make(Sums());
+  EXPECT_EQ(ErrorKind(node_->tables().Drop("v")), "view_table");
+  Reopen();
+  ASSERT_EQ(views().Drop("v"), absl::OkStatus());
+  Reopen();
+  EXPECT_THAT(views().All(), IsEmpty());
+}
+
+TEST_F(ViewStoreTest, ARebuiltViewHasTheIndexesAndSaysThatCaptureStopped) {
+  Produce({{std::nullopt, R"({"site":"x","n":1})"}});
+  Make(Sums());
+  EXPECT_EQ(Feed(), "");
+  ASSERT_TRUE(node_->captures().Start("v").ok());
+  ASSERT_EQ(views().Rebuild("v"), absl::OkStatus());
+  ASSERT_EQ(node_->tables().CreateIndex("v", "late", "sum_n"), absl::OkStatus());
+  EXPECT_EQ(Feed(), "");
+  EXPECT_EQ(node_->tables().Indexes("v")->size(), 1u);
+  EXPECT_FALSE(node_->tables().Facts("v")->capture.on);
+  EXPECT_NE(node_->tables().Facts("v")->capture.stopped, "");
+}
+
 TEST_F(ViewStoreTest, WhatIsAskedWronglyIsRefused) {
   Make(Sums());
   EXPECT_EQ(ErrorKind(views().Create(Sums()).status()), "view_exists");
