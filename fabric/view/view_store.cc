@@ -207,7 +207,7 @@ absl::StatusOr<bool> ViewStore::RunOnce() {
 }
 
 absl::StatusOr<bool> ViewStore::Feed(View& view) {
-  const auto serving = view.serving->Feed();
+  auto serving = view.serving->Feed();
   if (view.rebuilt == nullptr) return serving;
   SELVAGE_ASSIGN_OR_RETURN(const bool rebuilt, view.rebuilt->Feed());
   if (!rebuilt && view.rebuilt->AtTheEnd()) SELVAGE_RETURN_IF_ERROR(PutInPlace(view));
