@@ -56,6 +56,7 @@ enum class Canary {
   kLoseIntervalBoundary,  ///< a piece of a snapshot begins behind the row at which the one before ended
   kCollectUnseen,         ///< tombstones are collected before every node has them
   kTakeLateWrites,        ///< what was written before a forgotten delete brings the row back
+  kAbsenceIsDelete,       ///< what a core that was set back does not have counts as deleted
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
   kNoteFirstChange,       ///< readers are told of the first row only that a group changes
   kCaptureBeside,         ///< changes are captured in a write of their own, before that of the rows
