@@ -248,6 +248,24 @@ TEST_F(LostRowsTest, AreSweptAtTheEdgeWhenTheirAbsenceCountsAsADelete) {
 }
 #endif
 
+TEST_F(TombstoneTest, WhatWaitedForItsTimeDoesNotOutliveTheSnapshotWithoutIt) {
+  b_.clock().JumpTo(b_.clock().Wall() - absl::Hours(1));
+  ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
+  Sync(a_);
+  Sync(b_);
+  ASSERT_EQ(b_.tables().Quarantined("t", 10)->size(), 1u);
+  ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+  Sync(a_);
+  Pass(kTwoMonths, {&core_, &a_});
+  Sync(a_);
+  Pass(absl::Hours(3), {&core_, &a_});
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  Sync(b_);
+  Pass(absl::Hours(3));
+  for (Site* site : {&b_, &a_, &b_}) Sync(*site);
+  for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Text(), "") << site->name();
+}
+
 TEST_F(TombstoneTest, AnEdgeThatWasRestoredBringsNoDeletedRowBack) {
   ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
   ASSERT_EQ(b_.Do(PutOf("own", R"({"x":1})")), "");
