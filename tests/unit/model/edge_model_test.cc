@@ -13,15 +13,12 @@ namespace selvage::model {
 namespace {
 
 using samples::AssignmentOf;
+using samples::DigestOfVersion;
 using samples::kNow;
 using samples::ManifestOf;
 using Step = EdgeModel::Step;
 
 constexpr int64_t kExpired = 2'000'000;
-
-Digest DigestOfVersion(uint64_t version) {
-  return Digest::Of(ManifestOf(version).SerializeAsString());
-}
 
 class EdgeModelTest : public ::testing::Test {
  protected:

@@ -53,6 +53,10 @@ inline v1::ModelManifest ManifestOf(uint64_t version,
   return manifest;
 }
 
+inline Digest DigestOfVersion(uint64_t version) {
+  return Digest::Of(ManifestOf(version).SerializeAsString());
+}
+
 inline v1::ModelAssignment AssignmentOf(uint64_t generation, const v1::ModelManifest& manifest,
                                         v1::ModelAction action = v1::MODEL_RUN) {
   v1::ModelAssignment assignment;
