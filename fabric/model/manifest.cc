@@ -21,7 +21,7 @@ constexpr size_t kShown = 100;
 
 absl::Status Invalid(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "invalid_manifest", what,
-                   "publish the model anew with selvagectl model publish");
+                   "sign it again with selvagectl model sign");
 }
 
 bool IsPathName(std::string_view name) {

@@ -101,7 +101,7 @@ absl::StatusOr<ModelTrust> ModelTrust::Pin(const v1::ModelSigned& root, const Di
   if (digest != pinned) {
     return MakeError(absl::StatusCode::kPermissionDenied, "root_not_pinned",
                      fmt::format("the root has digest {}, and {} is pinned", digest.Hex(), pinned.Hex()),
-                     "pin the digest that selvagectl model key show prints of a root you trust");
+                     "pin the digest that selvagectl model root show prints of a root you trust");
   }
   SELVAGE_ASSIGN_OR_RETURN(v1::ModelRoot read, ReadRoot(root.payload()));
   SELVAGE_RETURN_IF_ERROR(CheckSigned(root, kRootType, read.root()).status());

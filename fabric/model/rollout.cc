@@ -18,7 +18,7 @@ using Member = v1::StoredModelRollout::Member;
 
 absl::Status InvalidPlan(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "invalid_rollout", what,
-                   "see selvagectl model rollout start --help");
+                   "see docs/models.md, rollouts");
 }
 
 absl::Status CheckPhases(const v1::ModelRolloutPlan& plan) {
