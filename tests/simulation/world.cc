@@ -371,12 +371,20 @@ std::string World::Unsettled() {
       const LogState state = flow->log().state();
       const LogOrigin& origin = flow->log().origin();
       // A stream that the edge heard of just now is offered in a moment, though it is empty.
-      if (core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition}) == nullptr)
+      const std::shared_ptr<Log> replica =
+          core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition});
+      if (replica == nullptr)
         return fmt::format("{}: the core has no replica of {}", edge->name(), ToString(origin));
       if (flow->log().acknowledged() != state.end && state.end != Offset(0)) {
         return fmt::format("{}: {} is acknowledged up to {} of {}", edge->name(),
                            ToString(flow->log().origin()),
                            flow->log().acknowledged().value_or(Offset(-1)).value(), state.end.value());
+      }
+      // What was acknowledged may be all that a copy of this store has, of which another one wrote on: it is
+      // about to come back as a new store.
+      if (replica->state().position() != state.position()) {
+        return fmt::format("{}: {} ends at {}, its replica at {}", edge->name(), ToString(origin),
+                           state.end.value(), replica->state().end.value());
       }
     }
     auto down = core_.fleet().logs.Down(edge->name());
