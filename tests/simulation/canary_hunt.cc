@@ -83,6 +83,9 @@ constexpr Bug kCanaries[] = {
     {Canary::kForgetCaptureTime, "forget which expiries were told"},
     {Canary::kAdvancePastUnread, "advance past what was not read"},
     {Canary::kIndexNotWithRow, "leave a row where it was in an index"},
+    {Canary::kViewPositionBeside, "store a view's position beside its rows"},
+    {Canary::kViewCountsRepeat, "count a repeat in a view"},
+    {Canary::kCloseWindowEarly, "close a view's window early"},
 };
 
 constexpr int kFound = 0;
