@@ -15,11 +15,13 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
 #include "fabric/node/node_state.h"
 #include "fabric/storage/rocksdb_store.h"
 #include "fabric/table/table_definition.h"
+#include "fabric/telemetry/log.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/contract/table/table_node.h"
 #include "tests/fault/log_model.h"
@@ -65,7 +67,10 @@ v1::ViewDefinition TotalsView(const std::string& name, int64_t window_ms) {
 
 /// What the producer below wrote.
 ViewRecord ViewRecordOf(const Record& record) {
-  ViewRecord read{.key = record.key, .value = record.value, .timestamp_ms = record.timestamp};
+  ViewRecord read;
+  read.key = record.key;
+  read.value = record.value;
+  read.timestamp_ms = record.timestamp;
   long long number = 0;
   if (record.value && std::sscanf(record.value->c_str(), "{\"v\":%lld", &number) == 1) {
     read.is_object = true;
@@ -350,9 +355,7 @@ absl::StatusOr<int> LiveWithViews(ViewLife& life, uint64_t seed, Tally& tally) {
   SELVAGE_RETURN_IF_ERROR(life.Open());
   constexpr int kCuts = 4;
   for (int cut = 0; cut < kCuts; ++cut) {
-    life.disk().Arm({.kind = Fault::Kind::kPowerCut,
-                     .after = random.Below(random.OneIn(2) ? 60 : 500),
-                     .takes_effect = random.OneIn(3)});
+    life.disk().Arm(DrawCut(random));
     absl::Status status;
     for (int steps = 0; status.ok() && life.usable() && steps < 250; ++steps) status = life.Step();
     SELVAGE_RETURN_IF_ERROR(status);
@@ -367,25 +370,48 @@ absl::StatusOr<int> LiveWithViews(ViewLife& life, uint64_t seed, Tally& tally) {
 
 void RunViewLives(uint64_t first_seed, int points) {
   TestDir dir;
-  uint64_t records = 0, changes = 0;
+  uint64_t cuts = 0, records = 0, changes = 0;
   RunLives(first_seed, points, [&](uint64_t seed, Tally& tally) {
     ViewLife life(seed, dir.path());
-    auto cuts = LiveWithViews(life, seed, tally);
+    auto had = LiveWithViews(life, seed, tally);
+    cuts += static_cast<uint64_t>(had.value_or(0));
     records += life.records_compared();
     changes += life.changes_compared();
-    return cuts;
+    return had;
   });
-  EXPECT_GT(records, 10'000u) << "or views read next to nothing";
-  EXPECT_GT(changes, 10'000u) << "or next to nothing was captured";
+  EXPECT_GT(records, 100 * cuts) << "or views read next to nothing";
+  EXPECT_GT(changes, 30 * cuts) << "or next to nothing was captured";
 }
 
 TEST(ViewPowerCut, RowsAreThoseOfTheRecordsThatWereRead) {
-  RunViewLives(/*first_seed=*/1, /*points=*/120);
+  RunViewLives(/*first_seed=*/1, /*points=*/200);
 }
 
 TEST(ViewPowerCut, RowsAreThoseOfTheRecordsThatWereReadForFreshSeeds) {
-  RunViewLives(FreshSeed(), /*points=*/80);
+  RunViewLives(FreshSeed(), /*points=*/100);
 }
+
+#ifdef SELVAGE_CANARIES
+/// How many of so many lives show a bug that is planted.
+int LivesThatShow(Canary canary, int lives) {
+  TestDir dir;
+  ConfigureLog({.level = LogLevel::kError});
+  planted_canary = canary;
+  int caught = 0;
+  for (int seed = 1; seed <= lives; ++seed) {
+    Tally tally;
+    ViewLife life(static_cast<uint64_t>(seed), dir.path());
+    caught += !LiveWithViews(life, static_cast<uint64_t>(seed), tally).ok();
+  }
+  planted_canary = Canary::kNone;
+  return caught;
+}
+
+TEST(ViewPowerCut, PlantedBugsAreCaught) {
+  EXPECT_GT(LivesThatShow(Canary::kViewPositionBeside, 20), 0);
+  EXPECT_GT(LivesThatShow(Canary::kCaptureBeside, 20), 0);
+}
+#endif
 
 }  // namespace
 }  // namespace selvage::test
