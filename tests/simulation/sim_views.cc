@@ -155,6 +155,9 @@ bool SimViews::CatchUpWith(EmbeddedLog& log, const v1::ViewDefinition& view, con
     Violate(fmt::format("{}: from {} to {} are {} records, and {} lost ones: the view says {} and {}", name(),
                         from.value(), end.value(), records, lost, records_said, lost_said));
   }
+  world_.time.Trace("{}: {} is read from {} to {} of {}: {} records, {} lost, {} trimmed{}", node_, name(),
+                    before.next(), end.value(), held.end.value(), records, lost, trimmed,
+                    now.has_diverged_at() ? ", of another log" : "");
   place.stored = now;
   return true;
 }
@@ -199,7 +202,9 @@ void SimViews::Compare(NodeState& state, const std::string& table, test::ViewBui
 void SimViews::CompareRow(const std::string& table, const std::string& key,
                           const std::optional<std::string>& row, test::ViewBuildModel& build) {
   const std::optional<std::string> expected = build.Row(key);
-  if (row == expected || build.TakeInstead(key, row)) return;
+  if (row == expected) return;
+  // Where clocks are wrong tables may forget deletes at any time.
+  if (!world_.tables.expiring() && build.TakeInstead(key, row)) return;
   const auto shown = [](const std::optional<std::string>& json) {
     return json ? json->substr(0, 200) : std::string("not there");
   };

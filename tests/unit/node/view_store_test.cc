@@ -149,6 +149,27 @@ TEST_F(ViewStoreTest, OfSeveralLogsTheNewestByTimeCounts) {
   EXPECT_THAT(Rows(), IsEmpty()) << "older than the delete";
 }
 
+TEST_F(ViewStoreTest, ADeleteCountsAlsoWhereTheOlderRecordIsReadAfterIt) {
+  Make(Newest());
+  Produce({{"a", std::nullopt, 3000}}, 0);
+  EXPECT_EQ(Feed(), "");
+  Produce({{"a", R"({"x":1})", 2000}}, 1);
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), IsEmpty());
+  Produce({{"a", std::nullopt, 4000}}, 1);
+  EXPECT_EQ(Feed(), "");
+  Produce({{"a", R"({"x":2})", 3500}}, 0);
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), IsEmpty()) << "older than the newest delete";
+  ASSERT_EQ(views().Rebuild("v"), absl::OkStatus());
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), IsEmpty()) << "in whatever order the logs are read";
+  Produce({{"a", R"({"x":3})", 5000}}, 0);
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), ElementsAre(Pair("a", R"({"x":3})")));
+  EXPECT_EQ(node_->tables().CheckInvariants(), absl::OkStatus());
+}
+
 TEST_F(ViewStoreTest, AggregatesCountEachRecordOnceOverRestarts) {
   Make(Sums());
   for (int i = 0; i < 5; ++i) {
