@@ -46,7 +46,7 @@ constexpr Bug kCanaries[] = {
     {Canary::kTrimUnacknowledged, "trim what is not acknowledged"},
     {Canary::kAcceptSupersededBoot, "accept a superseded boot id", 8},
     {Canary::kSkipOpenCheck, "skip the check of acknowledged ends", 13},
-    {Canary::kForgetFlowAlarms, "forget the alarms of earlier links", 7},
+    {Canary::kForgetFlowAlarms, "forget the alarms of earlier links"},
     {Canary::kForgetProducers, "forget producers at a start"},
     {Canary::kBeginAnywhere, "let a producer begin with any sequence"},
     {Canary::kServeForeignStore, "open the store of another node", 8},
