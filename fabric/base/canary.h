@@ -64,6 +64,10 @@ enum class Canary {
                           ///< tests/unit/node/table_captures_test)
   kForgetCaptureTime,     ///< up to when expiries were told is not stored with them
   kIndexNotWithRow,       ///< a row that changes stays where it was in an index
+  // Of views.
+  kViewPositionBeside,  ///< how far a view has read is stored in a write of its own, before its rows
+  kViewCountsRepeat,    ///< of a batch that was read in part a view counts the first records once more
+  kCloseWindowEarly,    ///< windows close at their end: lateness is left out
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

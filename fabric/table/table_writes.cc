@@ -191,7 +191,7 @@ class OwnedTask : public RowTask {
       // All that is written of it is the view's, and here.
       if (IsDamaged(row.key)) TakeOver(row.key);
       const Row& current = Current(row.key);
-      if (!row.row && !IsThere(current, now_ms())) continue;
+      // A delete leaves a tombstone also where there is no row: what its owner keeps of it lasts as long.
       const Stamp stamp = Tick();
       const Arrival here{StoreId(), NextSequence()};
       MergeInto(

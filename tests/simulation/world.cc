@@ -25,9 +25,11 @@ World::World(uint64_t seed, bool trace, bool tables)
       limits_(Limits::Draw(random_)),
       ledger_(time_),
       tables_(time_, seed + 1, tables),
-      here_{time_, random_, limits_, ledger_, tables_},
+      views_(seed, tables_.on(), limits_.edges),
+      here_{time_, random_, limits_, ledger_, tables_, views_},
       core_(here_) {
   outcome_.seed = seed;
+  ledger_.set_payload_step(views_.payload_step());
   // One thread: looking for deadlocks would take half of the time.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   for (int i = 0; i < limits_.edges; ++i) {
@@ -538,6 +540,7 @@ void World::CheckTables() {
     node->Observe();
     node->CheckTableInvariants();
     node->tables().CheckFollowed(node->state().tables());
+    node->CheckViews();
   }
   tables_.CheckEnd(core_.tables().copy());
 }
