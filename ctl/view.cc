@@ -196,7 +196,7 @@ absl::Status DescribeView(Session& session, const std::string& name) {
               {"note"}});
   for (const v1::ViewLog& log : status.logs()) {
     logs.Add({log.edge(), std::to_string(log.partition()), std::to_string(log.next()),
-              std::to_string(log.end() - log.next()), std::to_string(log.records()), NoteOf(log)});
+              std::to_string(log.behind()), std::to_string(log.records()), NoteOf(log)});
   }
   logs.Print(session.out());
   if (status.skipped().empty()) return absl::OkStatus();
