@@ -450,7 +450,7 @@ const std::vector<Schema>& Schemas() {
             "additionalProperties": {"type": "integer"}},
           "skipped_records": {
             "type": "array",
-            "description": "The newest 100 of them.",
+            "description": "Some of each reason, 100 at most, the newest last.",
             "items": {"$ref": "#/components/schemas/SkippedRecord"}}}})"},
       {"ViewLog", R"({
         "type": "object",
