@@ -58,6 +58,14 @@ uint64_t Unread(Offset next, const LogState& state) {
   return next < state.end ? static_cast<uint64_t>(state.end - next) : 0;
 }
 
+/// Whether the log lost its end, and went on otherwise: `entry` holds the record that is read next.
+/// Compaction and repair put gaps over entries, which may begin anywhere; batches stay where they are.
+bool IsOfAnotherHistory(const Entry& entry, const v1::StoredViewLog& at) {
+  if (at.entry_from() < 0) return false;
+  if (entry.from.value() == at.entry_from()) return entry.hash_before.value() != at.hash();
+  return entry.kind == EntryKind::kBatch;
+}
+
 const Entry* EntryWith(const std::vector<Entry>& entries, Offset offset) {
   for (const Entry& entry : entries) {
     if (offset < entry.to) return &entry;
@@ -114,6 +122,7 @@ ViewBuild::Stored ViewBuild::ProgressOf(const EmbeddedLog& log, const LogState& 
   if (const auto found = read_.find(log.number()); found != read_.end()) return found->second;
   Stored at;
   at.set_next(state.log_start().value());
+  at.set_entry_from(-1);
   return at;
 }
 
@@ -169,10 +178,7 @@ absl::StatusOr<bool> ViewBuild::FeedLog(EmbeddedLog& log) {
   if (!entries.ok()) return entries.status();
   if (entries->empty()) return false;
   const Entry& first = entries->front();
-  if (first.from.value() == at.entry_from() && first.hash_before.value() != at.hash()) {
-    // The log lost its end, and went on otherwise.
-    if (!at.has_diverged_at()) at.set_diverged_at(at.next());
-  }
+  if (IsOfAnotherHistory(first, at) && !at.has_diverged_at()) at.set_diverged_at(at.next());
   SELVAGE_RETURN_IF_ERROR(Fold(log, *entries, at));
   return true;
 }

@@ -56,9 +56,12 @@ class ViewAlarmsTest : public testing::Test {
     node_.reset();
     Open();
   }
-  void Produce(const std::string& value) {
+  void Produce(const std::string& value) { ProduceBatch({value}); }
+  void ProduceBatch(const std::vector<std::string>& values) {
     BatchBuilder builder;
-    builder.Add({Offset(0), absl::ToUnixMillis(clock_.Wall()), std::nullopt, value, {}});
+    for (const std::string& value : values) {
+      builder.Add({Offset(0), absl::ToUnixMillis(clock_.Wall()), std::nullopt, value, {}});
+    }
     ASSERT_EQ(log()->Append(builder.Build(), [](const auto&) {}), absl::OkStatus());
     while (node_->committer().CommitOnce()) {
     }
@@ -72,6 +75,14 @@ class ViewAlarmsTest : public testing::Test {
     while (more.ok() && *more) more = node_->views().RunOnce();
     view_alarms_->Report();
     return ErrorKind(more.status());
+  }
+  /// The log ends before the entry at `from`, as the disk has it after a fault.
+  void LoseEnd(Offset from) {
+    const auto batch = store_.NewBatch();
+    batch->Delete(Family::kLog, LogKey(log()->number(), from));
+    ASSERT_EQ(store_.Write(*batch, true), absl::OkStatus());
+    Reopen();
+    ASSERT_EQ(log()->end(), from);
   }
   /// What the view keeps of the site "a" cannot be read.
   void DamageState() {
@@ -165,12 +176,7 @@ TEST_F(ViewAlarmsTest, WhatWasReadOfALostEndIsToldUntilItIsBuiltAnew) {
   Produce(R"({"site":"lost"})");
   EXPECT_EQ(Feed(), "");
   EXPECT_FALSE(Diverged());
-  const LogNumber number = log()->number();
-  const auto batch = store_.NewBatch();
-  batch->Delete(Family::kLog, LogKey(number, Offset(1)));
-  ASSERT_EQ(store_.Write(*batch, true), absl::OkStatus());
-  Reopen();
-  ASSERT_EQ(log()->end(), Offset(1));
+  LoseEnd(Offset(1));
   EXPECT_EQ(node_->views().AllFacts()["v"].serving.behind, 0u) << "the log ends before what was read";
   Produce(R"({"site":"other"})");
   Produce(R"({"site":"more"})");
@@ -184,6 +190,28 @@ TEST_F(ViewAlarmsTest, WhatWasReadOfALostEndIsToldUntilItIsBuiltAnew) {
   ASSERT_EQ(node_->views().Rebuild("v"), absl::OkStatus());
   EXPECT_EQ(Feed(), "");
   EXPECT_FALSE(Diverged());
+}
+
+TEST_F(ViewAlarmsTest, ALostEndIsSeenWhereverTheNewEntriesBegin) {
+  Produce(R"({"site":"a"})");
+  Produce(R"({"site":"lost"})");
+  EXPECT_EQ(Feed(), "");
+  LoseEnd(Offset(1));
+  ProduceBatch({R"({"site":"other"})", R"({"site":"more"})"});
+  EXPECT_EQ(Feed(), "");
+  EXPECT_TRUE(Diverged()) << "the batch lies over where the view went on";
+}
+
+TEST_F(ViewAlarmsTest, WhatRetentionTookIsNoLostEnd) {
+  ProduceBatch({R"({"site":"a"})", R"({"site":"b"})"});
+  EXPECT_EQ(Feed(), "");
+  for (int i = 0; i < 3; ++i) ProduceBatch({R"({"site":"a"})", R"({"site":"b"})"});
+  ASSERT_EQ(log()->DeleteRecords(Offset(5)), absl::OkStatus());
+  EXPECT_EQ(Feed(), "");
+  ASSERT_EQ(node_->views().Rebuild("v"), absl::OkStatus());
+  EXPECT_EQ(Feed(), "");
+  EXPECT_FALSE(Diverged()) << "of a log that is read from a start that is not 0";
+  EXPECT_EQ(node_->views().AllFacts()["v"].serving.records, 3u);
 }
 
 }  // namespace
