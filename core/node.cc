@@ -181,7 +181,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   TablesService tables({calls, store->state().tables(), fleet.tables, backend, store->state().identity(),
                         store->state().captures()});
   ViewsService views(calls, store->state().views());
-  api::TableService table_api(store->state().tables(), fleet.tables, SystemClock());
+  api::TableService table_api(store->state().tables(), fleet.tables, store->state().views(), SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
         return CertificateView{certificate.not_after(), certificate.problem().ok()};

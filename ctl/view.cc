@@ -128,12 +128,13 @@ void AddCreate(CLI::App& noun, Session& session) {
                        "may be repeated")
           ->take_all();
   newest->excludes(group_by)->excludes(column);
-  AddParsed(*verb, "--window", options->window, ParseDuration,
-            "A row for each window of this length, by the times of records");
-  AddParsed(*verb, "--lateness", options->lateness, ParseDuration,
-            "How long a window takes records after its end (default 0)");
-  AddParsed(*verb, "--keep", options->keep, ParseDuration,
-            "How long windows are kept after their end (default: for ever)");
+  // A node takes a window of zero for none.
+  newest->excludes(AddParsed(*verb, "--window", options->window, ParsePositiveDuration,
+                             "A row for each window of this length, by the times of records"));
+  newest->excludes(AddParsed(*verb, "--lateness", options->lateness, ParseDuration,
+                             "How long a window takes records after its end (default 0)"));
+  newest->excludes(AddParsed(*verb, "--keep", options->keep, ParseDuration,
+                             "How long windows are kept after their end (default: for ever)"));
   verb->callback([&session, options] { session.Finish(CreateView(session, *options)); });
 }
 
@@ -196,7 +197,7 @@ absl::Status DescribeView(Session& session, const std::string& name) {
               {"note"}});
   for (const v1::ViewLog& log : status.logs()) {
     logs.Add({log.edge(), std::to_string(log.partition()), std::to_string(log.next()),
-              std::to_string(log.end() - log.next()), std::to_string(log.records()), NoteOf(log)});
+              std::to_string(log.behind()), std::to_string(log.records()), NoteOf(log)});
   }
   logs.Print(session.out());
   if (status.skipped().empty()) return absl::OkStatus();

@@ -163,7 +163,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   TablesService tables({calls, store->state().tables(), state.tables(), backend, store->state().identity(),
                         store->state().captures()});
   ViewsService views(calls, store->state().views());
-  api::TableService table_api(store->state().tables(), state.tables(), SystemClock());
+  api::TableService table_api(store->state().tables(), state.tables(), store->state().views(), SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
         return CertificateView{certificate.not_after(), certificate.problem().ok()};

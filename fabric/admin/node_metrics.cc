@@ -157,6 +157,56 @@ void AddTables(const table::TableStore& tables, double& omitted, std::vector<Col
                        static_cast<double>(tables.End().sequence)));
 }
 
+void AddViews(const view::ViewStore& views, double& omitted, std::vector<CollectedMetric>& all) {
+  CollectedMetric records =
+      Named("selvage_view_records_total",
+            "Records that a view looked at, also those that it skipped, since it was made or built anew.",
+            Type::kCounter);
+  CollectedMetric skipped =
+      Named("selvage_view_skipped_total",
+            "Records, or values of columns, that a view did without, by reason.", Type::kCounter);
+  CollectedMetric lost =
+      Named("selvage_view_lost_records_total",
+            "Records that a view did not get since they are gaps of its logs.", Type::kCounter);
+  CollectedMetric trimmed =
+      Named("selvage_view_trimmed_records_total",
+            "Records that a view did not get since retention took them before.", Type::kCounter);
+  CollectedMetric lag =
+      Named("selvage_view_lag_records",
+            "Records of a view's stream that are synced and not in the view yet, as offsets.");
+  CollectedMetric rebuilding = Named("selvage_view_rebuilding", "1 while a view is built anew, else 0.");
+  CollectedMetric rebuild_lag =
+      Named("selvage_view_rebuild_lag_records",
+            "Records that a view that is built anew has still to read, as offsets.");
+  CollectedMetric failing =
+      Named("selvage_view_failing_seconds", "For how long a view could not be fed; 0: it is fed.");
+  const std::map<std::string, view::ViewFacts> facts = views.AllFacts();
+  size_t shown = 0;
+  for (const auto& [name, view] : facts) {
+    if (++shown > kMetricRowsMax) break;
+    const MetricLabels labels{{"view", name}};
+    const view::BuildFacts& serving = view.serving;
+    records.samples.push_back({labels, static_cast<double>(serving.records)});
+    lost.samples.push_back({labels, static_cast<double>(serving.lost)});
+    trimmed.samples.push_back({labels, static_cast<double>(serving.trimmed)});
+    lag.samples.push_back({labels, static_cast<double>(serving.behind)});
+    failing.samples.push_back({labels, absl::ToDoubleSeconds(serving.failing)});
+    rebuilding.samples.push_back({labels, view.rebuilt ? 1.0 : 0.0});
+    rebuild_lag.samples.push_back({labels, view.rebuilt ? static_cast<double>(view.rebuilt->behind) : 0.0});
+    for (size_t i = 0; i < view::kSkipReasons; ++i) {
+      if (serving.skipped[i] == 0) continue;
+      const auto reason = static_cast<view::SkipReason>(i);
+      skipped.samples.push_back({{{"view", name}, {"reason", std::string(view::SkipWord(reason))}},
+                                 static_cast<double>(serving.skipped[i])});
+    }
+  }
+  omitted += static_cast<double>(facts.size() - std::min(facts.size(), kMetricRowsMax));
+  for (CollectedMetric* metric :
+       {&records, &skipped, &lost, &trimmed, &lag, &rebuilding, &rebuild_lag, &failing}) {
+    all.push_back(std::move(*metric));
+  }
+}
+
 void AddAlarms(const NodeMetrics::Parts& node, const std::map<std::string, int>& reported,
                std::vector<CollectedMetric>& all) {
   CollectedMetric open = Named("selvage_alarms_open", "Open alarms, by the node that raised them.");
@@ -183,8 +233,8 @@ void AddDamage(const DamageControl::Counts& counts, std::vector<CollectedMetric>
 }  // namespace
 
 NodeMetrics::Parts NodeMetrics::PartsOf(NodeState& node) {
-  return {node.identity(), node.committer(), node.logs(),  node.alarms(),
-          node.budget(),   node.damage(),    node.tables()};
+  return {node.identity(), node.committer(), node.logs(),   node.alarms(),
+          node.budget(),   node.damage(),    node.tables(), node.views()};
 }
 
 NodeMetrics::NodeMetrics(Metrics& metrics, const Parts& parts, Sources sources)
@@ -200,10 +250,11 @@ std::vector<CollectedMetric> NodeMetrics::Collect() {
   AddLinks(sources_.links(), all);
   AddStore(parts_, all);
   AddTables(parts_.tables, omitted, all);
+  AddViews(parts_.views, omitted, all);
   AddDamage(parts_.damage.counts(), all);
   AddAlarms(parts_, sources_.reported_alarms(), all);
   all.push_back(Single("selvage_metric_rows_omitted",
-                       "Logs, flows and tables without series, since there are too many.", omitted));
+                       "Logs, flows, tables and views without series, since there are too many.", omitted));
   const CertificateView certificate = sources_.certificate();
   all.push_back(Single("selvage_certificate_usable",
                        "1 while the node's certificate files would carry a connection, else 0.",

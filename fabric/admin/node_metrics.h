@@ -16,6 +16,7 @@
 #include "fabric/stream/log_store.h"
 #include "fabric/table/table_store.h"
 #include "fabric/telemetry/metrics.h"
+#include "fabric/view/view_store.h"
 #include "selvage/v1/control.pb.h"
 
 namespace selvage {
@@ -28,7 +29,7 @@ struct CertificateView {
   bool usable = true;                   ///< it would carry a connection now
 };
 
-/// The metrics of streams, flows, links and the store of one node, taken when they are scraped
+/// The metrics of streams, flows, links, tables, views and the store of one node, taken when they are scraped
 /// (docs/metrics.md). The number of series is bounded by what operators defined, and by kMetricRowsMax for
 /// logs and for flows each.
 class NodeMetrics {
@@ -56,6 +57,7 @@ class NodeMetrics {
     const DiskBudget& budget;
     const DamageControl& damage;
     const table::TableStore& tables;
+    const view::ViewStore& views;
   };
   static Parts PartsOf(NodeState& node);
 

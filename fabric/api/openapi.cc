@@ -109,16 +109,16 @@ std::string OpenApiJson() {
     if (!path.is_object()) path = json::object();
     path.as_object()[method] = Describe(route);
   }
-  const json::object document{
-      {"openapi", "3.1.0"},
-      {"info",
-       {{"title", "Selvage tables"},
-        {"version", "1"},
-        {"description",
-         "Rows of tables over HTTP and JSON. What is served as GET is served as HEAD, too, "
-         "except a watch. Errors are problem details (RFC 9457)."}}},
-      {"paths", std::move(paths)},
-      {"components", Components()}};
+  const json::object document{{"openapi", "3.1.0"},
+                              {"info",
+                               {{"title", "Selvage tables and views"},
+                                {"version", "1"},
+                                {"description",
+                                 "Rows of tables, and views, which feed tables from streams, over HTTP and "
+                                 "JSON. What is served as GET is served as HEAD, too, "
+                                 "except a watch. Errors are problem details (RFC 9457)."}}},
+                              {"paths", std::move(paths)},
+                              {"components", Components()}};
   return json::serialize(document);
 }
 

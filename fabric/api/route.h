@@ -26,6 +26,11 @@ enum class Action {
   kQuery,
   kBatch,
   kWatch,
+  kListViews,
+  kGetView,
+  kPutView,
+  kDropView,
+  kRebuildView,
   kOpenApi,
 };
 

@@ -6,13 +6,14 @@
 #include "fabric/base/names.h"
 #include "fabric/table/index_definition.h"
 #include "fabric/table/table_types.h"
+#include "fabric/view/view_definition.h"
 
 namespace selvage::api {
 namespace {
 
 using Place = Parameter::Place;
 
-/// The definition of a table.
+/// The definition of a table, an index or a view.
 constexpr size_t kDefinitionBytesMax = 64u << 10;
 /// A filter has its own limit.
 constexpr size_t kQueryBytesMax = 256u << 10;
@@ -44,6 +45,15 @@ Parameter Index() {
           .example = "by-bar",
           .length_min = 1,
           .length_max = table::kIndexNameMax};
+}
+Parameter View() {
+  return {.name = "view",
+          .place = Place::kPath,
+          .description = "The view's name, and its table's.",
+          .pattern = "^[A-Za-z0-9._-]+$",
+          .example = "by-pump",
+          .length_min = 1,
+          .length_max = view::kViewNameMax};
 }
 Parameter Key() {
   return {.name = "key",
@@ -137,7 +147,7 @@ std::vector<Route> TableRoutes() {
        .summary = "Removes a table and all its rows.",
        .parameters = {Table()},
        .answers = {{.status = 204, .description = "The table is not there any more."}},
-       .refusals = {400, 403, 404, 500, 503, 507}},
+       .refusals = {400, 403, 404, 409, 500, 503, 507}},
   };
 }
 
@@ -245,6 +255,57 @@ std::vector<Route> RowRoutes() {
   };
 }
 
+std::vector<Route> ViewRoutes() {
+  return {
+      {.action = Action::kListViews,
+       .method = "GET",
+       .path = "/v1/views",
+       .id = "listViews",
+       .summary = "All views.",
+       .answers = {{.description = "The views.", .content = {kJsonType, "Views"}}},
+       .refusals = {400, 500, 503}},
+      {.action = Action::kGetView,
+       .method = "GET",
+       .path = "/v1/views/{view}",
+       .id = "getView",
+       .summary = "A view: its definition, how far it has read each log, and what it could not use.",
+       .parameters = {View()},
+       .answers = {{.description = "The view.", .content = {kJsonType, "View"}}},
+       .refusals = {400, 404, 500, 503}},
+      {.action = Action::kPutView,
+       .method = "PUT",
+       .path = "/v1/views/{view}",
+       .id = "putView",
+       .summary = "Makes a view, which feeds a table of its name from a stream.",
+       .description = "It is this node's alone, and reads the stream from its start. A view is not changed: "
+                      "another definition needs another name, or the view dropped first.",
+       .parameters = {View()},
+       .bodies = {{kJsonType, "ViewDefinition"}},
+       .body_max = kDefinitionBytesMax,
+       .answers = {{.description = "The view is there already.", .content = {kJsonType, "View"}},
+                   {.status = 201, .description = "The view was made.", .content = {kJsonType, "View"}}},
+       .refusals = {400, 404, 408, 409, 413, 415, 500, 503, 507}},
+      {.action = Action::kDropView,
+       .method = "DELETE",
+       .path = "/v1/views/{view}",
+       .id = "dropView",
+       .summary = "Removes a view and its table.",
+       .parameters = {View()},
+       .answers = {{.status = 204, .description = "The view is not there any more."}},
+       .refusals = {400, 404, 500, 503, 507}},
+      {.action = Action::kRebuildView,
+       .method = "POST",
+       .path = "/v1/views/{view}/rebuild",
+       .id = "rebuildView",
+       .summary = "Builds a view anew from its stream.",
+       .description = "Beside the table that serves, which it replaces once it has come to the ends of the "
+                      "logs. The view says how far it is.",
+       .parameters = {View()},
+       .answers = {{.status = 202, .description = "The building has begun."}},
+       .refusals = {400, 404, 409, 500, 503, 507}},
+  };
+}
+
 std::vector<Route> OtherRoutes() {
   return {
       {.action = Action::kQuery,
@@ -311,7 +372,7 @@ std::vector<Route> OtherRoutes() {
 const std::vector<Route>& Routes() {
   static const auto* routes = [] {
     auto* all = new std::vector<Route>();
-    for (auto part : {TableRoutes(), IndexRoutes(), RowRoutes(), OtherRoutes()}) {
+    for (auto part : {TableRoutes(), IndexRoutes(), RowRoutes(), ViewRoutes(), OtherRoutes()}) {
       all->insert(all->end(), part.begin(), part.end());
     }
     return all;

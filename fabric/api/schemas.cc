@@ -319,6 +319,169 @@ const std::vector<Schema>& Schemas() {
         "type": "object",
         "required": ["tables"],
         "properties": {"tables": {"type": "array", "items": {"$ref": "#/components/schemas/Table"}}}})"},
+      {"StreamName", R"({
+        "type": "string",
+        "pattern": "^[A-Za-z0-9._-]+$",
+        "minLength": 1,
+        "maxLength": 249,
+        "examples": ["telemetry"]})"},
+      {"ViewDefinition", R"({
+        "description": "What a view makes of the records of a stream. docs/views.md.",
+        "oneOf": [
+          {"$ref": "#/components/schemas/NewestView"},
+          {"$ref": "#/components/schemas/AggregateView"}]})"},
+      {"NewestView", R"({
+        "type": "object",
+        "description": "The row of each record key is the value of its newest record.",
+        "required": ["stream", "newest"],
+        "properties": {
+          "stream": {"$ref": "#/components/schemas/StreamName"},
+          "newest": {"const": true}},
+        "additionalProperties": false})"},
+      {"AggregateView", R"({
+        "type": "object",
+        "description": "A row for each group of records, or for each group and window of time.",
+        "required": ["stream", "columns"],
+        "properties": {
+          "stream": {"$ref": "#/components/schemas/StreamName"},
+          "group_by": {
+            "type": "array",
+            "description": "Records with equal values of these are a group; none only with a window.",
+            "items": {"$ref": "#/components/schemas/ViewGroupField"},
+            "maxItems": 16},
+          "columns": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/ViewColumn"},
+            "minItems": 1,
+            "maxItems": 64},
+          "window_ms": {
+            "type": "integer",
+            "description": "Length of a window.",
+            "minimum": 1000,
+            "maximum": 315360000000},
+          "lateness_ms": {
+            "type": "integer",
+            "description": "How long a window takes records after its end; 0 without it.",
+            "minimum": 0,
+            "maximum": 315360000000},
+          "keep_ms": {
+            "type": "integer",
+            "description": "How long windows are kept, at least lateness_ms; 0, which is also meant without it: for ever.",
+            "minimum": 0,
+            "maximum": 315360000000}},
+        "anyOf": [
+          {"required": ["window_ms"]},
+          {"required": ["group_by"], "properties": {"group_by": {"minItems": 1}}}],
+        "dependentRequired": {"lateness_ms": ["window_ms"], "keep_ms": ["window_ms"]},
+        "additionalProperties": false})"},
+      {"ViewGroupField", R"({
+        "type": "object",
+        "required": ["path"],
+        "properties": {
+          "path": {"$ref": "#/components/schemas/ViewPath"},
+          "name": {"$ref": "#/components/schemas/ViewFieldName"}},
+        "additionalProperties": false})"},
+      {"ViewColumn", R"({
+        "description": "Of a field, or of $key; only a count does without.",
+        "oneOf": [
+          {
+            "type": "object",
+            "required": ["function"],
+            "properties": {
+              "function": {"const": "count"},
+              "path": {"$ref": "#/components/schemas/ViewPath"},
+              "name": {"$ref": "#/components/schemas/ViewFieldName"}},
+            "additionalProperties": false},
+          {
+            "type": "object",
+            "required": ["function", "path"],
+            "properties": {
+              "function": {"const": "distinct"},
+              "path": {"$ref": "#/components/schemas/ViewPath"},
+              "name": {"$ref": "#/components/schemas/ViewFieldName"}},
+            "additionalProperties": false},
+          {
+            "type": "object",
+            "required": ["function", "path"],
+            "properties": {
+              "function": {"enum": ["sum", "mean", "min", "max"]},
+              "path": {"$ref": "#/components/schemas/ViewFieldPath"},
+              "name": {"$ref": "#/components/schemas/ViewFieldName"}},
+            "additionalProperties": false}]})"},
+      {"ViewPath", R"({
+        "description": "$key for the record's key, or of a field of its value.",
+        "anyOf": [{"$ref": "#/components/schemas/ViewFieldPath"}, {"const": "$key"}]})"},
+      {"ViewFieldPath", R"({
+        "type": "string",
+        "description": "Names with dots between them, 16 at most.",
+        "pattern": "^(?!\\$)[^.]+(\\.[^.]+){0,15}$",
+        "minLength": 1,
+        "maxLength": 1024})"},
+      {"ViewFieldName", R"({
+        "type": "string",
+        "description": "Of the field in the view's rows; each has its own. Without it key for $key, the path with _ for ., or the function and such a path.",
+        "pattern": "^(?!\\$)[^.]*$",
+        "minLength": 1,
+        "maxLength": 256})"},
+      {"View", R"({
+        "type": "object",
+        "description": "The definition; asked for by its name, also how far the view is.",
+        "required": ["name", "stream"],
+        "properties": {
+          "name": {"type": "string"},
+          "stream": {"type": "string"},
+          "newest": {"const": true},
+          "group_by": {"type": "array", "items": {"$ref": "#/components/schemas/ViewGroupField"}},
+          "columns": {"type": "array", "items": {"$ref": "#/components/schemas/ViewColumn"}},
+          "window_ms": {"type": "integer", "description": "Without it there are no windows."},
+          "lateness_ms": {"type": "integer"},
+          "keep_ms": {"type": "integer"},
+          "records": {"type": "integer", "description": "That were looked at, also those that were skipped; of all logs, as the next three."},
+          "behind": {"type": "integer", "description": "Records that are synced and not in the view yet, as offsets."},
+          "lost": {"type": "integer", "description": "Records of gaps: nobody has them any more."},
+          "trimmed": {"type": "integer", "description": "Records that retention took before the view had read them."},
+          "rebuilding": {"type": "boolean", "description": "It is built anew, beside the table that serves."},
+          "rebuild_behind": {"type": "integer", "description": "Records that the new table has still to read."},
+          "error": {"type": "string", "description": "Why it is not fed; without it all is well."},
+          "logs": {"type": "array", "items": {"$ref": "#/components/schemas/ViewLog"}},
+          "skipped": {
+            "type": "object",
+            "description": "How many records, or values of columns, the view did without, by reason.",
+            "additionalProperties": {"type": "integer"}},
+          "skipped_records": {
+            "type": "array",
+            "description": "Some of each reason, 100 at most, the newest last.",
+            "items": {"$ref": "#/components/schemas/SkippedRecord"}}}})"},
+      {"ViewLog", R"({
+        "type": "object",
+        "required": ["partition", "superseded", "next", "end", "behind", "records", "lost", "trimmed"],
+        "properties": {
+          "edge": {"type": "string", "description": "Whose log it is; left out for this node's own."},
+          "slot": {"type": "integer", "description": "Which of the edge's stores, one after the other, made it."},
+          "partition": {"type": "integer"},
+          "superseded": {"type": "boolean", "description": "Another log took its place."},
+          "next": {"type": "integer", "description": "The first offset that is not in the view yet."},
+          "end": {"type": "integer"},
+          "behind": {"type": "integer"},
+          "records": {"type": "integer"},
+          "lost": {"type": "integer"},
+          "trimmed": {"type": "integer"},
+          "diverged_at": {"type": "integer", "description": "The log lost its end, and is another from here on."},
+          "watermark_ms": {"type": "integer", "description": "The greatest time of its records, where there are windows."}}})"},
+      {"SkippedRecord", R"({
+        "type": "object",
+        "required": ["partition", "offset", "timestamp_ms", "reason", "what"],
+        "properties": {
+          "edge": {"type": "string", "description": "Left out for this node's own."},
+          "partition": {"type": "integer"},
+          "offset": {"type": "integer"},
+          "timestamp_ms": {"type": "integer"},
+          "reason": {"type": "string"},
+          "what": {"type": "string", "description": "A field, or what is wrong; may be empty."}}})"},
+      {"Views", R"({
+        "type": "object",
+        "required": ["views"],
+        "properties": {"views": {"type": "array", "items": {"$ref": "#/components/schemas/View"}}}})"},
       {"OpenApi", R"({"type": "object"})"},
   };
   return *schemas;

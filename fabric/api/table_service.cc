@@ -64,8 +64,9 @@ Reply ReplyOf(absl::StatusOr<Reply> reply) {
 
 }  // namespace
 
-TableService::TableService(table::TableStore& tables, table::TableAdmin& admin, Clock& clock)
-    : tables_(tables), admin_(admin), clock_(clock) {}
+TableService::TableService(table::TableStore& tables, table::TableAdmin& admin, view::ViewStore& views,
+                           Clock& clock)
+    : tables_(tables), admin_(admin), views_(views), clock_(clock) {}
 
 TableService::~TableService() {
   OnChange(nullptr);
@@ -115,8 +116,7 @@ absl::StatusOr<Reply> TableService::Read(const Call& call) {
     case Action::kOpenApi:
       return JsonReply(OpenApiJson());
     default:
-      return MakeError(absl::StatusCode::kInternal, "not_served",
-                       fmt::format("{} has no answer", call.route->id));
+      return views_.Answer(call);
   }
 }
 

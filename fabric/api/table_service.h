@@ -5,17 +5,19 @@
 #include <optional>
 
 #include "fabric/api/service.h"
+#include "fabric/api/view_answers.h"
 #include "fabric/base/clock.h"
 #include "fabric/table/table_admin.h"
 #include "fabric/table/table_store.h"
+#include "fabric/view/view_store.h"
 
 namespace selvage::api {
 
-/// Serves the tables of a node. What it is given must outlive it, and writes that are under way must be over
-/// before it ends.
+/// Serves the tables and views of a node. What it is given must outlive it, and writes that are under way
+/// must be over before it ends.
 class TableService : public Service {
  public:
-  TableService(table::TableStore& tables, table::TableAdmin& admin, Clock& clock);
+  TableService(table::TableStore& tables, table::TableAdmin& admin, view::ViewStore& views, Clock& clock);
   ~TableService() override;
 
   void Answer(const Call& call, std::function<void(Reply)> done) override;
@@ -42,6 +44,7 @@ class TableService : public Service {
 
   table::TableStore& tables_;
   table::TableAdmin& admin_;
+  ViewAnswers views_;
   Clock& clock_;
   std::optional<int> watch_;  // the thread's that calls OnChange
 };

@@ -101,6 +101,7 @@ absl::Status NodeStore::Start() {
   SELVAGE_RETURN_IF_ERROR(state_->Open(acknowledged_ends));
   SELVAGE_RETURN_IF_ERROR(CompareMark(mark, recovered));
   row_damage_ = std::make_unique<RowDamage>(state_->tables(), state_->alarms());
+  view_alarms_ = std::make_unique<ViewAlarms>(state_->views(), state_->alarms());
   ends_ = std::make_unique<SyncedEnds>(state_->logs(), std::move(acknowledged_ends));
   upkeep_ = std::thread([this] { RunUpkeep(); });
   reclaim_ = std::thread([this] { RunReclaim(); });
@@ -121,6 +122,7 @@ void NodeStore::RunUpkeep() {
     }
     state_->captures().RunOnce();
     row_damage_->Report();
+    view_alarms_->Report();
     ReportTableDamage();
     WriteAckedEndsIfChanged();
     WriteMarkIfChanged();

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "fabric/node/node_state.h"
 #include "fabric/node/row_damage.h"
+#include "fabric/node/view_alarms.h"
 #include "fabric/storage/marked_store.h"
 #include "fabric/storage/rocksdb_store.h"
 #include "fabric/stream/synced_ends.h"
@@ -71,7 +72,8 @@ class NodeStore {
   std::unique_ptr<RocksDbStore> engine_;
   std::unique_ptr<MarkedStore> store_;
   std::unique_ptr<NodeState> state_;
-  std::unique_ptr<RowDamage> row_damage_;  // the upkeep thread's
+  std::unique_ptr<RowDamage> row_damage_;    // the upkeep thread's
+  std::unique_ptr<ViewAlarms> view_alarms_;  // the same
   std::unique_ptr<CommitterThread> committer_thread_;
   std::unique_ptr<SyncedEnds> ends_;  // the upkeep thread's, while there is one
   bool ends_unwritten_ = false;

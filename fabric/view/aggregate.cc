@@ -238,7 +238,8 @@ class StateDecoder {
     if (!rest_.empty()) Fail("bytes behind the state");
     if (ok()) return state;
     return MakeError(absl::StatusCode::kDataLoss, "corrupt_view",
-                     fmt::format("the stored state of a view's group is damaged: {}", wrong_));
+                     fmt::format("the stored state of a view's group is damaged: {}", wrong_),
+                     "selvagectl view rebuild makes it anew");
   }
 
  private:

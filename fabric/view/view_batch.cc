@@ -400,7 +400,8 @@ absl::StatusOr<table::Fields> VisibleRow(const v1::ViewAggregate& aggregate, std
   }
   if (!values.ok() || count != names.size()) {
     return MakeError(absl::StatusCode::kDataLoss, "corrupt_view",
-                     "the key '" + DocumentText(key, kSkippedWhatMax) + "' is not of a row of this view");
+                     "the key '" + DocumentText(key, kSkippedWhatMax) + "' is not of a row of this view",
+                     "selvagectl view rebuild makes it anew");
   }
   for (size_t i = 0; i < state.columns(); ++i) {
     if (auto value = state.Visible(i)) {

@@ -51,6 +51,20 @@ struct NewestState {
   }
 };
 
+/// Records of the log from `next` on, as offsets. A log that lost its end may end before that.
+uint64_t Unread(Offset next, const LogState& state) {
+  next = std::max(next, state.log_start());
+  return next < state.end ? static_cast<uint64_t>(state.end - next) : 0;
+}
+
+/// Whether the log lost its end, and went on otherwise: `entry` holds the record that is read next.
+/// Compaction and repair put gaps over entries, which may begin anywhere; batches stay where they are.
+bool IsOfAnotherHistory(const Entry& entry, const v1::StoredViewLog& at) {
+  if (at.entry_from() < 0) return false;
+  if (entry.from.value() == at.entry_from()) return entry.hash_before.value() != at.hash();
+  return entry.kind == EntryKind::kBatch;
+}
+
 const Entry* EntryWith(const std::vector<Entry>& entries, Offset offset) {
   for (const Entry& entry : entries) {
     if (offset < entry.to) return &entry;
@@ -78,6 +92,7 @@ absl::Status ViewBuild::Open() {
   const auto table = env_.tables.Find(table_);
   if (!table) return DamagedMeta("list of views");
   incarnation_ = table->incarnation();
+  absl::MutexLock lock(&mutex_);
   const std::string keys = std::string(kViewLogPrefix) + incarnation_;
   auto cursor = env_.store.Scan(Family::kMeta, keys, PrefixEnd(keys));
   for (cursor->Seek(keys); cursor->Valid(); cursor->Next()) {
@@ -101,6 +116,15 @@ std::vector<std::shared_ptr<EmbeddedLog>> ViewBuild::Logs() const {
   return logs;
 }
 
+ViewBuild::Stored ViewBuild::ProgressOf(const EmbeddedLog& log, const LogState& state) const {
+  absl::MutexLock lock(&mutex_);
+  if (const auto found = read_.find(log.number()); found != read_.end()) return found->second;
+  Stored at;
+  at.set_next(state.log_start().value());
+  at.set_entry_from(-1);
+  return at;
+}
+
 absl::StatusOr<bool> ViewBuild::Feed() {
   bool fed = false;
   absl::Status first;
@@ -114,32 +138,33 @@ absl::StatusOr<bool> ViewBuild::Feed() {
       first.Update(Annotate(one.status(), ToString(log->origin())));
     }
   }
-  error_ = first;
+  NoteOutcome(first);
   if (!first.ok()) return first;
   return fed;
+}
+
+void ViewBuild::NoteOutcome(const absl::Status& outcome) {
+  absl::MutexLock lock(&mutex_);
+  fed_ = outcome;
+  if (outcome.ok()) {
+    failing_since_ = std::nullopt;
+  } else if (!failing_since_) {
+    failing_since_ = env_.clock.Monotonic();
+  }
 }
 
 bool ViewBuild::AtTheEnd() const {
   for (const std::shared_ptr<EmbeddedLog>& log : Logs()) {
     if (!log->held().ok()) continue;
-    const auto at = read_.find(log->number());
     const LogState state = log->state();
-    const Offset next = at == read_.end() ? state.log_start() : Offset(at->second.next());
-    if (std::max(next, state.log_start()) < state.end) return false;
+    if (Unread(Offset(ProgressOf(*log, state).next()), state) > 0) return false;
   }
   return true;
 }
 
 absl::StatusOr<bool> ViewBuild::FeedLog(EmbeddedLog& log) {
   const LogState state = log.state();
-  const auto found = read_.find(log.number());
-  Stored at;
-  if (found != read_.end()) {
-    at = found->second;
-  } else {
-    at.set_next(state.log_start().value());
-    at.set_entry_from(-1);
-  }
+  Stored at = ProgressOf(log, state);
   const bool trimmed = Offset(at.next()) < state.log_start();
   if (trimmed) {
     at.set_trimmed(at.trimmed() + static_cast<uint64_t>(state.log_start().value() - at.next()));
@@ -156,16 +181,10 @@ absl::StatusOr<bool> ViewBuild::FeedLog(EmbeddedLog& log) {
   if (absl::IsOutOfRange(entries.status())) return true;
   if (!entries.ok()) return entries.status();
   if (entries->empty()) return false;
-  if (IsAnotherHistory(at, entries->front()) && !at.has_diverged_at()) at.set_diverged_at(at.next());
+  const Entry& first = entries->front();
+  if (IsOfAnotherHistory(first, at) && !at.has_diverged_at()) at.set_diverged_at(at.next());
   SELVAGE_RETURN_IF_ERROR(Fold(log, *entries, at));
   return true;
-}
-
-bool ViewBuild::IsAnotherHistory(const Stored& at, const Entry& first) {
-  if (at.entry_from() < 0) return false;
-  if (first.from.value() == at.entry_from()) return first.hash_before.value() != at.hash();
-  // Entries that became one gap are still of the same history; a batch begins where it always did.
-  return first.kind == EntryKind::kBatch;
 }
 
 absl::Status ViewBuild::Fold(EmbeddedLog& log, const std::vector<Entry>& entries, Stored& at) {
@@ -265,7 +284,11 @@ absl::Status ViewBuild::Commit(const EmbeddedLog& log, ViewPiece piece, const St
     at.set_entry_from(piece.after.next.value());
     at.set_hash(entries.back().hash_after.value());
   }
-  v1::StoredViewSkips skips = skips_;
+  v1::StoredViewSkips skips;
+  {
+    absl::MutexLock lock(&mutex_);
+    skips = skips_;
+  }
   Note(piece, log, at, skips);
   SELVAGE_ASSIGN_OR_RETURN(auto rows, RowsOf(piece, log, entries));
   const std::string stored = at.SerializeAsString();
@@ -288,6 +311,7 @@ absl::Status ViewBuild::Commit(const EmbeddedLog& log, ViewPiece piece, const St
   });
   AwaitCommit(env_.committer, finished);
   SELVAGE_RETURN_IF_ERROR(outcome);
+  absl::MutexLock lock(&mutex_);
   read_[log.number()] = std::move(at);
   skips_ = std::move(skips);
   return absl::OkStatus();
@@ -302,10 +326,7 @@ void ViewBuild::StageForget(WriteBatch& batch) const {
 void ViewBuild::DescribeTo(v1::ViewStatus& status) const {
   for (const std::shared_ptr<EmbeddedLog>& log : Logs()) {
     const LogState state = log->state();
-    const auto found = read_.find(log->number());
-    Stored at;
-    at.set_next(state.log_start().value());
-    if (found != read_.end()) at = found->second;
+    const Stored at = ProgressOf(*log, state);
     v1::ViewLog& one = *status.add_logs();
     one.set_edge(log->origin().edge);
     one.set_slot(log->origin().slot.value());
@@ -313,6 +334,7 @@ void ViewBuild::DescribeTo(v1::ViewStatus& status) const {
     one.set_superseded(log->superseded());
     one.set_next(at.next());
     one.set_end(state.end.value());
+    one.set_behind(Unread(Offset(at.next()), state));
     one.set_records(at.records());
     one.set_lost(at.lost());
     one.set_trimmed(at.trimmed());
@@ -324,8 +346,33 @@ void ViewBuild::DescribeTo(v1::ViewStatus& status) const {
       (*status.mutable_skipped())[std::string(SkipWord(reason))] += at.skipped(i);
     }
   }
+  absl::MutexLock lock(&mutex_);
   for (const v1::SkippedRecord& record : skips_.records()) *status.add_skipped_records() = record;
-  if (!error_.ok()) status.set_error(Describe(error_));
+  if (fed_ && !fed_->ok()) status.set_error(Describe(*fed_));
+}
+
+BuildFacts ViewBuild::Facts() const {
+  BuildFacts facts;
+  const std::vector<std::shared_ptr<EmbeddedLog>> logs = Logs();
+  absl::MutexLock lock(&mutex_);
+  for (const std::shared_ptr<EmbeddedLog>& log : logs) {
+    const auto at = read_.find(log->number());
+    const Offset next = at == read_.end() ? Offset(0) : Offset(at->second.next());
+    // Most logs have nothing new, and this is asked often.
+    if (next < log->end()) facts.behind += Unread(next, log->state());
+    if (at != read_.end() && at->second.has_diverged_at()) facts.diverged.push_back(ToString(log->origin()));
+  }
+  // Also of logs that were deleted since: what was read of them is in the table.
+  for (const auto& [number, at] : read_) {
+    facts.records += at.records();
+    facts.lost += at.lost();
+    facts.trimmed += at.trimmed();
+    const size_t reasons = std::min<size_t>(kSkipReasons, static_cast<size_t>(at.skipped_size()));
+    for (size_t i = 0; i < reasons; ++i) facts.skipped[i] += at.skipped(static_cast<int>(i));
+  }
+  facts.fed = fed_;
+  if (failing_since_) facts.failing = env_.clock.Monotonic() - *failing_since_;
+  return facts;
 }
 
 }  // namespace selvage::view

@@ -1,21 +1,27 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "fabric/base/clock.h"
 #include "fabric/base/random.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
 #include "fabric/stream/embedded_log_store.h"
 #include "fabric/table/table_store.h"
+#include "fabric/view/skipped_records.h"
 #include "fabric/view/view_batch.h"
 #include "selvage/v1/view.pb.h"
 
@@ -40,7 +46,22 @@ struct ViewEnvironment {
   PieceSizes piece = {};
 };
 
-/// One table that a view is built into, with how far each log was read. Not thread-safe.
+/// What operators watch of a table that a view is built into.
+struct BuildFacts {
+  uint64_t records = 0;  ///< that were looked at, also those that were skipped
+  std::array<uint64_t, kSkipReasons> skipped{};
+  uint64_t lost = 0;     ///< of gaps: nobody has these records any more
+  uint64_t trimmed = 0;  ///< that retention took before they were read
+  uint64_t behind = 0;   ///< that are synced here and were not read yet, as offsets
+  /// Logs that lost their end and went on otherwise: what was read of the lost end is still in the table.
+  std::vector<std::string> diverged;
+  /// How feeding went the last time; nothing before the first time since the start.
+  std::optional<absl::Status> fed;
+  absl::Duration failing;  ///< for how long it has gone wrong each time
+};
+
+/// One table that a view is built into, with how far each log was read. One thread at a time feeds and
+/// changes it; Facts and DescribeTo are safe to use from others meanwhile, and do not wait for the disk.
 class ViewBuild {
  public:
   /// `definition` is complete, and the table is there.
@@ -62,18 +83,20 @@ class ViewBuild {
   void StageForget(WriteBatch& batch) const;
   /// Logs, what was skipped, and what is wrong.
   void DescribeTo(v1::ViewStatus& status) const;
+  BuildFacts Facts() const;
 
  private:
   using Stored = v1::StoredViewLog;
   std::vector<std::shared_ptr<EmbeddedLog>> Logs() const;
+  /// How far the log was read; of one that was not yet, that it begins at its start.
+  Stored ProgressOf(const EmbeddedLog& log, const LogState& state) const;
   /// Where the log is to be read on; nothing while it cannot be.
   absl::StatusOr<bool> FeedLog(EmbeddedLog& log);
+  void NoteOutcome(const absl::Status& outcome);
   /// What the view makes of the entries in one step: the fold is at its end.
   absl::Status Fold(EmbeddedLog& log, const std::vector<Entry>& entries, Stored& at);
   absl::Status Commit(const EmbeddedLog& log, ViewPiece piece, const Stored& at,
                       const std::vector<Entry>& entries);
-  /// True when the log lost its end behind `at`, and went on otherwise: `first` is what it has there now.
-  static bool IsAnotherHistory(const Stored& at, const Entry& first);
   absl::StatusOr<std::vector<table::TableStore::OwnedRow>> RowsOf(ViewPiece& piece, const EmbeddedLog& log,
                                                                   const std::vector<Entry>& entries) const;
   void Note(const ViewPiece& piece, const EmbeddedLog& log, Stored& at, v1::StoredViewSkips& skips) const;
@@ -86,9 +109,11 @@ class ViewBuild {
   std::string table_;
   std::string incarnation_;  ///< of the table: what is stored of this build is found by it
   ViewFold fold_;
-  std::map<LogNumber, Stored> read_;
-  v1::StoredViewSkips skips_;
-  absl::Status error_;  ///< of the last piece
+  mutable absl::Mutex mutex_;
+  std::map<LogNumber, Stored> read_ ABSL_GUARDED_BY(mutex_);
+  v1::StoredViewSkips skips_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> fed_ ABSL_GUARDED_BY(mutex_);              // see BuildFacts
+  std::optional<absl::Duration> failing_since_ ABSL_GUARDED_BY(mutex_);  // by the monotonic clock
 };
 
 }  // namespace selvage::view

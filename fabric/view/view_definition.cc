@@ -44,8 +44,9 @@ std::string Shown(std::string_view text) {
 class DefinitionChecker {
  public:
   absl::StatusOr<v1::ViewDefinition> Check(v1::ViewDefinition definition) {
-    if (!IsStreamName(definition.name())) {
-      return Error(fmt::format("'{}' is not a view name", Shown(definition.name())), kNameHint);
+    if (!IsStreamName(definition.name()) || definition.name().size() > kViewNameMax) {
+      return Error(fmt::format("'{}' is not a view name", Shown(definition.name())),
+                   fmt::format("use 1 to {} of a-z, A-Z, 0-9, '.', '_' and '-'", kViewNameMax));
     }
     view_ = definition.name();
     if (!IsStreamName(definition.stream())) {

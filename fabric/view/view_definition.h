@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "fabric/base/names.h"
 #include "selvage/v1/view.pb.h"
 
 namespace selvage::view {
@@ -15,6 +16,9 @@ inline constexpr std::string_view kRecordKey = "$key";
 /// The field of a view's rows that says when their window begins.
 inline constexpr std::string_view kWindowField = "window";
 
+/// A view is built anew in a table of its own, whose name is that of the view with this behind it.
+inline constexpr std::string_view kRebuildSuffix = ".rebuild";
+inline constexpr size_t kViewNameMax = kMaxStreamName - kRebuildSuffix.size();
 inline constexpr size_t kColumnsMax = 64;
 inline constexpr size_t kGroupFieldsMax = 16;
 inline constexpr size_t kPathDepthMax = 16;

@@ -15,7 +15,6 @@ namespace selvage::view {
 namespace {
 
 constexpr std::string_view kViewPrefix = "view/";  ///< + name: StoredView
-constexpr std::string_view kRebuildSuffix = ".rebuild";
 
 std::string ViewKey(const std::string& name) {
   return std::string(kViewPrefix) + name;
@@ -45,10 +44,10 @@ absl::Status ViewStore::Load(const v1::StoredView& stored) {
   const std::string& name = stored.definition().name();
   View view;
   view.definition = stored.definition();
-  view.serving = std::make_unique<ViewBuild>(env_, view.definition, name);
+  view.serving = std::make_shared<ViewBuild>(env_, view.definition, name);
   SELVAGE_RETURN_IF_ERROR(view.serving->Open());
   if (!stored.rebuilt().empty()) {
-    view.rebuilt = std::make_unique<ViewBuild>(env_, view.definition, stored.rebuilt());
+    view.rebuilt = std::make_shared<ViewBuild>(env_, view.definition, stored.rebuilt());
     SELVAGE_RETURN_IF_ERROR(view.rebuilt->Open());
   }
   views_[name] = std::move(view);
@@ -60,13 +59,21 @@ absl::Status ViewStore::Unknown(const std::string& name) {
                    "see selvagectl view list");
 }
 
-absl::StatusOr<ViewStore::View*> ViewStore::Find(const std::string& name) {
+absl::StatusOr<ViewStore::View> ViewStore::Find(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
   const auto found = views_.find(name);
   if (found == views_.end()) return Unknown(name);
-  return &found->second;
+  return found->second;
 }
 
-absl::StatusOr<std::unique_ptr<ViewBuild>> ViewStore::MakeBuild(const v1::ViewDefinition& definition,
+void ViewStore::Keep(View view) {
+  absl::MutexLock lock(&mutex_);
+  const std::string& name = view.definition.name();
+  views_[name] = std::move(view);
+  more_ = true;
+}
+
+absl::StatusOr<std::shared_ptr<ViewBuild>> ViewStore::MakeBuild(const v1::ViewDefinition& definition,
                                                                 const std::string& table,
                                                                 const table::TableStore::Also& also) {
   v1::TableDefinition of_rows;
@@ -76,7 +83,7 @@ absl::StatusOr<std::unique_ptr<ViewBuild>> ViewStore::MakeBuild(const v1::ViewDe
   of_rows.set_incarnation(table::Incarnation::Mint(env_.random).bytes());
   SELVAGE_ASSIGN_OR_RETURN(of_rows, table::CompleteDefinition(std::move(of_rows)));
   SELVAGE_RETURN_IF_ERROR(env_.tables.Create(of_rows, also));
-  auto build = std::make_unique<ViewBuild>(env_, definition, table);
+  auto build = std::make_shared<ViewBuild>(env_, definition, table);
   SELVAGE_RETURN_IF_ERROR(build->Open());
   return build;
 }
@@ -84,8 +91,8 @@ absl::StatusOr<std::unique_ptr<ViewBuild>> ViewStore::MakeBuild(const v1::ViewDe
 absl::StatusOr<v1::ViewDefinition> ViewStore::Create(v1::ViewDefinition definition) {
   SELVAGE_ASSIGN_OR_RETURN(definition, CompleteDefinition(std::move(definition)));
   const std::string& name = definition.name();
-  absl::MutexLock lock(&mutex_);
-  if (views_.contains(name)) {
+  absl::MutexLock working(&work_mutex_);
+  if (Find(name).ok()) {
     return MakeError(absl::StatusCode::kAlreadyExists, "view_exists",
                      fmt::format("there is a view {} already", name),
                      "selvagectl view describe shows it; a view is not changed, but dropped and made again");
@@ -100,8 +107,7 @@ absl::StatusOr<v1::ViewDefinition> ViewStore::Create(v1::ViewDefinition definiti
   SELVAGE_ASSIGN_OR_RETURN(view.serving, MakeBuild(definition, name, [&](WriteBatch& batch) {
                              batch.Put(Family::kMeta, ViewKey(name), {Stored(definition, "")});
                            }));
-  views_[name] = std::move(view);
-  more_ = true;
+  Keep(std::move(view));
   return definition;
 }
 
@@ -114,38 +120,48 @@ std::vector<v1::ViewDefinition> ViewStore::All() const {
 }
 
 absl::StatusOr<v1::ViewStatus> ViewStore::Describe(const std::string& name) const {
-  absl::MutexLock lock(&mutex_);
-  const auto found = views_.find(name);
-  if (found == views_.end()) return Unknown(name);
-  const View& view = found->second;
+  SELVAGE_ASSIGN_OR_RETURN(const View view, Find(name));
   v1::ViewStatus status;
   *status.mutable_definition() = view.definition;
   view.serving->DescribeTo(status);
-  if (view.rebuilt != nullptr) {
-    v1::ViewStatus rebuilt;
-    view.rebuilt->DescribeTo(rebuilt);
-    status.set_rebuilding(true);
-    for (const v1::ViewLog& log : rebuilt.logs()) {
-      status.set_rebuild_behind(status.rebuild_behind() + static_cast<uint64_t>(log.end() - log.next()));
-    }
+  if (view.rebuilt == nullptr) return status;
+  const BuildFacts rebuilt = view.rebuilt->Facts();
+  status.set_rebuilding(true);
+  status.set_rebuild_behind(rebuilt.behind);
+  if (status.error().empty() && rebuilt.fed && !rebuilt.fed->ok()) {
+    status.set_error("building it anew: " + selvage::Describe(*rebuilt.fed));
   }
   return status;
 }
 
+std::map<std::string, ViewFacts> ViewStore::AllFacts() const {
+  std::map<std::string, View> views;
+  {
+    absl::MutexLock lock(&mutex_);
+    views = views_;
+  }
+  std::map<std::string, ViewFacts> facts;
+  for (const auto& [name, view] : views) {
+    facts[name].serving = view.serving->Facts();
+    if (view.rebuilt != nullptr) facts[name].rebuilt = view.rebuilt->Facts();
+  }
+  return facts;
+}
+
 absl::Status ViewStore::Rebuild(const std::string& name) {
-  absl::MutexLock lock(&mutex_);
-  SELVAGE_ASSIGN_OR_RETURN(View* const view, Find(name));
-  if (view->rebuilt != nullptr) {
+  absl::MutexLock working(&work_mutex_);
+  SELVAGE_ASSIGN_OR_RETURN(View view, Find(name));
+  if (view.rebuilt != nullptr) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "rebuilding",
                      fmt::format("view {} is being built anew already", name),
                      "selvagectl view describe tells how far it is");
   }
   const std::string table = name + std::string(kRebuildSuffix);
-  SELVAGE_ASSIGN_OR_RETURN(view->rebuilt, MakeBuild(view->definition, table, [&](WriteBatch& batch) {
-                             batch.Put(Family::kMeta, ViewKey(name), {Stored(view->definition, table)});
+  SELVAGE_ASSIGN_OR_RETURN(view.rebuilt, MakeBuild(view.definition, table, [&](WriteBatch& batch) {
+                             batch.Put(Family::kMeta, ViewKey(name), {Stored(view.definition, table)});
                            }));
-  more_ = true;
-  return CopyIndexes(*view);
+  Keep(view);
+  return CopyIndexes(view);
 }
 
 absl::Status ViewStore::CopyIndexes(const View& view) {
@@ -161,19 +177,21 @@ absl::Status ViewStore::CopyIndexes(const View& view) {
 }
 
 absl::Status ViewStore::Drop(const std::string& name) {
-  absl::MutexLock lock(&mutex_);
-  SELVAGE_ASSIGN_OR_RETURN(View* const view, Find(name));
-  if (view->rebuilt != nullptr) {
-    SELVAGE_RETURN_IF_ERROR(env_.tables.DropOwned(view->rebuilt->table(), [&](WriteBatch& batch) {
-      view->rebuilt->StageForget(batch);
-      batch.Put(Family::kMeta, ViewKey(name), {Stored(view->definition, "")});
+  absl::MutexLock working(&work_mutex_);
+  SELVAGE_ASSIGN_OR_RETURN(View view, Find(name));
+  if (view.rebuilt != nullptr) {
+    SELVAGE_RETURN_IF_ERROR(env_.tables.DropOwned(view.rebuilt->table(), [&](WriteBatch& batch) {
+      view.rebuilt->StageForget(batch);
+      batch.Put(Family::kMeta, ViewKey(name), {Stored(view.definition, "")});
     }));
-    view->rebuilt = nullptr;
+    view.rebuilt = nullptr;
+    Keep(view);
   }
   SELVAGE_RETURN_IF_ERROR(env_.tables.DropOwned(name, [&](WriteBatch& batch) {
-    view->serving->StageForget(batch);
+    view.serving->StageForget(batch);
     batch.Delete(Family::kMeta, ViewKey(name));
   }));
+  absl::MutexLock lock(&mutex_);
   views_.erase(name);
   return absl::OkStatus();
 }
@@ -189,10 +207,10 @@ absl::StatusOr<bool> ViewStore::RunOnce() {
   bool more = false;
   absl::Status first;
   for (const v1::ViewDefinition& definition : All()) {
-    absl::MutexLock lock(&mutex_);
-    const auto view = views_.find(definition.name());
-    if (view == views_.end()) continue;
-    const auto fed = Feed(view->second);
+    absl::MutexLock working(&work_mutex_);
+    const auto view = Find(definition.name());
+    if (!view.ok()) continue;
+    const auto fed = Feed(*view);
     if (fed.ok()) {
       more |= *fed;
     } else {
@@ -206,7 +224,7 @@ absl::StatusOr<bool> ViewStore::RunOnce() {
   return more;
 }
 
-absl::StatusOr<bool> ViewStore::Feed(View& view) {
+absl::StatusOr<bool> ViewStore::Feed(const View& view) {
   auto serving = view.serving->Feed();
   if (view.rebuilt == nullptr) return serving;
   SELVAGE_ASSIGN_OR_RETURN(const bool rebuilt, view.rebuilt->Feed());
@@ -215,7 +233,7 @@ absl::StatusOr<bool> ViewStore::Feed(View& view) {
   return rebuilt || (serving.ok() && *serving);
 }
 
-absl::Status ViewStore::PutInPlace(View& view) {
+absl::Status ViewStore::PutInPlace(View view) {
   // A crash may have left some out when the rebuilding began, or they were made since.
   SELVAGE_RETURN_IF_ERROR(CopyIndexes(view));
   const std::string& name = view.definition.name();
@@ -225,6 +243,7 @@ absl::Status ViewStore::PutInPlace(View& view) {
   }));
   view.serving = std::move(view.rebuilt);
   view.serving->Rename(name);
+  Keep(std::move(view));
   return absl::OkStatus();
 }
 

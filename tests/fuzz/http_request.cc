@@ -1,4 +1,4 @@
-/// HTTP requests for tables: a request line, header lines and, behind an empty line, a body.
+/// HTTP requests for tables and views: a request line, header lines and, behind an empty line, a body.
 #include <algorithm>
 #include <string>
 #include <variant>
@@ -8,6 +8,7 @@
 #include "fabric/api/conditions.h"
 #include "fabric/api/problem.h"
 #include "fabric/api/request_json.h"
+#include "fabric/api/view_json.h"
 #include "fabric/base/check.h"
 #include "fabric/base/error.h"
 #include "fabric/table/canonical_json.h"
@@ -86,6 +87,8 @@ void CheckCall(const Call& call) {
       return CheckRead(ReadIndex(call.body));
     case Action::kPutTable:
       return CheckRead(ReadDefinition(call.Text("table"), call.body));
+    case Action::kPutView:
+      return CheckRead(ReadView(call.Text("view"), call.body));
     default:
       return;
   }

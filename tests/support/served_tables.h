@@ -8,6 +8,7 @@
 #include "fabric/api/table_service.h"
 #include "fabric/base/check.h"
 #include "fabric/base/random.h"
+#include "fabric/node/node_state.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/memory_store.h"
 #include "fabric/table/store_table_admin.h"
@@ -16,19 +17,17 @@
 
 namespace selvage::test {
 
-/// Tables over HTTP as a daemon serves them, on a store in memory.
+/// Tables and views over HTTP as a daemon serves them, on a store in memory. Nothing feeds the views but who
+/// calls it.
 class ServedTables {
  public:
   explicit ServedTables(api::Server::Options options = {}, DiskBudget::Limits limits = {},
                         bool is_edge = true)
-      : budget_(limits),
-        committer_(store_, {}),
-        tables_({store_, committer_, SystemClock(), SystemRandom(), budget_, fences_},
-                {.is_edge = is_edge, .store_id = [id = StoreId::Mint(SystemRandom())] { return id; }}),
-        admin_(tables_, SystemRandom()),
-        service_(tables_, admin_, SystemClock()) {
-    committer_thread_.emplace(committer_);
-    const absl::Status opened = tables_.Open();
+      : node_(NodeOptions(limits, is_edge), store_, SystemClock(), SystemRandom()),
+        admin_(node_.tables(), SystemRandom()),
+        service_(node_.tables(), admin_, node_.views(), SystemClock()) {
+    committer_thread_.emplace(node_.committer());
+    const absl::Status opened = node_.Open({});
     SELVAGE_CHECK(opened.ok());
     auto server = api::Server::Bind(std::move(options));
     SELVAGE_CHECK(server.ok());
@@ -38,17 +37,22 @@ class ServedTables {
   ~ServedTables() { server_->Stop(); }
 
   uint16_t port() const { return server_->port(); }
-  table::TableStore& tables() { return tables_; }
-  DiskBudget& budget() { return budget_; }
+  NodeState& node() { return node_; }
+  table::TableStore& tables() { return node_.tables(); }
   Metrics& metrics() { return metrics_; }
   api::Server& server() { return *server_; }
 
  private:
+  static NodeState::Options NodeOptions(const DiskBudget::Limits& limits, bool is_edge) {
+    NodeState::Options options;
+    options.node = is_edge ? "rig-7" : "main";
+    options.is_edge = is_edge;
+    options.disk = limits;
+    return options;
+  }
+
   MemoryStore store_;
-  DiskBudget budget_;
-  FenceTable fences_;
-  Committer committer_;
-  table::TableStore tables_;
+  NodeState node_;
   table::StoreTableAdmin admin_;
   api::TableService service_;
   Metrics metrics_{"test"};

@@ -5,8 +5,10 @@ import os
 import schemathesis
 from schemathesis import GenerationMode
 
-# Where requests go that would be for any table, if one is named.
-TABLE = os.environ.get("SELVAGE_TABLE")
+# Where requests go that would be for any table or view, if one is named.
+ONE = {kind: os.environ.get("SELVAGE_" + kind.upper()) for kind in ("table", "view")}
+# What views are made of.
+STREAM = os.environ.get("SELVAGE_STREAM")
 # In its coverage phase it makes "0" of a header whose pattern needs more than letters and digits.
 MADE_UP = "0"
 EXAMPLES = {
@@ -39,12 +41,22 @@ def name_once(update):
         update["unset"] = [name for name in update["unset"] if name not in named]
 
 
+def make_feedable(view):
+    """The stream is there, fields of rows have names of their own, and windows stay as long as they take records."""
+    view["stream"] = STREAM
+    for number, field in enumerate(view.get("group_by", []) + view.get("columns", [])):
+        field["name"] = f"f{number}"
+    if view.get("keep_ms"):
+        view["keep_ms"] = max(view["keep_ms"], view.get("lateness_ms", 0))
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
-    if TABLE and "table" in (case.path_parameters or {}):
-        case.path_parameters["table"] = TABLE
+    for kind, name in ONE.items():
+        if name and kind in (case.path_parameters or {}):
+            case.path_parameters[kind] = name
     if case.query and "ttl_ms" in case.query:
         case.query.pop("expires_at_ms", None)
     for name, example in EXAMPLES.items():
@@ -61,5 +73,7 @@ def before_call(context, case, kwargs):
         if case.operation.definition.raw.get("operationId") == "writeBatch":
             for operation in case.body["operations"]:
                 name_once(operation)
+        elif case.operation.definition.raw.get("operationId") == "putView":
+            make_feedable(case.body)
         elif case.media_type == "application/vnd.selvage.update+json":
             name_once(case.body)

@@ -39,16 +39,25 @@ class SchemathesisTest : public ::testing::Test {
     cluster_.link().Refuse(true);
     cluster_.link().Cut();
     for (Daemon* daemon : {&cluster_.edge(), &cluster_.core()}) {
-      const auto made = cluster_.Ctl(*daemon, {"table", "create", "pumps", "--direction", "both"});
-      ASSERT_THAT(made, IsOk());
-      ASSERT_TRUE(made->exit.ok()) << made->err;
+      Make(*daemon, {"table", "create", "pumps", "--direction", "both"});
+      Make(*daemon, {"stream", "create", "telemetry", "--direction", "local"});
+      Make(*daemon, {"view", "create", "latest", "--stream", "telemetry", "--newest"});
     }
   }
+  void Make(Daemon& daemon, const std::vector<std::string>& what) {
+    const auto made = cluster_.Ctl(daemon, what);
+    ASSERT_THAT(made, IsOk());
+    ASSERT_TRUE(made->exit.ok()) << made->err;
+  }
 
-  /// `table`: where all requests go; empty: wherever they are made for.
-  void Run(const std::string& table, const std::vector<std::string>& options) {
-    const auto at_edge = Begin("edge", cluster_.edge(), table, options);
-    const auto at_core = Begin("core", cluster_.core(), table, options);
+  /// The table and the view that all requests go to; none: wherever they are made for.
+  struct Where {
+    std::string table = {};
+    std::string view = {};
+  };
+  void Run(const Where& where, const std::vector<std::string>& options) {
+    const auto at_edge = Begin("edge", cluster_.edge(), where, options);
+    const auto at_core = Begin("core", cluster_.core(), where, options);
     for (const auto& running : {&at_edge, &at_core}) {
       ASSERT_THAT(*running, IsOk());
       const auto ended = (**running)->Wait(kRunMax);
@@ -60,7 +69,7 @@ class SchemathesisTest : public ::testing::Test {
 
  private:
   absl::StatusOr<std::unique_ptr<ChildProcess>> Begin(const std::string& name, const Daemon& asked,
-                                                      const std::string& table,
+                                                      const Where& where,
                                                       const std::vector<std::string>& options) const {
     const std::string here = SourceDir() + "/tests/clients/http";
     const std::string dir = cluster_.dir().File("schemathesis-" + name);
@@ -77,7 +86,9 @@ class SchemathesisTest : public ::testing::Test {
     spawn.args.insert(spawn.args.end(), options.begin(), options.end());
     spawn.environment = {{"SCHEMATHESIS_HOOKS", here + "/hooks.py"},
                          {"PYTHONDONTWRITEBYTECODE", "1"},
-                         {"SELVAGE_TABLE", table}};
+                         {"SELVAGE_TABLE", where.table},
+                         {"SELVAGE_VIEW", where.view},
+                         {"SELVAGE_STREAM", "telemetry"}};
     spawn.working_directory = dir;
     return ChildProcess::Start({std::move(spawn), dir + "/output"});
   }
@@ -87,11 +98,15 @@ class SchemathesisTest : public ::testing::Test {
 };
 
 TEST_F(SchemathesisTest, FindsNothing) {
-  Run("", {"--max-examples", "20"});
+  Run({}, {"--max-examples", "20"});
 }
 
 TEST_F(SchemathesisTest, FindsNothingInRowsOfOneTable) {
-  Run("pumps", {"--max-examples", "50", "--include-path-regex", "/(rows|query|batch)"});
+  Run({.table = "pumps"}, {"--max-examples", "50", "--include-path-regex", "/(rows|query|batch)"});
+}
+
+TEST_F(SchemathesisTest, FindsNothingInOneView) {
+  Run({.view = "latest"}, {"--max-examples", "50", "--include-path-regex", "/views"});
 }
 
 }  // namespace

@@ -112,6 +112,47 @@ TEST(NodeMetricsTest, TablesAreCounted) {
   EXPECT_THAT(text, HasSubstr("selvage_table_feed_end " + std::to_string(end) + "\n"));
 }
 
+/// Counts the records of each "site" of the stream "temperature".
+void MakeView(EdgeNode& edge) {
+  v1::ViewDefinition view;
+  view.set_name("by-site");
+  view.set_stream("temperature");
+  view.mutable_aggregate()->add_group_by()->set_path("site");
+  view.mutable_aggregate()->add_columns()->set_function(v1::VIEW_COUNT);
+  EXPECT_TRUE(edge.node().views().Create(view).ok());
+}
+void FeedViews(EdgeNode& edge) {
+  absl::StatusOr<bool> more = true;
+  while (more.ok() && *more) more = edge.node().views().RunOnce();
+  EXPECT_TRUE(more.ok()) << more.status();
+}
+
+TEST(NodeMetricsTest, ViewsAreCounted) {
+  EdgeNode edge;
+  const NodeMetrics metrics(edge.metrics(), NodeMetrics::PartsOf(edge.node()),
+                            edge.admin().MetricSources(Certificate));
+  ASSERT_TRUE(edge.state().CreateStream(Definition("temperature", v1::UP)).ok());
+  MakeView(edge);
+  ASSERT_TRUE(
+      edge.Produce(Address("temperature"), Batch({R"({"site":"a"})", R"({"site":"b"})", "junk"})).ok());
+  EXPECT_THAT(edge.metrics().Text(), HasSubstr("selvage_view_lag_records{view=\"by-site\"} 3\n"));
+  FeedViews(edge);
+  std::string text = edge.metrics().Text();
+  EXPECT_THAT(text, HasSubstr("selvage_view_records_total{view=\"by-site\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_view_skipped_total{reason=\"not_json\",view=\"by-site\"} 1\n"));
+  EXPECT_THAT(text, Not(HasSubstr("reason=\"late\""))) << "only what there was";
+  EXPECT_THAT(text, HasSubstr("selvage_view_lag_records{view=\"by-site\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_view_lost_records_total{view=\"by-site\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_view_trimmed_records_total{view=\"by-site\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_view_failing_seconds{view=\"by-site\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_view_rebuilding{view=\"by-site\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_table_rows{table=\"by-site\"} 2\n")) << "its groups";
+  ASSERT_TRUE(edge.node().views().Rebuild("by-site").ok());
+  text = edge.metrics().Text();
+  EXPECT_THAT(text, HasSubstr("selvage_view_rebuilding{view=\"by-site\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("selvage_view_rebuild_lag_records{view=\"by-site\"} 3\n"));
+}
+
 TEST(NodeMetricsTest, TheNumberOfRowsIsBounded) {
   EdgeNode edge;
   NodeMetrics::Sources sources = edge.admin().MetricSources(Certificate);
@@ -133,6 +174,9 @@ std::string ReferenceTable() {
   EXPECT_TRUE(edge.state().CreateStream(Definition("temperature", v1::UP)).ok());
   EXPECT_FALSE(edge.Produce(Address("humidity"), "").ok());
   MakeTable(edge, "pumps");
+  MakeView(edge);
+  EXPECT_TRUE(edge.Produce(Address("temperature"), Batch({"junk"})).ok());
+  FeedViews(edge);
   std::map<std::string, std::pair<std::string, std::string>> all;  // name: type, help
   std::istringstream lines(edge.metrics().Text());
   std::string line;

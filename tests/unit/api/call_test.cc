@@ -22,6 +22,11 @@ TEST(ApiCallTest, FindsTheRouteOfMethodAndPath) {
   EXPECT_EQ(Taken("POST", "/v1/tables/pumps/query", Json()).route->action, Action::kQuery);
   EXPECT_EQ(Taken("POST", "/v1/tables/pumps/batch", Json()).route->action, Action::kBatch);
   EXPECT_EQ(Taken("GET", "/v1/tables/pumps/watch").route->action, Action::kWatch);
+  EXPECT_EQ(Taken("GET", "/v1/views").route->action, Action::kListViews);
+  EXPECT_EQ(Taken("GET", "/v1/views/by-pump").route->action, Action::kGetView);
+  EXPECT_EQ(Taken("PUT", "/v1/views/by-pump", Json()).route->action, Action::kPutView);
+  EXPECT_EQ(Taken("DELETE", "/v1/views/by-pump").route->action, Action::kDropView);
+  EXPECT_EQ(Taken("POST", "/v1/views/by-pump/rebuild").route->action, Action::kRebuildView);
   EXPECT_EQ(Taken("GET", "/v1/openapi.json").route->action, Action::kOpenApi);
   EXPECT_EQ(Taken("GET", "http://edge:8480/v1/tables").route->action, Action::kListTables);
 }

@@ -1,16 +1,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <boost/json.hpp>
+#include <memory>
+#include <optional>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/time/clock.h"
 #include "fabric/api/call.h"
 #include "fabric/api/request_json.h"
 #include "tests/support/served_tables.h"
 #include "tests/unit/api/http_client.h"
+#include "tests/unit/api/served_api.h"
 
 /// Tables over HTTP, from the socket to the store.
 namespace selvage::api {
@@ -20,46 +24,15 @@ namespace http = boost::beast::http;
 namespace json = boost::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Response = HttpClient::Response;
-using Headers = HttpClient::Headers;
 
-/// Whether the description of the route knows this answer.
-bool IsDescribed(const std::string& method, const std::string& target, const Headers& headers, int status) {
-  RequestHead head{method, target};
-  for (const auto& [name, value] : headers) head.headers[absl::AsciiStrToLower(name)] = value;
-  const auto begun = BeginCall(head);
-  const auto* call = std::get_if<Call>(&begun);
-  if (call == nullptr) return true;
-  const Route& route = *call->route;
-  return std::any_of(route.answers.begin(), route.answers.end(),
-                     [&](const Answer& answer) { return answer.status == status; }) ||
-         std::count(route.refusals.begin(), route.refusals.end(), status) > 0;
-}
-
-class TableApiTest : public ::testing::Test {
+class TableApiTest : public ServedApiTest {
  protected:
   void SetUp() override { Serve(std::make_unique<test::ServedTables>()); }
   void Serve(std::unique_ptr<test::ServedTables> served) {
-    client_.reset();
-    served_ = std::move(served);
-    client_.emplace(served_->port());
+    ServedApiTest::Serve(std::move(served));
     ASSERT_EQ(Put("/v1/tables/pumps", R"({"direction": "both"})").result_int(), 201u);
   }
 
-  Response Ask(const std::string& method, const std::string& target, const Headers& headers = {},
-               const std::string& body = "") {
-    Response response = client_->Ask(method, target, headers, body);
-    EXPECT_TRUE(IsDescribed(method, target, headers, static_cast<int>(response.result_int())))
-        << method << " " << target << ": " << response.result_int();
-    return response;
-  }
-  Response Put(const std::string& target, const std::string& body, Headers headers = {}) {
-    headers["Content-Type"] = "application/json";
-    return Ask("PUT", target, headers, body);
-  }
-  Response Post(const std::string& target, const std::string& body) {
-    return Ask("POST", target, {{"Content-Type", "application/json"}}, body);
-  }
   Response Patch(const std::string& key, std::string_view type, const std::string& body) {
     return Ask("PATCH", Row(key), {{"Content-Type", std::string(type)}}, body);
   }
@@ -67,14 +40,6 @@ class TableApiTest : public ::testing::Test {
   std::string Get(const std::string& key) {
     const Response response = Ask("GET", Row(key));
     return response.result_int() == 200 ? response.body() : "";
-  }
-  /// "412 version_mismatch"; "204" when it is no problem.
-  static std::string Verdict(const Response& response) {
-    std::string verdict = std::to_string(response.result_int());
-    if (response[http::field::content_type] != "application/problem+json") return verdict;
-    const json::value problem = json::parse(response.body());
-    EXPECT_EQ(problem.at("status"), response.result_int());
-    return verdict + " " + std::string(problem.at("kind").as_string());
   }
   static std::vector<std::string> KeysOf(const Response& page) {
     std::vector<std::string> keys;
@@ -87,9 +52,6 @@ class TableApiTest : public ::testing::Test {
   std::string Position() {
     return std::string(json::parse(Ask("GET", "/v1/tables/pumps").body()).at("position").as_string());
   }
-
-  std::unique_ptr<test::ServedTables> served_;
-  std::optional<HttpClient> client_;
 };
 
 TEST_F(TableApiTest, ARowIsPutReadChangedAndDeleted) {

@@ -238,6 +238,12 @@ TEST_F(CommandsTest, WrongUsageIsToldFromErrors) {
   EXPECT_EQ(run.code, kUsage);
   EXPECT_EQ(run.out, "");
   EXPECT_THAT(run.err, HasSubstr("--priority"));
+  // Not a view without windows, which is what a node would take it for.
+  run =
+      Ctl({"view", "create", "v", "--stream", "s", "--group-by", "a", "--column", "count", "--window", "0s"});
+  EXPECT_EQ(run.code, kUsage);
+  EXPECT_THAT(run.err, HasSubstr("--window"));
+  EXPECT_EQ(Ctl({"view", "create", "v", "--stream", "s", "--newest", "--keep", "1h"}).code, kUsage);
   run = Ctl({"--help"});
   EXPECT_EQ(run.code, kDone);
   EXPECT_THAT(run.out, HasSubstr("Exit codes:"));

@@ -48,6 +48,8 @@ TEST(ViewDefinitionTest, CompletingACompleteDefinitionChangesNothing) {
 TEST(ViewDefinitionTest, AViewOfNewestRecordsNeedsNames) {
   EXPECT_TRUE(CompleteDefinition(samples::NewestPerKey()).ok());
   ExpectRefused([](auto& d) { d.set_name("no spaces"); }, "'no spaces' is not a view name");
+  // There must be room for the name of the table in which it is built anew.
+  ExpectRefused([](auto& d) { d.set_name(std::string(kViewNameMax + 1, 'v')); }, "is not a view name");
   ExpectRefused([](auto& d) { d.set_stream(""); }, "view hourly, stream: '' is not a stream name");
 }
 
