@@ -191,7 +191,10 @@ class OwnedTask : public RowTask {
       // All that is written of it is the view's, and here.
       if (IsDamaged(row.key)) TakeOver(row.key);
       const Row& current = Current(row.key);
-      if (!row.row && !IsThere(current, now_ms())) continue;
+      // A row that never was leaves a tombstone as well, where the view keeps something of it: what comes
+      // later from another log may be older.
+      const bool nothing_to_keep = row.state.empty() || HasParts(current);
+      if (!row.row && !IsThere(current, now_ms()) && nothing_to_keep) continue;
       const Stamp stamp = Tick();
       const Arrival here{StoreId(), NextSequence()};
       MergeInto(

@@ -149,6 +149,17 @@ TEST_F(ViewStoreTest, OfSeveralLogsTheNewestByTimeCounts) {
   EXPECT_THAT(Rows(), IsEmpty()) << "older than the delete";
 }
 
+TEST_F(ViewStoreTest, ADeleteThatIsReadFirstCountsAgainstWhatIsOlderInAnotherLog) {
+  Make(Newest());
+  Produce({{"a", std::nullopt, 2000}, {"b", std::nullopt, 2000}}, 1);
+  EXPECT_EQ(Feed(), "");
+  Reopen();
+  Produce({{"a", R"({"x":1})", 1000}}, 0);
+  Produce({{"b", R"({"x":2})", 2500}}, 0);
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), ElementsAre(Pair("b", R"({"x":2})")));
+}
+
 TEST_F(ViewStoreTest, AggregatesCountEachRecordOnceOverRestarts) {
   Make(Sums());
   for (int i = 0; i < 5; ++i) {
