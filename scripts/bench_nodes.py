@@ -1,5 +1,5 @@
 """Edges and cores that the benchmarks here start, with data and ports of their own."""
-import contextlib, json, os, pathlib, random, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
+import contextlib, json, os, pathlib, random, shutil, socket, statistics, subprocess, sys, tempfile, threading, time, urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -21,15 +21,19 @@ def free_ports(count):
 
 
 class Daemon:
-    def __init__(self, program, config, port, environment):
+    """A program that is there once it listens on `port`, and where `http` is a port, once it says there that it is ready."""
+
+    def __init__(self, program, config, port, environment, http=None):
         self.command, self.port, self.process = [str(program), "--config", str(config)], port, None
+        self.http = http
         self.environment = {**os.environ, **environment}
 
     def start(self):
         self.process = subprocess.Popen(self.command, env=self.environment, stdout=sys.stderr)
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
+                if self.http is None or urllib.request.urlopen(f"http://127.0.0.1:{self.http}/readyz").status == 200:
+                    return
             if self.process.poll() is not None:
                 sys.exit(f"{self.command[0]} ended with code {self.process.returncode}")
             time.sleep(0.02)
@@ -124,8 +128,8 @@ class World:
                 "http.listen": address(rest[2]), "kafka.listen": address(self.core_kafka), **api(self.core_api), **common}
         (self.dir / "edge.yaml").write_text(yaml_of(edge))
         (self.dir / "core.yaml").write_text(yaml_of(core))
-        self.edge = Daemon(build / "edge/selvage-edge", self.dir / "edge.yaml", self.edge_kafka, environment)
-        self.core = Daemon(build / "core/selvage-core", self.dir / "core.yaml", self.core_kafka, environment)
+        self.edge = Daemon(build / "edge/selvage-edge", self.dir / "edge.yaml", self.edge_kafka, environment, rest[1])
+        self.core = Daemon(build / "core/selvage-core", self.dir / "core.yaml", self.core_kafka, environment, rest[2])
 
     def run(self, address, *arguments):
         """What selvagectl prints, as the operator, of the node at this address."""

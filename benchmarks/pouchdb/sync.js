@@ -1,11 +1,11 @@
 // Two replicas of PouchDB on disk (LevelDB) in one process: documents that both have are changed apart, then a sync of both
 // ways is timed. Prints one line of JSON.
-//   node sync.js NODE_MODULES DIRECTORY CHANGED SHARED BYTES BATCH
+//   node sync.js NODE_MODULES DIRECTORY CHANGED SHARED BYTES
 "use strict";
 
-const [modules, directory, changedText, sharedText, bytesText, batchText] = process.argv.slice(2);
+const [modules, directory, changedText, sharedText, bytesText] = process.argv.slice(2);
 const PouchDB = require(require.resolve("pouchdb", {paths: [modules]}));
-const [changed, shared, bytes, batch] = [changedText, sharedText, bytesText, batchText].map(Number);
+const [changed, shared, bytes] = [changedText, sharedText, bytesText].map(Number);
 
 // As scripts/bench-peers makes rows.
 function document(number, by) {
@@ -32,14 +32,13 @@ async function change(db, from, to, by) {
 async function main() {
   const [one, other] = ["one", "other"].map(name => new PouchDB(`${directory}/${name}`));
   const all = 2 * changed - shared;
-  const options = {batch_size: batch, batches_limit: 10};
   await change(one, 0, all, "nobody");
-  await PouchDB.sync(one, other, options);
+  await PouchDB.sync(one, other);
 
   await change(one, 0, changed, "one");
   await change(other, changed - shared, all, "other");
   const begin = process.hrtime.bigint();
-  await PouchDB.sync(one, other, options);
+  await PouchDB.sync(one, other);
   const seconds = Number(process.hrtime.bigint() - begin) / 1e9;
 
   const [a, b] = await Promise.all([one, other].map(db => db.allDocs({include_docs: true})));
