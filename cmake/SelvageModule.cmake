@@ -6,7 +6,8 @@
 #   store  pure, plus the storage port
 #   shell  anything
 set(SELVAGE_PURE_LIBRARIES absl:: fmt:: PkgConfig::xxhash PkgConfig::isal PkgConfig::libzstd PkgConfig::libz PkgConfig::libsnappy
-    PkgConfig::liblz4 Boost::headers Boost::json)
+    PkgConfig::liblz4 Boost::headers Boost::json
+    OpenSSL::Crypto) # digests and signatures
 
 function(selvage_module)
   cmake_parse_arguments(M "" "NAME;KIND" "SOURCES;DEPS;LINK;PRIVATE_LINK" ${ARGN})

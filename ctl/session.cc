@@ -87,6 +87,7 @@ int Run(std::vector<std::string> arguments, World world) {
   AddStream(app, session);
   AddTable(app, session);
   AddView(app, session);
+  AddModel(app, session);
   AddEdge(app, session);
   AddOrigin(app, session);
   AddLoss(app, session);

@@ -77,6 +77,7 @@ void AddPki(CLI::App& app, Session& session);
 void AddStream(CLI::App& app, Session& session);
 void AddTable(CLI::App& app, Session& session);
 void AddView(CLI::App& app, Session& session);
+void AddModel(CLI::App& app, Session& session);
 void AddEdge(CLI::App& app, Session& session);
 void AddOrigin(CLI::App& app, Session& session);
 void AddLoss(CLI::App& app, Session& session);

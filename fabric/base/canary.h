@@ -56,6 +56,7 @@ enum class Canary {
   kLoseIntervalBoundary,  ///< a piece of a snapshot begins behind the row at which the one before ended
   kCollectUnseen,         ///< tombstones are collected before every node has them
   kTakeLateWrites,        ///< what was written before a forgotten delete brings the row back
+  kAbsenceIsDelete,       ///< what a core that was set back does not have counts as deleted
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
   kNoteFirstChange,       ///< readers are told of the first row only that a group changes
   kCaptureBeside,         ///< changes are captured in a write of their own, before that of the rows
@@ -63,6 +64,10 @@ enum class Canary {
                           ///< tests/unit/node/table_captures_test)
   kForgetCaptureTime,     ///< up to when expiries were told is not stored with them
   kIndexNotWithRow,       ///< a row that changes stays where it was in an index
+  // Of views.
+  kViewPositionBeside,  ///< how far a view has read is stored in a write of its own, before its rows
+  kViewCountsRepeat,    ///< of a batch that was read in part a view counts the first records once more
+  kCloseWindowEarly,    ///< windows close at their end: lateness is left out
   // Found by the simulator, and planted again.
   kForkWithoutDetached,  ///< a fork leaves logs that are not offered now under their old ids
   kForkWithoutWaiting,   ///< new logs begin while entries are under way in the old ones

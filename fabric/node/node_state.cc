@@ -38,7 +38,8 @@ NodeState::NodeState(Options options, KvStore& store, Clock& clock, Random& rand
                    }}),
       captures_(catalog_, streams_, alarms_, tables_),
       views_({store, committer_, clock, random, logs_, tables_,
-              [this](const std::string& stream) { return catalog_.Find(stream).has_value(); }}) {
+              [this](const std::string& stream) { return catalog_.Find(stream).has_value(); },
+              options_.view_piece}) {
   alarms_.set_origin(options_.node);
   logs_.set_make_room([this](EmbeddedLog& log, size_t bytes) { return maintenance_.MakeRoom(log, bytes); });
 }

@@ -39,6 +39,7 @@ class NodeState {
     size_t batch_max = 1'048'588;
     DiskBudget::Limits disk;
     Committer::Options commit;
+    view::PieceSizes view_piece;
   };
 
   /// The parameters must outlive the state.

@@ -28,13 +28,7 @@ class Fd {
 };
 
 absl::Status OsError(std::string_view what, const std::filesystem::path& path) {
-  const int error = errno;
-  const std::string message =
-      fmt::format("cannot {} {}: {}", what, path.string(), std::generic_category().message(error));
-  if (error == ENOSPC || error == EDQUOT) {
-    return MakeError(absl::StatusCode::kResourceExhausted, "disk_full", message, "free space on the volume");
-  }
-  return MakeError(absl::StatusCode::kInternal, "io_error", message, "check the volume and the rights on it");
+  return FileError(what, path, {errno, std::generic_category()});
 }
 
 absl::Status WriteAll(int fd, std::string_view data, const std::filesystem::path& path) {
@@ -47,14 +41,27 @@ absl::Status WriteAll(int fd, std::string_view data, const std::filesystem::path
   return absl::OkStatus();
 }
 
-absl::Status SyncDirectory(const std::filesystem::path& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+absl::Status SyncAt(const std::filesystem::path& path, int flags) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
   if (fd.get() < 0) return OsError("open", path);
-  if (::fsync(fd.get()) != 0) return OsError("sync", path);
-  return absl::OkStatus();
+  return ::fsync(fd.get()) == 0 ? absl::OkStatus() : OsError("sync", path);
+}
+
+absl::Status WriteAt(const std::filesystem::path& path, int flags, std::string_view content) {
+  const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0640));
+  if (fd.get() < 0) return OsError("create", path);
+  return WriteAll(fd.get(), content, path);
 }
 
 }  // namespace
+
+absl::Status FileError(std::string_view what, const std::filesystem::path& path, std::error_code error) {
+  const std::string message = fmt::format("cannot {} {}: {}", what, path.string(), error.message());
+  if (error == std::errc::no_space_on_device || error.value() == EDQUOT) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "disk_full", message, "free space on the volume");
+  }
+  return MakeError(absl::StatusCode::kInternal, "io_error", message, "check the volume and the rights on it");
+}
 
 absl::StatusOr<std::optional<std::string>> ReadSyncedFile(const std::filesystem::path& path) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -77,15 +84,31 @@ absl::StatusOr<std::optional<std::string>> ReadSyncedFile(const std::filesystem:
 absl::Status ReplaceSyncedFile(const std::filesystem::path& path, std::string_view content) {
   std::filesystem::path fresh = path;
   fresh += ".tmp";
-  {
-    const Fd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-    if (fd.get() < 0) return OsError("create", fresh);
-    SELVAGE_RETURN_IF_ERROR(WriteAll(fd.get(), content, fresh));
-    if (::fsync(fd.get()) != 0) return OsError("sync", fresh);
-  }
-  if (::rename(fresh.c_str(), path.c_str()) != 0) return OsError("rename", fresh);
-  const std::filesystem::path directory = path.parent_path();
-  return SyncDirectory(directory.empty() ? std::filesystem::path(".") : directory);
+  SELVAGE_RETURN_IF_ERROR(WriteFile(fresh, content));
+  SELVAGE_RETURN_IF_ERROR(SyncFile(fresh));
+  SELVAGE_RETURN_IF_ERROR(RenameFile(fresh, path));
+  const std::filesystem::path folder = path.parent_path();
+  return SyncFolder(folder.empty() ? std::filesystem::path(".") : folder);
+}
+
+absl::Status WriteFile(const std::filesystem::path& path, std::string_view content) {
+  return WriteAt(path, O_TRUNC, content);
+}
+
+absl::Status AppendToFile(const std::filesystem::path& path, std::string_view content) {
+  return WriteAt(path, O_APPEND, content);
+}
+
+absl::Status SyncFile(const std::filesystem::path& path) {
+  return SyncAt(path, 0);
+}
+
+absl::Status SyncFolder(const std::filesystem::path& path) {
+  return SyncAt(path, O_DIRECTORY);
+}
+
+absl::Status RenameFile(const std::filesystem::path& from, const std::filesystem::path& to) {
+  return ::rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : OsError("rename", from);
 }
 
 }  // namespace selvage

@@ -34,8 +34,9 @@ std::string ProducerKey(LogNumber log, int64_t producer) {
 }
 
 std::string PrefixEnd(std::string_view prefix) {
-  SELVAGE_CHECK(!prefix.empty() && static_cast<unsigned char>(prefix.back()) < 0xff);
   std::string end(prefix);
+  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
+  SELVAGE_CHECK(!end.empty());
   ++end.back();
   return end;
 }

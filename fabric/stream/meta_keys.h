@@ -29,7 +29,7 @@ std::string GapIndexKey(LogNumber log, Offset offset);
 /// What the keys of all producers of a log begin with.
 std::string ProducerKeys(LogNumber log);
 std::string ProducerKey(LogNumber log, int64_t producer);
-/// The first key after all keys that start with `prefix`.
+/// The first key after all keys that start with `prefix`, which is not of bytes 0xff alone.
 std::string PrefixEnd(std::string_view prefix);
 
 /// "corrupt_meta" (kDataLoss): what the store holds under such a key cannot be read.

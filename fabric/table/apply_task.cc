@@ -85,7 +85,8 @@ void ApplyTask::ApplyChange(const RowChange& change) {
   const Arrival arrival{via, NextSequence()};
   if (incoming.sweep && !change.incomplete) SweepParts(change);
   const bool two_ways = definition().direction() == v1::TABLE_BOTH;
-  if (!change.known || !is_core() || !two_ways || HasParts(Current(change.key)) ||
+  const bool was_here = change.known && (!incoming.lost || Planted(Canary::kAbsenceIsDelete));
+  if (!was_here || !is_core() || !two_ways || HasParts(Current(change.key)) ||
       Planted(Canary::kTakeLateWrites)) {
     MergeInto(change.key, change.change, arrival);
     return;
@@ -239,6 +240,7 @@ v1::StoredTableCursor Stored(const TableCursor& cursor) {
   stored.set_seen_sequence(cursor.seen.sequence);
   stored.set_source_set_back(cursor.source_set_back);
   stored.set_source_end(cursor.source_end);
+  stored.set_lost_to(cursor.lost_to);
   return stored;
 }
 
@@ -257,7 +259,8 @@ absl::StatusOr<TableCursor> CursorOf(std::string_view bytes) {
       .reader_life = Life::FromBytes(stored.reader_life()).value_or(Life()),
       .seen = {FeedEpoch::FromBytes(stored.seen_epoch()).value_or(FeedEpoch()), stored.seen_sequence()},
       .source_set_back = stored.source_set_back(),
-      .source_end = stored.source_end()};
+      .source_end = stored.source_end(),
+      .lost_to = stored.lost_to()};
 }
 
 }  // namespace selvage::table

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "fabric/base/error.h"
@@ -142,7 +144,19 @@ absl::StatusOr<std::vector<LeftWaiting>> TableStore::LeftAfter(const Table& tabl
   for (const RowChange& change : incoming.changes) {
     if (Withdraws(change.change)) withdrawing.emplace(change.key, &change.change);
   }
-  if (withdrawing.empty()) return left;
+  // A snapshot lists all that its sender has, and what waited of it comes again. One that was set back may
+  // have lost it.
+  const bool lists_all = incoming.sweep && !incoming.cursor.source_set_back;
+  std::set<std::string_view> unsure;
+  for (const RowChange& change : incoming.changes) {
+    if (change.incomplete) unsure.insert(change.key);
+  }
+  const auto is_listed = [&](const StoreId& peer, const std::string& key) {
+    const bool within =
+        lists_all && key >= incoming.sweep->from && !(incoming.sweep->upto && key >= *incoming.sweep->upto);
+    return within && peer == incoming.peer && !unsure.contains(key);
+  };
+  if (withdrawing.empty() && (!lists_all || table.quarantined == 0)) return left;
   // What came before this is kept apart then, also if it came just now.
   SELVAGE_RETURN_IF_ERROR(Commit(env_.committer, [](WriteBatch&) { return absl::OkStatus(); }));
   const std::string keys = FeedKeys(FeedIndex::kAhead, table.number);
@@ -153,6 +167,10 @@ absl::StatusOr<std::vector<LeftWaiting>> TableStore::LeftAfter(const Table& tabl
     ChangesWriter rest;
     bool dropped = false;
     for (RowChange& change : waiting->changes) {
+      if (is_listed(waiting->peer, change.key)) {
+        dropped = true;
+        continue;
+      }
       const auto [first, last] = withdrawing.equal_range(change.key);
       for (auto by = first; by != last; ++by) dropped |= DropWithdrawn(change.change, *by->second);
       const bool empty = !change.change.clear && !change.change.expiry && change.change.fields.empty();

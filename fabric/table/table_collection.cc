@@ -85,6 +85,8 @@ v1::StoredTableReader Stored(const TableReader& reader) {
   stored.set_sequence(reader.acknowledged.sequence);
   stored.set_moved_ms(reader.moved_ms);
   stored.set_sent(reader.sent);
+  stored.set_sent_as(reader.sent_as.bytes());
+  stored.set_sent_here(reader.sent_here);
   return stored;
 }
 
@@ -130,6 +132,8 @@ absl::Status TableStore::LoadReaders(Table& table) const {
     reader.acknowledged = {FeedEpoch::FromBytes(stored.epoch()).value_or(FeedEpoch()), stored.sequence()};
     reader.moved_ms = stored.moved_ms();
     reader.sent = stored.sent();
+    reader.sent_as = StoreId::FromBytes(stored.sent_as()).value_or(StoreId());
+    reader.sent_here = stored.sent_here();
     reader.stored = true;
   }
   return cursor->status();
@@ -147,8 +151,20 @@ void TableStore::NoteReader(const std::string& name, const std::string& node, co
   reader.store = store;
   reader.acknowledged = at;
   reader.sent = std::max(reader.sent, acknowledged);
+  const StoreId own = options_.store_id();
+  if (std::exchange(reader.sent_as, own) != own) reader.sent_here = 0;
+  reader.sent_here = std::max(reader.sent_here, acknowledged);
   reader.moved_ms = now_ms();
   reader.stored = false;
+}
+
+uint64_t TableStore::SentTo(const std::string& name, const std::string& node) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = tables_.find(name);
+  if (found == tables_.end()) return 0;
+  const auto reader = found->second->readers.find(node);
+  if (reader == found->second->readers.end()) return 0;
+  return reader->second.sent_as == options_.store_id() ? reader->second.sent_here : 0;
 }
 
 absl::StatusOr<std::map<std::string, TableReader>> TableStore::Readers(const std::string& name) const {

@@ -40,6 +40,9 @@ struct TableCursor {
   bool source_set_back = false;
   /// Where the source's feed ended, at least, when something was read of it (ChangesEntry::source_end).
   uint64_t source_end = 0;
+  /// This store had read up to here, and was set back since, or restored: of a change before this sequence,
+  /// a row that is not here may be lost, rather than deleted.
+  uint64_t lost_to = 0;
 
   bool operator==(const TableCursor&) const = default;
 };
@@ -61,6 +64,8 @@ struct Incoming {
     uint64_t unsent = 0;
   };
   std::optional<Sweep> sweep = {};
+  /// The changes may be of rows that this store had and lost (TableCursor::lost_to).
+  bool lost = false;
 };
 
 /// A change that waits for its time.
@@ -93,6 +98,10 @@ struct TableReader {
   /// When it acknowledged something new last.
   int64_t moved_ms = 0;
   uint64_t sent = 0;  ///< the highest sequence that it, or its former store, ever acknowledged
+  /// What was acknowledged to this very store: `sent_here` while `sent_as` is its id. One that was restored
+  /// and goes on under another id has sent nothing yet.
+  StoreId sent_as = {};
+  uint64_t sent_here = 0;
 };
 
 /// What keeps the tombstones of a table.

@@ -66,6 +66,7 @@ v1::FlowOpen TableSource::Describe() {
   // Who has no snapshots to give has nobody begin anew.
   if (options_.snapshots && options_.written_by.empty())
     flow.set_horizon(tables_.Horizon(options_.table).value_or(0));
+  if (!options_.reader.empty()) flow.set_sent(tables_.SentTo(options_.table, options_.reader));
   const size_t offered = std::min(epochs.size(), kEpochsOffered);
   for (size_t i = epochs.size() - offered; i < epochs.size(); ++i) {
     auto* epoch = flow.add_epochs();
@@ -163,6 +164,10 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   TableCursor at{.feed = {epochs.current(), 0}, .full_to = end, .prefix = open.table().prefix()};
   at.source_life = Life::Mint(random);
   at.reader_life = Life::FromBytes(open.table().reader_life()).value_or(Life());
+  // This store has read of the source, and does not know of it any more.
+  const uint64_t sent = open.table().sent();
+  const bool lost = cursor ? cursor->feed.sequence < cursor->lost_to : sent > 0;
+  if (lost) at.lost_to = std::max(end, sent);
   const bool other_rows = cursor && cursor->prefix != at.prefix && !Planted(Canary::kKeepSubscription);
   if (!cursor || other_rows || cursor->reader_life != at.reader_life) return at;
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
@@ -175,6 +180,10 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   if (set_back || *resume > end || *resume < open.table().horizon()) return at;
   at.full_to = cursor->full_to;
   at.source_end = cursor->source_end;
+  at.lost_to = cursor->lost_to;
+  // A source that is read from the beginning may be one that was restored: of what it sends again it says that
+  // it was sent before, and nothing of that is lost here.
+  if (*resume >= at.full_to) at.lost_to = std::max(at.lost_to, sent);
   at.seen = cursor->seen;
   if (cursor->intervals > 0) {
     at.feed = cursor->feed;
@@ -229,6 +238,7 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
     if (!ends_in_feed) return BrokenRules("changes within a snapshot");
     SELVAGE_ASSIGN_OR_RETURN(ChangesEntry changes, ReadChangesBody(entry.body.view()));
     incoming.changes = std::move(changes.rows);
+    incoming.lost = at_.feed.sequence < at_.lost_to;
     if (!changes.seen.epoch.none()) incoming.cursor.seen = changes.seen;
     incoming.cursor.source_end = std::max(incoming.cursor.source_end, changes.source_end);
     incoming.cursor.feed.sequence = static_cast<uint64_t>(entry.to - FeedOffset(0));

@@ -210,6 +210,8 @@ class TableStore {
   /// One that comes with another store than before has lost the former one.
   void NoteReader(const std::string& table, const std::string& node, const StoreId& store,
                   uint64_t acknowledged);
+  /// The highest sequence that the node acknowledged to this store, under the id that it has now; 0: nothing.
+  uint64_t SentTo(const std::string& table, const std::string& node) const;
   /// By name of the node.
   absl::StatusOr<std::map<std::string, TableReader>> Readers(const std::string& table) const;
   /// Waits for a node no longer, which will not come back; should it come all the same, it is sent everything

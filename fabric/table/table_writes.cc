@@ -191,10 +191,7 @@ class OwnedTask : public RowTask {
       // All that is written of it is the view's, and here.
       if (IsDamaged(row.key)) TakeOver(row.key);
       const Row& current = Current(row.key);
-      // A row that never was leaves a tombstone as well, where the view keeps something of it: what comes
-      // later from another log may be older.
-      const bool nothing_to_keep = row.state.empty() || HasParts(current);
-      if (!row.row && !IsThere(current, now_ms()) && nothing_to_keep) continue;
+      // A delete leaves a tombstone also where there is no row: what its owner keeps of it lasts as long.
       const Stamp stamp = Tick();
       const Arrival here{StoreId(), NextSequence()};
       MergeInto(

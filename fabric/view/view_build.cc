@@ -21,8 +21,7 @@ namespace {
 constexpr std::string_view kViewLogPrefix = "view_log/";      ///< + incarnation of the table + log u32
 constexpr std::string_view kViewSkipsPrefix = "view_skips/";  ///< + incarnation of the table
 
-constexpr size_t kPieceBytes = 1u << 20;  ///< of entries
-constexpr PieceLimits kLimits{.rows_max = 5'000, .bytes_max = 4u << 20, .row_bytes_max = 1u << 20};
+constexpr PieceLimits kLimits{.bytes_max = 4u << 20, .row_bytes_max = 1u << 20};
 constexpr int kSkipsKept = 100;
 /// A record whose time is further ahead is skipped: it would make all others late.
 constexpr int64_t kAheadMsMax = 3'600'000;
@@ -139,31 +138,41 @@ absl::StatusOr<bool> ViewBuild::FeedLog(EmbeddedLog& log) {
     at = found->second;
   } else {
     at.set_next(state.log_start().value());
+    at.set_entry_from(-1);
   }
-  if (Offset(at.next()) < state.log_start()) {
+  const bool trimmed = Offset(at.next()) < state.log_start();
+  if (trimmed) {
     at.set_trimmed(at.trimmed() + static_cast<uint64_t>(state.log_start().value() - at.next()));
     at.set_next(state.log_start().value());
     at.set_entry_from(-1);
   }
-  if (Offset(at.next()) >= state.end) return false;
-  const auto entries = log.Read(Offset(at.next()), kPieceBytes);
+  if (Offset(at.next()) >= state.end) {
+    // It is said now, and not only when there is something to read behind it.
+    if (trimmed) SELVAGE_RETURN_IF_ERROR(Fold(log, {}, at));
+    return trimmed;
+  }
+  const auto entries = log.Read(Offset(at.next()), env_.piece.bytes);
   // It was trimmed just now.
   if (absl::IsOutOfRange(entries.status())) return true;
   if (!entries.ok()) return entries.status();
   if (entries->empty()) return false;
-  const Entry& first = entries->front();
-  if (first.from.value() == at.entry_from() && first.hash_before.value() != at.hash()) {
-    // The log lost its end, and went on otherwise.
-    if (!at.has_diverged_at()) at.set_diverged_at(at.next());
-  }
+  if (IsAnotherHistory(at, entries->front()) && !at.has_diverged_at()) at.set_diverged_at(at.next());
   SELVAGE_RETURN_IF_ERROR(Fold(log, *entries, at));
   return true;
+}
+
+bool ViewBuild::IsAnotherHistory(const Stored& at, const Entry& first) {
+  if (at.entry_from() < 0) return false;
+  if (first.from.value() == at.entry_from()) return first.hash_before.value() != at.hash();
+  // Entries that became one gap are still of the same history; a batch begins where it always did.
+  return first.kind == EntryKind::kBatch;
 }
 
 absl::Status ViewBuild::Fold(EmbeddedLog& log, const std::vector<Entry>& entries, Stored& at) {
   LogProgress from{Offset(at.next()), std::nullopt};
   if (at.has_watermark_ms()) from.watermark_ms = at.watermark_ms();
   PieceLimits limits = kLimits;
+  limits.rows_max = env_.piece.rows;
   if (definition_.aggregate().keep_ms() > 0)
     limits.windows_gone_ms = now_ms() - definition_.aggregate().keep_ms();
   fold_.Begin(from, limits);
@@ -252,7 +261,7 @@ absl::Status ViewBuild::Commit(const EmbeddedLog& log, ViewPiece piece, const St
   if (const Entry* entry = EntryWith(entries, piece.after.next)) {
     at.set_entry_from(entry->from.value());
     at.set_hash(entry->hash_before.value());
-  } else {
+  } else if (!entries.empty()) {
     at.set_entry_from(piece.after.next.value());
     at.set_hash(entries.back().hash_after.value());
   }
@@ -261,12 +270,18 @@ absl::Status ViewBuild::Commit(const EmbeddedLog& log, ViewPiece piece, const St
   SELVAGE_ASSIGN_OR_RETURN(auto rows, RowsOf(piece, log, entries));
   const std::string stored = at.SerializeAsString();
   const std::string skipped = piece.skipped.listed.empty() ? std::string() : skips.SerializeAsString();
-  absl::Status outcome;
-  absl::Notification finished;
   const auto also = [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, LogKey(log.number()), {stored});
     if (!skipped.empty()) batch.Put(Family::kMeta, SkipsKey(), {skipped});
   };
+  if (Planted(Canary::kViewPositionBeside)) {
+    SELVAGE_RETURN_IF_ERROR(selvage::Commit(env_.committer, [&](WriteBatch& batch) {
+      also(batch);
+      return absl::OkStatus();
+    }));
+  }
+  absl::Status outcome;
+  absl::Notification finished;
   env_.tables.WriteOwned(table_, std::move(rows), also, [&](const absl::Status& written) {
     outcome = written;
     finished.Notify();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,6 +21,12 @@
 
 namespace selvage::view {
 
+/// How much of a log a view takes in one write.
+struct PieceSizes {
+  size_t bytes = 1u << 20;  ///< of entries; one always fits
+  size_t rows = 5'000;      ///< that it may change; at least 1
+};
+
 /// What the views of a node stand on; all of it must outlive them.
 struct ViewEnvironment {
   KvStore& store;
@@ -30,6 +37,7 @@ struct ViewEnvironment {
   table::TableStore& tables;
   /// Whether this node has a stream of that name.
   std::function<bool(const std::string& stream)> has_stream;
+  PieceSizes piece = {};
 };
 
 /// One table that a view is built into, with how far each log was read. Not thread-safe.
@@ -64,6 +72,8 @@ class ViewBuild {
   absl::Status Fold(EmbeddedLog& log, const std::vector<Entry>& entries, Stored& at);
   absl::Status Commit(const EmbeddedLog& log, ViewPiece piece, const Stored& at,
                       const std::vector<Entry>& entries);
+  /// True when the log lost its end behind `at`, and went on otherwise: `first` is what it has there now.
+  static bool IsAnotherHistory(const Stored& at, const Entry& first);
   absl::StatusOr<std::vector<table::TableStore::OwnedRow>> RowsOf(ViewPiece& piece, const EmbeddedLog& log,
                                                                   const std::vector<Entry>& entries) const;
   void Note(const ViewPiece& piece, const EmbeddedLog& log, Stored& at, v1::StoredViewSkips& skips) const;

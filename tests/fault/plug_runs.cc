@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <vector>
 
 #include "fabric/base/random.h"
 #include "fabric/telemetry/log.h"
@@ -49,6 +50,19 @@ std::string NameOf(const std::optional<PowerCutFileSystem::Strike>& strike) {
   const bool directory = strike->op == FileOp::kSyncDirectory || strike->op == FileOp::kMakeDirectory;
   if (directory) return std::string(FileOpName(strike->op));
   return fmt::format("{} {}", FileOpName(strike->op), FileRole(strike->path));
+}
+
+Fault DrawCut(SeededRandom& random) {
+  Fault cut{.kind = Fault::Kind::kPowerCut, .takes_effect = random.Chance(0.3)};
+  if (random.Chance(0.4)) {
+    // Rare among all the appends and syncs, and worth as many tries.
+    std::vector<FileOp> rare = {FileOp::kCreate, FileOp::kRename, FileOp::kRemove, FileOp::kSyncDirectory};
+    cut.only = random.Pick(rare);
+    cut.after = random.Below(12);
+  } else {
+    cut.after = random.Below(random.OneIn(2) ? 40 : 400);
+  }
+  return cut;
 }
 
 }  // namespace selvage::test

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "tests/fault/power_cut_file_system.h"
+#include "tests/support/seeded_random.h"
 
 namespace selvage::test {
 
@@ -22,6 +23,8 @@ void RunLives(uint64_t first_seed, int points,
               const std::function<absl::StatusOr<int>(uint64_t seed, Tally& tally)>& life);
 /// A seed that nobody ran before.
 uint64_t FreshSeed();
+/// A power cut at some operation from here on: at one of a kind that is rare more often than it comes.
+Fault DrawCut(SeededRandom& random);
 /// What was done to which kind of file when a fault struck.
 std::string NameOf(const std::optional<PowerCutFileSystem::Strike>& strike);
 

@@ -10,19 +10,6 @@
 namespace selvage::test {
 namespace {
 
-Fault DrawCut(SeededRandom& random) {
-  Fault cut{.kind = Fault::Kind::kPowerCut, .takes_effect = random.Chance(0.3)};
-  if (random.Chance(0.4)) {
-    // Rare among all the appends and syncs, and worth as many tries.
-    std::vector<FileOp> rare = {FileOp::kCreate, FileOp::kRename, FileOp::kRemove, FileOp::kSyncDirectory};
-    cut.only = random.Pick(rare);
-    cut.after = random.Below(12);
-  } else {
-    cut.after = random.Below(random.OneIn(2) ? 40 : 400);
-  }
-  return cut;
-}
-
 /// One edge and up to three power cuts, at work or while it starts. Returns how many.
 absl::StatusOr<int> Live(uint64_t seed, const std::string& directory, Tally& tally) {
   SeededRandom random(seed);

@@ -273,6 +273,19 @@ void World::ForeignStore() {
 }
 
 void World::CoreSetBack(std::optional<uint64_t> backup) {
+  for (auto& edge : edges_) {
+    if (retired_[edge.get()]) continue;
+    const TableCopy& core = core_.tables().copy();
+    for (const auto& [table, held] : edge->tables().copy().tables) {
+      for (const auto& [key, fields] : held.rows) {
+        if (!fields.empty()) tables_.HeldAtEdge(core, table, key);
+      }
+      if (!edge->up()) continue;
+      const auto waiting = edge->state().tables().Quarantined(table, SIZE_MAX);
+      if (!waiting.ok()) continue;  // there is no such table any more
+      for (const auto& one : *waiting) tables_.HeldAtEdge(core, table, one.change.key);
+    }
+  }
   ledger_.SetBack(core_.shadow(), 0);
   core_.Regressed();
   ledger_.CoreRegressed(backup);

@@ -91,7 +91,8 @@ class Ledger {
   void CoreRegressed(std::optional<uint64_t> backup);
 
   // Producers. A payload is one batch, named by the timestamp of its first record.
-  uint64_t NextPayload() { return ++last_payload_; }
+  uint64_t NextPayload() { return last_payload_ += payload_step_; }
+  void set_payload_step(uint64_t step) { payload_step_ = step; }
   uint64_t acknowledged() const { return acknowledged_; }
   /// The source acknowledged it: OK after the sync, or what was sent again was there.
   void Acknowledged(const Shadow& disk, const std::string& edge, const LogOrigin& origin, uint64_t payload,
@@ -193,6 +194,7 @@ class Ledger {
   bool tails_lost_ = false;
   bool flipped_ = false;
   uint64_t last_payload_ = 0;
+  uint64_t payload_step_ = 1;
   uint64_t acknowledged_ = 0;
 };
 

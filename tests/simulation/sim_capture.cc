@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
-#include "fabric/table/operations.h"
 #include "tests/simulation/table_ledger.h"
+#include "tests/support/captured_record.h"
 
 namespace selvage::sim {
 namespace {
@@ -33,13 +32,6 @@ std::map<std::string, std::string> Readable(table::TableStore& tables) {
   if (!page.ok()) return rows;
   for (const table::RowView& row : page->rows) rows[row.key] = row.json;
   return rows;
-}
-
-std::optional<std::string> HeaderOf(const Record& record, std::string_view name) {
-  for (const RecordHeader& header : record.headers) {
-    if (header.key == name) return header.value;
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -110,20 +102,11 @@ void SimCapture::ReadOn(EmbeddedLog& log) {
 }
 
 void SimCapture::Take(const Record& record) {
-  const std::string key = record.key.value_or("");
-  std::string before, after = "null", reason;
-  if (record.value) {
-    const auto fields = table::ParseFields(*record.value);
-    if (!fields.ok()) return Violate(fmt::format("row {}: a captured change is no JSON", key));
-    before = fields->at("before").text();
-    after = fields->at("after").text();
-    reason = fields->at("reason").text();
-  } else {
-    before = HeaderOf(record, "before").value_or("");
-    reason = HeaderOf(record, "reason").value_or("");
-    if (!world_.tables.MayBeDeleted(TableLedger::kShared, key)) {
-      return Violate(fmt::format("row {} is told as deleted ({}), and nobody deleted it", key, reason));
-    }
+  const auto captured = test::CapturedRecordOf(record);
+  if (!captured) return Violate(fmt::format("row {}: a captured change is none", record.key.value_or("")));
+  const auto& [key, before, after, reason, has_value] = *captured;
+  if (!has_value && !world_.tables.MayBeDeleted(TableLedger::kShared, key)) {
+    return Violate(fmt::format("row {} is told as deleted ({}), and nobody deleted it", key, reason));
   }
   const auto known = rows_.find(key);
   const std::string expected = known == rows_.end() ? "null" : known->second;

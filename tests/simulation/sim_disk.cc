@@ -10,7 +10,7 @@ const std::string kBehindAllKeys(64, '\xff');
 
 }  // namespace
 
-SimDisk::SimDisk(const Image& image) : acked_ends(image.acked_ends) {
+SimDisk::SimDisk(const Image& image) : acked_ends(image.acked_ends), views(image.views) {
   auto batch = NewBatch();
   for (const Image::Row& row : image.rows) batch->Put(row.family, row.key, {row.value});
   SELVAGE_CHECK(MemoryStore::Write(*batch, /*sync=*/true).ok());
@@ -19,6 +19,7 @@ SimDisk::SimDisk(const Image& image) : acked_ends(image.acked_ends) {
 SimDisk::Image SimDisk::Copy() {
   Image image;
   image.acked_ends = acked_ends;
+  image.views = views;
   for (Family family : kAllFamilies) {
     auto cursor = MemoryStore::Scan(family, "", kBehindAllKeys);
     for (cursor->Seek(""); cursor->Valid(); cursor->Next()) {

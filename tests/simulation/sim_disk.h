@@ -9,8 +9,12 @@
 #include "fabric/base/ids.h"
 #include "tests/support/damaged_store.h"
 #include "tests/support/seeded_random.h"
+#include "tests/support/view_model.h"
 
 namespace selvage::sim {
+
+/// What the views on one disk must hold, by the incarnation of the table; it is copied with the disk.
+using ViewModel = std::map<std::string, test::ViewBuildModel>;
 
 /// A machine's disk: a store with crash semantics, and the file of acknowledged ends beside it. A power cut
 /// or an error may be armed for a write to come, so that the process dies in the midst of what it does.
@@ -26,6 +30,7 @@ class SimDisk : public DamagedStore {
     };
     std::vector<Row> rows;
     std::map<LogNumber, Offset> acked_ends;
+    ViewModel views;
   };
 
   SimDisk() = default;
@@ -55,6 +60,8 @@ class SimDisk : public DamagedStore {
 
   /// As of the file; replaced atomically.
   std::map<LogNumber, Offset> acked_ends;
+  /// No part of the disk: what a checker found that the views on it had read.
+  ViewModel views;
 
  private:
   bool armed_ = false;

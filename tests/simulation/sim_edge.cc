@@ -24,11 +24,14 @@ std::string MakeBatch(Surroundings world, uint64_t payload) {
   const auto records = static_cast<int>(random.OneIn(3) ? random.Between(1, 5) : 1);
   std::string value(random.Spread(1, room) / static_cast<size_t>(records) + 1, 'v');
   if (random.OneIn(2)) random.Fill(value.data(), value.size());  // what does not compress
-  BatchBuilder builder;
+  std::vector<Record> batch;
   for (int i = 0; i < records; ++i) {
-    builder.Add(
+    batch.push_back(
         {Offset(0), static_cast<int64_t>(payload), std::nullopt, value.substr(0, room / records), {}});
   }
+  if (world.views.on()) world.views.Shape(payload, batch);
+  BatchBuilder builder;
+  for (const Record& record : batch) builder.Add(record);
   return builder.Build();
 }
 

@@ -26,7 +26,8 @@ SimNode::SimNode(Surroundings world, std::string name, bool is_edge)
       clock_(world.time),
       shadow_(name_),
       tables_(world, name_, is_edge, clock_),
-      capture_(world, name_) {
+      capture_(world, name_),
+      views_(world, name_) {
   for (int i = 0; i < 3; ++i)
     consumers_.push_back(std::make_unique<SimConsumer>(world, *this, kGroups[0], ""));
   for (const char* instance : {"first", "second"})
@@ -43,6 +44,7 @@ NodeState::Options SimNode::Options() {
   options.commit.group_bytes_max = world_.limits.commit_group_max;
   options.commit.queue_bytes_max = world_.limits.commit_queue_max;
   options.commit.clock = &clock_;
+  options.view_piece = world_.views.piece();
   options.commit.on_failure = [this](const absl::Status&) { disk_->Kill(); };
   return options;
 }
@@ -89,6 +91,7 @@ void SimNode::Start() {
   groups_seen_ = streams_seen_ = UINT64_MAX;
   tables_.Opened(state_->tables());
   capture_.Opened(*state_);
+  views_.Opened(*state_, *disk_);
   CheckTableInvariants();
   Observe();
   ScheduleUpkeep();
@@ -222,6 +225,7 @@ void SimNode::Upkeep() {
   kept.Update(state_->damage().RunOnce());
   kept.Update(state_->tables().RunDue());
   if (!disk_->dead()) capture_.Follow(*state_);
+  if (!disk_->dead()) views_.Feed(*state_, *disk_);
   if (disk_->dead()) return;
   if (!kept.ok() && !IsRetryable(kept)) {
     world_.time.Trace("{}: upkeep: {}", name_, Describe(kept));
@@ -296,6 +300,10 @@ void SimNode::UseGroups() {
   for (auto& consumer : consumers_) {
     if (consumer->group() == group && !world_.random.OneIn(3)) consumer->Wake();
   }
+}
+
+void SimNode::CheckViews() {
+  if (up()) views_.CheckEnd(*state_, *disk_);
 }
 
 void SimNode::CheckOffsets() {

@@ -17,6 +17,7 @@
 #include "tests/simulation/sim_consumer.h"
 #include "tests/simulation/sim_disk.h"
 #include "tests/simulation/sim_tables.h"
+#include "tests/simulation/sim_views.h"
 #include "tests/simulation/surroundings.h"
 
 namespace selvage::sim {
@@ -70,6 +71,8 @@ class SimNode {
   void DamageGroups();
   /// The tables' own, unless a bug is planted that is to be found from outside. Nothing may be under way.
   void CheckTableInvariants();
+  /// Views have read everything, and show it.
+  void CheckViews();
   /// Compares the offsets that are there with those that were committed.
   void CheckOffsets();
   /// A member of a group was told its generation.
@@ -122,6 +125,7 @@ class SimNode {
   Shadow shadow_;
   SimTables tables_;
   SimCapture capture_;
+  SimViews views_;
   std::map<std::string, uint64_t> newest_link_;  // of each edge, the one admitted last since the start
   std::set<std::weak_ptr<EmbeddedLog>, std::owner_less<>> watched_;
   std::vector<std::unique_ptr<SimConsumer>> consumers_;

@@ -4,6 +4,7 @@
 #include "tests/simulation/limits.h"
 #include "tests/simulation/table_ledger.h"
 #include "tests/simulation/timeline.h"
+#include "tests/simulation/view_records.h"
 #include "tests/support/seeded_random.h"
 
 namespace selvage::sim {
@@ -15,6 +16,7 @@ struct Surroundings {
   const Limits& limits;
   Ledger& ledger;
   TableLedger& tables;
+  ViewRecords& views;
 };
 
 }  // namespace selvage::sim

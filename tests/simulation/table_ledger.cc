@@ -84,6 +84,13 @@ void TableLedger::SetBack(TableCopy& copy) {
   }
 }
 
+void TableLedger::HeldAtEdge(const TableCopy& core, const std::string& table, const std::string& key) {
+  const auto state = core.tables.find(table);
+  if (state == core.tables.end()) return;
+  const auto row = state->second.rows.find(key);
+  if (row == state->second.rows.end() || row->second.empty()) may_come_back_.insert({table, key});
+}
+
 bool TableLedger::Gives(const TableCopy& copy, const std::string& table, std::string_view key) {
   return !copy.is_edge || table == kShared || key.starts_with("site/" + copy.node + "/");
 }
@@ -103,7 +110,7 @@ void TableLedger::Saw(TableCopy& copy, const std::string& table, const std::stri
   };
   // The expiry hides what is there, and may be put off again. What an edge has of others goes when it is to
   // have other rows.
-  const bool comes_back = Expires(key) || !Gives(copy, table, key);
+  const bool comes_back = Expires(key) || !Gives(copy, table, key) || may_come_back_.contains({table, key});
   for (const auto& [name, value] : before) {
     const auto now = fields.find(name);
     if (IsCounts(key)) {
@@ -126,7 +133,9 @@ void TableLedger::Saw(TableCopy& copy, const std::string& table, const std::stri
       continue;
     }
     CheckValue(copy, target, value.text(), wall_ms);
-    if (displaced(name).contains(value.text())) Violate(copy, target, value.text() + " comes back");
+    if (displaced(name).contains(value.text()) && !may_come_back_.contains({table, key})) {
+      Violate(copy, target, value.text() + " comes back");
+    }
   }
   if (IsOnce(key) && Gives(copy, table, key)) {
     Once& once = once_[{table, key}];
@@ -182,7 +191,7 @@ void TableLedger::CheckEnd(const TableCopy& core) {
   };
   for (const auto& [name, once] : once_) {
     const table::Fields* found = row(name.first, name.second);
-    if (found != nullptr && !once.deleted.empty()) {
+    if (found != nullptr && !once.deleted.empty() && !may_come_back_.contains(name)) {
       return time_.Violate(fmt::format("row {} of table {} is there, and was deleted at {}", name.second,
                                        name.first, (*once.deleted.begin())->node));
     }

@@ -101,6 +101,9 @@ class TableLedger {
   // What happens to disks, and what they hold.
   /// The disk is gone, or holds again what it did at some earlier time.
   void SetBack(TableCopy& copy);
+  /// The core is about to be set back, and this edge holds the row, or it waits there for its time. Was it
+  /// deleted, then the core may forget that, and take the row again.
+  void HeldAtEdge(const TableCopy& core, const std::string& table, const std::string& key);
   /// The row is visible with these fields; without any it is not there. `wall_ms`: of this node's clock.
   void Saw(TableCopy& copy, const std::string& table, const std::string& key, table::Fields fields,
            int64_t wall_ms);
@@ -155,6 +158,7 @@ class TableLedger {
   std::map<int64_t, Written> written_;
   std::map<RowName, Once> once_;
   std::map<Target, Count> counts_;
+  std::set<RowName> may_come_back_;
 };
 
 }  // namespace selvage::sim

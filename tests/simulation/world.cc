@@ -25,9 +25,11 @@ World::World(uint64_t seed, bool trace, bool tables)
       limits_(Limits::Draw(random_)),
       ledger_(time_),
       tables_(time_, seed + 1, tables),
-      here_{time_, random_, limits_, ledger_, tables_},
+      views_(seed, tables_.on(), limits_.edges),
+      here_{time_, random_, limits_, ledger_, tables_, views_},
       core_(here_) {
   outcome_.seed = seed;
+  ledger_.set_payload_step(views_.payload_step());
   // One thread: looking for deadlocks would take half of the time.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   for (int i = 0; i < limits_.edges; ++i) {
@@ -371,12 +373,20 @@ std::string World::Unsettled() {
       const LogState state = flow->log().state();
       const LogOrigin& origin = flow->log().origin();
       // A stream that the edge heard of just now is offered in a moment, though it is empty.
-      if (core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition}) == nullptr)
+      const std::shared_ptr<Log> replica =
+          core_.state().logs().Find({edge->name(), slot, origin.stream, origin.partition});
+      if (replica == nullptr)
         return fmt::format("{}: the core has no replica of {}", edge->name(), ToString(origin));
       if (flow->log().acknowledged() != state.end && state.end != Offset(0)) {
         return fmt::format("{}: {} is acknowledged up to {} of {}", edge->name(),
                            ToString(flow->log().origin()),
                            flow->log().acknowledged().value_or(Offset(-1)).value(), state.end.value());
+      }
+      // What was acknowledged may be all that a copy of this store has, of which another one wrote on: it is
+      // about to come back as a new store.
+      if (replica->state().position() != state.position()) {
+        return fmt::format("{}: {} ends at {}, its replica at {}", edge->name(), ToString(origin),
+                           state.end.value(), replica->state().end.value());
       }
     }
     auto down = core_.fleet().logs.Down(edge->name());
@@ -530,6 +540,7 @@ void World::CheckTables() {
     node->Observe();
     node->CheckTableInvariants();
     node->tables().CheckFollowed(node->state().tables());
+    node->CheckViews();
   }
   tables_.CheckEnd(core_.tables().copy());
 }

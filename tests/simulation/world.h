@@ -123,6 +123,7 @@ class World {
   Limits limits_;
   Ledger ledger_;
   TableLedger tables_;
+  ViewRecords views_;
   Surroundings here_;
   SimCore core_;
   std::vector<std::unique_ptr<SimEdge>> edges_;

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -184,6 +185,105 @@ TEST_F(TombstoneTest, WhoIsAwayForTooLongLosesOnlyWhatItWroteToRowsThatAreGone) 
     EXPECT_EQ(site->Json("new"), R"({"x":2})") << site->name();
   }
   EXPECT_THAT(Conflicts(core_), ElementsAre("late k.x 2"));
+}
+
+/// A core that has forgotten deletes, and lost rows that are as old.
+class LostRowsTest : public TombstoneTest {
+ protected:
+  /// B writes `new` and changes `gone`, which A deletes then, and is away until the delete is forgotten. The
+  /// core has what B wrote for a while, and is set back.
+  void Lose(const std::function<void(Site& core)>& set_back) {
+    ASSERT_EQ(a_.Do(PutOf("gone", R"({"x":1})")), "");
+    Sync(a_);
+    Sync(b_);
+    Late();
+    ASSERT_EQ(b_.Do(SetOf("gone", "x", "2")), "");
+    ASSERT_EQ(b_.Do(PutOf("new", R"({"x":2})")), "");
+    Late();
+    ASSERT_EQ(a_.Do(DeleteOf("gone")), "");
+    Sync(a_);
+    Pass(kTwoMonths, {&core_, &a_});
+    Sync(a_);
+    Pass(absl::Hours(3), {&core_, &a_});
+    ASSERT_EQ(core_.Counts().tombstones, 0u);
+    core_.Back();
+    Sync(b_);
+    ASSERT_EQ(core_.Text(), "new={\"x\":2}\n");
+    set_back(core_);
+    ASSERT_EQ(core_.Text(), "");
+  }
+  void ExpectNothingIsLost() {
+    for (Site* site : {&b_, &a_, &b_}) Sync(*site);
+    for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Text(), "new={\"x\":2}\n") << site->name();
+  }
+};
+
+TEST_F(LostRowsTest, ComeBackToACoreThatWasRestored) {
+  Lose([](Site& core) { core.Restore(); });
+  ExpectNothingIsLost();
+}
+
+TEST_F(LostRowsTest, ComeBackToACoreWhoseDiskLostThem) {
+  Lose([](Site& core) { core.SetBack(); });
+  ExpectNothingIsLost();
+}
+
+TEST_F(LostRowsTest, ComeBackWhenTheLinkBreaksMeanwhile) {
+  Lose([](Site& core) { core.Restore(); });
+  for (int i = 0; i < 3; ++i) {
+    Session session(b_, core_, ++epoch_);
+    session.StepUp();
+    b_.Restart();
+    core_.Restart();
+  }
+  ExpectNothingIsLost();
+}
+
+#ifdef SELVAGE_CANARIES
+TEST_F(LostRowsTest, AreSweptAtTheEdgeWhenTheirAbsenceCountsAsADelete) {
+  Lose([](Site& core) { core.Restore(); });
+  planted_canary = Canary::kAbsenceIsDelete;
+  for (Site* site : {&b_, &a_, &b_}) Sync(*site);
+  EXPECT_EQ(b_.Text(), "");
+}
+#endif
+
+TEST_F(TombstoneTest, WhatWaitedForItsTimeDoesNotOutliveTheSnapshotWithoutIt) {
+  b_.clock().JumpTo(b_.clock().Wall() - absl::Hours(1));
+  ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
+  Sync(a_);
+  Sync(b_);
+  ASSERT_EQ(b_.tables().Quarantined("t", 10)->size(), 1u);
+  ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+  Sync(a_);
+  Pass(kTwoMonths, {&core_, &a_});
+  Sync(a_);
+  Pass(absl::Hours(3), {&core_, &a_});
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  Sync(b_);
+  Pass(absl::Hours(3));
+  for (Site* site : {&b_, &a_, &b_}) Sync(*site);
+  for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Text(), "") << site->name();
+}
+
+TEST_F(TombstoneTest, AnEdgeThatWasRestoredBringsNoDeletedRowBack) {
+  ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
+  ASSERT_EQ(b_.Do(PutOf("own", R"({"x":1})")), "");
+  for (Site* site : {&a_, &b_, &a_, &b_}) Sync(*site);
+  Pass(absl::Hours(1));
+  b_.Back();
+  Late();
+  ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+  ASSERT_EQ(a_.Do(DeleteOf("own")), "");
+  Collect();
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  b_.Restore();
+  for (int i = 0; i < 3; ++i) {
+    Session session(b_, core_, ++epoch_);
+    session.StepUp();
+  }
+  Sync(b_);
+  for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Text(), "") << site->name();
 }
 
 TEST_F(TombstoneTest, APutOverARowThatWasSharedIsLateAsWell) {

@@ -79,6 +79,12 @@ class Site {
     tables().StageForgetCursors(*batch);
     EXPECT_TRUE(store_->Write(*batch, true).ok());
   }
+  /// As it was at the last backup, as by a disk that lost what it had synced: nobody notices.
+  void SetBack() {
+    node_.reset();
+    store_ = CopyOf(*backup_);
+    Open();
+  }
   /// Of all rows as readers see them.
   std::map<std::string, RowDigest> Digests() {
     std::map<std::string, RowDigest> digests;

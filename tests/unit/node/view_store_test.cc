@@ -149,15 +149,25 @@ TEST_F(ViewStoreTest, OfSeveralLogsTheNewestByTimeCounts) {
   EXPECT_THAT(Rows(), IsEmpty()) << "older than the delete";
 }
 
-TEST_F(ViewStoreTest, ADeleteThatIsReadFirstCountsAgainstWhatIsOlderInAnotherLog) {
+TEST_F(ViewStoreTest, ADeleteCountsAlsoWhereTheOlderRecordIsReadAfterIt) {
   Make(Newest());
-  Produce({{"a", std::nullopt, 2000}, {"b", std::nullopt, 2000}}, 1);
+  Produce({{"a", std::nullopt, 3000}}, 0);
   EXPECT_EQ(Feed(), "");
-  Reopen();
-  Produce({{"a", R"({"x":1})", 1000}}, 0);
-  Produce({{"b", R"({"x":2})", 2500}}, 0);
+  Produce({{"a", R"({"x":1})", 2000}}, 1);
   EXPECT_EQ(Feed(), "");
-  EXPECT_THAT(Rows(), ElementsAre(Pair("b", R"({"x":2})")));
+  EXPECT_THAT(Rows(), IsEmpty());
+  Produce({{"a", std::nullopt, 4000}}, 1);
+  EXPECT_EQ(Feed(), "");
+  Produce({{"a", R"({"x":2})", 3500}}, 0);
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), IsEmpty()) << "older than the newest delete";
+  ASSERT_EQ(views().Rebuild("v"), absl::OkStatus());
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), IsEmpty()) << "in whatever order the logs are read";
+  Produce({{"a", R"({"x":3})", 5000}}, 0);
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), ElementsAre(Pair("a", R"({"x":3})")));
+  EXPECT_EQ(node_->tables().CheckInvariants(), absl::OkStatus());
 }
 
 TEST_F(ViewStoreTest, AggregatesCountEachRecordOnceOverRestarts) {
@@ -225,6 +235,80 @@ TEST_F(ViewStoreTest, GapsAndTrimmedStartsAreSaid) {
   ASSERT_EQ(log()->DeleteRecords(Offset(9)), absl::OkStatus());
   EXPECT_EQ(Feed(), "");
   EXPECT_EQ(Status().logs(0).trimmed(), 1u);
+}
+
+TEST_F(ViewStoreTest, WhatWasTrimmedIsSaidAlsoWhileNothingFollowsIt) {
+  Make(Sums());
+  Produce({{std::nullopt, R"({"site":"x","n":1})"}});
+  EXPECT_EQ(Feed(), "");
+  Produce({{std::nullopt, R"({"site":"x","n":1})"}});
+  ASSERT_EQ(log()->DeleteRecords(Offset(2)), absl::OkStatus());
+  EXPECT_EQ(Feed(), "");
+  EXPECT_EQ(Status().logs(0).trimmed(), 1u);
+  EXPECT_EQ(Status().logs(0).next(), 2);
+  Reopen();
+  Produce({{std::nullopt, R"({"site":"x","n":1})"}});
+  EXPECT_EQ(Feed(), "");
+  EXPECT_EQ(Status().logs(0).trimmed(), 1u);
+  EXPECT_FALSE(Status().logs(0).has_diverged_at());
+  EXPECT_THAT(Rows(), ElementsAre(Pair(R"("x")", R"({"count":2,"site":"x","sum_n":2})")));
+}
+
+/// What a view has stored of a log that lost its end and went on with other records.
+TEST_F(ViewStoreTest, ALogThatWentOnOtherwiseIsSaid) {
+  struct Case {
+    std::optional<int64_t> read_to;  ///< nothing: the end
+    uint64_t hash_off;               ///< of the chain hash there
+    bool another;
+  };
+  const std::vector<Case> cases = {
+      {.read_to = std::nullopt, .hash_off = 0, .another = false},
+      {.read_to = std::nullopt, .hash_off = 1, .another = true},
+      // A batch ended there in the log that was read, and none does now.
+      {.read_to = 2, .hash_off = 1, .another = true},
+  };
+  Produce({{std::nullopt, R"({"site":"x","n":1})"},
+           {std::nullopt, R"({"site":"x","n":1})"},
+           {std::nullopt, R"({"site":"x","n":1})"}});
+  for (const Case& one : cases) {
+    Make(Sums());
+    EXPECT_EQ(Feed(), "");
+    const std::vector<std::string> keys = Keys(Family::kMeta, "view_log/");
+    ASSERT_EQ(keys.size(), 1u);
+    v1::StoredViewLog stored;
+    ASSERT_TRUE(stored.ParseFromString(*store_.Get(Family::kMeta, keys[0]).value()));
+    stored.set_next(one.read_to.value_or(stored.next()));
+    stored.set_entry_from(stored.next());
+    stored.set_hash(stored.hash() + one.hash_off);
+    auto batch = store_.NewBatch();
+    batch->Put(Family::kMeta, keys[0], {stored.SerializeAsString()});
+    ASSERT_EQ(store_.Write(*batch, true), absl::OkStatus());
+    Reopen();
+    Produce({{std::nullopt, R"({"site":"x","n":1})"}});
+    EXPECT_EQ(Feed(), "");
+    const v1::ViewLog told = Status().logs(0);
+    EXPECT_EQ(told.has_diverged_at(), one.another);
+    EXPECT_EQ(told.diverged_at(), one.another ? stored.next() : 0);
+    EXPECT_EQ(told.next(), told.end());
+    ASSERT_EQ(views().Drop("v"), absl::OkStatus());
+  }
+}
+
+/// What is stored of a view is found by the incarnation of its table, which is any 16 bytes.
+TEST_F(ViewStoreTest, TheIncarnationMayEndWithTheLastByte) {
+  Make(Sums());
+  while (node_->tables().Find("v")->incarnation().back() != '\xff') {
+    ASSERT_EQ(views().Drop("v"), absl::OkStatus());
+    Make(Sums());
+  }
+  Produce({{std::nullopt, R"({"site":"x","n":1})"}});
+  EXPECT_EQ(Feed(), "");
+  Reopen();
+  Produce({{std::nullopt, R"({"site":"x","n":1})"}});
+  EXPECT_EQ(Feed(), "");
+  EXPECT_THAT(Rows(), ElementsAre(Pair(R"("x")", R"({"count":2,"site":"x","sum_n":2})")));
+  ASSERT_EQ(views().Drop("v"), absl::OkStatus());
+  EXPECT_THAT(Keys(Family::kMeta, "view"), IsEmpty());
 }
 
 TEST_F(ViewStoreTest, ARebuiltViewTakesThePlaceOfTheOneThatServes) {

@@ -1,0 +1,142 @@
+#include "fabric/model/edge_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "fabric/base/check.h"
+#include "fabric/base/error.h"
+#include "fabric/base/utf8.h"
+
+namespace selvage::model {
+namespace {
+
+constexpr size_t kReasonMax = 1'000;
+
+Digest DigestOf(const std::string& bytes) {
+  return Digest::FromBytes(bytes).value_or(Digest());
+}
+
+}  // namespace
+
+absl::Status EdgeModel::Assign(const v1::ModelAssignment& assignment) {
+  if (assignment.action() == v1::MODEL_REVERT) {
+    const auto is_it = [&](const v1::StoredEdgeModel::Version& version) {
+      return version.manifest() == assignment.manifest();
+    };
+    const bool ran =
+        is_it(state_.committed()) || std::any_of(state_.past().begin(), state_.past().end(), is_it);
+    if (!ran) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, "not_committed_here",
+          fmt::format("model {} is to go back to a version that never ran here", assignment.model()),
+          "publish the older files under a higher version");
+    }
+  }
+  *state_.mutable_assignment() = assignment;
+  return absl::OkStatus();
+}
+
+bool EdgeModel::HasFailed() const {
+  return state_.has_failure() && state_.failure().generation() == state_.assignment().generation();
+}
+
+bool EdgeModel::IsWanted() const {
+  if (!state_.has_assignment() || HasFailed()) return false;
+  if (state_.assignment().action() == v1::MODEL_REMOVE) return Current().has_value();
+  return state_.assignment().manifest() != state_.committed().manifest();
+}
+
+EdgeModel::Next EdgeModel::Todo(int64_t time_ms) const {
+  const v1::ModelAssignment& wanted = state_.assignment();
+  if (state_.has_trial()) {
+    const Digest in_trial = DigestOf(state_.trial().version().manifest());
+    if (state_.trial().generation() == wanted.generation()) return {Step::kGate, in_trial};
+    return {Step::kBack, in_trial};
+  }
+  if (!IsWanted() || wanted.expires_ms() <= time_ms) return {};
+  if (wanted.action() == v1::MODEL_REMOVE) return {Step::kRemove, DigestOf(state_.committed().manifest())};
+  return {Step::kFetch, DigestOf(wanted.manifest())};
+}
+
+bool EdgeModel::IsExpired(int64_t time_ms) const {
+  return state_.has_assignment() && state_.assignment().expires_ms() <= time_ms;
+}
+
+void EdgeModel::Begin(uint64_t version, int64_t now_ms) {
+  SELVAGE_CHECK(!state_.has_trial() && IsWanted());
+  auto& trial = *state_.mutable_trial();
+  trial.mutable_version()->set_manifest(state_.assignment().manifest());
+  trial.mutable_version()->set_version(version);
+  trial.set_generation(state_.assignment().generation());
+  trial.set_starts(1);
+  trial.set_since_ms(now_ms);
+}
+
+void EdgeModel::Commit(int64_t now_ms) {
+  SELVAGE_CHECK(state_.has_trial());
+  const std::string manifest = state_.trial().version().manifest();
+  // A version that is reverted to is not in the past any more.
+  auto* past = state_.mutable_past();
+  past->erase(std::remove_if(past->begin(), past->end(),
+                             [&](const auto& version) { return version.manifest() == manifest; }),
+              past->end());
+  if (state_.has_committed()) {
+    *past->Add() = state_.committed();
+    std::rotate(past->begin(), past->end() - 1, past->end());
+    if (past->size() > kPastKept) past->DeleteSubrange(kPastKept, past->size() - kPastKept);
+  }
+  *state_.mutable_committed() = state_.trial().version();
+  state_.mutable_committed()->set_committed_ms(now_ms);
+  state_.clear_trial();
+}
+
+void EdgeModel::Fail(std::string_view kind, std::string_view reason, int64_t now_ms) {
+  auto& failure = *state_.mutable_failure();
+  failure.Clear();
+  failure.set_generation(state_.has_trial() ? state_.trial().generation() : state_.assignment().generation());
+  if (state_.has_trial()) {
+    *failure.mutable_version() = state_.trial().version();
+  } else {
+    failure.mutable_version()->set_manifest(state_.assignment().manifest());
+  }
+  failure.set_kind(std::string(kind));
+  failure.set_reason(DocumentText(reason, kReasonMax));
+  failure.set_at_ms(now_ms);
+  state_.clear_trial();
+}
+
+void EdgeModel::Cancel() {
+  state_.clear_trial();
+}
+
+void EdgeModel::Remove() {
+  state_.clear_committed();
+  state_.clear_past();
+}
+
+void EdgeModel::Open(int64_t now_ms) {
+  if (!state_.has_trial()) return;
+  if (state_.trial().starts() >= kStartsMax) {
+    return Fail("trial_crashed",
+                fmt::format("the edge stopped {} times during the trial", state_.trial().starts()), now_ms);
+  }
+  state_.mutable_trial()->set_starts(state_.trial().starts() + 1);
+}
+
+std::optional<Digest> EdgeModel::Current() const {
+  if (state_.has_trial()) return DigestOf(state_.trial().version().manifest());
+  if (state_.has_committed()) return DigestOf(state_.committed().manifest());
+  return std::nullopt;
+}
+
+bool EdgeModel::IsKept(const Digest& manifest) const {
+  const std::string bytes = manifest.bytes();
+  return (state_.has_trial() && state_.trial().version().manifest() == bytes) ||
+         (state_.has_committed() && state_.committed().manifest() == bytes) ||
+         (!state_.past().empty() && state_.past(0).manifest() == bytes) ||
+         state_.assignment().manifest() == bytes;
+}
+
+}  // namespace selvage::model

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "fabric/model/digest.h"
+#include "selvage/v1/model.pb.h"
+
+namespace selvage::model {
+
+/// What an edge does with one model: from an assignment over a trial to a version that is committed, or back.
+/// Pure: the shell asks what is next, does it, and says how it went. It stores the state, synced, after each
+/// change and before it acts on it, so that a crash at any moment is one more start.
+///
+///   assignment taken ──► fetch ──► trial ──► gate passed ──► committed
+///                          │         │
+///                          │         ├─ gate failed, third crash ─► back to what was committed; failed
+///                          │         └─ another decision ─────────► back to what was committed; that one
+///                          begins └─ not genuine, no space ──────────────► failed
+///
+/// A generation that failed is not tried again: the core decides anew. Invariants: `current` points at the
+/// version in trial, or else at the committed one, or at nothing (Current); a version comes into trial only
+/// complete and verified; what is committed stays until another version is.
+class EdgeModel {
+ public:
+  /// A trial is begun at most so often, once after each crash.
+  static constexpr uint32_t kStartsMax = 3;
+  /// Versions that a revert may go to.
+  static constexpr int kPastKept = 8;
+
+  enum class Step {
+    kNothing,
+    kFetch,   ///< the version's chunks; then Begin, or Fail
+    kGate,    ///< ask whether the version in trial works; then Commit, or Fail
+    kBack,    ///< another decision came during the trial: Cancel, and point `current` back
+    kRemove,  ///< take `current` away; then Remove
+  };
+  struct Next {
+    Step step = Step::kNothing;
+    Digest manifest;  ///< of the version that the step is about
+    bool operator==(const Next&) const = default;
+  };
+
+  EdgeModel() = default;
+  explicit EdgeModel(v1::StoredEdgeModel stored) : state_(std::move(stored)) {}
+  const v1::StoredEdgeModel& state() const { return state_; }
+
+  /// Takes an assignment that ModelTrust found good, or the one that is there signed anew. Error:
+  /// "not_committed_here" for a revert to a version that never ran here; nothing changes then.
+  absl::Status Assign(const v1::ModelAssignment& assignment);
+  /// What is to be done at `time_ms` (ModelTrust::TimeAt). Under an assignment that has expired nothing new
+  /// begins.
+  Next Todo(int64_t time_ms) const;
+  /// Is there something to do that waits for an assignment that has not expired?
+  bool IsExpired(int64_t time_ms) const;
+
+  /// The wanted version is complete and verified, and goes into trial.
+  void Begin(uint64_t version, int64_t now_ms);
+  /// The version in trial works.
+  void Commit(int64_t now_ms);
+  /// The wanted version, in trial or not yet, is none. `kind` as of an error.
+  void Fail(std::string_view kind, std::string_view reason, int64_t now_ms);
+  void Cancel();
+  void Remove();
+  /// The process starts. A trial that was under way is begun once more, or has failed.
+  void Open(int64_t now_ms);
+
+  /// What `current` points at; nothing: there is none.
+  std::optional<Digest> Current() const;
+  /// May the files of this version go? Those of the version in trial, the committed one and the one before
+  /// are kept.
+  bool IsKept(const Digest& manifest) const;
+
+ private:
+  bool HasFailed() const;
+  bool IsWanted() const;
+
+  v1::StoredEdgeModel state_;
+};
+
+}  // namespace selvage::model
