@@ -1,7 +1,9 @@
 /// The load of scripts/bench-compare: one librdkafka client that produces, or waits until a topic holds so
 /// many records. Each prints one line of JSON.
-///   bench_kafka_load produce --address A --topic T --records N --size S [--rate R] [--content
-///   random|readings] bench_kafka_load wait    --address A --topic T --records N [--from N]
+///   bench_kafka_load produce --address A --topic T --records N --size S [--rate R] [--content C]
+///   bench_kafka_load wait    --address A --topic T --records N [--from N]
+/// Content is random, readings (text of a sensor, cut to the size), or json: one whole object of about 100
+/// bytes each, of one of so many --keys.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -29,17 +31,31 @@ struct Options {
   size_t size = 100;
   double rate = 0;  ///< records per second; 0: as many as go
   std::string content = "random";
-  int64_t from = 0;  ///< of wait: measuring begins when the topic holds more than this
+  int64_t keys = 100;  ///< of json
+  int64_t from = 0;    ///< of wait: measuring begins when the topic holds more than this
 };
 
-/// Values that cannot be compressed, or lines as a sensor sends them, which shrink to about a quarter.
+/// Values that cannot be compressed, or lines as a sensor sends them, which shrink to about a quarter; or
+/// objects with keys.
 class Values {
  public:
-  Values(size_t size, bool random) : size_(size), random_(random), value_(size + 8, '\0') {}
+  explicit Values(const Options& options)
+      : size_(options.size), content_(options.content), keys_(options.keys), value_(size_ + 8, '\0') {}
+
+  /// Of the last value; empty for none.
+  const std::string& key() const { return key_; }
 
   std::string_view Next() {
     ++count_;
-    if (random_) {
+    if (content_ == "json") {
+      key_ = fmt::format("pump-{}", Noise() % static_cast<uint64_t>(keys_));
+      value_ =
+          fmt::format(R"({{"sensor":"{}.pressure","t":{},"bar":{:.3f},"rpm":{},"unit":"bar","ok":true}})",
+                      key_, 1'700'000'000'000 + count_ * 20, 180 + static_cast<double>(Noise() % 4000) / 1000,
+                      1400 + Noise() % 100);
+      return value_;
+    }
+    if (content_ == "random") {
       for (size_t at = 0; at < size_; at += 8) {
         const uint64_t word = Noise();
         std::memcpy(value_.data() + at, &word, 8);
@@ -66,7 +82,9 @@ class Values {
   }
 
   const size_t size_;
-  const bool random_;
+  const std::string content_;
+  const int64_t keys_;
+  std::string key_;
   std::string value_;
   uint64_t state_ = 88172645463325252u;
   int64_t count_ = 0;
@@ -81,7 +99,7 @@ void Produce(const Options& options) {
                                        {"queue.buffering.max.messages", "1000000"}},
                                       counts);
   KafkaTopic topic(rd_kafka_topic_new(producer.get(), options.topic.c_str(), nullptr));
-  Values values(options.size, options.content == "random");
+  Values values(options);
   const auto start = Clock::now();
   for (int64_t i = 0; i < options.records; ++i) {
     if (options.rate > 0) {
@@ -93,8 +111,9 @@ void Produce(const Options& options) {
       }
     }
     const std::string_view value = values.Next();
+    const std::string& key = values.key();
     while (rd_kafka_produce(topic.get(), 0, RD_KAFKA_MSG_F_COPY, const_cast<char*>(value.data()),
-                            value.size(), nullptr, 0, nullptr) != 0) {
+                            value.size(), key.empty() ? nullptr : key.data(), key.size(), nullptr) != 0) {
       rd_kafka_poll(producer.get(), 1);
     }
     if (i % 1024 == 0) rd_kafka_poll(producer.get(), 0);
@@ -151,7 +170,8 @@ int main(int argc, char** argv) {
   produce->add_option("--size", options.size, "bytes of a value");
   produce->add_option("--rate", options.rate, "records per second; 0: no limit");
   produce->add_option("--content", options.content, "of the values")
-      ->check(CLI::IsMember({"random", "readings"}));
+      ->check(CLI::IsMember({"random", "readings", "json"}));
+  produce->add_option("--keys", options.keys, "how many different ones, of json");
   wait->add_option("--from", options.from, "records that were there before");
   CLI11_PARSE(app, argc, argv);
   produce->parsed() ? selvage::bench::Produce(options) : selvage::bench::Wait(options);

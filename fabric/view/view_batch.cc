@@ -305,7 +305,12 @@ class ViewFold::Piece {
   void Feed(const InputRecord& record, size_t column, AggregateState& state) {
     const ValueSource& source = plan_.columns[column];
     const auto path = [&] { return source.path; };
-    switch (state.Feed(column, ValueOf(record, source))) {
+    const FieldValue value = ValueOf(record, source);
+    if (source.kind == ValueSource::Kind::kKey && !table::IsValidUtf8(value.text)) {
+      Skip(SkipReason::kBadKey, record, path);
+      return;
+    }
+    switch (state.Feed(column, value)) {
       case Fed::kFed:
         break;
       case Fed::kNoField:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 
@@ -118,6 +119,11 @@ const std::vector<Client>& Clients() {
 
 const Client& ReferenceClient() {
   return Clients().front();
+}
+
+const Client& ConfluentClient() {
+  return *std::find_if(Clients().begin(), Clients().end(),
+                       [](const Client& client) { return client.name == "confluent_kafka"; });
 }
 
 absl::StatusOr<std::vector<Event>> RunClient(const Client& client, const std::string& command,

@@ -40,6 +40,8 @@ struct Client {
 const std::vector<Client>& Clients();
 /// The one in C++, which needs nothing from a registry.
 const Client& ReferenceClient();
+/// confluent-kafka's, whose Python also has what compares views with DuckDB.
+const Client& ConfluentClient();
 
 /// Options of a client's command line, without the dashes.
 using ClientOptions = std::map<std::string, std::string>;

@@ -39,16 +39,18 @@ std::map<int, Acked> AckedByPartition(const std::vector<Event>& events) {
   return acked;
 }
 
+void SkipIfMissing(const std::string& missing) {
+  if (missing.empty()) return;
+  const char* required = std::getenv("SELVAGE_CLIENTS_REQUIRED");
+  if (required != nullptr && std::string(required) == "1") FAIL() << missing;
+  GTEST_SKIP() << missing;
+}
+
 void ClientScenario::SetUp() {
   for (const Client& each : Clients()) {
     if (each.name == GetParam()) client_ = each;
   }
-  if (!client_.missing.empty()) {
-    const char* required = std::getenv("SELVAGE_CLIENTS_REQUIRED");
-    if (required != nullptr && std::string(required) == "1")
-      FAIL() << client_.name << ": " << client_.missing;
-    GTEST_SKIP() << client_.name << ": " << client_.missing;
-  }
+  SkipIfMissing(client_.missing.empty() ? "" : client_.name + ": " + client_.missing);
 }
 
 ClientOptions ClientScenario::With(ClientOptions options) const {

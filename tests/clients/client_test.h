@@ -19,6 +19,10 @@ namespace selvage::test {
 using Acked = std::map<int64_t, std::optional<int64_t>>;
 std::map<int, Acked> AckedByPartition(const std::vector<Event>& events);
 
+/// Skips the test where something cannot be had (`missing` says why; empty: it is there), or fails it where
+/// that is demanded (SELVAGE_CLIENTS_REQUIRED=1).
+void SkipIfMissing(const std::string& missing);
+
 /// A scenario for one client with any broker.
 class ClientScenario : public testing::TestWithParam<std::string> {
  public:

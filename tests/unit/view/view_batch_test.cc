@@ -185,6 +185,17 @@ TEST(ViewFoldTest, WhatCannotBeUsedIsCountedAndStopsNothing) {
   EXPECT_EQ(piece.skipped.listed[9].what, "bar");
 }
 
+TEST(ViewFoldTest, AColumnOverKeysDoesWithoutThoseThatAreNoText) {
+  Feeder feeder(samples::Aggregate(
+      {"site"}, {{v1::VIEW_COUNT, ""}, {v1::VIEW_COUNT, "$key"}, {v1::VIEW_DISTINCT, "$key"}}));
+  for (const char* key : {"a", "b", "\xFF", "pump-\xC3"}) feeder.Add(key, R"({"site":1})");
+  feeder.Add(std::nullopt, R"({"site":1})");
+  const ViewPiece piece = feeder.Take();
+  EXPECT_THAT(feeder.RowsOf(piece),
+              ElementsAre(Pair("1", R"({"count":5,"count_key":2,"distinct_key":2,"site":1})")));
+  EXPECT_THAT(SkippedOf(piece), ElementsAre(Pair("bad_key", 4), Pair("no_key", 1)));
+}
+
 TEST(ViewFoldTest, OfEachReasonOnlySomeAreListed) {
   Feeder feeder(samples::Aggregate({"$key"}, {{v1::VIEW_SUM, "bar"}}));
   for (int i = 0; i < 1000; ++i) feeder.Add("a", "{");
