@@ -181,8 +181,8 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   at.full_to = cursor->full_to;
   at.source_end = cursor->source_end;
   at.lost_to = cursor->lost_to;
-  // A source that is read from the beginning may be one that was restored: of what it sends again it says that
-  // it was sent before, and nothing of that is lost here.
+  // A source that is read from the beginning may be one that was restored: of what it sends again it says
+  // that it was sent before, and nothing of that is lost here.
   if (*resume >= at.full_to) at.lost_to = std::max(at.lost_to, sent);
   at.seen = cursor->seen;
   if (cursor->intervals > 0) {

@@ -306,9 +306,10 @@ void Ledger::CheckGap(const Shadow& shadow, const LogOrigin& origin, const Entry
     case GapReason::kReplicaRegressed:
       // Who joins late gets what a shared stream still holds; and a stream may be deleted at the core before
       // the edge that made it heard that the core knew it. A replica whose end was damaged resumes where it
-      // can be read.
-      founded =
-          shadow.set_back || shadow.damaged || origin.edge == kCoreOrigin || deleted_.contains(origin.stream);
+      // can be read. The new log of an edge that was set back goes on from a former one, of which the core
+      // holds what is trimmed before it is sent again.
+      founded = shadow.set_back || shadow.damaged || origin.edge == kCoreOrigin ||
+                deleted_.contains(origin.stream) || set_back_.contains(origin.edge);
       break;
     case GapReason::kCorrupt:
       founded = flipped_;
