@@ -21,6 +21,7 @@
 #include "tests/support/kafka_messages.h"
 #include "tests/support/kafka_sample.h"
 #include "tests/support/row_samples.h"
+#include "tests/unit/model/model_samples.h"
 
 namespace selvage {
 namespace {
@@ -246,6 +247,27 @@ void WriteViews() {
             record(3001, 6, "", "{") + record(-1, 1, "k", ""));
 }
 
+void WriteModels() {
+  namespace samples = model::samples;
+  const v1::ModelManifest manifest = samples::ManifestOf(3, {"weights", "thresholds"});
+  v1::ModelRoot root;
+  root.set_trust_domain("acme.example");
+  root.set_version(2);
+  samples::AddRole(*root.mutable_root(), {samples::KeyNo(1), samples::KeyNo(2)}, 1);
+  samples::AddRole(*root.mutable_model(), {samples::KeyNo(4)}, 1);
+  samples::AddRole(*root.mutable_rollout(), {samples::KeyNo(5)}, 1);
+  Write("fuzz_model", "manifest", std::string(1, '\0') + manifest.SerializeAsString());
+  Write("fuzz_model", "root", '\1' + root.SerializeAsString());
+  const auto write_signed = [](const std::string& name, std::string_view type, const auto& message,
+                               uint64_t key) {
+    Write("fuzz_model", name,
+          '\2' + samples::Signed(type, message, {samples::KeyNo(key)}).SerializeAsString());
+  };
+  write_signed("signed-manifest", model::kManifestType, manifest, 4);
+  write_signed("signed-assignment", model::kAssignmentType, samples::AssignmentOf(1, manifest), 5);
+  write_signed("signed-root", model::kRootType, root, 1);
+}
+
 /// Of every message the newest version, and the newest of the older form where it has two.
 template <class Messages>
 void WriteKafka(const std::string& half) {
@@ -280,6 +302,7 @@ int main(int argc, char** argv) {
   selvage::WriteRows();
   selvage::WriteTableEntries();
   selvage::WriteViews();
+  selvage::WriteModels();
   selvage::WriteKafka<selvage::kafka::test::AllRequests>("request");
   selvage::WriteKafka<selvage::kafka::test::AllResponses>("response");
   return 0;
