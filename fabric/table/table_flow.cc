@@ -168,13 +168,14 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const uint64_t sent = open.table().sent();
   const bool lost = cursor ? cursor->feed.sequence < cursor->lost_to : sent > 0;
   if (lost) at.lost_to = std::max(end, sent);
-  const bool other_rows = cursor && cursor->prefix != at.prefix && !Planted(Canary::kKeepSubscription);
-  if (!cursor || other_rows || cursor->reader_life != at.reader_life) return at;
+  if (!cursor) return at;
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
   const uint64_t known = std::max(cursor->feed.sequence, cursor->source_end);
   const bool set_back = !resume || epochs.Resume(cursor->feed.epoch, known) != known;
-  if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
   at.source_set_back = cursor->source_set_back || set_back;
+  const bool other_rows = cursor->prefix != at.prefix && !Planted(Canary::kKeepSubscription);
+  if (other_rows || cursor->reader_life != at.reader_life) return at;
+  if (!set_back || Planted(Canary::kKeepLife)) at.source_life = cursor->source_life;
   // Changes of a source that was set back have moved back with their rows, to before what was read perhaps,
   // though they were behind it then: everything is read again.
   if (set_back || *resume > end || *resume < open.table().horizon()) return at;
