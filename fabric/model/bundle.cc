@@ -138,7 +138,7 @@ absl::Status WriteBundle(const fs::path& path, const v1::ModelSigned& document,
   const std::string bytes = document.SerializeAsString();
   std::string head(kMagic);
   AppendBig(head, static_cast<uint32_t>(bytes.size()));
-  const absl::Status written = [&]() -> absl::Status {
+  absl::Status written = [&]() -> absl::Status {
     SELVAGE_RETURN_IF_ERROR(WriteFile(fresh, head + bytes));
     SELVAGE_RETURN_IF_ERROR(AppendChunks(fresh, manifest, folder));
     SELVAGE_RETURN_IF_ERROR(SyncFile(fresh));

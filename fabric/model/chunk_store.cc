@@ -79,7 +79,7 @@ absl::Status ChunkStore::PutLocked(const std::vector<Chunk>& chunks) {
     if (error) return FileError("use", path.parent_path(), error);
     fs::path half = path;
     half += kHalf;
-    if (const absl::Status status = WriteFile(half, chunk.data); !status.ok()) {
+    if (absl::Status status = WriteFile(half, chunk.data); !status.ok()) {
       fs::remove(half, error);
       for (const auto& [other, bytes] : written) fs::remove(other.string().append(kHalf), error);
       return status;
