@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -53,13 +54,13 @@ absl::StatusOr<std::string> ReadPublicKey(const std::string& path) {
 absl::StatusOr<v1::ModelSigned> ReadDocument(const std::string& path) {
   SELVAGE_ASSIGN_OR_RETURN(const std::string content, ReadWhole(path));
   v1::ModelSigned document;
-  if (document.ParseFromString(content)) return document;
+  if (document.ParseFromString(content) && document.type() == model::kRootType) return document;
   return MakeError(absl::StatusCode::kInvalidArgument, "invalid_root", fmt::format("{} is no root", path),
                    "selvagectl model root create makes one");
 }
 
-absl::Status WriteDocument(const std::string& path, const v1::ModelSigned& document) {
-  return WriteCredentialFile(path, document.SerializeAsString(), kPublic, Existing::kReplace);
+absl::Status WriteDocument(const std::string& path, const v1::ModelSigned& document, Existing existing) {
+  return WriteCredentialFile(path, document.SerializeAsString(), kPublic, existing);
 }
 
 // --- Keys
@@ -166,7 +167,7 @@ absl::Status CreateRoot(Session& session, const RootOptions& options) {
   document.set_type(std::string(model::kRootType));
   document.set_payload(root.SerializeAsString());
   SELVAGE_RETURN_IF_ERROR(model::ReadRoot(document.payload()).status());
-  SELVAGE_RETURN_IF_ERROR(WriteDocument(options.file, document));
+  SELVAGE_RETURN_IF_ERROR(WriteDocument(options.file, document, Existing::kRefuse));
   PrintRoot(session, document, root);
   return absl::OkStatus();
 }
@@ -176,7 +177,7 @@ absl::Status SignRoot(Session& session, const RootOptions& options) {
   SELVAGE_ASSIGN_OR_RETURN(const v1::ModelRoot root, model::ReadRoot(document.payload()));
   SELVAGE_ASSIGN_OR_RETURN(const model::SigningKey key, ReadSecretKey(options.key));
   model::AddSignature(document, key);
-  SELVAGE_RETURN_IF_ERROR(WriteDocument(options.file, document));
+  SELVAGE_RETURN_IF_ERROR(WriteDocument(options.file, document, Existing::kReplace));
   PrintRoot(session, document, root);
   return absl::OkStatus();
 }
@@ -220,6 +221,17 @@ void PrintManifest(Session& session, const v1::ModelSigned& document, const v1::
                               {"chunks", std::to_string(chunks)}});
 }
 
+/// What lies in the folder is signed, and goes to every edge.
+absl::Status CheckOutside(const std::string& file, const std::string& folder) {
+  std::error_code error;
+  const auto path = std::filesystem::weakly_canonical(file, error);
+  const auto below = path.lexically_relative(std::filesystem::weakly_canonical(folder, error));
+  if (error || below.empty() || *below.begin() == "..") return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "bad_value",
+                   fmt::format("{} lies in the folder that is signed, and would go to every edge", file),
+                   "keep keys and bundles elsewhere");
+}
+
 absl::Status SignModel(Session& session, const SignOptions& options) {
   std::vector<model::SigningKey> keys;
   for (const std::string& file : options.keys) {
@@ -229,6 +241,8 @@ absl::Status SignModel(Session& session, const SignOptions& options) {
   v1::ModelManifest manifest = options.manifest;
   manifest.set_created_ms(absl::ToUnixMillis(SystemClock().Wall()));
   for (const std::string& feature : options.features) manifest.add_features(feature);
+  SELVAGE_RETURN_IF_ERROR(CheckOutside(options.out, options.folder));
+  for (const std::string& key : options.keys) SELVAGE_RETURN_IF_ERROR(CheckOutside(key, options.folder));
   SELVAGE_RETURN_IF_ERROR(model::DescribeFolder(options.folder, manifest));
   v1::ModelSigned document;
   document.set_type(std::string(model::kManifestType));

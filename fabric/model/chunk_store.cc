@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -74,7 +75,11 @@ absl::Status ChunkStore::PutLocked(const std::vector<Chunk>& chunks) {
   for (const Chunk& chunk : chunks) {
     const fs::path path = PathOf(chunk.digest);
     std::error_code error;
-    if (written.contains(path) || fs::exists(path, error)) continue;
+    if (written.contains(path)) continue;
+    if (fs::exists(path, error)) {
+      folders.insert(path.parent_path());  // a crash may have come before its name was synced
+      continue;
+    }
     if (fs::create_directory(path.parent_path(), error)) folders.insert(folder_);
     if (error) return FileError("use", path.parent_path(), error);
     fs::path half = path;
@@ -100,15 +105,20 @@ absl::Status ChunkStore::PutLocked(const std::vector<Chunk>& chunks) {
 }
 
 absl::StatusOr<std::string> ChunkStore::Get(const Digest& digest) {
-  SELVAGE_ASSIGN_OR_RETURN(std::optional<std::string> data, ReadSyncedFile(PathOf(digest)));
-  if (!data) {
+  const auto read = [&]() -> absl::StatusOr<std::string> {
+    SELVAGE_ASSIGN_OR_RETURN(std::optional<std::string> data, ReadSyncedFile(PathOf(digest)));
+    if (data) return *std::move(data);
     return MakeError(absl::StatusCode::kNotFound, "unknown_chunk",
                      fmt::format("there is no chunk {}", digest.Hex()));
-  }
-  if (Digest::Of(*data) == digest) return *std::move(data);
+  };
+  SELVAGE_ASSIGN_OR_RETURN(std::string data, read());
+  if (Digest::Of(data) == digest) return data;
   absl::MutexLock lock(&mutex_);
+  // It may have been stored anew meanwhile.
+  SELVAGE_ASSIGN_OR_RETURN(data, read());
+  if (Digest::Of(data) == digest) return data;
   std::error_code error;
-  if (fs::remove(PathOf(digest), error)) bytes_ -= std::min<uint64_t>(bytes_, data->size());
+  if (fs::remove(PathOf(digest), error)) bytes_ -= std::min<uint64_t>(bytes_, data.size());
   return MakeError(absl::StatusCode::kDataLoss, "corrupt_chunk",
                    fmt::format("chunk {} is damaged", digest.Hex()), "it is fetched again", Retry::kYes);
 }

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "fabric/base/check.h"
-#include "fabric/base/error.h"
 #include "fabric/base/utf8.h"
 
 namespace selvage::model {
@@ -20,26 +20,27 @@ Digest DigestOf(const std::string& bytes) {
 
 }  // namespace
 
-absl::Status EdgeModel::Assign(const v1::ModelAssignment& assignment) {
-  if (assignment.action() == v1::MODEL_REVERT) {
-    const auto is_it = [&](const v1::StoredEdgeModel::Version& version) {
-      return version.manifest() == assignment.manifest();
-    };
-    const bool ran =
-        is_it(state_.committed()) || std::any_of(state_.past().begin(), state_.past().end(), is_it);
-    if (!ran) {
-      return MakeError(
-          absl::StatusCode::kFailedPrecondition, "not_committed_here",
-          fmt::format("model {} is to go back to a version that never ran here", assignment.model()),
-          "publish the older files under a higher version");
-    }
-  }
+void EdgeModel::Assign(const v1::ModelAssignment& assignment, int64_t now_ms) {
+  const bool is_new = assignment.generation() != state_.assignment().generation();
   *state_.mutable_assignment() = assignment;
-  return absl::OkStatus();
+  if (state_.has_trial() && state_.trial().version().manifest() == assignment.manifest()) {
+    state_.mutable_trial()->set_generation(assignment.generation());
+  }
+  if (assignment.action() != v1::MODEL_REVERT || !is_new) return;
+  const auto is_it = [&](const v1::StoredEdgeModel::Version& version) {
+    return version.manifest() == assignment.manifest();
+  };
+  if (is_it(state_.committed()) || std::any_of(state_.past().begin(), state_.past().end(), is_it)) return;
+  NoteFailure(
+      assignment.generation(), {}, "not_committed_here",
+      "it is to go back to a version that never ran here: publish the older files under a higher version",
+      now_ms);
+  state_.mutable_failure()->mutable_version()->set_manifest(assignment.manifest());
 }
 
 bool EdgeModel::HasFailed() const {
-  return state_.has_failure() && state_.failure().generation() == state_.assignment().generation();
+  return state_.has_failure() && state_.failure().generation() == state_.assignment().generation() &&
+         state_.failure().version().manifest() == state_.assignment().manifest();
 }
 
 bool EdgeModel::IsWanted() const {
@@ -52,7 +53,9 @@ EdgeModel::Next EdgeModel::Todo(int64_t time_ms) const {
   const v1::ModelAssignment& wanted = state_.assignment();
   if (state_.has_trial()) {
     const Digest in_trial = DigestOf(state_.trial().version().manifest());
-    if (state_.trial().generation() == wanted.generation()) return {Step::kGate, in_trial};
+    const bool is_wanted = state_.trial().generation() == wanted.generation() &&
+                           state_.trial().version().manifest() == wanted.manifest();
+    if (is_wanted) return {Step::kGate, in_trial};
     return {Step::kBack, in_trial};
   }
   if (!IsWanted() || wanted.expires_ms() <= time_ms) return {};
@@ -93,18 +96,23 @@ void EdgeModel::Commit(int64_t now_ms) {
 }
 
 void EdgeModel::Fail(std::string_view kind, std::string_view reason, int64_t now_ms) {
-  auto& failure = *state_.mutable_failure();
-  failure.Clear();
-  failure.set_generation(state_.has_trial() ? state_.trial().generation() : state_.assignment().generation());
   if (state_.has_trial()) {
-    *failure.mutable_version() = state_.trial().version();
-  } else {
-    failure.mutable_version()->set_manifest(state_.assignment().manifest());
+    NoteFailure(state_.trial().generation(), state_.trial().version(), kind, reason, now_ms);
+    return state_.clear_trial();
   }
+  NoteFailure(state_.assignment().generation(), {}, kind, reason, now_ms);
+  state_.mutable_failure()->mutable_version()->set_manifest(state_.assignment().manifest());
+}
+
+void EdgeModel::NoteFailure(uint64_t generation, const v1::StoredEdgeModel::Version& version,
+                            std::string_view kind, std::string_view reason, int64_t now_ms) {
+  v1::StoredEdgeModel::Failure failure;
+  failure.set_generation(generation);
+  *failure.mutable_version() = version;
   failure.set_kind(std::string(kind));
   failure.set_reason(DocumentText(reason, kReasonMax));
   failure.set_at_ms(now_ms);
-  state_.clear_trial();
+  *state_.mutable_failure() = std::move(failure);
 }
 
 void EdgeModel::Cancel() {

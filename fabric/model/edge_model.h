@@ -5,7 +5,6 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "fabric/model/digest.h"
 #include "selvage/v1/model.pb.h"
 
@@ -48,9 +47,10 @@ class EdgeModel {
   explicit EdgeModel(v1::StoredEdgeModel stored) : state_(std::move(stored)) {}
   const v1::StoredEdgeModel& state() const { return state_; }
 
-  /// Takes an assignment that ModelTrust found good, or the one that is there signed anew. Error:
-  /// "not_committed_here" for a revert to a version that never ran here; nothing changes then.
-  absl::Status Assign(const v1::ModelAssignment& assignment);
+  /// Takes an assignment that ModelTrust found good, or the one that is there signed anew. It takes the place
+  /// of the decision before it, also when it has failed at once: a revert to a version that never ran here
+  /// ("not_committed_here"). A version that is wanted and in trial already goes on.
+  void Assign(const v1::ModelAssignment& assignment, int64_t now_ms);
   /// What is to be done at `time_ms` (ModelTrust::TimeAt). Under an assignment that has expired nothing new
   /// begins.
   Next Todo(int64_t time_ms) const;
@@ -70,13 +70,15 @@ class EdgeModel {
 
   /// What `current` points at; nothing: there is none.
   std::optional<Digest> Current() const;
-  /// May the files of this version go? Those of the version in trial, the committed one and the one before
-  /// are kept.
+  /// Whether the files of this version have to stay: those of the version in trial, the committed one, the
+  /// one before it, and the one that is wanted.
   bool IsKept(const Digest& manifest) const;
 
  private:
   bool HasFailed() const;
   bool IsWanted() const;
+  void NoteFailure(uint64_t generation, const v1::StoredEdgeModel::Version& version, std::string_view kind,
+                   std::string_view reason, int64_t now_ms);
 
   v1::StoredEdgeModel state_;
 };

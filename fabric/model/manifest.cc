@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 
@@ -17,6 +18,8 @@ namespace {
 
 constexpr size_t kPathMax = 1'024;
 constexpr size_t kNameMax = 255;
+/// Each name but the last is a folder that has to be made.
+constexpr size_t kNamesMax = 16;
 constexpr size_t kShown = 100;
 
 absl::Status Invalid(std::string_view what) {
@@ -47,6 +50,18 @@ absl::Status CheckFile(const v1::ModelManifest::File& file) {
   return Invalid(fmt::format("file {} has {} bytes, its chunks {}", path, file.size(), size));
 }
 
+/// What is written is what was signed: a chunk has one size, wherever it is.
+absl::Status CheckChunkSizes(const v1::ModelManifest& manifest) {
+  std::map<std::string_view, uint32_t> sizes;
+  for (const auto& file : manifest.files()) {
+    for (const auto& chunk : file.chunks()) {
+      if (sizes.emplace(chunk.sha256(), chunk.size()).first->second == chunk.size()) continue;
+      return Invalid(fmt::format("file {} has a chunk of two sizes", file.path().substr(0, kShown)));
+    }
+  }
+  return absl::OkStatus();
+}
+
 /// Each path once, and none that is a folder of another one.
 absl::Status CheckPaths(const v1::ModelManifest& manifest) {
   std::set<std::string_view> paths;
@@ -68,9 +83,10 @@ absl::Status CheckPaths(const v1::ModelManifest& manifest) {
 
 bool IsModelPath(std::string_view path) {
   if (path.empty() || path.size() > kPathMax || DocumentText(path, kPathMax) != path) return false;
+  size_t names = 0;
   for (size_t at = 0;;) {
     const size_t end = path.find('/', at);
-    if (!IsPathName(path.substr(at, end == path.npos ? end : end - at))) return false;
+    if (++names > kNamesMax || !IsPathName(path.substr(at, end == path.npos ? end : end - at))) return false;
     if (end == path.npos) return true;
     at = end + 1;
   }
@@ -103,6 +119,7 @@ absl::StatusOr<v1::ModelManifest> ReadManifest(std::string_view payload) {
   if (bytes > kModelBytesMax) {
     return Invalid(fmt::format("its files have {} bytes; at most {} are taken", bytes, kModelBytesMax));
   }
+  SELVAGE_RETURN_IF_ERROR(CheckChunkSizes(manifest));
   SELVAGE_RETURN_IF_ERROR(CheckPaths(manifest));
   return manifest;
 }

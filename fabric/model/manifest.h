@@ -14,9 +14,8 @@ inline constexpr size_t kManifestBytesMax = 16 << 20;
 inline constexpr int kModelFilesMax = 10'000;
 inline constexpr uint64_t kModelBytesMax = uint64_t{64} << 30;
 
-/// True for a path below a model's folder that names one file there on every system: names joined by '/',
-/// none of them empty, "." or "..", of printable UTF-8 without '\' and ':', up to 255 bytes each and 1,024 in
-/// all.
+/// True for a path of a file below a model's folder: at most 16 names joined by '/', none of them empty, "."
+/// or "..", of UTF-8 without control characters, '\' and ':', up to 255 bytes each and 1,024 in all.
 bool IsModelPath(std::string_view path);
 
 /// Reads the payload of a signed manifest. Error: "invalid_manifest", which says what is wrong: a name, a

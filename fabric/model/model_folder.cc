@@ -51,6 +51,8 @@ absl::Status WriteVersion(const fs::path& root, const v1::ModelManifest& manifes
       const auto digest = Digest::FromBytes(chunk.sha256());
       SELVAGE_CHECK(digest.has_value());  // ReadManifest saw to it
       SELVAGE_ASSIGN_OR_RETURN(const std::string data, chunks.Get(*digest));
+      // What was checked against the disk's room are the signed sizes.
+      if (data.size() != chunk.size()) return CheckDigest(Digest(), file);
       hasher.Add(data);
       SELVAGE_RETURN_IF_ERROR(AppendToFile(path, data));
     }
@@ -111,7 +113,8 @@ absl::Status ModelFolder::Assemble(const Digest& manifest, const v1::ModelManife
     absl::Status verified = VerifyVersion(path, files);
     // Programs may read the one that is current: what they have is not taken from them.
     if (!verified.ok() && Current() != manifest) fs::remove_all(path, error);
-    return verified;
+    // A crash may have come between its name and the sync of that.
+    return verified.ok() ? SyncFolder(versions()) : verified;
   }
   fs::path half = path;
   half += kUnfinished;

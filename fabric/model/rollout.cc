@@ -163,6 +163,8 @@ void Rollout::OnReport(const std::string& edge, const Report& report, int64_t no
   // What it says before it was told anything is of no decision of this rollout.
   if (member.phase() > state_.phase() || member.generation() == 0) return;
   if (member.reached_ms() == 0) member.set_reached_ms(now_ms);
+  // It came back, and has its time until the deadline of the phase.
+  if (member.outcome() == v1::MODEL_ROLLOUT_UNREACHED) member.set_outcome(v1::MODEL_ROLLOUT_PENDING);
   const std::string& wanted = state_.plan().manifest();
   if (report.committed == wanted) {
     if (member.committed_ms() == 0) member.set_committed_ms(now_ms);
@@ -177,10 +179,7 @@ void Rollout::OnReport(const std::string& edge, const Report& report, int64_t no
     member.set_reason(DocumentText(failed ? report.reason : "it does not run the version any more", kWhyMax));
     member.clear_committed_ms();
     AbortIfHarmful();
-    return;
   }
-  // It came back, and has its time until the deadline of the phase.
-  if (member.outcome() == v1::MODEL_ROLLOUT_UNREACHED) member.set_outcome(v1::MODEL_ROLLOUT_PENDING);
 }
 
 bool Rollout::IsSoaked(const Member& member) const {
@@ -240,6 +239,8 @@ Rollout::Wanted Rollout::WantedOf(const std::string& edge) const {
   const Member& member = found->second;
   if (state_.state() != v1::MODEL_ROLLOUT_ABORTED) {
     if (member.phase() > state_.phase()) return {};
+    // Nobody else begins while it pauses.
+    if (state_.state() == v1::MODEL_ROLLOUT_PAUSED && member.generation() == 0) return {};
     return {v1::MODEL_RUN, state_.plan().manifest()};
   }
   // Whoever was told of it may have moved, and not have said so yet.

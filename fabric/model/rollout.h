@@ -54,7 +54,7 @@ class Rollout {
   explicit Rollout(v1::StoredModelRollout stored) : state_(std::move(stored)) {}
   const v1::StoredModelRollout& state() const { return state_; }
 
-  /// Does it still decide about its edges? Only one such rollout may take in an edge and model.
+  /// Whether it may still go on. Only one such rollout may take in an edge and model.
   bool IsActive() const;
   bool Overlaps(const Rollout& other) const;
 

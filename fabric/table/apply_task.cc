@@ -241,6 +241,7 @@ v1::StoredTableCursor Stored(const TableCursor& cursor) {
   stored.set_source_set_back(cursor.source_set_back);
   stored.set_source_end(cursor.source_end);
   stored.set_lost_to(cursor.lost_to);
+  stored.set_sent_before(cursor.sent_before);
   return stored;
 }
 
@@ -260,7 +261,8 @@ absl::StatusOr<TableCursor> CursorOf(std::string_view bytes) {
       .seen = {FeedEpoch::FromBytes(stored.seen_epoch()).value_or(FeedEpoch()), stored.seen_sequence()},
       .source_set_back = stored.source_set_back(),
       .source_end = stored.source_end(),
-      .lost_to = stored.lost_to()};
+      .lost_to = stored.lost_to(),
+      .sent_before = stored.sent_before()};
 }
 
 }  // namespace selvage::table

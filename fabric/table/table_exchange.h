@@ -43,6 +43,9 @@ struct TableCursor {
   /// This store had read up to here, and was set back since, or restored: of a change before this sequence,
   /// a row that is not here may be lost, rather than deleted.
   uint64_t lost_to = 0;
+  /// What the source had sent once (link.proto, TableFlow) when it began to be read. One that was restored
+  /// says so of what it sends again: of that nothing is lost here.
+  uint64_t sent_before = 0;
 
   bool operator==(const TableCursor&) const = default;
 };

@@ -168,6 +168,7 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   const uint64_t sent = open.table().sent();
   const bool lost = cursor ? cursor->feed.sequence < cursor->lost_to : sent > 0;
   if (lost) at.lost_to = std::max(end, sent);
+  at.sent_before = sent;
   if (!cursor) return at;
   const auto resume = epochs.Resume(cursor->feed.epoch, cursor->feed.sequence);
   const uint64_t known = std::max(cursor->feed.sequence, cursor->source_end);
@@ -182,9 +183,8 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   at.full_to = cursor->full_to;
   at.source_end = cursor->source_end;
   at.lost_to = cursor->lost_to;
-  // A source that is read from the beginning may be one that was restored: of what it sends again it says
-  // that it was sent before, and nothing of that is lost here.
-  if (*resume >= at.full_to) at.lost_to = std::max(at.lost_to, sent);
+  at.sent_before = cursor->sent_before;
+  if (sent > std::max(cursor->sent_before, *resume)) at.lost_to = std::max(at.lost_to, sent);
   at.seen = cursor->seen;
   if (cursor->intervals > 0) {
     at.feed = cursor->feed;

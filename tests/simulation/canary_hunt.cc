@@ -59,7 +59,7 @@ constexpr Bug kCanaries[] = {
     {Canary::kForkWithoutDetached, "fork without what is detached", 113},
     {Canary::kForkWithoutWaiting, "fork without waiting for what is under way", 147},
     {Canary::kForgetFormerStores, "forget the former stores of an edge", 397},
-    {Canary::kCopySupersededLog, "receive a superseded log again", 521},
+    {Canary::kCopySupersededLog, "receive a superseded log again", 1233},
     {Canary::kKeepOldGeneration, "keep the generation of a former core"},
     {Canary::kMergeNewestArrival, "merge what arrives last"},
     {Canary::kForgetTombstone, "forget a tombstone"},

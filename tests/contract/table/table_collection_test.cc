@@ -228,6 +228,34 @@ TEST_F(LostRowsTest, ComeBackToACoreWhoseDiskLostThem) {
   ExpectNothingIsLost();
 }
 
+TEST_F(LostRowsTest, ComeBackToACoreWhoseDiskLostThemWhileItReadThemFirst) {
+  // B writes `first` and `new`, and links for the first time after another delete is forgotten.
+  ASSERT_EQ(b_.Do(PutOf("first", R"({"x":1})")), "");
+  ASSERT_EQ(b_.Do(PutOf("new", R"({"x":2})")), "");
+  ASSERT_EQ(a_.Do(PutOf("gone", R"({"x":1})")), "");
+  Late();
+  ASSERT_EQ(a_.Do(DeleteOf("gone")), "");
+  Sync(a_);
+  Pass(kTwoMonths, {&core_, &a_});
+  Sync(a_);
+  Pass(absl::Hours(3), {&core_, &a_});
+  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  {
+    Flow up(b_, core_, "", false, Fence{"edge", SessionEpoch(++epoch_)}, 0);
+    ASSERT_TRUE(up.Step(1));
+    ASSERT_EQ(core_.Text(), "first={\"x\":1}\n");
+    core_.Back();
+    while (up.Step(1)) {
+    }
+  }
+  ASSERT_EQ(core_.Text(), "first={\"x\":1}\nnew={\"x\":2}\n");
+  core_.SetBack();
+  for (Site* site : {&b_, &a_, &b_}) Sync(*site);
+  for (Site* site : {&core_, &a_, &b_}) {
+    EXPECT_EQ(site->Text(), "first={\"x\":1}\nnew={\"x\":2}\n") << site->name();
+  }
+}
+
 TEST_F(LostRowsTest, ComeBackWhenTheLinkBreaksMeanwhile) {
   Lose([](Site& core) { core.Restore(); });
   for (int i = 0; i < 3; ++i) {

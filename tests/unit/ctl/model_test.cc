@@ -102,6 +102,11 @@ TEST_F(ModelCommandTest, WrongInputIsSaid) {
               HasSubstr("is no bundle of a model"));
   EXPECT_THAT(Run({"verify", File("model"), "--root", File("root.1"), "--pin", "00"}).err,
               HasSubstr("no digest"));
+  std::filesystem::copy(File("model"), File("files") + "/key");
+  EXPECT_THAT(Sign("files/key", "x").err, HasSubstr("would go to every edge"));
+  EXPECT_THAT(Sign("model", "files/bundle").err, HasSubstr("would go to every edge"));
+  EXPECT_THAT(CreateRoot("root.1", {"--trust-domain", "acme.example", "--model-key", File("model.pub")}).err,
+              HasSubstr("exists already"));
   EXPECT_THAT(Run({"root", "show", File("files") + "/weights"}).err, HasSubstr("no root"));
   EXPECT_THAT(CreateRoot("x", {"--trust-domain", "acme.example", "--model-key", File("rollout.pub")}).err,
               HasSubstr("each has one role"));

@@ -42,6 +42,10 @@ TEST(ManifestTest, PathsStayWithinTheFolder) {
                                  "a\\b", "c:x", "a\nb", "\xff"}) {
     EXPECT_FALSE(IsModelPath(path)) << path;
   }
+  std::string deep = "a";
+  for (int i = 1; i < 16; ++i) deep += "/a";
+  EXPECT_TRUE(IsModelPath(deep));
+  EXPECT_FALSE(IsModelPath(deep + "/a")) << "folders have to be made";
   EXPECT_FALSE(IsModelPath(std::string("a\0b", 3)));
   EXPECT_FALSE(IsModelPath(std::string(256, 'a')));
   EXPECT_TRUE(IsModelPath(std::string(255, 'a')));
@@ -61,6 +65,13 @@ TEST(ManifestTest, WhatIsWrongIsSaid) {
               HasSubstr("of 0 bytes"));
   EXPECT_THAT(ErrorOf([](auto& m) { m.mutable_files(0)->mutable_chunks(0)->set_size(kChunkMax + 1); }),
               HasSubstr("of 1048577 bytes"));
+  EXPECT_THAT(ErrorOf([](auto& m) {
+                auto& file = *m.mutable_files(1);
+                *file.mutable_chunks(0)->mutable_sha256() = m.files(0).chunks(0).sha256();
+                file.mutable_chunks(0)->set_size(2);
+                file.set_size(2);
+              }),
+              HasSubstr("of two sizes"));
   EXPECT_THAT(ErrorOf([](auto& m) { m.set_model("a/b"); }), HasSubstr("no name of a model"));
   EXPECT_THAT(ErrorOf([](auto& m) { m.set_version(0); }), HasSubstr("no version"));
   EXPECT_THAT(ErrorOf([](auto& m) { m.clear_files(); }), HasSubstr("no files"));

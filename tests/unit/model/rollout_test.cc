@@ -201,6 +201,15 @@ TEST_F(RolloutTest, OperatorsDoNotMixTheirChanges) {
   EXPECT_EQ(Phase(), 1u);
 }
 
+TEST_F(RolloutTest, WhileItPausesNobodyElseBegins) {
+  rollout_ = std::make_unique<Rollout>(Rollout::Start(Plan(), now_).value());
+  ASSERT_EQ(rollout_->Promote(Revision(), now_), absl::OkStatus());
+  rollout_->Decided("e1", 1, kOld);
+  ASSERT_EQ(rollout_->Pause(Revision()), absl::OkStatus());
+  EXPECT_EQ(WantedOf(1), (Rollout::Wanted{v1::MODEL_RUN, kNew})) << "it was told";
+  EXPECT_EQ(WantedOf(2), Rollout::Wanted());
+}
+
 TEST_F(RolloutTest, PromoteOpensTheGateOnce) {
   const uint64_t seen = Revision();
   ASSERT_EQ(rollout_->Promote(seen, now_), absl::OkStatus());
