@@ -117,6 +117,8 @@ void World::ClockWrong() {
   const absl::Duration error =
       absl::Seconds(random_.OneIn(2) ? seconds : -std::min<int64_t>(seconds, 1'500'000'000));
   clocks_ahead_ = std::max(clocks_ahead_, error);
+  constexpr auto kDeletesRemembered = absl::Hours(7 * 24);
+  if (absl::AbsDuration(error) > kDeletesRemembered) tables_.ForgetDeletes();
   clock.SetWallError(error);
 }
 

@@ -69,6 +69,7 @@ void TableLedger::NotAdded(const Target& target, int64_t amount) {
 void TableLedger::SetBack(TableCopy& copy) {
   copy.tables.clear();
   copy.fresh = true;
+  copy.set_back = true;
   for (auto& [row, once] : once_) {
     once.held.erase(&copy);
     once.deleted.erase(&copy);
@@ -105,6 +106,8 @@ void TableLedger::Saw(TableCopy& copy, const std::string& table, const std::stri
   TableCopy::Table& state = copy.tables[table];
   table::Fields& before = state.rows[key];
   time_.Trace("{}: table {}: row {} has {} fields", copy.node, table, key, fields.size());
+  copy.set_back = copy.set_back && copy.fresh;
+  if (copy.set_back && deletes_forgotten_ && !fields.empty()) may_come_back_.insert({table, key});
   const auto displaced = [&](const std::string& field) -> std::set<std::string>& {
     return state.displaced[{key, field}];
   };

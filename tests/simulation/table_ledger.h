@@ -31,6 +31,8 @@ struct TableCopy {
   std::map<std::string, Table> tables;
   /// What is seen first after a start may have come at any earlier time.
   bool fresh = true;
+  /// It holds again what it did at some earlier time, and was not followed since.
+  bool set_back = false;
 };
 
 /// Knows every write that a program tried, and what each disk was seen to hold of it, and checks each
@@ -73,6 +75,9 @@ class TableLedger {
   /// without them.
   test::SeededRandom& random() { return random_; }
   /// Whether rows expire: where clocks are wrong by more than the margin, nothing is promised of that.
+  /// A clock was wrong by more than deletes are remembered: a backup may be from before one that is
+  /// forgotten.
+  void ForgetDeletes() { deletes_forgotten_ = true; }
   bool expiring() const { return expiring_; }
   void set_expiring(bool expiring) { expiring_ = expiring; }
 
@@ -154,6 +159,7 @@ class TableLedger {
   std::vector<std::string> tables_ = {kShared, kSites};
   uint64_t machines_ = 0;
   bool expiring_ = false;
+  bool deletes_forgotten_ = false;
   int64_t last_value_ = 0;
   std::map<int64_t, Written> written_;
   std::map<RowName, Once> once_;
