@@ -65,7 +65,7 @@ constexpr Bug kCanaries[] = {
     {Canary::kForgetTombstone, "forget a tombstone"},
     {Canary::kAddContributions, "add a contribution again"},
     {Canary::kEchoChange, "echo a change"},
-    {Canary::kResumePastRestored, "resume past a restored feed's end", 260},
+    {Canary::kResumePastRestored, "resume past a restored feed's end", 505},
     {Canary::kFilterDespiteFullTo, "filter by via for who has nothing"},
     {Canary::kSweepUnsent, "sweep an unsent row", 7},
     {Canary::kCountByStore, "key counters by store alone"},
