@@ -49,7 +49,7 @@ bool EdgeModel::IsWanted() const {
   return state_.assignment().manifest() != state_.committed().manifest();
 }
 
-EdgeModel::Next EdgeModel::Todo(int64_t time_ms) const {
+EdgeModel::Next EdgeModel::NextStep(int64_t time_ms) const {
   const v1::ModelAssignment& wanted = state_.assignment();
   if (state_.has_trial()) {
     const Digest in_trial = DigestOf(state_.trial().version().manifest());

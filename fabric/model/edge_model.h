@@ -53,7 +53,7 @@ class EdgeModel {
   void Assign(const v1::ModelAssignment& assignment, int64_t now_ms);
   /// What is to be done at `time_ms` (ModelTrust::TimeAt). Under an assignment that has expired nothing new
   /// begins.
-  Next Todo(int64_t time_ms) const;
+  Next NextStep(int64_t time_ms) const;
   /// Is there something to do that waits for an assignment that has not expired?
   bool IsExpired(int64_t time_ms) const;
 

@@ -30,22 +30,22 @@ class EdgeModelTest : public ::testing::Test {
     model_.Begin(version, kNow);
     model_.Commit(kNow);
   }
-  EdgeModel::Next Todo() const { return model_.Todo(kNow); }
+  EdgeModel::Next NextStep() const { return model_.NextStep(kNow); }
   std::optional<Digest> Current() const { return model_.Current(); }
 
   EdgeModel model_;
 };
 
 TEST_F(EdgeModelTest, AVersionIsFetchedTriedAndCommitted) {
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
   Assign(1, 10);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(10)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(10)}));
   EXPECT_EQ(Current(), std::nullopt);
   model_.Begin(10, kNow);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kGate, DigestOfVersion(10)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kGate, DigestOfVersion(10)}));
   EXPECT_EQ(Current(), DigestOfVersion(10));
   model_.Commit(kNow + 5);
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
   EXPECT_EQ(model_.state().committed().version(), 10u);
   EXPECT_EQ(model_.state().committed().committed_ms(), kNow + 5);
 }
@@ -56,13 +56,13 @@ TEST_F(EdgeModelTest, AFailedGateGoesBackAndIsNotTriedAgain) {
   model_.Begin(11, kNow);
   model_.Fail("gate_failed", "exit code 3", kNow);
   EXPECT_EQ(Current(), DigestOfVersion(10));
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
   EXPECT_EQ(model_.state().failure().version().version(), 11u);
   EXPECT_EQ(model_.state().failure().reason(), "exit code 3");
   Assign(2, 11);  // signed anew
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
   Assign(3, 11);  // decided anew
-  EXPECT_EQ(Todo().step, Step::kFetch);
+  EXPECT_EQ(NextStep().step, Step::kFetch);
 }
 
 TEST_F(EdgeModelTest, AFailedFirstInstallLeavesNothing) {
@@ -70,7 +70,7 @@ TEST_F(EdgeModelTest, AFailedFirstInstallLeavesNothing) {
   model_.Begin(10, kNow);
   model_.Fail("gate_failed", "", kNow);
   EXPECT_EQ(Current(), std::nullopt);
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
 }
 
 TEST_F(EdgeModelTest, WhatCannotBeFetchedFailsWithoutATrial) {
@@ -78,7 +78,7 @@ TEST_F(EdgeModelTest, WhatCannotBeFetchedFailsWithoutATrial) {
   Assign(2, 11);
   model_.Fail("no_space", "", kNow);
   EXPECT_EQ(Current(), DigestOfVersion(10));
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
   EXPECT_EQ(model_.state().failure().version().manifest(), DigestOfVersion(11).bytes());
 }
 
@@ -89,13 +89,13 @@ TEST_F(EdgeModelTest, ATrialSurvivesTwoCrashesAndNotAThird) {
   for (int i = 0; i < 2; ++i) {
     model_ = EdgeModel(model_.state());
     model_.Open(kNow);
-    EXPECT_EQ(Todo().step, Step::kGate);
+    EXPECT_EQ(NextStep().step, Step::kGate);
     EXPECT_EQ(Current(), DigestOfVersion(11));
   }
   model_.Open(kNow);
   EXPECT_EQ(Current(), DigestOfVersion(10));
   EXPECT_EQ(model_.state().failure().kind(), "trial_crashed");
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
 }
 
 TEST_F(EdgeModelTest, AnotherDecisionDuringATrialGoesBackFirst) {
@@ -103,10 +103,10 @@ TEST_F(EdgeModelTest, AnotherDecisionDuringATrialGoesBackFirst) {
   Assign(2, 11);
   model_.Begin(11, kNow);
   Assign(3, 12);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
   model_.Cancel();
   EXPECT_EQ(Current(), DigestOfVersion(10));
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
   EXPECT_FALSE(model_.state().has_failure());
 }
 
@@ -117,7 +117,7 @@ TEST_F(EdgeModelTest, AFailureOfAnEarlierDecisionDoesNotStopALaterOne) {
   Assign(3, 12);
   model_.Fail("gate_failed", "", kNow);  // its answer came after the decision
   EXPECT_EQ(model_.state().failure().generation(), 2u);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
 }
 
 TEST_F(EdgeModelTest, ARevertToWhatNeverRanHereEndsWhatWasBegun) {
@@ -126,12 +126,13 @@ TEST_F(EdgeModelTest, ARevertToWhatNeverRanHereEndsWhatWasBegun) {
   model_.Begin(11, kNow);
   Assign(3, 9, v1::MODEL_REVERT);
   EXPECT_EQ(model_.state().failure().kind(), "not_committed_here");
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
   model_.Cancel();
-  EXPECT_EQ(Todo().step, Step::kNothing) << "neither the version that was withdrawn, nor the one nobody ran";
+  EXPECT_EQ(NextStep().step, Step::kNothing)
+      << "neither the version that was withdrawn, nor the one nobody ran";
   EXPECT_EQ(Current(), DigestOfVersion(10));
   Assign(3, 9, v1::MODEL_REVERT);  // signed anew
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
 }
 
 TEST_F(EdgeModelTest, AVersionInTrialThatIsWantedAnewGoesOn) {
@@ -139,7 +140,7 @@ TEST_F(EdgeModelTest, AVersionInTrialThatIsWantedAnewGoesOn) {
   model_.Begin(10, kNow);
   model_.Open(kNow);
   Assign(2, 10);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kGate, DigestOfVersion(10)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kGate, DigestOfVersion(10)}));
   EXPECT_EQ(model_.state().trial().starts(), 2u) << "its crashes count";
 }
 
@@ -148,17 +149,17 @@ TEST_F(EdgeModelTest, ANumberThatComesAgainWithAnotherVersionIsAnotherDecision) 
   Assign(7, 11);
   model_.Fail("no_space", "", kNow);
   Assign(7, 12);  // a key was replaced, and its numbers count no more
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
   model_.Begin(12, kNow);
   Assign(7, 13);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kBack, DigestOfVersion(12)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(12)}));
 }
 
 TEST_F(EdgeModelTest, RevertsToWhatRanHere) {
   Run(1, 10);
   Run(2, 11);
   Assign(3, 10, v1::MODEL_REVERT);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(10)})) << "its files may have gone";
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(10)})) << "its files may have gone";
   model_.Begin(10, kNow);
   model_.Commit(kNow);
   EXPECT_EQ(Current(), DigestOfVersion(10));
@@ -169,20 +170,20 @@ TEST_F(EdgeModelTest, RevertsToWhatRanHere) {
 TEST_F(EdgeModelTest, UnderAnExpiredAssignmentNothingBegins) {
   Run(1, 10);
   Assign(2, 11);
-  EXPECT_EQ(model_.Todo(kExpired).step, Step::kNothing);
+  EXPECT_EQ(model_.NextStep(kExpired).step, Step::kNothing);
   EXPECT_TRUE(model_.IsExpired(kExpired));
   EXPECT_EQ(Current(), DigestOfVersion(10)) << "what runs goes on";
   model_.Begin(11, kNow);
-  EXPECT_EQ(model_.Todo(kExpired).step, Step::kGate) << "what was begun is ended";
+  EXPECT_EQ(model_.NextStep(kExpired).step, Step::kGate) << "what was begun is ended";
 }
 
 TEST_F(EdgeModelTest, IsRemovedAndInstalledAgain) {
   Run(1, 10);
   Assign(2, 0, v1::MODEL_REMOVE);
-  EXPECT_EQ(Todo(), (EdgeModel::Next{Step::kRemove, DigestOfVersion(10)}));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kRemove, DigestOfVersion(10)}));
   model_.Remove();
   EXPECT_EQ(Current(), std::nullopt);
-  EXPECT_EQ(Todo().step, Step::kNothing);
+  EXPECT_EQ(NextStep().step, Step::kNothing);
   Run(3, 11);
   EXPECT_EQ(Current(), DigestOfVersion(11));
 }
@@ -215,7 +216,7 @@ TEST_F(EdgeModelTest, CurrentIsAlwaysWhatWasCommittedOrIsInTrial) {
     std::optional<Digest> committed;
     uint64_t generation = 0;
     for (int i = 0; i < 60; ++i) {
-      const EdgeModel::Next next = Todo();
+      const EdgeModel::Next next = NextStep();
       switch (random.Below(5)) {
         case 0: {
           const auto action = static_cast<v1::ModelAction>(1 + random.Below(3));
