@@ -61,6 +61,14 @@ class TombstoneTest : public ::testing::Test {
       Pass(absl::Hours(2));
     }
   }
+  /// The core has what A deleted, waits for B in vain, and forgets it.
+  void ForgetDeletesWhileBIsAway() {
+    Sync(a_);
+    Pass(kTwoMonths, {&core_, &a_});
+    Sync(a_);
+    Pass(absl::Hours(3), {&core_, &a_});
+    ASSERT_EQ(core_.Counts().tombstones, 0u);
+  }
   /// Both edges and the core have k, and A deleted it.
   void MakeTombstone() {
     ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
@@ -172,11 +180,7 @@ TEST_F(TombstoneTest, WhoIsAwayForTooLongLosesOnlyWhatItWroteToRowsThatAreGone) 
   ASSERT_EQ(b_.Do(PutOf("new", R"({"x":2})")), "");
   Late();
   ASSERT_EQ(a_.Do(DeleteOf("k")), "");
-  Sync(a_);
-  Pass(kTwoMonths, {&core_, &a_});
-  Sync(a_);
-  Pass(absl::Hours(3), {&core_, &a_});
-  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  ForgetDeletesWhileBIsAway();
   Sync(b_);
   Sync(a_);
   for (Site* site : {&core_, &a_, &b_}) {
@@ -201,11 +205,7 @@ class LostRowsTest : public TombstoneTest {
     ASSERT_EQ(b_.Do(PutOf("new", R"({"x":2})")), "");
     Late();
     ASSERT_EQ(a_.Do(DeleteOf("gone")), "");
-    Sync(a_);
-    Pass(kTwoMonths, {&core_, &a_});
-    Sync(a_);
-    Pass(absl::Hours(3), {&core_, &a_});
-    ASSERT_EQ(core_.Counts().tombstones, 0u);
+    ForgetDeletesWhileBIsAway();
     core_.Back();
     Sync(b_);
     ASSERT_EQ(core_.Text(), "new={\"x\":2}\n");
@@ -235,11 +235,7 @@ TEST_F(LostRowsTest, ComeBackToACoreWhoseDiskLostThemWhileItReadThemFirst) {
   ASSERT_EQ(a_.Do(PutOf("gone", R"({"x":1})")), "");
   Late();
   ASSERT_EQ(a_.Do(DeleteOf("gone")), "");
-  Sync(a_);
-  Pass(kTwoMonths, {&core_, &a_});
-  Sync(a_);
-  Pass(absl::Hours(3), {&core_, &a_});
-  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  ForgetDeletesWhileBIsAway();
   {
     Flow up(b_, core_, "", false, Fence{"edge", SessionEpoch(++epoch_)}, 0);
     ASSERT_TRUE(up.Step(1));
@@ -283,11 +279,7 @@ TEST_F(TombstoneTest, WhatWaitedForItsTimeDoesNotOutliveTheSnapshotWithoutIt) {
   Sync(b_);
   ASSERT_EQ(b_.tables().Quarantined("t", 10)->size(), 1u);
   ASSERT_EQ(a_.Do(DeleteOf("k")), "");
-  Sync(a_);
-  Pass(kTwoMonths, {&core_, &a_});
-  Sync(a_);
-  Pass(absl::Hours(3), {&core_, &a_});
-  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  ForgetDeletesWhileBIsAway();
   Sync(b_);
   Pass(absl::Hours(3));
   for (Site* site : {&b_, &a_, &b_}) Sync(*site);
@@ -327,11 +319,7 @@ TEST_F(TombstoneTest, APutOverARowThatWasSharedIsLateAsWell) {
   Late();
   ASSERT_EQ(a_.Do(DeleteOf("k")), "");
   ASSERT_EQ(a_.Do(DeleteOf("own")), "");
-  Sync(a_);
-  Pass(kTwoMonths, {&core_, &a_});
-  Sync(a_);
-  Pass(absl::Hours(3), {&core_, &a_});
-  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  ForgetDeletesWhileBIsAway();
   b_.Restart();
   Sync(b_);
   Sync(a_);
@@ -404,11 +392,7 @@ TEST_F(TombstoneTest, LateWritesThatAreTakenBringARowBack) {
 
 TEST_F(TombstoneTest, WhatIsWrittenAfterTheDeleteIsNotLate) {
   MakeTombstone();
-  Sync(a_);
-  Pass(kTwoMonths, {&core_, &a_});
-  Sync(a_);
-  Pass(absl::Hours(3), {&core_, &a_});
-  ASSERT_EQ(core_.Counts().tombstones, 0u);
+  ForgetDeletesWhileBIsAway();
   // B still has the row.
   ASSERT_EQ(b_.Do(SetOf("k", "y", "3")), "");
   Sync(b_);
