@@ -22,6 +22,12 @@ inline constexpr std::string_view kCoreKey = "core";          ///< at the core: 
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec
 
+inline constexpr std::string_view kModelRootPrefix = "model_root/";  ///< + version, at the core: ModelSigned
+inline constexpr std::string_view kModelVersionPrefix =
+    "model_version/";  ///< + digest of a manifest, at the core: ModelVersion
+inline constexpr std::string_view kModelManifestPrefix =
+    "model_manifest/";  ///< + digest of a manifest, at the core: ModelSigned
+
 inline constexpr std::string_view kProducerIdsKey = "producer_ids";  ///< u64: first id not reserved yet
 
 std::string LogDocumentKey(LogNumber log);
