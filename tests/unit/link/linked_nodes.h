@@ -10,6 +10,7 @@
 
 #include "core/fleet.h"
 #include "edge/uplink.h"
+#include "fabric/model/chunk_fetch.h"
 #include "fabric/node/node_state.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/support/damaged_store.h"
@@ -125,8 +126,10 @@ class LinkedNodes : public ::testing::Test {
       options.is_edge = side == 0;
       ends_[side].session = std::make_unique<Session>(options, ends_[side].node->clock.Monotonic());
     }
+    Uplink::Parts uplink = Uplink::PartsOf(*edge_.state, *edge_.edge);
+    uplink.chunk_fetchers = &chunk_fetchers_;
     ends_[0].handler = std::make_shared<Uplink>(
-        Uplink::PartsOf(*edge_.state, *edge_.edge), 0, [woken = ends_[0].woken] { *woken = true; }, run_);
+        uplink, 0, [woken = ends_[0].woken] { *woken = true; }, run_);
     ends_[1].handler = std::make_shared<PeerLink>(
         core_.fleet->LinkParts(), metrics_, name_, [woken = ends_[1].woken] { *woken = true; }, run_);
     for (End& end : ends_) end.handler->Opened(*end.session);
@@ -196,6 +199,7 @@ class LinkedNodes : public ::testing::Test {
   Metrics metrics_{"test"};
   std::string name_ = "rig";  // as the edge's certificate says
   uint64_t window_ = 4 << 20;
+  model::ChunkFetchers chunk_fetchers_;
   Errands::Runner run_ = Errands::AtOnce();
   std::string core_lacks_;  // a capability
   End ends_[2];

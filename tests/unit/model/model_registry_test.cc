@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "fabric/base/error.h"
+#include "fabric/storage/commit.h"
 #include "fabric/storage/memory_store.h"
 #include "tests/contract/log/log_node.h"
 #include "tests/support/test_dir.h"
@@ -82,6 +83,31 @@ class ModelRegistryTest : public ::testing::Test {
   DiskBudget budget_{{}};
   std::unique_ptr<ModelRegistry> models_;
 };
+
+TEST_F(ModelRegistryTest, EdgesHearOfARootThatIsDurableAndShown) {
+  std::vector<size_t> shown;
+  models_.reset();
+  auto opened = ModelRegistry::Open({store_, committer_, clock_, budget_,
+                                     [&](const auto& stage, const auto& show) {
+                                       shown.push_back(models_->Roots().size());
+                                       SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
+                                         stage(batch);
+                                         return absl::OkStatus();
+                                       }));
+                                       show();
+                                       shown.push_back(models_->Roots().size());
+                                       return absl::OkStatus();
+                                     }},
+                                    dir_.File("chunks"));
+  ASSERT_EQ(opened.status(), absl::OkStatus());
+  models_ = *std::move(opened);
+  ASSERT_EQ(models_->AddRoot(SignedRoot(RootOf(2))).status(), absl::OkStatus());
+  EXPECT_THAT(shown, ElementsAre(1, 2));
+  ASSERT_EQ(models_->AddRoot(SignedRoot(RootOf(2))).status(), absl::OkStatus());
+  EXPECT_THAT(shown, SizeIs(2)) << "nothing is new";
+  Open();
+  EXPECT_THAT(models_->Roots(), SizeIs(2));
+}
 
 TEST_F(ModelRegistryTest, WhatIsPublishedIsThereAfterAStart) {
   ASSERT_EQ(Publish(1, {"one", "two"}), absl::OkStatus());
