@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "ctl/model_commands.h"
 #include "ctl/options.h"
 #include "ctl/session.h"
 #include "ctl/units.h"
@@ -382,6 +383,7 @@ void AddModel(CLI::App& app, Session& session) {
   AddRoots(*noun, session);
   AddSign(*noun, session);
   AddVerifyBundle(*noun, session);
+  AddRollouts(*noun, session);
 }
 
 }  // namespace selvage::ctl
