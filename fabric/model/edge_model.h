@@ -57,14 +57,19 @@ class EdgeModel {
   /// Is there something to do that waits for an assignment that has not expired?
   bool IsExpired(int64_t time_ms) const;
 
+  // How a step went. Each names the step that it answers: by the time it is known another decision may have
+  // come, and then it is ignored: the answer is false, and NextStep says what is next.
+
   /// The wanted version is complete and verified, and goes into trial.
-  void Begin(uint64_t version, int64_t now_ms);
+  bool Begin(const Digest& manifest, uint64_t version, int64_t now_ms);
   /// The version in trial works.
-  void Commit(int64_t now_ms);
-  /// The wanted version, in trial or not yet, is none. `kind` as of an error.
-  void Fail(std::string_view kind, std::string_view reason, int64_t now_ms);
-  void Cancel();
-  void Remove();
+  bool Commit(const Digest& manifest, int64_t now_ms);
+  /// The wanted version, or the one in trial, is none. `kind` as of an error.
+  bool Fail(const Digest& manifest, std::string_view kind, std::string_view reason, int64_t now_ms);
+  /// `current` points away from the version in trial.
+  bool Cancel(const Digest& manifest);
+  /// `current` is gone, as the assignment of this generation wants it.
+  bool Remove(uint64_t generation);
   /// The process starts. A trial that was under way is begun once more, or has failed.
   void Open(int64_t now_ms);
 
@@ -77,6 +82,8 @@ class EdgeModel {
  private:
   bool HasFailed() const;
   bool IsWanted() const;
+  bool IsTrialWanted() const;
+  bool IsInTrial(const Digest& manifest) const;
   void NoteFailure(uint64_t generation, const v1::StoredEdgeModel::Version& version, std::string_view kind,
                    std::string_view reason, int64_t now_ms);
 

@@ -17,8 +17,14 @@ inline constexpr std::string_view kProducerPrefix =
 inline constexpr std::string_view kStreamPrefix = "stream/";  ///< + name: StreamDefinition
 inline constexpr std::string_view kAlarmPrefix = "alarm/";    ///< + id: AlarmDocument
 inline constexpr std::string_view kEdgePrefix = "edge/";      ///< + id, at the core: StoredEdge
-inline constexpr std::string_view kReportPrefix = "report/";  ///< + edge id, at the core: StoredReport
-inline constexpr std::string_view kCoreKey = "core";          ///< at the core: StoredCore
+/// + id in hexadecimal digits, at the core: StoredModelRollout without its members
+inline constexpr std::string_view kRolloutPrefix = "rollout/";
+/// + that id, '/', edge id, at the core: StoredModelRollout.Member
+inline constexpr std::string_view kRolloutMemberPrefix = "rollout_member/";
+/// + edge id, '/', model, at the core: StoredModelAssignment
+inline constexpr std::string_view kModelAssignmentPrefix = "model_assignment/";
+inline constexpr std::string_view kReportPrefix = "report/";      ///< + edge id, at the core: StoredReport
+inline constexpr std::string_view kCoreKey = "core";              ///< at the core: StoredCore
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec
 
