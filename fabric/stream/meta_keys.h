@@ -22,6 +22,12 @@ inline constexpr std::string_view kCoreKey = "core";          ///< at the core: 
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec
 
+inline constexpr std::string_view kModelPinKey = "model_pin";      ///< at an edge: digest of the pinned root
+inline constexpr std::string_view kModelTrustKey = "model_trust";  ///< at an edge: StoredModelTrust
+inline constexpr std::string_view kModelPrefix = "model/";         ///< + name, at an edge: StoredEdgeModel
+inline constexpr std::string_view kModelImportPrefix =
+    "model_import/";  ///< + name, at an edge: digest of the manifest that was imported
+
 inline constexpr std::string_view kProducerIdsKey = "producer_ids";  ///< u64: first id not reserved yet
 
 std::string LogDocumentKey(LogNumber log);
