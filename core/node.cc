@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "core/fleet.h"
 #include "core/peer_link.h"
 #include "fabric/admin/admin_service.h"
+#include "fabric/admin/models_service.h"
 #include "fabric/admin/node_metrics.h"
 #include "fabric/admin/tables_service.h"
 #include "fabric/admin/views_service.h"
@@ -29,6 +31,7 @@
 #include "fabric/kafka/group_admin/group_admin.h"
 #include "fabric/kafka/group_admin/group_metrics.h"
 #include "fabric/kafka/service/kafka_service.h"
+#include "fabric/model/model_registry.h"
 #include "fabric/process/descriptors.h"
 #include "fabric/process/limits.h"
 #include "fabric/security/authorizer.h"
@@ -155,6 +158,14 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
+  SELVAGE_ASSIGN_OR_RETURN(
+      const auto models,
+      model::ModelRegistry::Open({store->state().store(), store->state().committer(), store->state().clock(),
+                                  store->state().budget()},
+                                 std::filesystem::path(config.data_dir) / "models" / "chunks"));
+  store->state().maintenance().CountBeside([&models] { return models->bytes(); });
+  absl::Cleanup no_models = [&store] { store->state().maintenance().CountBeside({}); };
+
   NodeCertificate certificate({tls, Role::kCore, config.node_id}, store->state().alarms(), SystemClock());
   certificate.Look();
   store->SetChore([&certificate] { certificate.LookIfDue(); });
@@ -181,6 +192,7 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   TablesService tables({calls, store->state().tables(), fleet.tables, backend, store->state().identity(),
                         store->state().captures()});
   ViewsService views(calls, store->state().views());
+  ModelsService models_service(calls, *models);
   api::TableService table_api(store->state().tables(), fleet.tables, store->state().views(), SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
@@ -190,11 +202,13 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   GrpcServer::Options server_options;
   server_options.address = config.link.listen.ToString();
   server_options.credentials = ServerCredentials(tls, kTlsReload, LogRefusedPeer);
-  server_options.request_max = std::max(AdminRequestMax(config.batch_max_bytes), TablesRequestMax());
+  server_options.request_max =
+      std::max({AdminRequestMax(config.batch_max_bytes), TablesRequestMax(), ModelsRequestMax()});
   server_options.connections_max = descriptors.links + descriptors.admin;
   server_options.metrics = &metrics;
-  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
-                                                          {&links.service(), &admin, &tables, &views}));
+  SELVAGE_ASSIGN_OR_RETURN(auto server,
+                           GrpcServer::Start(server_options, link_threads.get_executor(),
+                                             {&links.service(), &admin, &tables, &views, &models_service}));
   auto flusher = std::make_unique<ReportFlusher>(fleet.reports);
   kafka->Serve(fleet.core.cluster_id(), topics, store->state(), metrics);
   if (tables_http != nullptr) tables_http->Serve(table_api, metrics);

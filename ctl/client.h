@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "fabric/security/tls_files.h"
 #include "selvage/v1/admin.grpc.pb.h"
+#include "selvage/v1/model.grpc.pb.h"
 #include "selvage/v1/table.grpc.pb.h"
 #include "selvage/v1/view.grpc.pb.h"
 
@@ -49,6 +50,7 @@ class Client {
   using Stub = v1::Admin::StubInterface;
   using Tables = v1::Tables::StubInterface;
   using Views = v1::Views::StubInterface;
+  using Models = v1::Models::StubInterface;
   template <class Service, class Request, class Response>
   using Method = grpc::Status (Service::*)(grpc::ClientContext*, const Request&, Response*);
 
@@ -57,6 +59,7 @@ class Client {
         stub_(v1::Admin::NewStub(channel_)),
         tables_(v1::Tables::NewStub(channel_)),
         views_(v1::Views::NewStub(channel_)),
+        models_(v1::Models::NewStub(channel_)),
         options_(std::move(options)) {}
 
   /// One call, with the configured timeout and `longer` on top of it; its errors explained as by Explain.
@@ -73,6 +76,8 @@ class Client {
       status = ((*tables_).*method)(&context, request, &response);
     } else if constexpr (std::is_same_v<Service, Views>) {
       status = ((*views_).*method)(&context, request, &response);
+    } else if constexpr (std::is_same_v<Service, Models>) {
+      status = ((*models_).*method)(&context, request, &response);
     } else {
       status = ((*stub_).*method)(&context, request, &response);
     }
@@ -98,6 +103,7 @@ class Client {
   std::unique_ptr<Stub> stub_;
   std::unique_ptr<Tables> tables_;
   std::unique_ptr<Views> views_;
+  std::unique_ptr<Models> models_;
   ConnectionOptions options_;
 };
 

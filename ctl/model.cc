@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ctl/options.h"
+#include "ctl/published_models.h"
 #include "ctl/session.h"
 #include "ctl/units.h"
 #include "fabric/base/clock.h"
@@ -22,8 +23,8 @@
 #include "fabric/security/files.h"
 #include "fabric/storage/synced_file.h"
 
-/// selvagectl model: keys, roots and signed bundles, on this machine: the keys that sign models are never
-/// where a daemon runs.
+/// selvagectl model: keys, roots and signed bundles, on this machine, since the keys that sign models are
+/// never where a daemon runs; published_models.h has what the core does with them.
 namespace selvage::ctl {
 namespace {
 
@@ -308,7 +309,7 @@ void AddRole(CLI::App& verb, const std::string& name, const std::string& what, R
       ->capture_default_str();
 }
 
-void AddRoots(CLI::App& noun, Session& session) {
+CLI::App& AddRoots(CLI::App& noun, Session& session) {
   CLI::App* root = noun.add_subcommand("root", "Which keys edges believe");
   root->require_subcommand(1);
   auto options = std::make_shared<RootOptions>();
@@ -330,6 +331,7 @@ void AddRoots(CLI::App& noun, Session& session) {
   CLI::App* show = root->add_subcommand("show", "Print a root, who signed it, and the digest that edges pin");
   show->add_option("FILE", options->file, "The root")->required();
   show->callback([&session, options] { session.Finish(ShowRoot(session, *options)); });
+  return *root;
 }
 
 void AddSign(CLI::App& noun, Session& session) {
@@ -376,12 +378,14 @@ void AddVerifyBundle(CLI::App& noun, Session& session) {
 }  // namespace
 
 void AddModel(CLI::App& app, Session& session) {
-  CLI::App* noun = app.add_subcommand("model", "Signed models: keys, roots and bundles");
+  CLI::App* noun =
+      app.add_subcommand("model", "Signed models: keys, roots, bundles, and what the core publishes");
   noun->require_subcommand(1);
   AddKeys(*noun, session);
-  AddRoots(*noun, session);
+  CLI::App& root = AddRoots(*noun, session);
   AddSign(*noun, session);
   AddVerifyBundle(*noun, session);
+  AddPublishedModels(*noun, root, session, &ReadDocument);
 }
 
 }  // namespace selvage::ctl

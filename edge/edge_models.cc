@@ -12,9 +12,9 @@
 #include "fabric/base/utf8.h"
 #include "fabric/model/bundle.h"
 #include "fabric/model/manifest.h"
+#include "fabric/node/log_places.h"
 #include "fabric/storage/commit.h"
 #include "fabric/storage/synced_file.h"
-#include "fabric/node/log_places.h"
 #include "fabric/stream/meta_keys.h"
 #include "fabric/telemetry/log.h"
 
@@ -32,19 +32,6 @@ constexpr absl::Duration kLinkPause = absl::Seconds(2);
 constexpr absl::Duration kMeasureEvery = absl::Seconds(1);
 /// Text of an alarm or a status that quotes what others wrote.
 constexpr size_t kTextMax = 1'000;
-
-/// Chunks of a manifest, each once, in the order in which they first occur.
-std::vector<std::pair<Digest, uint32_t>> DistinctChunks(const v1::ModelManifest& manifest) {
-  std::vector<std::pair<Digest, uint32_t>> chunks;
-  std::set<Digest> seen;
-  for (const auto& file : manifest.files()) {
-    for (const auto& chunk : file.chunks()) {
-      const Digest digest = Digest::FromBytes(chunk.sha256()).value_or(Digest());
-      if (seen.insert(digest).second) chunks.emplace_back(digest, chunk.size());
-    }
-  }
-  return chunks;
-}
 
 std::string TextOf(const absl::Status& status) {
   return DocumentText(std::string(status.message()), kTextMax);
@@ -73,9 +60,19 @@ struct EdgeModels::Fetch {
   Digest manifest;
   bool of_chunks = false;
   std::unique_ptr<model::ChunkStore::Pin> pin;
+  std::vector<model::ManifestChunk> chunks;
+  std::set<uint32_t> wanted;
   mutable absl::Mutex mutex;
   uint64_t arrived ABSL_GUARDED_BY(mutex) = 0;
   std::optional<absl::StatusOr<std::string>> result ABSL_GUARDED_BY(mutex);
+};
+
+/// A chunk that came and is not stored yet.
+struct EdgeModels::Arrived {
+  std::shared_ptr<Fetch> fetch;
+  uint32_t index = 0;
+  std::string data;
+  std::function<void(absl::Status)> stored;
 };
 
 /// What others leave for the thread that works.
@@ -90,6 +87,7 @@ struct EdgeModels::Inbox {
   bool linked ABSL_GUARDED_BY(mutex) = false;
   bool stop ABSL_GUARDED_BY(mutex) = false;
   std::optional<v1::EdgeSpec> spec ABSL_GUARDED_BY(mutex);
+  std::vector<Arrived> arrived ABSL_GUARDED_BY(mutex);  // bounded by the fetcher, which waits for `stored`
 };
 
 struct EdgeModels::Model {
@@ -239,6 +237,7 @@ absl::Duration EdgeModels::Work() {
     linked = std::exchange(inbox_->linked, false);
     spec = std::exchange(inbox_->spec, std::nullopt);
   }
+  StoreArrived();
   if (spec) failed_ = TakeSpec(*spec);
   absl::Duration pause = absl::InfiniteDuration();
   for (auto& [name, model] : models_) {
@@ -261,6 +260,37 @@ absl::Duration EdgeModels::Work() {
   ShowStatuses();
   if (!failed_.ok()) LogError("models stand still", {{"why", Describe(failed_)}});
   return std::min(pause, absl::Minutes(1));  // assignments expire
+}
+
+void EdgeModels::StoreArrived() {
+  std::vector<Arrived> arrived;
+  {
+    absl::MutexLock lock(&inbox_->mutex);
+    arrived.swap(inbox_->arrived);
+  }
+  std::vector<model::ChunkStore::Chunk> group;
+  std::vector<const Arrived*> in_group;
+  for (const Arrived& one : arrived) {
+    // More than was asked for, or longer than what is signed, is not stored.
+    const bool asked = one.fetch->wanted.contains(one.index);
+    if (!asked || one.data.size() != one.fetch->chunks[one.index].size ||
+        Digest::Of(one.data) != one.fetch->chunks[one.index].digest) {
+      one.stored(MakeError(absl::StatusCode::kDataLoss, "corrupt_chunk",
+                           fmt::format("what came as chunk {} is not what the manifest names", one.index),
+                           "is the core's store damaged? publish the model again", Retry::kYes));
+      continue;
+    }
+    group.push_back({one.fetch->chunks[one.index].digest, one.data});
+    in_group.push_back(&one);
+  }
+  const absl::Status put = group.empty() ? absl::OkStatus() : chunks_->Put(group);
+  for (const Arrived* one : in_group) {
+    if (put.ok()) {
+      absl::MutexLock lock(&one->fetch->mutex);
+      one->fetch->arrived += one->data.size();
+    }
+    one->stored(put);
+  }
 }
 
 absl::Status EdgeModels::TakeSpec(const v1::EdgeSpec& spec) {
@@ -320,8 +350,7 @@ void EdgeModels::Refuse(const v1::ModelSigned& document, const absl::Status& why
   if (!refused_.contains(name) && refused_.size() >= kModelsMax) return;
   refused_[name] = why;
   LogWarning("an assignment of a model is refused", {{"model", name}, {"why", Describe(why)}});
-  parts_.alarms.Report({"model_refused", name, TextOf(why), ErrorHint(why), false,
-                        std::string(kCoreOrigin)});
+  parts_.alarms.Report({"model_refused", name, TextOf(why), ErrorHint(why), false, std::string(kCoreOrigin)});
 }
 
 absl::Status EdgeModels::TakeAssignment(const v1::ModelSigned& document) {
@@ -563,15 +592,15 @@ bool EdgeModels::HasChunks(Model& model, const Digest& digest, const v1::ModelMa
       return false;
     }
   }
-  const auto chunks = DistinctChunks(manifest);
+  std::vector<model::ManifestChunk> chunks = model::DistinctChunks(manifest);
   std::vector<uint32_t> missing;
   uint64_t missing_bytes = 0;
   model.want = 0;
   for (size_t i = 0; i < chunks.size(); ++i) {
-    model.want += chunks[i].second;
-    if (chunks_->Has(chunks[i].first)) continue;
+    model.want += chunks[i].size;
+    if (chunks_->Has(chunks[i].digest)) continue;
     missing.push_back(static_cast<uint32_t>(i));
-    missing_bytes += chunks[i].second;
+    missing_bytes += chunks[i].size;
   }
   model.have = model.want - missing_bytes;
   if (absl::Status room = CheckRoom(manifest, missing_bytes, !model.folder.Has(digest)); !room.ok()) {
@@ -592,26 +621,20 @@ bool EdgeModels::HasChunks(Model& model, const Digest& digest, const v1::ModelMa
   fetch->manifest = digest;
   fetch->of_chunks = true;
   std::vector<Digest> digests;
-  for (const auto& [chunk, size] : chunks) digests.push_back(chunk);
+  for (const model::ManifestChunk& chunk : chunks) digests.push_back(chunk.digest);
   fetch->pin = chunks_->PinAll(digests);
   model.fetch = fetch;
   model.measured = 0;
   model.measured_at = parts_.clock.Monotonic();
   model.rate = 0;
-  const auto wanted = std::make_shared<std::set<uint32_t>>(missing.begin(), missing.end());
+  fetch->chunks = std::move(chunks);
+  fetch->wanted = {missing.begin(), missing.end()};
   parts_.fetcher.FetchChunks(
       digest, std::move(missing),
-      [fetch, wanted, chunks, store = chunks_](uint32_t index, std::string data) -> absl::Status {
-        // More than was asked for, or longer than what is signed, is not stored.
-        if (!wanted->contains(index) || data.size() != chunks[index].second) {
-          return MakeError(absl::StatusCode::kInvalidArgument, "corrupt_chunk",
-                           fmt::format("chunk {} was not asked for, or has not its size", index), "",
-                           Retry::kYes);
-        }
-        SELVAGE_RETURN_IF_ERROR(store->Put({{chunks[index].first, data}}));
-        absl::MutexLock lock(&fetch->mutex);
-        fetch->arrived += data.size();
-        return absl::OkStatus();
+      [fetch, inbox = inbox_](uint32_t index, std::string data, std::function<void(absl::Status)> stored) {
+        absl::MutexLock lock(&inbox->mutex);
+        inbox->arrived.push_back({fetch, index, std::move(data), std::move(stored)});
+        inbox->woken = true;
       },
       [fetch, inbox = inbox_](absl::Status result) {
         {
@@ -789,7 +812,7 @@ absl::Status EdgeModels::Sweep() {
     SELVAGE_ASSIGN_OR_RETURN(const auto document, ReadManifestFile(*digest));
     if (!document) continue;
     SELVAGE_ASSIGN_OR_RETURN(const v1::ModelManifest manifest, model::ReadManifest(document->payload()));
-    for (const auto& [chunk, size] : DistinctChunks(manifest)) needed.insert(chunk);
+    for (const model::ManifestChunk& chunk : model::DistinctChunks(manifest)) needed.insert(chunk.digest);
     const auto model = models_.find(manifest.model());
     if (model != models_.end() && model->second->folder.Has(*digest)) assembled += model::BytesOf(manifest);
   }
@@ -800,7 +823,6 @@ absl::Status EdgeModels::Sweep() {
     absl::MutexLock lock(&shown_mutex_);
     bytes_ = assembled;
   }
-  parts_.budget.SetBeside(bytes());
   return absl::OkStatus();
 }
 
@@ -815,9 +837,9 @@ absl::StatusOr<v1::ModelManifest> EdgeModels::Import(const fs::path& bundle) {
   SELVAGE_RETURN_IF_ERROR(trust_->CheckVersion(manifest.message));
   std::vector<Digest> digests;
   uint64_t missing = 0;
-  for (const auto& [digest, size] : DistinctChunks(manifest.message)) {
-    digests.push_back(digest);
-    if (!chunks_->Has(digest)) missing += size;
+  for (const model::ManifestChunk& chunk : model::DistinctChunks(manifest.message)) {
+    digests.push_back(chunk.digest);
+    if (!chunks_->Has(chunk.digest)) missing += chunk.size;
   }
   SELVAGE_RETURN_IF_ERROR(CheckRoom(manifest.message, missing, true));
   const auto pin = chunks_->PinAll(digests);
@@ -959,6 +981,11 @@ std::vector<v1::ModelStatus> EdgeModels::Statuses() const {
   std::vector<v1::ModelStatus> statuses;
   for (const auto& [name, status] : shown_) statuses.push_back(status);
   return statuses;
+}
+
+void EdgeModels::AddTo(v1::EdgeStatus& status) const {
+  for (v1::ModelStatus& model : Statuses()) *status.add_models() = std::move(model);
+  status.set_model_root_version(root_version());
 }
 
 absl::StatusOr<v1::ModelStatus> EdgeModels::Find(const std::string& model) const {

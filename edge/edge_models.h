@@ -91,6 +91,8 @@ class EdgeModels {
   absl::StatusOr<v1::ModelManifest> Import(const std::filesystem::path& bundle);
 
   std::vector<v1::ModelStatus> Statuses() const;
+  /// The same and the root's version.
+  void AddTo(v1::EdgeStatus& status) const;
   /// Error: "unknown_model".
   absl::StatusOr<v1::ModelStatus> Find(const std::string& model) const;
   /// What `current` of a model is found by.
@@ -108,6 +110,7 @@ class EdgeModels {
 
  private:
   struct Fetch;
+  struct Arrived;
   struct Inbox;
   struct Model;
 
@@ -118,6 +121,7 @@ class EdgeModels {
   bool stopping() const;
 
   // By the thread that works.
+  void StoreArrived();
   absl::Status TakeSpec(const v1::EdgeSpec& spec);
   absl::Status WalkRoots(const v1::EdgeSpec& spec);
   absl::Status TakeAssignment(const v1::ModelSigned& document);

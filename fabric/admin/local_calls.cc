@@ -19,7 +19,7 @@ namespace selvage {
 namespace {
 
 /// Services beside Admin, whose methods come with their name.
-constexpr std::string_view kOtherServices[] = {"Tables/", "Views/"};
+constexpr std::string_view kOtherServices[] = {"Tables/", "Views/", "Models/"};
 
 /// One call under way.
 struct LocalCall {

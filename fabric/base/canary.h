@@ -57,6 +57,7 @@ enum class Canary {
   kCollectUnseen,         ///< tombstones are collected before every node has them
   kTakeLateWrites,        ///< what was written before a forgotten delete brings the row back
   kAbsenceIsDelete,       ///< what a core that was set back does not have counts as deleted
+  kReleaseDeleted,        ///< what comes to its time is there until its delete comes to its own
   kAdvancePastUnread,     ///< a piece of the feed that was cut short counts as the rest of it
   kNoteFirstChange,       ///< readers are told of the first row only that a group changes
   kCaptureBeside,         ///< changes are captured in a write of their own, before that of the rows

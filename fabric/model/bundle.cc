@@ -95,31 +95,6 @@ absl::Status DescribeFile(const fs::path& path, const ChunkSizes& sizes, v1::Mod
   return absl::OkStatus();
 }
 
-/// Adds to the file what is to be written, in pieces that are worth a call.
-absl::Status AppendChunks(const fs::path& path, const v1::ModelManifest& manifest, const fs::path& folder) {
-  std::set<std::string> written;
-  std::string pending;
-  for (const auto& file : manifest.files()) {
-    errno = 0;
-    std::ifstream in(folder / file.path(), std::ios::binary);
-    if (!in) return LastError("open", folder / file.path());
-    for (const auto& chunk : file.chunks()) {
-      std::string data(chunk.size(), '\0');
-      in.read(data.data(), static_cast<std::streamsize>(data.size()));
-      if (static_cast<size_t>(in.gcount()) != data.size() || Digest::Of(data).bytes() != chunk.sha256()) {
-        return MakeError(absl::StatusCode::kAborted, "model_changed",
-                         fmt::format("{} was changed while it was read", (folder / file.path()).string()),
-                         "sign it when nothing writes it", Retry::kYes);
-      }
-      if (written.insert(chunk.sha256()).second) pending += data;
-      if (pending.size() < kWrittenAtOnce) continue;
-      SELVAGE_RETURN_IF_ERROR(AppendToFile(path, pending));
-      pending.clear();
-    }
-  }
-  return AppendToFile(path, pending);
-}
-
 }  // namespace
 
 absl::Status DescribeFolder(const fs::path& folder, v1::ModelManifest& manifest, const ChunkSizes& sizes) {
@@ -132,21 +107,66 @@ absl::Status DescribeFolder(const fs::path& folder, v1::ModelManifest& manifest,
   return absl::OkStatus();
 }
 
-absl::Status WriteBundle(const fs::path& path, const v1::ModelSigned& document,
-                         const v1::ModelManifest& manifest, const fs::path& folder) {
-  const fs::path fresh = path.string() + ".tmp";
+BundleWriter::BundleWriter(const fs::path& path) : path_(path), fresh_(path.string() + ".tmp") {}
+
+BundleWriter::BundleWriter(BundleWriter&& other) noexcept
+    : path_(std::move(other.path_)),
+      fresh_(std::exchange(other.fresh_, fs::path())),
+      pending_(std::move(other.pending_)) {}
+
+BundleWriter::~BundleWriter() {
+  std::error_code error;
+  if (!fresh_.empty()) fs::remove(fresh_, error);
+}
+
+absl::StatusOr<BundleWriter> BundleWriter::Create(const fs::path& path, const v1::ModelSigned& document) {
+  BundleWriter writer(path);
   const std::string bytes = document.SerializeAsString();
   std::string head(kMagic);
   AppendBig(head, static_cast<uint32_t>(bytes.size()));
-  absl::Status written = [&]() -> absl::Status {
-    SELVAGE_RETURN_IF_ERROR(WriteFile(fresh, head + bytes));
-    SELVAGE_RETURN_IF_ERROR(AppendChunks(fresh, manifest, folder));
-    SELVAGE_RETURN_IF_ERROR(SyncFile(fresh));
-    return RenameFile(fresh, path);
-  }();
-  std::error_code error;
-  if (!written.ok()) fs::remove(fresh, error);
-  return written;
+  SELVAGE_RETURN_IF_ERROR(WriteFile(writer.fresh_, head + bytes));
+  return writer;
+}
+
+absl::Status BundleWriter::Add(std::string_view chunk) {
+  pending_ += chunk;
+  return pending_.size() < kWrittenAtOnce ? absl::OkStatus() : WritePending();
+}
+
+absl::Status BundleWriter::WritePending() {
+  SELVAGE_RETURN_IF_ERROR(AppendToFile(fresh_, pending_));
+  pending_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status BundleWriter::Finish() {
+  SELVAGE_RETURN_IF_ERROR(WritePending());
+  SELVAGE_RETURN_IF_ERROR(SyncFile(fresh_));
+  SELVAGE_RETURN_IF_ERROR(RenameFile(fresh_, path_));
+  fresh_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status WriteBundle(const fs::path& path, const v1::ModelSigned& document,
+                         const v1::ModelManifest& manifest, const fs::path& folder) {
+  SELVAGE_ASSIGN_OR_RETURN(BundleWriter writer, BundleWriter::Create(path, document));
+  std::set<std::string> written;
+  for (const auto& file : manifest.files()) {
+    errno = 0;
+    std::ifstream in(folder / file.path(), std::ios::binary);
+    if (!in) return LastError("open", folder / file.path());
+    for (const auto& chunk : file.chunks()) {
+      std::string data(chunk.size(), '\0');
+      in.read(data.data(), static_cast<std::streamsize>(data.size()));
+      if (static_cast<size_t>(in.gcount()) != data.size() || Digest::Of(data).bytes() != chunk.sha256()) {
+        return MakeError(absl::StatusCode::kAborted, "model_changed",
+                         fmt::format("{} was changed while it was read", (folder / file.path()).string()),
+                         "sign it when nothing writes it", Retry::kYes);
+      }
+      if (written.insert(chunk.sha256()).second) SELVAGE_RETURN_IF_ERROR(writer.Add(data));
+    }
+  }
+  return writer.Finish();
 }
 
 absl::StatusOr<BundleReader> BundleReader::Open(const fs::path& path) {
@@ -173,19 +193,14 @@ absl::StatusOr<BundleReader> BundleReader::Open(const fs::path& path) {
 absl::Status BundleReader::ReadChunks(
     const v1::ModelManifest& manifest,
     const std::function<absl::Status(const Digest&, std::string_view)>& take) {
-  std::set<std::string> had;
-  for (const auto& file : manifest.files()) {
-    for (const auto& chunk : file.chunks()) {
-      if (!had.insert(chunk.sha256()).second) continue;
-      std::string data(chunk.size(), '\0');
-      in_.read(data.data(), static_cast<std::streamsize>(data.size()));
-      if (!in_) return InvalidBundle(fmt::format("it ends within file {}", file.path()));
-      const Digest digest = Digest::Of(data);
-      if (digest.bytes() != chunk.sha256()) {
-        return InvalidBundle(fmt::format("a chunk of file {} is damaged", file.path()));
-      }
-      SELVAGE_RETURN_IF_ERROR(take(digest, data));
+  for (const ManifestChunk& chunk : DistinctChunks(manifest)) {
+    std::string data(chunk.size, '\0');
+    in_.read(data.data(), static_cast<std::streamsize>(data.size()));
+    if (!in_) return InvalidBundle(fmt::format("it ends before chunk {}", chunk.digest.Hex()));
+    if (Digest::Of(data) != chunk.digest) {
+      return InvalidBundle(fmt::format("chunk {} is damaged", chunk.digest.Hex()));
     }
+    SELVAGE_RETURN_IF_ERROR(take(chunk.digest, data));
   }
   return in_.peek() == std::ifstream::traits_type::eof() ? absl::OkStatus()
                                                          : InvalidBundle("it goes on behind its end");

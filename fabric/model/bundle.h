@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -22,6 +23,28 @@ namespace selvage::model {
 /// not take, and for no file at all; "io_error".
 absl::Status DescribeFolder(const std::filesystem::path& folder, v1::ModelManifest& manifest,
                             const ChunkSizes& sizes = {});
+
+/// Writes a bundle. The file appears whole, or, without Finish, not at all. Errors: "disk_full", "io_error".
+class BundleWriter {
+ public:
+  static absl::StatusOr<BundleWriter> Create(const std::filesystem::path& path,
+                                             const v1::ModelSigned& document);
+  BundleWriter(BundleWriter&& other) noexcept;
+  BundleWriter& operator=(BundleWriter&&) = delete;
+  ~BundleWriter();
+
+  /// Adds the next chunk, in the order of DistinctChunks.
+  absl::Status Add(std::string_view chunk);
+  absl::Status Finish();
+
+ private:
+  explicit BundleWriter(const std::filesystem::path& path);
+  absl::Status WritePending();
+
+  std::filesystem::path path_;
+  std::filesystem::path fresh_;  // empty: there is nothing to remove
+  std::string pending_;
+};
 
 /// Writes the bundle of a document whose manifest DescribeFolder made of `folder`. The file appears whole.
 /// Errors: "model_changed" when the folder's files are others by now, "disk_full", "io_error".

@@ -124,6 +124,18 @@ absl::StatusOr<v1::ModelManifest> ReadManifest(std::string_view payload) {
   return manifest;
 }
 
+std::vector<ManifestChunk> DistinctChunks(const v1::ModelManifest& manifest) {
+  std::vector<ManifestChunk> chunks;
+  std::set<std::string_view> had;
+  for (const auto& file : manifest.files()) {
+    for (const auto& chunk : file.chunks()) {
+      if (!had.insert(chunk.sha256()).second) continue;
+      chunks.push_back({Digest::FromBytes(chunk.sha256()).value_or(Digest()), chunk.size()});
+    }
+  }
+  return chunks;
+}
+
 uint64_t BytesOf(const v1::ModelManifest& manifest) {
   uint64_t bytes = 0;
   for (const auto& file : manifest.files()) bytes += file.size();

@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "fabric/model/digest.h"
 #include "selvage/v1/model.pb.h"
 
 /// What a version of a model is made of.
@@ -25,5 +27,13 @@ absl::StatusOr<v1::ModelManifest> ReadManifest(std::string_view payload);
 
 /// Of all files.
 uint64_t BytesOf(const v1::ModelManifest& manifest);
+
+struct ManifestChunk {
+  Digest digest;
+  uint32_t size = 0;
+};
+/// The chunks of a manifest that ReadManifest took, each once, in the order in which they first occur: the
+/// order of a bundle, and by whose indexes chunks are asked for.
+std::vector<ManifestChunk> DistinctChunks(const v1::ModelManifest& manifest);
 
 }  // namespace selvage::model

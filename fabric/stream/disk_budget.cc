@@ -62,14 +62,9 @@ void DiskBudget::Measured(uint64_t file_bytes, uint64_t free_bytes, uint64_t wri
   if (Headroom() >= Signed(wanted_)) wanted_ = 0;
 }
 
-void DiskBudget::SetBeside(uint64_t bytes) {
-  absl::MutexLock lock(&mutex_);
-  beside_ = bytes;
-}
-
 int64_t DiskBudget::Headroom() const {
   int64_t room = Signed(free_bytes_);
-  if (limits_.budget > 0) room = std::min(room, Signed(limits_.budget) - Signed(file_bytes_ + beside_));
+  if (limits_.budget > 0) room = std::min(room, Signed(limits_.budget) - Signed(file_bytes_));
   return room - Signed(limits_.reserve) - Signed(Charged());
 }
 
@@ -80,7 +75,7 @@ absl::StatusOr<DiskCharge> DiskBudget::Take(uint64_t bytes, int64_t headroom) {
         fmt::format(
             "no room for {} bytes: the store's files hold {} bytes{}, {} bytes are free on the volume, "
             "{} are kept in reserve",
-            bytes, file_bytes_ + beside_, limits_.budget > 0 ? fmt::format(" of a budget of {}", limits_.budget) : "",
+            bytes, file_bytes_, limits_.budget > 0 ? fmt::format(" of a budget of {}", limits_.budget) : "",
             free_bytes_, limits_.reserve),
         "writes resume by themselves when data are acknowledged and trimmed; else raise storage.budget, "
         "shorten the retention or let the stream drop_oldest",
@@ -139,7 +134,7 @@ uint64_t DiskBudget::charged() const {
 
 uint64_t DiskBudget::file_bytes() const {
   absl::MutexLock lock(&mutex_);
-  return file_bytes_ + beside_;
+  return file_bytes_;
 }
 
 uint64_t DiskBudget::free_bytes() const {

@@ -52,9 +52,6 @@ class DiskBudget {
   /// `written` before the files were looked at; left out, everything written so far.
   void Measured(uint64_t file_bytes, uint64_t free_bytes, uint64_t written = UINT64_MAX);
 
-  /// Bytes that the node keeps beside its store, as models: they count as the store's.
-  void SetBeside(uint64_t bytes);
-
   /// Takes `bytes` if they fit without touching the reserve; else kResourceExhausted "disk_full" (a retry
   /// helps).
   absl::StatusOr<DiskCharge> Admit(uint64_t bytes);
@@ -99,7 +96,6 @@ class DiskBudget {
   const Limits limits_;
   mutable absl::Mutex mutex_;
   uint64_t file_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t beside_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t free_bytes_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX / 4;
   uint64_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;  // admitted, and neither written nor given back
   uint64_t written_ ABSL_GUARDED_BY(mutex_) = 0;    // since the start; both in bytes of files

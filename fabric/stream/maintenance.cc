@@ -144,10 +144,19 @@ absl::Status Maintenance::TrimLog(EmbeddedLog& log, const v1::StreamDefinition& 
   return log.Trim(plan->to, plan->unacknowledged_from, plan->reason);
 }
 
+void Maintenance::CountBeside(std::function<uint64_t()> bytes) {
+  absl::MutexLock lock(&beside_mutex_);
+  beside_ = std::move(bytes);
+}
+
 absl::Status Maintenance::Measure() {
   const uint64_t written = budget_.written();
   SELVAGE_ASSIGN_OR_RETURN(uint64_t file_bytes, store_.FileBytes());
   SELVAGE_ASSIGN_OR_RETURN(uint64_t free_bytes, store_.FreeBytes());
+  {
+    absl::MutexLock lock(&beside_mutex_);
+    if (beside_) file_bytes += beside_();
+  }
   budget_.Measured(file_bytes, free_bytes, written);
   return absl::OkStatus();
 }

@@ -42,6 +42,10 @@ class Maintenance {
   /// nothing while nobody writes.
   absl::Status RunOnce();
 
+  /// Files beside the store count as the store's do: `bytes` says how many they hold; an empty one ends that,
+  /// and no call is under way when this returns.
+  void CountBeside(std::function<uint64_t()> bytes);
+
   /// Gives trimmed and deleted ranges back to the file system when that is worth it: much was trimmed since
   /// the last time, or the disk is out of room.
   absl::Status MaybeReclaim();
@@ -130,6 +134,8 @@ class Maintenance {
   std::map<LogNumber, uint64_t> compacted_ ABSL_GUARDED_BY(mutex_);  // bytes that compaction freed since
   bool dropped_ ABSL_GUARDED_BY(mutex_) = false;  // room was made by dropping, and not reclaimed yet
   absl::Duration next_reclaim_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
+  absl::Mutex beside_mutex_;
+  std::function<uint64_t()> beside_ ABSL_GUARDED_BY(beside_mutex_);
 };
 
 }  // namespace selvage

@@ -27,6 +27,11 @@ inline constexpr std::string_view kModelTrustKey = "model_trust";  ///< at an ed
 inline constexpr std::string_view kModelPrefix = "model/";         ///< + name, at an edge: StoredEdgeModel
 inline constexpr std::string_view kModelImportPrefix =
     "model_import/";  ///< + name, at an edge: digest of the manifest that was imported
+inline constexpr std::string_view kModelRootPrefix = "model_root/";  ///< + version, at the core: ModelSigned
+inline constexpr std::string_view kModelVersionPrefix =
+    "model_version/";  ///< + digest of a manifest, at the core: ModelVersion
+inline constexpr std::string_view kModelManifestPrefix =
+    "model_manifest/";  ///< + digest of a manifest, at the core: ModelSigned
 
 inline constexpr std::string_view kProducerIdsKey = "producer_ids";  ///< u64: first id not reserved yet
 

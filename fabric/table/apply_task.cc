@@ -44,6 +44,7 @@ absl::Status ApplyTask::Change() {
   if (what_.was_quarantined && !IsWaiting(*what_.was_quarantined)) return absl::OkStatus();
   if (!what_.was_quarantined) SELVAGE_RETURN_IF_ERROR(CheckFence(incoming.fence));
   if (what_.damaged) ListDamaged("", *what_.damaged);
+  for (const auto& [key, conflict] : what_.removed) List(key, conflict);
   for (const RowChange& change : incoming.changes) ApplyChange(change);
   if (table().quarantined + ahead_.size() > TableStore::kQuarantinedMax) {
     return MakeError(absl::StatusCode::kResourceExhausted, "quarantine_full",

@@ -29,6 +29,8 @@ class ApplyTask : public RowTask {
     std::optional<std::string> was_quarantined = {};
     /// The same, where it does not decode: its bytes. There are no changes then.
     std::optional<std::string> damaged = {};
+    /// What was taken out of these changes, since a delete that removes it waits as well: by row.
+    std::vector<std::pair<std::string, Conflict>> removed = {};
     /// Of changes that are kept apart: what is left of them now. They are not merged.
     std::vector<LeftWaiting> left = {};
     bool only_reads = false;  ///< rows of the table are written at the peer only

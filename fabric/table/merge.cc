@@ -254,4 +254,13 @@ MergeResult Merge(Row& row, const Change& change, const Arrival& arrival) {
   return RowMerge(row, change, arrival).Run();
 }
 
+std::vector<Conflict> RemoveDeleted(Change& change, const Clear& later) {
+  if (change.clear && !(change.clear->write.stamp < later.write.stamp)) return {};
+  Change deletion;
+  deletion.clear = later;
+  MergeResult merged = Merge(change, deletion, Arrival());
+  change.clear.reset();
+  return std::move(merged.conflicts);
+}
+
 }  // namespace selvage::table

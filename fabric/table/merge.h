@@ -56,4 +56,8 @@ struct MergeResult {
 /// had both, and has judged.
 MergeResult Merge(Row& row, const Change& change, const Arrival& arrival);
 
+/// Takes out of `change` what a later delete of its row removes, and says which of it the writer of that did
+/// not know.
+std::vector<Conflict> RemoveDeleted(Change& change, const Clear& later);
+
 }  // namespace selvage::table

@@ -41,7 +41,8 @@ struct TableCursor {
   /// Where the source's feed ended, at least, when something was read of it (ChangesEntry::source_end).
   uint64_t source_end = 0;
   /// This store had read up to here, and was set back since, or restored: of a change before this sequence,
-  /// a row that is not here may be lost, rather than deleted.
+  /// a row that is not here may be lost, rather than deleted; and of each change until `seen` is known again,
+  /// since something may wait for its time at the source till then.
   uint64_t lost_to = 0;
   /// What the source had sent once (link.proto, TableFlow) when it began to be read. One that was restored
   /// says so of what it sends again: of that nothing is lost here.

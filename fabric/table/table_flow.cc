@@ -184,8 +184,9 @@ TableCursor TableSink::Resume(const std::optional<TableCursor>& cursor, const v1
   at.source_end = cursor->source_end;
   at.lost_to = cursor->lost_to;
   at.sent_before = cursor->sent_before;
-  if (sent > std::max(cursor->sent_before, *resume)) at.lost_to = std::max(at.lost_to, sent);
-  at.seen = cursor->seen;
+  const bool lost_more = sent > std::max(cursor->sent_before, *resume);
+  if (lost_more) at.lost_to = std::max(at.lost_to, sent);
+  if (!lost_more) at.seen = cursor->seen;
   if (cursor->intervals > 0) {
     at.feed = cursor->feed;
     at.intervals = cursor->intervals;
@@ -239,7 +240,9 @@ absl::StatusOr<Incoming> TableSink::IncomingOf(const FlowEntry& entry) {
     if (!ends_in_feed) return BrokenRules("changes within a snapshot");
     SELVAGE_ASSIGN_OR_RETURN(ChangesEntry changes, ReadChangesBody(entry.body.view()));
     incoming.changes = std::move(changes.rows);
-    incoming.lost = at_.feed.sequence < at_.lost_to;
+    // What waits at the source for its time may be of what was lost, and comes late.
+    const bool may_wait = at_.lost_to > 0 && at_.seen.epoch.none();
+    incoming.lost = at_.feed.sequence < at_.lost_to || may_wait;
     if (!changes.seen.epoch.none()) incoming.cursor.seen = changes.seen;
     incoming.cursor.source_end = std::max(incoming.cursor.source_end, changes.source_end);
     incoming.cursor.feed.sequence = static_cast<uint64_t>(entry.to - FeedOffset(0));

@@ -342,7 +342,11 @@ class TableStore {
   /// Keys from `from` on of changes that wait for their time.
   absl::StatusOr<std::set<std::string>> QuarantinedKeys(const Table& table, std::string_view prefix,
                                                         std::string_view from) const;
-  absl::Status ApplyOne(const std::shared_ptr<Table>& table, std::string key, std::string_view stored);
+  /// The newest delete of each row among the changes that wait for their time.
+  using WaitingDeletes = std::map<std::string, Clear, std::less<>>;
+  absl::StatusOr<WaitingDeletes> DeletesThatWait(const Table& table) const;
+  absl::Status ApplyOne(const std::shared_ptr<Table>& table, std::string key, std::string_view stored,
+                        const WaitingDeletes& waiting_deletes);
   int64_t ExpiredKeptMs(const Table& table) const;
   void LoadCapture(Table& table, const v1::StoredCapture& stored) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// What a change of so many bytes takes on the disk: with capture also what was there before, and is now.

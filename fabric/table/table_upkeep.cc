@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "fabric/base/canary.h"
 #include "fabric/base/error.h"
 #include "fabric/storage/commit.h"
 #include "fabric/table/apply_task.h"
@@ -121,6 +122,7 @@ absl::Status TableStore::ApplyQuarantined(const std::shared_ptr<Table>& table) {
   table->next_ahead_ms = INT64_MAX;
   int64_t next_ms = INT64_MAX;
   absl::Status applied;
+  SELVAGE_ASSIGN_OR_RETURN(const WaitingDeletes waiting_deletes, DeletesThatWait(*table));
   const std::string index = FeedKeys(FeedIndex::kAhead, table->number);
   auto cursor = env_.store.Scan(Family::kFeed, index, EndOfPrefix(index));
   size_t done = 0;
@@ -131,21 +133,48 @@ absl::Status TableStore::ApplyQuarantined(const std::shared_ptr<Table>& table) {
       break;
     }
     ++done;
-    applied = ApplyOne(table, std::string(cursor->key()), cursor->value());
+    applied = ApplyOne(table, std::string(cursor->key()), cursor->value(), waiting_deletes);
   }
   if (applied.ok()) applied = cursor->status();
   LowerTo(table->next_ahead_ms, applied.ok() ? next_ms : INT64_MIN);
   return applied;
 }
 
+absl::StatusOr<TableStore::WaitingDeletes> TableStore::DeletesThatWait(const Table& table) const {
+  WaitingDeletes deletes;
+  const std::string index = FeedKeys(FeedIndex::kAhead, table.number);
+  auto cursor = env_.store.Scan(Family::kFeed, index, EndOfPrefix(index));
+  for (cursor->Seek(index); cursor->Valid(); cursor->Next()) {
+    const auto waiting = ReadQuarantine(cursor->value());
+    if (!waiting.ok()) continue;  // what it is about is not known
+    for (const RowChange& change : waiting->changes) {
+      const auto& clear = change.change.clear;
+      if (!clear || clear->kind != ClearKind::kDelete) continue;
+      const auto newest = deletes.try_emplace(change.key, *clear).first;
+      if (newest->second.write.stamp < clear->write.stamp) newest->second = *clear;
+    }
+  }
+  SELVAGE_RETURN_IF_ERROR(cursor->status());
+  return deletes;
+}
+
 absl::Status TableStore::ApplyOne(const std::shared_ptr<Table>& table, std::string key,
-                                  std::string_view stored) {
+                                  std::string_view stored, const WaitingDeletes& waiting_deletes) {
   ApplyTask::What what;
   what.only_reads = OnlyReads(*table);
   what.was_quarantined = std::move(key);
   if (auto waiting = ReadQuarantine(stored); waiting.ok()) {
     what.incoming.peer = waiting->peer;
-    what.incoming.changes = std::move(waiting->changes);
+    // Peers may have forgotten a delete that still waits here: what it removes must not be told to them.
+    for (RowChange& change : waiting->changes) {
+      const auto later = waiting_deletes.find(change.key);
+      if (later != waiting_deletes.end() && !Planted(Canary::kReleaseDeleted)) {
+        for (Conflict& conflict : RemoveDeleted(change.change, later->second)) {
+          what.removed.emplace_back(change.key, std::move(conflict));
+        }
+      }
+      if (HasParts(change.change)) what.incoming.changes.push_back(std::move(change));
+    }
   } else {
     what.damaged = std::string(stored);
   }

@@ -86,10 +86,15 @@ void TableLedger::SetBack(TableCopy& copy) {
 }
 
 void TableLedger::HeldAtEdge(const TableCopy& core, const std::string& table, const std::string& key) {
+  held_at_set_back_.insert({table, key});
   const auto state = core.tables.find(table);
   if (state == core.tables.end()) return;
   const auto row = state->second.rows.find(key);
   if (row == state->second.rows.end() || row->second.empty()) may_come_back_.insert({table, key});
+}
+
+bool TableLedger::MayComeBack(const RowName& row) const {
+  return may_come_back_.contains(row) || (deletes_forgotten_ && held_at_set_back_.contains(row));
 }
 
 bool TableLedger::Gives(const TableCopy& copy, const std::string& table, std::string_view key) {
@@ -113,7 +118,7 @@ void TableLedger::Saw(TableCopy& copy, const std::string& table, const std::stri
   };
   // The expiry hides what is there, and may be put off again. What an edge has of others goes when it is to
   // have other rows.
-  const bool comes_back = Expires(key) || !Gives(copy, table, key) || may_come_back_.contains({table, key});
+  const bool comes_back = Expires(key) || !Gives(copy, table, key) || MayComeBack({table, key});
   for (const auto& [name, value] : before) {
     const auto now = fields.find(name);
     if (IsCounts(key)) {
@@ -136,7 +141,7 @@ void TableLedger::Saw(TableCopy& copy, const std::string& table, const std::stri
       continue;
     }
     CheckValue(copy, target, value.text(), wall_ms);
-    if (displaced(name).contains(value.text()) && !may_come_back_.contains({table, key})) {
+    if (displaced(name).contains(value.text()) && !MayComeBack({table, key})) {
       Violate(copy, target, value.text() + " comes back");
     }
   }
@@ -194,7 +199,7 @@ void TableLedger::CheckEnd(const TableCopy& core) {
   };
   for (const auto& [name, once] : once_) {
     const table::Fields* found = row(name.first, name.second);
-    if (found != nullptr && !once.deleted.empty() && !may_come_back_.contains(name)) {
+    if (found != nullptr && !once.deleted.empty() && !MayComeBack(name)) {
       return time_.Violate(fmt::format("row {} of table {} is there, and was deleted at {}", name.second,
                                        name.first, (*once.deleted.begin())->node));
     }

@@ -74,10 +74,10 @@ class TableLedger {
   /// The choices of the programs that use tables: apart from those of the world, which goes the same way
   /// without them.
   test::SeededRandom& random() { return random_; }
-  /// Whether rows expire: where clocks are wrong by more than the margin, nothing is promised of that.
   /// A clock was wrong by more than deletes are remembered: a backup may be from before one that is
   /// forgotten.
   void ForgetDeletes() { deletes_forgotten_ = true; }
+  /// Whether rows expire: where clocks are wrong by more than the margin, nothing is promised of that.
   bool expiring() const { return expiring_; }
   void set_expiring(bool expiring) { expiring_ = expiring; }
 
@@ -107,7 +107,7 @@ class TableLedger {
   /// The disk is gone, or holds again what it did at some earlier time.
   void SetBack(TableCopy& copy);
   /// The core is about to be set back, and this edge holds the row, or it waits there for its time. Was it
-  /// deleted, then the core may forget that, and take the row again.
+  /// deleted, or is later, then the core may forget that before the edge is back, and take the row again.
   void HeldAtEdge(const TableCopy& core, const std::string& table, const std::string& key);
   /// The row is visible with these fields; without any it is not there. `wall_ms`: of this node's clock.
   void Saw(TableCopy& copy, const std::string& table, const std::string& key, table::Fields fields,
@@ -146,6 +146,7 @@ class TableLedger {
   };
   using RowName = std::pair<std::string, std::string>;  // table, key
 
+  bool MayComeBack(const RowName& row) const;
   void CheckValue(const TableCopy& copy, const Target& target, const std::string& value, int64_t wall_ms);
   void SawCount(const TableCopy& copy, const Target& target, const std::string& before,
                 const std::string& now);
@@ -164,6 +165,7 @@ class TableLedger {
   std::map<int64_t, Written> written_;
   std::map<RowName, Once> once_;
   std::map<Target, Count> counts_;
+  std::set<RowName> held_at_set_back_;  // HeldAtEdge
   std::set<RowName> may_come_back_;
 };
 

@@ -64,7 +64,10 @@ class Group {
   /// When Tick has something to do; infinite while a document is being persisted.
   absl::Duration NextDeadline() const;
   const std::string& id() const { return id_; }
-  State state() const { return state_; }
+  /// Empty also while it is being stored that the last member left: whoever left may delete the group at once.
+  State state() const {
+    return members_.empty() && deferred_.empty() && pending_.empty() ? State::kEmpty : state_;
+  }
   int32_t generation() const { return generation_; }
   const std::string& protocol_type() const { return protocol_type_; }
   int64_t empty_since_ms() const { return empty_since_ms_; }

@@ -176,7 +176,7 @@ absl::Duration Group::NextDeadline() const {
 
 GroupDescription Group::Describe() const {
   const bool stable = state_ == State::kStable;
-  GroupDescription description{id_, StateName(state_), protocol_type_, stable ? protocol_ : "", generation_,
+  GroupDescription description{id_, StateName(state()), protocol_type_, stable ? protocol_ : "", generation_,
                                {}};
   for (const Member* member : members_.ByAge()) {
     MemberDescription out{member->id, member->instance_id, member->client_id, member->client_host, {}, {}};

@@ -19,6 +19,7 @@ std::span<const ServedApi* const> ServedApis() {
       &kServeSyncGroup,                // 14
       &kServeDescribeGroups,           // 15
       &kServeListGroups,               // 16
+      &kServeSaslHandshake,            // 17
       &kServeApiVersions,              // 18
       &kServeCreateTopics,             // 19
       &kServeDeleteTopics,             // 20
@@ -27,6 +28,7 @@ std::span<const ServedApi* const> ServedApis() {
       &kServeOffsetForLeaderEpoch,     // 23
       &kServeDescribeConfigs,          // 32
       &kServeAlterConfigs,             // 33
+      &kServeSaslAuthenticate,         // 36
       &kServeCreatePartitions,         // 37
       &kServeDeleteGroups,             // 42
       &kServeIncrementalAlterConfigs,  // 44

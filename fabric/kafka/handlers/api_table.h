@@ -38,6 +38,8 @@ extern const ServedApi kServeOffsetDelete;
 extern const ServedApi kServeOffsetFetch;
 extern const ServedApi kServeOffsetForLeaderEpoch;
 extern const ServedApi kServeProduce;
+extern const ServedApi kServeSaslAuthenticate;
+extern const ServedApi kServeSaslHandshake;
 extern const ServedApi kServeSyncGroup;
 
 }  // namespace selvage::kafka

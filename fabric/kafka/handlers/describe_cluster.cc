@@ -1,6 +1,7 @@
 #include "fabric/kafka/protocol/describe_cluster.h"
 
 #include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/authorized_operations.h"
 
 namespace selvage::kafka {
 namespace {
@@ -17,6 +18,9 @@ Awaitable<DescribeClusterResponse> Handle(Context& context, Call&, DescribeClust
   }
   response.controller_id = kNodeId;
   response.brokers.push_back({kNodeId, context.settings.host, context.settings.port, std::nullopt, false});
+  if (request.include_cluster_authorized_operations) {
+    response.cluster_authorized_operations = kClusterOperations;
+  }
   co_return response;
 }
 

@@ -5,6 +5,7 @@
 
 #include "fabric/kafka/group_service/group_service.h"
 #include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/authorized_operations.h"
 
 namespace selvage::kafka {
 namespace {
@@ -32,7 +33,9 @@ Awaitable<DescribeGroupsResponse> Handle(Context& context, Call&, DescribeGroups
   DescribeGroupsResponse response;
   std::unordered_set<std::string_view> named;
   for (const std::string& id : request.groups) {
-    if (named.insert(id).second) response.groups.push_back(Describe(context.groups, id));
+    if (!named.insert(id).second) continue;
+    DescribeGroupsResponse::Group& row = response.groups.emplace_back(Describe(context.groups, id));
+    if (request.include_authorized_operations) row.authorized_operations = kGroupOperations;
   }
   co_return response;
 }

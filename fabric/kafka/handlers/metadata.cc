@@ -6,6 +6,7 @@
 #include "fabric/base/error.h"
 #include "fabric/base/names.h"
 #include "fabric/kafka/handlers/api_table.h"
+#include "fabric/kafka/handlers/authorized_operations.h"
 #include "fabric/kafka/handlers/blocking.h"
 #include "fabric/kafka/handlers/errors.h"
 #include "fabric/stream/stream_catalog.h"
@@ -40,7 +41,7 @@ absl::StatusOr<Topic> Create(Context& context, const std::string& name) {
   return created;
 }
 
-Awaitable<MetadataResponse> Handle(Context& context, Call& call, MetadataRequest request) {
+Awaitable<MetadataResponse> Describe(Context& context, Call& call, const MetadataRequest& request) {
   MetadataResponse response;
   response.brokers.push_back({kNodeId, context.settings.host, context.settings.port, std::nullopt});
   response.cluster_id = context.settings.cluster_id;
@@ -74,6 +75,19 @@ Awaitable<MetadataResponse> Handle(Context& context, Call& call, MetadataRequest
     } else {
       row.error_code = CodeOf(topic.status());
       context.metrics.CountError(topic.status());
+    }
+  }
+  co_return response;
+}
+
+Awaitable<MetadataResponse> Handle(Context& context, Call& call, MetadataRequest request) {
+  MetadataResponse response = co_await Describe(context, call, request);
+  if (request.include_cluster_authorized_operations) {
+    response.cluster_authorized_operations = kClusterOperations;
+  }
+  for (MetadataResponse::Topic& topic : response.topics) {
+    if (request.include_topic_authorized_operations && topic.error_code == ErrorCode::kNone) {
+      topic.topic_authorized_operations = kTopicOperations;
     }
   }
   co_return response;

@@ -286,6 +286,50 @@ TEST_F(TombstoneTest, WhatWaitedForItsTimeDoesNotOutliveTheSnapshotWithoutIt) {
   for (Site* site : {&core_, &a_, &b_}) EXPECT_EQ(site->Text(), "") << site->name();
 }
 
+/// B's clock is far behind: a delete waits there, and before it what it deletes.
+class WaitingDeleteTest : public TombstoneTest {
+ protected:
+  /// The core forgets the delete, and B comes to the time of the put.
+  void ComeToThePut() {
+    b_.clock().JumpTo(b_.clock().Wall() - 2 * kTwoMonths);
+    ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
+    ASSERT_EQ(a_.Do(PutOf("kept", R"({"x":1})")), "");
+    put_at_ = a_.clock().Wall();
+    for (Site* site : {&a_, &b_}) Sync(*site);
+    for (Site* site : {&core_, &a_, &b_}) site->clock().Advance(absl::Hours(1));
+    ASSERT_EQ(a_.Do(DeleteOf("k")), "");
+    ASSERT_EQ(a_.Do(PutOf("kept", R"({"x":2})")), "");
+    for (Site* site : {&a_, &b_}) Sync(*site);
+    ASSERT_EQ(b_.tables().Quarantined("t", 10)->size(), 4u);
+    ForgetDeletesWhileBIsAway();
+    b_.clock().JumpTo(put_at_);
+    ASSERT_EQ(b_.tables().RunDue(), absl::OkStatus());
+    EXPECT_EQ(b_.tables().Quarantined("t", 10)->size(), 2u);
+  }
+  absl::Time put_at_;
+};
+
+TEST_F(WaitingDeleteTest, TakesWhatItDeletesBeforeThatIsToldToWhoForgotTheDelete) {
+  ComeToThePut();
+  EXPECT_EQ(b_.Text(), "kept={\"x\":1}\n") << "a put that waits hides nothing";
+  for (int i = 0; i < 2; ++i) {
+    for (Site* site : {&b_, &a_}) Sync(*site);
+    for (Site* site : {&core_, &a_}) EXPECT_EQ(site->Text(), "kept={\"x\":2}\n") << site->name();
+    b_.clock().JumpTo(put_at_ + absl::Hours(2));
+    ASSERT_EQ(b_.tables().RunDue(), absl::OkStatus());
+  }
+  EXPECT_EQ(b_.Text(), "kept={\"x\":2}\n");
+}
+
+#ifdef SELVAGE_CANARIES
+TEST_F(WaitingDeleteTest, BringsTheRowBackWhenItTakesNothing) {
+  planted_canary = Canary::kReleaseDeleted;
+  ComeToThePut();
+  for (Site* site : {&b_, &a_}) Sync(*site);
+  EXPECT_EQ(core_.Json("k"), R"({"x":1})");
+}
+#endif
+
 TEST_F(TombstoneTest, AnEdgeThatWasRestoredBringsNoDeletedRowBack) {
   ASSERT_EQ(a_.Do(PutOf("k", R"({"x":1})")), "");
   ASSERT_EQ(b_.Do(PutOf("own", R"({"x":1})")), "");

@@ -38,6 +38,26 @@ TEST(GroupLeave, OfTheLastIsAnsweredWhenTheGroupIsEmpty) {
   EXPECT_EQ(node.StateOf(), "Empty");
 }
 
+/// Consumers do not wait for the answer when they close.
+TEST(GroupLeave, OfTheLastLeavesAGroupThatCanBeDeletedAtOnce) {
+  TestNode node;
+  const auto ids = node.FormGroup(1);
+  node.hold_writes = true;
+  const RequestId leave = node.Leave({{ids[0], std::nullopt}});
+  EXPECT_EQ(node.StateOf(), "Empty");
+  const RequestId deletion = node.DeleteGroups({"g"});
+  const RequestId join = node.Join(TestNode::NewClient());
+  EXPECT_EQ(node.TakeJoin(join).error, ErrorCode::kCoordinatorNotAvailable) << "it is going";
+  node.FinishWrite();
+  EXPECT_EQ(node.Take<LeaveAnswer>(leave).members, std::vector{ErrorCode::kNone});
+  node.FinishWrite();
+  EXPECT_EQ(node.Take<DeleteGroupsAnswer>(deletion).groups[0], ErrorCode::kNone);
+  EXPECT_EQ(node.StateOf(), "Dead");
+  node.hold_writes = false;
+  node.Restart();
+  EXPECT_EQ(node.StateOf(), "Dead");
+}
+
 TEST(GroupLeave, OfTheLastMayFailToBeStored) {
   TestNode node;
   const auto ids = node.FormGroup(1);

@@ -164,6 +164,8 @@ TEST(DescribeGroups, MembersWithTheirAssignments) {
     EXPECT_EQ(described.groups[1].group_state, "Dead");
     EXPECT_EQ(described.groups[1].error_code, ErrorCode::kNone);
     EXPECT_EQ(described.groups[2].error_code, ErrorCode::kInvalidGroupId);
+    // Read, delete and describe, of those who ask.
+    EXPECT_EQ(group.authorized_operations, version < 3 ? INT32_MIN : 0b1'0100'1000);
   }
 }
 

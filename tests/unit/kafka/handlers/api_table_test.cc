@@ -4,6 +4,8 @@
 
 #include "fabric/kafka/protocol/api_versions.h"
 #include "fabric/kafka/protocol/init_producer_id.h"
+#include "fabric/kafka/protocol/sasl_authenticate.h"
+#include "fabric/kafka/protocol/sasl_handshake.h"
 #include "tests/unit/kafka/handlers/handler_world.h"
 
 namespace selvage::kafka::test {
@@ -32,6 +34,16 @@ TEST(ApiTableTest, ApiVersionsSaysTheSame) {
     EXPECT_EQ(response.error_code, ErrorCode::kNone);
     EXPECT_EQ(response.api_keys.size(), ServedApis().size());
   }
+}
+
+TEST(SaslTest, AClientThatWantsItIsToldForGoodThatThereIsNone) {
+  HandlerWorld world;
+  for (int16_t version = 0; version <= 1; ++version) {
+    const auto response = world.Ask<SaslHandshakeResponse>(SaslHandshakeRequest{"PLAIN"}, version);
+    EXPECT_EQ(response.error_code, ErrorCode::kIllegalSaslState);
+  }
+  EXPECT_EQ(world.Ask<SaslAuthenticateResponse>(SaslAuthenticateRequest{"token"}).error_code,
+            ErrorCode::kIllegalSaslState);
 }
 
 TEST(ProducerIdsTest, NoIdIsGivenTwice) {

@@ -205,6 +205,28 @@ TEST_F(TopicsTest, MetadataMakesTopicsWhenTheClientMay) {
             ErrorCode::kUnknownTopicOrPartition);
 }
 
+TEST_F(TopicsTest, WhoAsksIsToldThatAllIsAllowed) {
+  constexpr int32_t kNotAsked = INT32_MIN;
+  world_.MakeTopic("t");
+  MetadataRequest request;
+  EXPECT_EQ(world_.Ask<MetadataResponse>(request).topics.at(0).topic_authorized_operations, kNotAsked);
+  request.topics.emplace().emplace_back().name = "t";
+  request.topics->emplace_back().name = "nowhere";
+  request.allow_auto_topic_creation = false;
+  request.include_topic_authorized_operations = request.include_cluster_authorized_operations = true;
+  const auto described = world_.Ask<MetadataResponse>(request, 10);
+  // Read, write, create, delete, alter, describe, describe and alter configurations.
+  EXPECT_EQ(described.topics.at(0).topic_authorized_operations, 0b1101'1111'1000);
+  EXPECT_EQ(described.topics.at(1).topic_authorized_operations, kNotAsked);
+  // Create, alter, describe, cluster action, describe and alter configurations, idempotent write.
+  constexpr int32_t kOfCluster = 0b1'1111'1010'0000;
+  EXPECT_EQ(described.cluster_authorized_operations, kOfCluster);
+  DescribeClusterRequest cluster;
+  EXPECT_EQ(world_.Ask<DescribeClusterResponse>(cluster).cluster_authorized_operations, kNotAsked);
+  cluster.include_cluster_authorized_operations = true;
+  EXPECT_EQ(world_.Ask<DescribeClusterResponse>(cluster).cluster_authorized_operations, kOfCluster);
+}
+
 TEST_F(TopicsTest, TheClusterIsOneBroker) {
   const auto brokers = world_.Ask<DescribeClusterResponse>(DescribeClusterRequest());
   EXPECT_EQ(brokers.cluster_id, "cluster");
