@@ -587,6 +587,10 @@ bool EdgeModels::HasChunks(Model& model, const Digest& digest, const v1::ModelMa
     }
     if (!result) return false;
     if (!result->ok()) {
+      {
+        absl::MutexLock lock(&model.fetch->mutex);
+        model.have += model.fetch->arrived;
+      }
       model.fetch.reset();
       Hold(model, result->status(), ErrorKind(result->status()) == "link_lost" ? kLinkPause : kHoldPause);
       return false;
