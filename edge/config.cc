@@ -49,6 +49,11 @@ absl::StatusOr<std::string> ParseRootDigest(std::string_view text) {
   return absl::InvalidArgumentError("is no digest: 64 hexadecimal digits in lower case are one");
 }
 
+/// The shell says what is wrong with it.
+absl::StatusOr<std::string> ParseCommand(std::string_view text) {
+  return std::string(text);
+}
+
 absl::StatusOr<std::string> ParseGateAddress(std::string_view text) {
   if (text.empty()) return std::string();
   SELVAGE_RETURN_IF_ERROR(CheckGateUrl(std::string(text)));
@@ -64,7 +69,7 @@ std::vector<Setting> ModelSettings(EdgeModelsConfig& models) {
           .Default("2GiB")
           .Help("Most that models may take on the disk, their chunks and their files together; it counts "
                 "against storage.budget too."),
-      TextSetting("models.gate.command", &models.gate_command)
+      CheckedTextSetting("models.gate.command", "command", &models.gate_command, ParseCommand)
           .Help("Run by /bin/sh to find out whether a new version works, with SELVAGE_MODEL, "
                 "SELVAGE_MODEL_VERSION, SELVAGE_MODEL_MANIFEST and SELVAGE_MODEL_PATH in its environment. "
                 "Any status but 0 brings the last good version back."),
@@ -75,7 +80,7 @@ std::vector<Setting> ModelSettings(EdgeModelsConfig& models) {
                       {.min = absl::Milliseconds(100), .max = absl::Hours(1)})
           .Default("60s")
           .Help("How long the gate may take, and the hook."),
-      TextSetting("models.hook", &models.hook)
+      CheckedTextSetting("models.hook", "command", &models.hook, ParseCommand)
           .Help("Run like the gate's command after a version was committed, returned to or removed. What "
                 "becomes of it is reported and changes nothing."),
   };

@@ -625,6 +625,7 @@ bool EdgeModels::HasChunks(Model& model, const Digest& digest, const v1::ModelMa
   fetch->manifest = digest;
   fetch->of_chunks = true;
   std::vector<Digest> digests;
+  digests.reserve(chunks.size());
   for (const model::ManifestChunk& chunk : chunks) digests.push_back(chunk.digest);
   fetch->pin = chunks_->PinAll(digests);
   model.fetch = fetch;
@@ -983,6 +984,7 @@ void EdgeModels::ShowStatuses() {
 std::vector<v1::ModelStatus> EdgeModels::Statuses() const {
   absl::MutexLock lock(&shown_mutex_);
   std::vector<v1::ModelStatus> statuses;
+  statuses.reserve(shown_.size());
   for (const auto& [name, status] : shown_) statuses.push_back(status);
   return statuses;
 }

@@ -76,12 +76,13 @@ std::vector<std::string> EnvironmentWith(const std::vector<std::pair<std::string
     });
     if (!replaced) all.emplace_back(text);
   }
-  for (const auto& [name, value] : variables) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : variables) all.push_back(fmt::format("{}={}", name, value));
   return all;
 }
 
 std::vector<char*> PointersTo(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -239,7 +240,8 @@ absl::Status RunCommand(const std::string& command,
   bool ended = false;
   bool was_stopped = false;
   while (!ended && SystemClock().Monotonic() < until) {
-    if ((was_stopped = stopped())) break;
+    was_stopped = stopped();
+    if (was_stopped) break;
     if (open) {
       pollfd waits{output_end.get(), POLLIN, 0};
       if (poll(&waits, 1, static_cast<int>(absl::ToInt64Milliseconds(kLook))) > 0) {
