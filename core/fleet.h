@@ -42,6 +42,7 @@ struct Fleet {
   EdgeLogs logs;
   Admitter admitter;
   FleetView view;
+  model::ModelPieces* models = nullptr;  // of links that begin from here on
 };
 
 }  // namespace selvage

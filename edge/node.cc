@@ -191,11 +191,13 @@ absl::Status RunEdge(const EdgeConfig& config) {
   // One of the link's two threads at most waits for the disk; the other serves the link meanwhile.
   const auto errands = boost::asio::make_strand(link_threads);
   std::unique_ptr<LocalCalls> local_calls;  // before the link starts
+  Uplink::Parts uplink_parts = Uplink::PartsOf(store->state(), state);
+  uplink_parts.chunk_fetchers = &chunk_fetchers;
   LinkClient link(
       LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(), SystemRandom(),
       [&](std::function<void()> wake) {
         return std::make_shared<Uplink>(
-            Uplink::PartsOf(store->state(), state), config.link.max_rate, std::move(wake),
+            uplink_parts, config.link.max_rate, std::move(wake),
             [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); },
             [&local_calls](NodeCall call, CallDone done) { local_calls->Call(call, std::move(done)); });
       });

@@ -47,10 +47,14 @@ class ChunkFetcher {
 /// The fetcher of whatever link there is just now; outlives links. Thread-safe.
 class ChunkFetchers : public ChunkFetcher {
  public:
-  /// A link began; nothing: it ended.
-  void Set(std::shared_ptr<ChunkFetcher> fetcher) {
+  void LinkBegan(std::shared_ptr<ChunkFetcher> fetcher) {
     const absl::MutexLock lock(&mutex_);
     fetcher_ = std::move(fetcher);
+  }
+  /// Without effect when another link has begun meanwhile.
+  void LinkEnded(const std::shared_ptr<ChunkFetcher>& fetcher) {
+    const absl::MutexLock lock(&mutex_);
+    if (fetcher_ == fetcher) fetcher_.reset();
   }
 
   void FetchManifest(const Digest& manifest, ManifestDone done) override {
