@@ -37,7 +37,27 @@ v1::EdgeSpec EdgeSpecs::For(const std::string& edge) const {
   for (v1::ModelSigned& assignment : assignments_.For(edge)) {
     *spec.add_model_assignments() = std::move(assignment);
   }
+  if (model_roots_) {
+    for (v1::ModelSigned& root : model_roots_()) *spec.add_model_roots() = std::move(root);
+  }
   return spec;
+}
+
+absl::Status EdgeSpecs::ChangeForAll(const std::function<void(WriteBatch&)>& stage,
+                                     const std::function<void()>& show) {
+  {
+    CoreDocument::Change change(core_);
+    (void)change.NextGenerationOfAll();
+    SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
+      stage(batch);
+      change.Stage(batch);
+      return absl::OkStatus();
+    }));
+    show();
+    change.Show();
+  }
+  ChangedAll();
+  return absl::OkStatus();
 }
 
 absl::Status EdgeSpecs::SetEdge(const v1::SetEdgeRequest& request) {

@@ -2,7 +2,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "core/core_document.h"
@@ -47,6 +50,13 @@ class EdgeSpecs {
   /// "unknown_edge".
   absl::Status SetEdge(const v1::SetEdgeRequest& request);
 
+  /// Where edges' roots of models come from: those that are shown, in their order. Call once, before links
+  /// begin. What it calls takes none of the core's locks but its own.
+  void SetModelRoots(std::function<std::vector<v1::ModelSigned>()> roots) { model_roots_ = std::move(roots); }
+  /// Changes what all edges have and is stored elsewhere: makes `stage` durable with a new generation, and
+  /// calls `show` before the generation is seen.
+  absl::Status ChangeForAll(const std::function<void(WriteBatch&)>& stage, const std::function<void()>& show);
+
   /// The spec of this edge is another one now: its link looks at it. Not while a CoreDocument::Change is
   /// held.
   void Changed(const std::string& edge);
@@ -63,6 +73,7 @@ class EdgeSpecs {
   const table::TableStore& tables_;
   const ModelAssignments& assignments_;
   const EdgeLinks& links_;
+  std::function<std::vector<v1::ModelSigned>()> model_roots_;
   std::atomic<uint64_t> changes_{0};
 };
 

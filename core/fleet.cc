@@ -70,7 +70,8 @@ PeerLink::Parts Fleet::LinkParts() {
           .specs = specs,
           .logs = logs,
           .tables = {node.tables(), tables, node.identity(), edges},
-          .random = node.random()};
+          .random = node.random(),
+          .models = models};
 }
 
 }  // namespace selvage

@@ -46,6 +46,7 @@ struct Fleet {
   Admitter admitter;
   FleetView view;
   ModelRollouts rollouts;
+  model::ModelPieces* models = nullptr;  // of links that begin from here on
 };
 
 }  // namespace selvage

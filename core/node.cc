@@ -195,9 +195,18 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
 
   SELVAGE_ASSIGN_OR_RETURN(
       const auto models,
-      model::ModelRegistry::Open({store->state().store(), store->state().committer(), store->state().clock(),
-                                  store->state().budget()},
-                                 std::filesystem::path(config.data_dir) / "models" / "chunks"));
+      model::ModelRegistry::Open(
+          {store->state().store(), store->state().committer(), store->state().clock(),
+           store->state().budget(),
+           [&fleet](const auto& stage, const auto& show) { return fleet.specs.ChangeForAll(stage, show); }},
+          std::filesystem::path(config.data_dir) / "models" / "chunks"));
+  fleet.specs.SetModelRoots([&models] { return models->Roots(); });
+  fleet.models = models.get();
+  fleet.rollouts.SetFindManifest(
+      [&models](const std::string& model, uint64_t version) -> absl::StatusOr<model::Digest> {
+        SELVAGE_ASSIGN_OR_RETURN(const v1::ModelVersion found, models->Find(model, version));
+        return model::Digest::FromBytes(found.manifest()).value_or(model::Digest());
+      });
   store->state().maintenance().CountBeside([&models] { return models->bytes(); });
   absl::Cleanup no_models = [&store] { store->state().maintenance().CountBeside({}); };
 

@@ -51,7 +51,8 @@ PeerLink::PeerLink(const Parts& parts, Metrics& metrics, std::string edge, std::
             .held = [](const std::string&) { return 0; },  // what an earlier link brought may be old
             .take = [this](std::string body, IncomingDocument::Done done) { TakeStatus(body, done); }}}),
       calls_(parts.clock, {}, wake_),
-      link_(errands_, {&streams_, &repairs_, &tables_, &documents_, &calls_}),
+      chunks_(parts.models, errands_, wake_),
+      link_(errands_, {&streams_, &repairs_, &tables_, &documents_, &calls_, &chunks_}),
       skew_(parts.alarms, "edge's", "the core's") {}
 
 void PeerLink::Handle(Session& session, const Session::Event& event) {

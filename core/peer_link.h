@@ -13,6 +13,7 @@
 #include "core/peer_streams.h"
 #include "core/peer_tables.h"
 #include "fabric/link/call_flows.h"
+#include "fabric/link/chunk_flows.h"
 #include "fabric/link/clock_skew.h"
 #include "fabric/link/document_flows.h"
 #include "fabric/link/errands.h"
@@ -45,6 +46,7 @@ class PeerLink : public replication::LinkHandler {
     EdgeLogs& logs;
     PeerTables::Parts tables;
     Random& random;
+    model::ModelPieces* models;  ///< what is given to edges; null: nothing
   };
 
   /// `edge` as the certificate says. `metrics`, which counts what is refused, must outlive it. `wake` may be
@@ -88,6 +90,7 @@ class PeerLink : public replication::LinkHandler {
   TableFlows tables_;
   DocumentFlows documents_;
   CallFlows calls_;
+  ChunkFlows chunks_;
   Link link_;
   int64_t hello_at_ms_ = 0;  // when it came, by the wall clock
   uint64_t link_number_ = 0;

@@ -53,7 +53,8 @@ Uplink::Uplink(const Parts& parts, uint64_t max_rate, std::function<void()> wake
       tables_(parts.tables, parts.random, errands_, tables_end_, wake_),
       documents_(errands_, {&status_.source()}, {SpecDocument()}),
       calls_(parts_.clock, std::move(serve), wake_),
-      link_(errands_, {&streams_, &repairs_, &tables_, &documents_, &calls_}),
+      chunks_(nullptr, errands_, wake_),
+      link_(errands_, {&streams_, &repairs_, &tables_, &documents_, &calls_, &chunks_}),
       skew_(parts_.alarms, "core's", "this node's") {}
 
 void Uplink::Opened(Session& session) {
@@ -121,6 +122,7 @@ void Uplink::OnWelcomeTaken(Session& session, const v1::Welcome& welcome, const 
   const uint64_t spec_rate = parts_.state.spec().max_rate();
   session.set_max_rate(spec_rate > 0 ? spec_rate : max_rate_);
   link_.Begin(session, welcome.capabilities(), fence_);
+  if (parts_.chunk_fetchers != nullptr) parts_.chunk_fetchers->LinkBegan(chunks_.fetcher());
 }
 
 /// The core took the link: what once kept it away is over. Alarms of earlier links are known from the book
@@ -178,6 +180,7 @@ void Uplink::Tick(Session& session) {
 
 void Uplink::Closed(const absl::Status& reason, absl::Duration) {
   LogInfo("link down", {{"reason", Describe(reason)}});
+  if (parts_.chunk_fetchers != nullptr) parts_.chunk_fetchers->LinkEnded(chunks_.fetcher());
   link_.End();
   parts_.state.LinkEnded();
 }

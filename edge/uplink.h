@@ -9,6 +9,7 @@
 #include "edge/uplink_streams.h"
 #include "edge/uplink_tables.h"
 #include "fabric/link/call_flows.h"
+#include "fabric/link/chunk_flows.h"
 #include "fabric/link/clock_skew.h"
 #include "fabric/link/document_flows.h"
 #include "fabric/link/errands.h"
@@ -37,6 +38,7 @@ class Uplink : public replication::LinkHandler {
     StreamFlows::Parts streams;
     RepairFlows::Parts repairs;
     table::TableStore& tables;
+    model::ChunkFetchers* chunk_fetchers = nullptr;  ///< who fetches models over the link, if anybody
   };
   static Parts PartsOf(NodeState& node, EdgeState& state);
 
@@ -78,6 +80,7 @@ class Uplink : public replication::LinkHandler {
   TableFlows tables_;
   DocumentFlows documents_;
   CallFlows calls_;
+  ChunkFlows chunks_;
   Link link_;
   int64_t welcome_at_ms_ = 0;  // when it came, by the wall clock
   bool welcomed_ = false;      // what the welcome says is stored

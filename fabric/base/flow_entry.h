@@ -16,7 +16,8 @@ enum class EntryKind : uint32_t {
   kDocument = 3,
   kAnswer = 4,
   kTableChanges = 5,
-  kTableInterval = 6
+  kTableInterval = 6,
+  kModelPiece = 7
 };
 
 /// An entry on its way from one node to another, whole: [from, to) of a flow's history.

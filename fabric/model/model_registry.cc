@@ -110,13 +110,23 @@ absl::StatusOr<Digest> ModelRegistry::AddRoot(const v1::ModelSigned& root) {
                        "edges walk all roots one by one: add version 1 first");
     }
   }
-  SELVAGE_RETURN_IF_ERROR(Commit(parts_.committer, [&](WriteBatch& batch) {
+  const auto stage = [&](WriteBatch& batch) {
     batch.Put(Family::kMeta, RootKey(next->root().version()), {root.SerializeAsString()});
-    return absl::OkStatus();
-  }));
-  absl::MutexLock lock(&mutex_);
-  trust_ = std::move(next);
-  roots_.push_back(root);
+  };
+  const auto show = [&] {
+    absl::MutexLock lock(&mutex_);
+    trust_ = next;
+    roots_.push_back(root);
+  };
+  if (parts_.commit_root) {
+    SELVAGE_RETURN_IF_ERROR(parts_.commit_root(stage, show));
+  } else {
+    SELVAGE_RETURN_IF_ERROR(Commit(parts_.committer, [&](WriteBatch& batch) {
+      stage(batch);
+      return absl::OkStatus();
+    }));
+    show();
+  }
   return digest;
 }
 

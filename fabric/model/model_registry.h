@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "fabric/base/clock.h"
 #include "fabric/model/chunk_store.h"
 #include "fabric/model/manifest.h"
+#include "fabric/model/model_pieces.h"
 #include "fabric/model/model_trust.h"
 #include "fabric/storage/committer.h"
 #include "fabric/storage/kv_store.h"
@@ -32,7 +34,7 @@ namespace selvage::model {
 /// A version is published in three steps: Begin says which chunks are missing, Put stores them, Finish
 /// verifies all of it and makes it known. Chunks of a version that is not finished are pinned until the
 /// publisher has been silent for ten minutes, or the core starts again.
-class ModelRegistry {
+class ModelRegistry : public ModelPieces {
  public:
   /// All of it must outlive the registry.
   struct Parts {
@@ -40,6 +42,11 @@ class ModelRegistry {
     Committer& committer;
     Clock& clock;
     DiskBudget& budget;
+    /// Makes a new root durable with `stage`, calls `show`, and lets edges know; empty: there are none to
+    /// know. A change of roots waits for it.
+    std::function<absl::Status(const std::function<void(WriteBatch&)>& stage,
+                               const std::function<void()>& show)>
+        commit_root = {};
   };
   static constexpr size_t kPublishedAtOnce = 8;
   static constexpr absl::Duration kPublisherSilentMax = absl::Minutes(10);
@@ -80,7 +87,8 @@ class ModelRegistry {
   /// `version` 0: the newest. Error: "unknown_model".
   absl::StatusOr<v1::ModelVersion> Find(const std::string& model, uint64_t version) const;
   /// Error: "unknown_model".
-  absl::StatusOr<v1::ModelSigned> Document(const Digest& manifest) const;
+  absl::StatusOr<v1::ModelSigned> Document(const Digest& manifest) const override;
+  absl::StatusOr<std::string> ReadChunk(const Digest& chunk) override { return chunks_->Get(chunk); }
   /// Chunks from this index on, kPieceBytes of them or a larger one; none behind the last. Errors:
   /// "unknown_model", those of ChunkStore::Get.
   absl::StatusOr<std::vector<std::string>> ReadChunks(const Digest& manifest, uint32_t first);

@@ -28,6 +28,11 @@ inline constexpr std::string_view kCoreKey = "core";              ///< at the co
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec
 
+inline constexpr std::string_view kModelPinKey = "model_pin";      ///< at an edge: digest of the pinned root
+inline constexpr std::string_view kModelTrustKey = "model_trust";  ///< at an edge: StoredModelTrust
+inline constexpr std::string_view kModelPrefix = "model/";         ///< + name, at an edge: StoredEdgeModel
+inline constexpr std::string_view kModelImportPrefix =
+    "model_import/";  ///< + name, at an edge: digest of the manifest that was imported
 inline constexpr std::string_view kModelRootPrefix = "model_root/";  ///< + version, at the core: ModelSigned
 inline constexpr std::string_view kModelVersionPrefix =
     "model_version/";  ///< + digest of a manifest, at the core: ModelVersion
