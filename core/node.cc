@@ -253,9 +253,9 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
       std::max({AdminRequestMax(config.batch_max_bytes), TablesRequestMax(), ModelsRequestMax()});
   server_options.connections_max = descriptors.links + descriptors.admin;
   server_options.metrics = &metrics;
-  SELVAGE_ASSIGN_OR_RETURN(auto server,
-                           GrpcServer::Start(server_options, link_threads.get_executor(),
-                                             {&links.service(), &admin, &tables, &views, &models_service, &rollouts}));
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
+                                                          {&links.service(), &admin, &tables, &views,
+                                                           &models_service, &rollouts}));
   auto flusher = std::make_unique<ReportFlusher>(fleet.reports);
   auto driver = std::make_unique<RolloutDriver>(fleet.rollouts);
   kafka->Serve(fleet.core.cluster_id(), topics, store->state(), metrics);
