@@ -26,7 +26,7 @@ using replication::Session;
 namespace {
 
 /// A signed manifest, with its signatures.
-constexpr size_t kDocumentMax = model::kManifestBytesMax + (64 << 10);
+constexpr size_t kSignedManifestMax = model::kManifestBytesMax + (64 << 10);
 
 absl::Status ChunksLinkLost() {
   return MakeError(absl::StatusCode::kUnavailable, "link_lost",
@@ -360,7 +360,7 @@ void ChunkFlows::OnOffered(Session& session, FlowNumber flow, const v1::FlowOpen
     return refuse("pieces of a model that nobody asked for");
   }
   const std::shared_ptr<Fetch>& fetch = asked->second.fetch;
-  const int64_t most = fetch->of_manifest ? (kDocumentMax + kPieceBytes - 1) / kPieceBytes
+  const int64_t most = fetch->of_manifest ? (kSignedManifestMax + kPieceBytes - 1) / kPieceBytes
                                           : static_cast<int64_t>(fetch->asked());
   const int64_t least = fetch->of_manifest ? 1 : most;
   if (open.history() != fetch->manifest.bytes() || open.start() != 0 || open.end() < least ||
