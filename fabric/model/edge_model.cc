@@ -19,9 +19,12 @@ Digest DigestOf(const std::string& bytes) {
 
 }  // namespace
 
-void EdgeModel::Assign(const v1::ModelAssignment& assignment, int64_t now_ms) {
+void EdgeModel::Assign(const v1::ModelAssignment& assignment, int64_t now_ms,
+                       const std::set<KeyId>& signers) {
   const bool is_new = assignment.generation() != state_.assignment().generation();
   *state_.mutable_assignment() = assignment;
+  state_.clear_signers();
+  for (const KeyId& id : signers) state_.add_signers(id.bytes());
   if (state_.has_trial() && state_.trial().version().manifest() == assignment.manifest()) {
     state_.mutable_trial()->set_generation(assignment.generation());
   }
@@ -35,6 +38,18 @@ void EdgeModel::Assign(const v1::ModelAssignment& assignment, int64_t now_ms) {
       "it is to go back to a version that never ran here: publish the older files under a higher version",
       now_ms);
   state_.mutable_failure()->mutable_version()->set_manifest(assignment.manifest());
+}
+
+bool EdgeModel::EndUnlessSigned(const v1::ModelRoot::Role& rollout) {
+  if (!state_.has_assignment()) return false;
+  const auto still = std::count_if(rollout.keys().begin(), rollout.keys().end(), [&](const std::string& key) {
+    const std::string id = KeyId::Of(key).bytes();
+    return std::find(state_.signers().begin(), state_.signers().end(), id) != state_.signers().end();
+  });
+  if (static_cast<uint32_t>(still) >= rollout.threshold()) return false;
+  state_.clear_assignment();
+  state_.clear_signers();
+  return true;
 }
 
 bool EdgeModel::HasFailed() const {

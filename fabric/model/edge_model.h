@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "fabric/model/digest.h"
+#include "fabric/model/signature.h"
 #include "selvage/v1/model.pb.h"
 
 namespace selvage::model {
@@ -50,7 +52,11 @@ class EdgeModel {
   /// Takes an assignment that ModelTrust found good, or the one that is there signed anew. It takes the place
   /// of the decision before it, also when it has failed at once: a revert to a version that never ran here
   /// ("not_committed_here"). A version that is wanted and in trial already goes on.
-  void Assign(const v1::ModelAssignment& assignment, int64_t now_ms);
+  /// `signers` as ModelTrust found them.
+  void Assign(const v1::ModelAssignment& assignment, int64_t now_ms, const std::set<KeyId>& signers = {});
+  /// Another root came: an assignment that its rollout keys could not sign any more is none, and a trial that
+  /// it began goes back. What is committed stays. Whether it was ended.
+  bool EndUnlessSigned(const v1::ModelRoot::Role& rollout);
   /// What is to be done at `time_ms` (ModelTrust::TimeAt). Under an assignment that has expired nothing new
   /// begins.
   Next NextStep(int64_t time_ms) const;

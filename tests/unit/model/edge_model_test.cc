@@ -212,6 +212,24 @@ TEST_F(EdgeModelTest, IsRemovedAndInstalledAgain) {
   EXPECT_EQ(Current(), DigestOfVersion(11));
 }
 
+TEST_F(EdgeModelTest, AnOrderOfAKeyThatIsReplacedEnds) {
+  Run(1, 10);
+  const SigningKey stolen = samples::KeyNo(7), other = samples::KeyNo(8);
+  v1::ModelRoot::Role both, without;
+  samples::AddRole(both, {stolen, other}, 1);
+  samples::AddRole(without, {other}, 1);
+  model_.Assign(AssignmentOf(2, ManifestOf(11)), kNow, {stolen.id()});
+  ASSERT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
+  EXPECT_FALSE(model_.EndUnlessSigned(both));
+  EXPECT_EQ(NextStep().step, Step::kGate);
+  EXPECT_TRUE(model_.EndUnlessSigned(without));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
+  ASSERT_TRUE(model_.Cancel(DigestOfVersion(11)));
+  EXPECT_EQ(NextStep().step, Step::kNothing);
+  EXPECT_EQ(Current(), DigestOfVersion(10)) << "what was committed stays";
+  EXPECT_FALSE(model_.EndUnlessSigned(without));
+}
+
 TEST_F(EdgeModelTest, FilesAreKeptOfWhatRunsAndOfTheLastThatRan) {
   Run(1, 10);
   Run(2, 11);
