@@ -26,7 +26,8 @@ std::vector<Setting> CoreSettings(CoreConfig& config) {
           .Help("Free slots, at least, that topics already show, so that consumers hold a new edge's "
                 "partitions before it writes."));
   all.push_back(
-      TextSetting("models.rollout_key", &config.models.rollout_key)
+      CheckedTextSetting("models.rollout_key", "text", &config.models.rollout_key,
+                         [](std::string_view path) { return std::string(path); })
           .Default("")
           .Help("File with the Ed25519 key in PEM that signs which edge runs which model; the file's "
                 "owner alone may read it. Empty: no rollouts."));
