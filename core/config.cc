@@ -25,6 +25,12 @@ std::vector<Setting> CoreSettings(CoreConfig& config) {
           .Default("8")
           .Help("Free slots, at least, that topics already show, so that consumers hold a new edge's "
                 "partitions before it writes."));
+  all.push_back(
+      CheckedTextSetting("models.rollout_key", "text", &config.models.rollout_key,
+                         [](std::string_view path) { return std::string(path); })
+          .Default("")
+          .Help("File with the Ed25519 key in PEM that signs which edge runs which model; the file's "
+                "owner alone may read it. Empty: no rollouts."));
   AppendSettings(all, NodeSettings(config, {.http_listen = "127.0.0.1:9465",
                                             .kafka_listen = "127.0.0.1:9093",
                                             .api_listen = "127.0.0.1:8481",

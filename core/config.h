@@ -16,9 +16,14 @@ struct CoreLinkConfig {
   uint32_t max_links = 0;
 };
 
+struct CoreModelsConfig {
+  std::string rollout_key;  ///< file; empty: no rollouts
+};
+
 struct CoreConfig : DaemonConfig {
   CoreLinkConfig link;
   uint32_t slots_ahead = 0;
+  CoreModelsConfig models;
 };
 
 /// Every setting at its default, the required ones empty.

@@ -31,6 +31,7 @@ absl::Status EdgeReports::Take(const std::string& edge, uint64_t link, const v1:
   *report.document.mutable_status() = status;
   report.document.set_last_seen_ms(WallMs(clock_));
   report.link = link;
+  report.number = ++taken_;
   unstored_.insert(edge);
   return absl::OkStatus();
 }
@@ -78,6 +79,17 @@ int64_t EdgeReports::LastSeenMs(const std::string& edge) const {
   absl::MutexLock lock(&mutex_);
   const auto report = reports_.find(edge);
   return report == reports_.end() ? 0 : report->second.document.last_seen_ms();
+}
+
+std::vector<EdgeReports::Models> EdgeReports::ModelsSince(uint64_t seen) const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Models> reported;
+  for (const auto& [edge, report] : reports_) {
+    if (report.number <= seen) continue;
+    const auto& models = report.document.status().models();
+    reported.push_back({edge, report.number, {models.begin(), models.end()}});
+  }
+  return reported;
 }
 
 std::map<std::string, std::vector<v1::AlarmDocument>> EdgeReports::Alarms() const {

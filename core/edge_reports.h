@@ -42,6 +42,14 @@ class EdgeReports {
 
   std::optional<v1::StoredReport> Find(const std::string& edge) const;
   int64_t LastSeenMs(const std::string& edge) const;
+  /// How an edge said that it stands with its models.
+  struct Models {
+    std::string edge;
+    uint64_t number;  ///< of the status, rising
+    std::vector<v1::ModelStatus> models;
+  };
+  /// Of edges whose newest status has a number above `seen`: since the core started alone.
+  std::vector<Models> ModelsSince(uint64_t seen) const;
   /// The alarms that edges reported last, by edge.
   std::map<std::string, std::vector<v1::AlarmDocument>> Alarms() const;
   std::map<std::string, int> AlarmCounts() const;
@@ -57,7 +65,8 @@ class EdgeReports {
  private:
   struct Report {
     v1::StoredReport document;
-    uint64_t link = 0;  // that brought the status
+    uint64_t link = 0;    // that brought the status
+    uint64_t number = 0;  // of the status; 0: it came before the core started
   };
 
   KvStore& store_;
@@ -68,6 +77,7 @@ class EdgeReports {
   mutable absl::Mutex
       mutex_;  // taken before that of links_: which of two links brings a status is decided once
   std::map<std::string, Report> reports_ ABSL_GUARDED_BY(mutex_);
+  uint64_t taken_ ABSL_GUARDED_BY(mutex_) = 0;              // statuses
   std::set<std::string> unstored_ ABSL_GUARDED_BY(mutex_);  // of these edges
 };
 

@@ -34,6 +34,9 @@ v1::EdgeSpec EdgeSpecs::For(const std::string& edge) const {
   for (v1::TableDefinition& definition : tables_.All()) {
     if (definition.direction() != v1::TABLE_LOCAL) *spec.add_tables() = std::move(definition);
   }
+  for (v1::ModelSigned& assignment : assignments_.For(edge)) {
+    *spec.add_model_assignments() = std::move(assignment);
+  }
   if (model_roots_) {
     for (v1::ModelSigned& root : model_roots_()) *spec.add_model_roots() = std::move(root);
   }
@@ -64,6 +67,7 @@ absl::Status EdgeSpecs::SetEdge(const v1::SetEdgeRequest& request) {
     for (const auto& [key, value] : request.set_labels()) (*edge.mutable_labels())[key] = value;
     for (const std::string& key : request.remove_labels()) edge.mutable_labels()->erase(key);
     if (request.set_max_rate()) edge.set_max_rate(request.max_rate());
+    if (request.has_hold_models()) edge.set_hold_models(request.hold_models());
     edge.set_spec_generation(change.NextGeneration());
     SELVAGE_RETURN_IF_ERROR(Commit(committer_, [&](WriteBatch& batch) {
       EdgeRegistry::Stage(batch, edge);

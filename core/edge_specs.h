@@ -11,6 +11,7 @@
 #include "core/core_document.h"
 #include "core/edge_links.h"
 #include "core/edge_registry.h"
+#include "core/model_assignments.h"
 #include "fabric/stream/stream_catalog.h"
 #include "fabric/table/table_store.h"
 #include "selvage/v1/admin.pb.h"
@@ -29,12 +30,13 @@ class EdgeSpecs {
  public:
   /// All of them must outlive it.
   EdgeSpecs(Committer& committer, CoreDocument& core, EdgeRegistry& edges, const StreamCatalog& catalog,
-            const table::TableStore& tables, const EdgeLinks& links)
+            const table::TableStore& tables, const ModelAssignments& assignments, const EdgeLinks& links)
       : committer_(committer),
         core_(core),
         edges_(edges),
         catalog_(catalog),
         tables_(tables),
+        assignments_(assignments),
         links_(links) {}
 
   /// The generation of what this edge is to be: of the last change of what all have, or of the edge itself.
@@ -44,7 +46,8 @@ class EdgeSpecs {
   /// Grows with every change of what any edge is to be.
   uint64_t changes() const { return changes_; }
 
-  /// Changes the edge's labels and rate. Error: "unknown_edge".
+  /// Changes the edge's labels and rate, and whether it takes part in rollouts of models. Error:
+  /// "unknown_edge".
   absl::Status SetEdge(const v1::SetEdgeRequest& request);
 
   /// Where edges' roots of models come from: those that are shown, in their order. Call once, before links
@@ -68,6 +71,7 @@ class EdgeSpecs {
   EdgeRegistry& edges_;
   const StreamCatalog& catalog_;
   const table::TableStore& tables_;
+  const ModelAssignments& assignments_;
   const EdgeLinks& links_;
   std::function<std::vector<v1::ModelSigned>()> model_roots_;
   std::atomic<uint64_t> changes_{0};

@@ -24,19 +24,23 @@ Fleet::Fleet(NodeState& state, const std::string& version)
       core(node.store(), node.committer(), node.random()),
       edges(node.store(), node.committer()),
       reports(node.store(), node.committer(), node.clock(), links),
-      specs(node.committer(), core, edges, node.catalog(), node.tables(), links),
+      assignments({node.store(), node.committer(), node.clock(), core, edges}),
+      specs(node.committer(), core, edges, node.catalog(), node.tables(), assignments, links),
       streams(node.catalog(), node.streams(), core, edges, specs),
       tables(node.tables(), core, specs, node.random()),
       logs({node.random(), node.logs(), node.catalog(), node.alarms(), core, streams, links}),
       admitter({node.identity(), node.clock(), node.committer(), node.fences(), node.logs(), node.catalog(),
                 node.alarms(), core, edges, links, reports},
                version),
-      view(node.logs(), edges, specs, links, reports) {}
+      view(node.logs(), edges, specs, links, reports),
+      rollouts({node.store(), node.clock(), node.alarms(), assignments, edges, reports, specs}) {}
 
 absl::Status Fleet::Open(const std::vector<v1::StreamDefinition>& configured) {
   SELVAGE_RETURN_IF_ERROR(core.Open());
   SELVAGE_RETURN_IF_ERROR(edges.Open());
   SELVAGE_RETURN_IF_ERROR(reports.Open());
+  SELVAGE_RETURN_IF_ERROR(assignments.Open());
+  SELVAGE_RETURN_IF_ERROR(rollouts.Open());
   if (!node.identity().former_owner().empty())
     SELVAGE_RETURN_IF_ERROR(TakeStore(node.identity(), node.committer()));
   admitter.Open();

@@ -14,6 +14,8 @@
 #include "core/fleet_streams.h"
 #include "core/fleet_tables.h"
 #include "core/fleet_view.h"
+#include "core/model_assignments.h"
+#include "core/model_rollouts.h"
 #include "core/peer_link.h"
 #include "fabric/node/node_state.h"
 
@@ -36,12 +38,14 @@ struct Fleet {
   EdgeRegistry edges;
   EdgeLinks links;
   EdgeReports reports;
+  ModelAssignments assignments;
   EdgeSpecs specs;
   FleetStreams streams;
   FleetTables tables;
   EdgeLogs logs;
   Admitter admitter;
   FleetView view;
+  ModelRollouts rollouts;
   model::ModelPieces* models = nullptr;  // of links that begin from here on
 };
 

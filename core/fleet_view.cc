@@ -51,6 +51,7 @@ v1::EdgeSummary FleetView::SummaryOf(const v1::StoredEdge& edge) const {
   }
   *summary.mutable_labels() = edge.labels();
   summary.set_max_rate(edge.max_rate());
+  summary.set_hold_models(edge.hold_models());
   summary.set_retired(edge.retired());
   summary.set_held(edge.held());
   summary.set_session_epoch(edge.session_epoch());

@@ -15,6 +15,8 @@
 #include "core/core_topics.h"
 #include "core/fleet.h"
 #include "core/peer_link.h"
+#include "core/rollout_metrics.h"
+#include "core/rollouts_service.h"
 #include "fabric/admin/admin_service.h"
 #include "fabric/admin/models_service.h"
 #include "fabric/admin/node_metrics.h"
@@ -52,6 +54,7 @@ constexpr absl::Duration kStopDeadline = absl::Seconds(3);
 /// That a daemon starts by and by, its own and those of the libraries, with some to spare.
 constexpr size_t kThreads = 40;
 constexpr absl::Duration kFlushEvery = absl::Seconds(10);
+constexpr absl::Duration kDriveEvery = absl::Seconds(2);
 constexpr size_t kErrandThreads = 4;
 
 DescriptorWants WantsOf(const CoreConfig& config) {
@@ -122,6 +125,38 @@ class ReportFlusher {
   std::thread thread_;
 };
 
+/// Drives the rollouts of models.
+class RolloutDriver {
+ public:
+  explicit RolloutDriver(ModelRollouts& rollouts) : rollouts_(rollouts), thread_([this] { Run(); }) {}
+  ~RolloutDriver() {
+    stopping_.Notify();
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    while (!stopping_.WaitForNotificationWithTimeout(kDriveEvery)) {
+      if (absl::Status status = rollouts_.Drive(); !status.ok()) {
+        LogWarning("rollouts of models could not be driven", {{"error", status}});
+      }
+    }
+  }
+
+  ModelRollouts& rollouts_;
+  absl::Notification stopping_;
+  std::thread thread_;
+};
+
+/// Without a key there are no rollouts.
+absl::Status SetSigner(const CoreConfig& config, const NodeCertificate& certificate,
+                       ModelAssignments& assignments) {
+  if (config.models.rollout_key.empty()) return absl::OkStatus();
+  SELVAGE_ASSIGN_OR_RETURN(model::SigningKey key, ModelAssignments::ReadKey(config.models.rollout_key));
+  assignments.SetSigner({std::move(key), [&certificate] { return certificate.trust_domain(); }});
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status RunCore(const CoreConfig& config, bool restored) {
@@ -167,11 +202,17 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
           std::filesystem::path(config.data_dir) / "models" / "chunks"));
   fleet.specs.SetModelRoots([&models] { return models->Roots(); });
   fleet.models = models.get();
+  fleet.rollouts.SetFindManifest(
+      [&models](const std::string& model, uint64_t version) -> absl::StatusOr<model::Digest> {
+        SELVAGE_ASSIGN_OR_RETURN(const v1::ModelVersion found, models->Find(model, version));
+        return model::Digest::FromBytes(found.manifest()).value_or(model::Digest());
+      });
   store->state().maintenance().CountBeside([&models] { return models->bytes(); });
   absl::Cleanup no_models = [&store] { store->state().maintenance().CountBeside({}); };
 
   NodeCertificate certificate({tls, Role::kCore, config.node_id}, store->state().alarms(), SystemClock());
   certificate.Look();
+  SELVAGE_RETURN_IF_ERROR(SetSigner(config, certificate, fleet.assignments));
   store->SetChore([&certificate] { certificate.LookIfDue(); });
   absl::Cleanup no_chore = [&store] { store->SetChore({}); };
 
@@ -197,11 +238,13 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
                         store->state().captures()});
   ViewsService views(calls, store->state().views());
   ModelsService models_service(calls, *models);
+  RolloutsService rollouts(calls, fleet.rollouts);
   api::TableService table_api(store->state().tables(), fleet.tables, store->state().views(), SystemClock());
   auto node_metrics =
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
         return CertificateView{certificate.not_after(), certificate.problem().ok()};
       }));
+  auto rollout_metrics = std::make_unique<RolloutMetrics>(metrics, fleet.rollouts);
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   GrpcServer::Options server_options;
   server_options.address = config.link.listen.ToString();
@@ -210,10 +253,11 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
       std::max({AdminRequestMax(config.batch_max_bytes), TablesRequestMax(), ModelsRequestMax()});
   server_options.connections_max = descriptors.links + descriptors.admin;
   server_options.metrics = &metrics;
-  SELVAGE_ASSIGN_OR_RETURN(auto server,
-                           GrpcServer::Start(server_options, link_threads.get_executor(),
-                                             {&links.service(), &admin, &tables, &views, &models_service}));
+  SELVAGE_ASSIGN_OR_RETURN(auto server, GrpcServer::Start(server_options, link_threads.get_executor(),
+                                                          {&links.service(), &admin, &tables, &views,
+                                                           &models_service, &rollouts}));
   auto flusher = std::make_unique<ReportFlusher>(fleet.reports);
+  auto driver = std::make_unique<RolloutDriver>(fleet.rollouts);
   kafka->Serve(fleet.core.cluster_id(), topics, store->state(), metrics);
   if (tables_http != nullptr) tables_http->Serve(table_api, metrics);
   health.SetReady("store");
@@ -234,9 +278,11 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
   server->Shutdown(kStopDeadline);
   link_threads.join();
   errand_threads.join();
+  driver.reset();
   flusher.reset();
   node_metrics.reset();
   group_metrics.reset();
+  rollout_metrics.reset();
   http->Stop();
   return ended;
 }

@@ -15,6 +15,7 @@
 #include "fabric/security/tls_files.h"
 #include "selvage/v1/admin.grpc.pb.h"
 #include "selvage/v1/model.grpc.pb.h"
+#include "selvage/v1/rollout.grpc.pb.h"
 #include "selvage/v1/table.grpc.pb.h"
 #include "selvage/v1/view.grpc.pb.h"
 
@@ -51,6 +52,7 @@ class Client {
   using Tables = v1::Tables::StubInterface;
   using Views = v1::Views::StubInterface;
   using Models = v1::Models::StubInterface;
+  using Rollouts = v1::Rollouts::StubInterface;
   template <class Service, class Request, class Response>
   using Method = grpc::Status (Service::*)(grpc::ClientContext*, const Request&, Response*);
 
@@ -60,6 +62,7 @@ class Client {
         tables_(v1::Tables::NewStub(channel_)),
         views_(v1::Views::NewStub(channel_)),
         models_(v1::Models::NewStub(channel_)),
+        rollouts_(v1::Rollouts::NewStub(channel_)),
         options_(std::move(options)) {}
 
   /// One call, with the configured timeout and `longer` on top of it; its errors explained as by Explain.
@@ -78,6 +81,8 @@ class Client {
       status = ((*views_).*method)(&context, request, &response);
     } else if constexpr (std::is_same_v<Service, Models>) {
       status = ((*models_).*method)(&context, request, &response);
+    } else if constexpr (std::is_same_v<Service, Rollouts>) {
+      status = ((*rollouts_).*method)(&context, request, &response);
     } else {
       status = ((*stub_).*method)(&context, request, &response);
     }
@@ -104,6 +109,7 @@ class Client {
   std::unique_ptr<Tables> tables_;
   std::unique_ptr<Views> views_;
   std::unique_ptr<Models> models_;
+  std::unique_ptr<Rollouts> rollouts_;
   ConnectionOptions options_;
 };
 

@@ -37,6 +37,7 @@ void PrintEdge(Session& session, const v1::EdgeSummary& edge) {
                               {"former slots", former},
                               {"labels", LabelText(edge.labels())},
                               {"max rate", MaxRateText(edge)},
+                              {"models", edge.hold_models() ? "held" : ""},
                               {"last seen", HumanTimeMs(edge.last_seen_ms())},
                               {"session epoch", std::to_string(edge.session_epoch())},
                               {"spec generation", fmt::format("{} (the edge has {})", edge.spec_generation(),
@@ -141,21 +142,26 @@ void AddLabel(CLI::App& noun, Session& session) {
 }
 
 void AddSet(CLI::App& noun, Session& session) {
-  CLI::App* verb = noun.add_subcommand("set", "Change the link budget");
+  CLI::App* verb = noun.add_subcommand("set", "Change the link budget, or hold the edge out of rollouts");
   struct Options {
     std::string edge;
     uint64_t max_rate = 0;
+    bool hold_models = false;
   };
   auto options = std::make_shared<Options>();
   verb->add_option("edge", options->edge)->required();
-  AddParsed(*verb, "--max-rate", options->max_rate, ParseRateOrNone,
-            "Upwards on its link, for example 64kbit/s; none: what the edge's own configuration says")
-      ->required();
-  verb->callback([&session, options] {
+  CLI::Option* max_rate =
+      AddParsed(*verb, "--max-rate", options->max_rate, ParseRateOrNone,
+                "Upwards on its link, for example 64kbit/s; none: what the edge's own configuration says");
+  CLI::Option* hold_models = verb->add_flag("--hold-models,!--take-models", options->hold_models,
+                                            "No rollout changes its models until --take-models");
+  verb->require_option(2, 0);
+  verb->callback([&session, options, max_rate, hold_models] {
     v1::SetEdgeRequest request;
     request.set_edge(options->edge);
-    request.set_set_max_rate(true);
+    request.set_set_max_rate(max_rate->count() > 0);
     request.set_max_rate(options->max_rate);
+    if (hold_models->count() > 0) request.set_hold_models(options->hold_models);
     session.Finish(Change(session, request));
   });
 }

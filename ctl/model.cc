@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "ctl/model_commands.h"
 #include "ctl/options.h"
 #include "ctl/published_models.h"
 #include "ctl/session.h"
@@ -386,6 +387,7 @@ void AddModel(CLI::App& app, Session& session) {
   AddSign(*noun, session);
   AddVerifyBundle(*noun, session);
   AddPublishedModels(*noun, root, session, &ReadDocument);
+  AddRollouts(*noun, session);
 }
 
 }  // namespace selvage::ctl

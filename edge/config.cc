@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "edge/model_gate.h"
 #include "fabric/base/error.h"
 
 namespace selvage {
@@ -42,9 +43,53 @@ std::vector<Setting> EdgeLinkSettings(EdgeLinkConfig& link) {
   return all;
 }
 
+absl::StatusOr<std::string> ParseRootDigest(std::string_view text) {
+  const bool is_digest = text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
+  if (text.empty() || is_digest) return std::string(text);
+  return absl::InvalidArgumentError("is no digest: 64 hexadecimal digits in lower case are one");
+}
+
+/// The shell says what is wrong with it.
+absl::StatusOr<std::string> ParseCommand(std::string_view text) {
+  return std::string(text);
+}
+
+absl::StatusOr<std::string> ParseGateAddress(std::string_view text) {
+  if (text.empty()) return std::string();
+  SELVAGE_RETURN_IF_ERROR(CheckGateUrl(std::string(text)));
+  return std::string(text);
+}
+
+std::vector<Setting> ModelSettings(EdgeModelsConfig& models) {
+  return {
+      CheckedTextSetting("models.root", "digest", &models.root, ParseRootDigest)
+          .Help("SHA-256 of the root of models that this edge believes, as selvagectl model root show prints "
+                "it. Without one models are refused. It never comes from the core."),
+      SizeSetting("models.quota", &models.quota, {.min = kMiB, .max = 1024 * kGiB, .zero = "no limit"})
+          .Default("2GiB")
+          .Help("Most that models may take on the disk, their chunks and their files together; it counts "
+                "against storage.budget too."),
+      CheckedTextSetting("models.gate.command", "command", &models.gate_command, ParseCommand)
+          .Help("Run by /bin/sh to find out whether a new version works, with SELVAGE_MODEL, "
+                "SELVAGE_MODEL_VERSION, SELVAGE_MODEL_MANIFEST and SELVAGE_MODEL_PATH in its environment. "
+                "Any status but 0 brings the last good version back."),
+      CheckedTextSetting("models.gate.http", "URL", &models.gate_http, ParseGateAddress)
+          .Help("Address on this machine that answers 200 once a new version works; asked with the "
+                "parameters model and manifest. Asked after the command where there is one."),
+      DurationSetting("models.gate.timeout", &models.gate_timeout,
+                      {.min = absl::Milliseconds(100), .max = absl::Hours(1)})
+          .Default("60s")
+          .Help("How long the gate may take, and the hook."),
+      CheckedTextSetting("models.hook", "command", &models.hook, ParseCommand)
+          .Help("Run like the gate's command after a version was committed, returned to or removed. What "
+                "becomes of it is reported and changes nothing."),
+  };
+}
+
 std::vector<Setting> EdgeSettings(EdgeConfig& config) {
   std::vector<Setting> all = IdentitySettings(config, {.node_id = "site-1", .directory = "selvage-edge"});
   AppendSettings(all, EdgeLinkSettings(config.link));
+  AppendSettings(all, ModelSettings(config.models));
   all.push_back(ListenSetting("admin.listen", &config.admin_listen)
                     .Default("127.0.0.1:7444")
                     .Help("Where selvagectl reaches this edge, with mutual TLS."));

@@ -22,8 +22,18 @@ struct EdgeLinkConfig {
   OverLink calls = OverLink::kRead;
 };
 
+struct EdgeModelsConfig {
+  std::string root;  ///< digest of the root that is pinned, in hexadecimal digits; empty: models are refused
+  uint64_t quota = 0;  ///< bytes; 0: no limit of its own
+  std::string gate_command;
+  std::string gate_http;
+  absl::Duration gate_timeout;
+  std::string hook;
+};
+
 struct EdgeConfig : DaemonConfig {
   EdgeLinkConfig link;
+  EdgeModelsConfig models;
   Address admin_listen;
 };
 

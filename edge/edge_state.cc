@@ -185,6 +185,11 @@ absl::Status EdgeState::DropStream(const std::string& name) {
   return absl::OkStatus();
 }
 
+void EdgeState::SetModels(Models models) {
+  models_ = std::move(models);
+  models_.take(spec());
+}
+
 uint64_t EdgeState::SpecHeld(const std::string& lineage) {
   absl::MutexLock change(&change_mutex_);
   return spec_whole_ && membership().lineage_id() == lineage ? spec().generation() : 0;
@@ -206,8 +211,11 @@ absl::StatusOr<bool> EdgeState::ApplySpec(const v1::EdgeSpec& spec) {
     batch.Put(Family::kMeta, kSpecKey, {spec.SerializeAsString()});
     return absl::OkStatus();
   }));
-  absl::MutexLock lock(&mutex_);
-  spec_ = spec;
+  {
+    absl::MutexLock lock(&mutex_);
+    spec_ = spec;
+  }
+  if (models_.take) models_.take(spec);
   return true;
 }
 
@@ -533,6 +541,7 @@ v1::EdgeStatus EdgeState::MakeStatus() {
   for (v1::FlowStatus& flow : FlowStatuses()) *status.add_flows() = std::move(flow);
   for (v1::AlarmDocument& alarm : parts_.alarms.All(false)) *status.add_alarms() = std::move(alarm);
   status.set_time_ms(WallMs(parts_.clock));
+  if (models_.add) models_.add(status);
   return status;
 }
 
@@ -542,6 +551,7 @@ std::optional<v1::EdgeStatus> EdgeState::MakeStatusIfNews(Told& told) {
   const bool logs_changed = !parts_.logs.ChangedSince(now.logs_seen).empty();
   now.flow_changes = flow_changes();
   now.alarm_changes = parts_.alarms.changes();
+  if (models_.changes) now.model_changes = models_.changes();
   if (IsNews(told.store_bytes, parts_.budget.file_bytes())) now.store_bytes = parts_.budget.file_bytes();
   if (IsNews(told.volume_free, parts_.budget.free_bytes())) now.volume_free = parts_.budget.free_bytes();
   {

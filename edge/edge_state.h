@@ -61,6 +61,15 @@ class EdgeState {
   /// (provisional until the core knows them). Call once, after the node state is open.
   absl::Status Open(const std::vector<v1::StreamDefinition>& configured);
 
+  /// What becomes of models, for the spec and the status.
+  struct Models {
+    std::function<void(const v1::EdgeSpec&)> take;  ///< a spec that was applied; must not block
+    std::function<uint64_t()> changes;              ///< grows with what `add` says
+    std::function<void(v1::EdgeStatus&)> add;
+  };
+  /// Before the first link. Gives it the spec that is there.
+  void SetModels(Models models);
+
   const std::string& version() const { return version_; }
   EdgeTables& tables() { return tables_; }
   v1::StoredMembership membership() const;
@@ -126,6 +135,7 @@ class EdgeState {
     uint64_t flow_changes = 0;
     uint64_t flow_state_changes = 0;
     uint64_t alarm_changes = 0;
+    uint64_t model_changes = 0;
     uint64_t store_bytes = 0;
     uint64_t volume_free = 0;
     bool changes_with_time = true;  ///< it told of lags or rates
@@ -174,6 +184,7 @@ class EdgeState {
   const Parts parts_;
   const std::string version_;
   EdgeTables tables_;
+  Models models_;
   std::atomic<bool> relink_{false};
   /// One change of streams, spec or membership at a time, whoever makes it: an operator, a Kafka client or
   /// the core. Taken before mutex_.

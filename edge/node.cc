@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/time/time.h"
 #include "edge/edge_admin.h"
+#include "edge/edge_models.h"
 #include "edge/edge_state.h"
 #include "edge/edge_topics.h"
 #include "edge/uplink.h"
@@ -98,6 +100,38 @@ LinkClient::Options LinkOptions(const EdgeConfig& config, const TlsFiles& tls, N
   return options;
 }
 
+EdgeModels::Options ModelOptions(const EdgeConfig& config) {
+  const EdgeModelsConfig& models = config.models;
+  return {.edge = config.node_id,
+          .folder = std::filesystem::path(config.data_dir) / "models",
+          .root = model::Digest::FromHex(models.root),
+          .quota = models.quota,
+          .gate = {models.gate_command, models.gate_http, models.gate_timeout, models.hook}};
+}
+
+/// Of a version that is in the way of none: those of a model's progress.
+std::vector<CollectedMetric> ModelMetrics(const EdgeModels& models) {
+  CollectedMetric state{"selvage_model_state", "1 for the state that a model is in", {}, {}};
+  CollectedMetric version{"selvage_model_version", "The version of a model that runs; 0: none", {}, {}};
+  CollectedMetric bytes{
+      "selvage_model_download_bytes", "Of the version that is wanted, what is here", {}, {}};
+  CollectedMetric total{
+      "selvage_model_download_size_bytes", "Of the version that is wanted, all of it", {}, {}};
+  for (const v1::ModelStatus& model : models.Statuses()) {
+    const MetricLabels labels{{"model", model.model()}};
+    state.samples.push_back({{{"model", model.model()}, {"state", model.state()}}, 1});
+    version.samples.push_back({labels, static_cast<double>(model.committed_version())});
+    bytes.samples.push_back({labels, static_cast<double>(model.bytes())});
+    total.samples.push_back({labels, static_cast<double>(model.bytes_total())});
+  }
+  CollectedMetric root{
+      "selvage_model_root_version", "The root of models that the edge trusts; 0: none", {}, {}};
+  root.samples.push_back({{}, static_cast<double>(models.root_version())});
+  CollectedMetric disk{"selvage_model_disk_bytes", "Of chunks and files of models on the disk", {}, {}};
+  disk.samples.push_back({{}, static_cast<double>(models.bytes())});
+  return {state, version, bytes, total, root, disk};
+}
+
 LinkView ViewOf(const LinkState& link) {
   if (link.connected) return {true, link.address};
   if (!link.last_error.ok()) return {false, link.address + ": " + Describe(link.last_error)};
@@ -137,6 +171,18 @@ absl::Status RunEdge(const EdgeConfig& config) {
   SELVAGE_RETURN_IF_ERROR(kafka->Open(store->state()));
   opening = SystemClock().Monotonic() - opening;
 
+  model::ChunkFetchers chunk_fetchers;
+  SELVAGE_ASSIGN_OR_RETURN(
+      const auto models,
+      EdgeModels::Open({store->state().store(), store->state().committer(), store->state().clock(),
+                        store->state().alarms(), store->state().budget(), chunk_fetchers},
+                       ModelOptions(config)));
+  state.SetModels({[&models](const v1::EdgeSpec& spec) { models->Take(spec); },
+                   [&models] { return models->changes(); },
+                   [&models](v1::EdgeStatus& status) { models->AddTo(status); }});
+  store->state().maintenance().CountBeside([&models] { return models->bytes(); });
+  absl::Cleanup no_models = [&store] { store->state().maintenance().CountBeside({}); };
+
   NodeCertificate certificate({tls, Role::kEdge, config.node_id}, store->state().alarms(), SystemClock());
   certificate.Look();
   store->SetChore([&certificate] { certificate.LookIfDue(); });
@@ -145,11 +191,13 @@ absl::Status RunEdge(const EdgeConfig& config) {
   // One of the link's two threads at most waits for the disk; the other serves the link meanwhile.
   const auto errands = boost::asio::make_strand(link_threads);
   std::unique_ptr<LocalCalls> local_calls;  // before the link starts
+  Uplink::Parts uplink_parts = Uplink::PartsOf(store->state(), state);
+  uplink_parts.chunk_fetchers = &chunk_fetchers;
   LinkClient link(
       LinkOptions(config, tls, certificate), link_threads.get_executor(), SystemClock(), SystemRandom(),
       [&](std::function<void()> wake) {
         return std::make_shared<Uplink>(
-            Uplink::PartsOf(store->state(), state), config.link.max_rate, std::move(wake),
+            uplink_parts, config.link.max_rate, std::move(wake),
             [errands](std::function<void()> work) { boost::asio::post(errands, std::move(work)); },
             [&local_calls](NodeCall call, CallDone done) { local_calls->Call(call, std::move(done)); });
       });
@@ -168,6 +216,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
       std::make_unique<NodeMetrics>(metrics, NodeMetrics::PartsOf(store->state()), backend.MetricSources([&] {
         return CertificateView{certificate.not_after(), certificate.problem().ok()};
       }));
+  auto model_metrics = metrics.AddCollector([&models] { return ModelMetrics(*models); });
   auto group_metrics = std::make_unique<kafka::GroupMetrics>(metrics, kafka->groups(), topics);
   GrpcServer::Options server_options;
   server_options.address = config.admin_listen.ToString();
@@ -182,6 +231,7 @@ absl::Status RunEdge(const EdgeConfig& config) {
   kafka->Serve(fmt::format("selvage-edge-{}", config.node_id), topics, store->state(), metrics);
   if (tables_http != nullptr) tables_http->Serve(table_api, metrics);
   health.SetReady("store");
+  models->Start();
   link.Start();
   LogInfo("edge started", {{"edge", config.node_id},
                            {"version", Version()},
@@ -200,8 +250,10 @@ absl::Status RunEdge(const EdgeConfig& config) {
   server->Shutdown(kStopDeadline);
   local_calls.reset();
   link_threads.join();
+  models->Stop();
   node_metrics.reset();
   group_metrics.reset();
+  model_metrics.reset();
   http->Stop();
   return ended;
 }

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "fabric/model/digest.h"
+#include "fabric/model/signature.h"
 #include "selvage/v1/model.pb.h"
 
 namespace selvage::model {
@@ -50,21 +52,30 @@ class EdgeModel {
   /// Takes an assignment that ModelTrust found good, or the one that is there signed anew. It takes the place
   /// of the decision before it, also when it has failed at once: a revert to a version that never ran here
   /// ("not_committed_here"). A version that is wanted and in trial already goes on.
-  void Assign(const v1::ModelAssignment& assignment, int64_t now_ms);
+  /// `signers` as ModelTrust found them.
+  void Assign(const v1::ModelAssignment& assignment, int64_t now_ms, const std::set<KeyId>& signers = {});
+  /// Another root came: an assignment that its rollout keys could not sign any more is none, and a trial that
+  /// it began goes back. What is committed stays. Whether it was ended.
+  bool EndUnlessSigned(const v1::ModelRoot::Role& rollout);
   /// What is to be done at `time_ms` (ModelTrust::TimeAt). Under an assignment that has expired nothing new
   /// begins.
   Next NextStep(int64_t time_ms) const;
   /// Is there something to do that waits for an assignment that has not expired?
   bool IsExpired(int64_t time_ms) const;
 
+  // How a step went. Each names the step that it answers: by the time it is known another decision may have
+  // come, and then it is ignored: the answer is false, and NextStep says what is next.
+
   /// The wanted version is complete and verified, and goes into trial.
-  void Begin(uint64_t version, int64_t now_ms);
+  bool Begin(const Digest& manifest, uint64_t version, int64_t now_ms);
   /// The version in trial works.
-  void Commit(int64_t now_ms);
-  /// The wanted version, in trial or not yet, is none. `kind` as of an error.
-  void Fail(std::string_view kind, std::string_view reason, int64_t now_ms);
-  void Cancel();
-  void Remove();
+  bool Commit(const Digest& manifest, int64_t now_ms);
+  /// The wanted version, or the one in trial, is none. `kind` as of an error.
+  bool Fail(const Digest& manifest, std::string_view kind, std::string_view reason, int64_t now_ms);
+  /// `current` points away from the version in trial.
+  bool Cancel(const Digest& manifest);
+  /// `current` is gone, as the assignment of this generation wants it.
+  bool Remove(uint64_t generation);
   /// The process starts. A trial that was under way is begun once more, or has failed.
   void Open(int64_t now_ms);
 
@@ -77,6 +88,8 @@ class EdgeModel {
  private:
   bool HasFailed() const;
   bool IsWanted() const;
+  bool IsTrialWanted() const;
+  bool IsInTrial(const Digest& manifest) const;
   void NoteFailure(uint64_t generation, const v1::StoredEdgeModel::Version& version, std::string_view kind,
                    std::string_view reason, int64_t now_ms);
 

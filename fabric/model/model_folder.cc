@@ -21,6 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kUnfinished = ".tmp";
 constexpr size_t kReadAtOnce = 256 << 10;
+/// Programs that run models are of the group.
+constexpr fs::perms kReadable = fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read;
 
 absl::Status CheckDigest(const Digest& is, const v1::ModelManifest::File& file) {
   if (is.bytes() == file.sha256()) return absl::OkStatus();
@@ -47,6 +49,8 @@ absl::Status WriteVersion(const fs::path& root, const v1::ModelManifest& manifes
     if (error) return FileError("use", path.parent_path(), error);
     Hasher hasher;
     SELVAGE_RETURN_IF_ERROR(WriteFile(path, ""));
+    fs::permissions(path, kReadable, error);
+    if (error) return FileError("use", path, error);
     for (const auto& chunk : file.chunks()) {
       const auto digest = Digest::FromBytes(chunk.sha256());
       SELVAGE_CHECK(digest.has_value());  // ReadManifest saw to it
@@ -134,7 +138,11 @@ absl::Status ModelFolder::Point(const std::optional<Digest>& manifest) {
     fs::remove(current(), error);
     return error ? FileError("use", current(), error) : SyncFolder(folder_);
   }
-  SELVAGE_CHECK(Has(*manifest));
+  if (!Has(*manifest)) {
+    return MakeError(absl::StatusCode::kNotFound, "unknown_version",
+                     fmt::format("there is no version {}", manifest->Hex()), "it is assembled again",
+                     Retry::kYes);
+  }
   const fs::path fresh = current().string().append(kUnfinished);
   fs::remove(fresh, error);
   fs::create_directory_symlink(fs::path("versions") / manifest->Hex(), fresh, error);

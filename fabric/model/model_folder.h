@@ -30,8 +30,8 @@ class ModelFolder {
   /// the version is removed then; "disk_full", "io_error".
   absl::Status Assemble(const Digest& manifest, const v1::ModelManifest& files, ChunkStore& chunks);
   bool Has(const Digest& manifest) const;
-  /// What programs find from here on; nothing: no version. Durable when it returns. The version must be
-  /// there.
+  /// What programs find from here on; nothing: no version. Durable when it returns. Errors:
+  /// "unknown_version" when it is not there, "io_error".
   absl::Status Point(const std::optional<Digest>& manifest);
   /// Where `current` points; nothing where there is none.
   std::optional<Digest> Current() const;

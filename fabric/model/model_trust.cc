@@ -50,6 +50,13 @@ absl::Status OtherDomain(std::string_view there, std::string_view here) {
       fmt::format("it is for trust domain {}, and this node is of {}", there.substr(0, 100), here));
 }
 
+/// Are so many of them keys of the role?
+bool Suffice(const std::set<KeyId>& signers, const v1::ModelRoot::Role& role) {
+  const auto still = std::count_if(role.keys().begin(), role.keys().end(),
+                                   [&](const std::string& key) { return signers.contains(KeyId::Of(key)); });
+  return static_cast<uint32_t>(still) >= role.threshold();
+}
+
 /// Would who raised the floor still be believed?
 bool Holds(const Floor& floor, const v1::ModelRoot::Role& role) {
   std::set<std::string> keys;
@@ -107,6 +114,7 @@ absl::StatusOr<ModelTrust> ModelTrust::Pin(const v1::ModelSigned& root, const Di
   SELVAGE_RETURN_IF_ERROR(CheckSigned(root, kRootType, read.root()).status());
   v1::StoredModelTrust stored;
   *stored.mutable_root() = root;
+  stored.set_pinned(pinned.bytes());
   return ModelTrust(std::move(stored), std::move(read));
 }
 
@@ -191,6 +199,10 @@ absl::StatusOr<Verified<v1::ModelAssignment>> ModelTrust::CheckAssignment(const 
                        "was the core restored? start the rollout again: it goes on from what edges report");
     }
   }
+  if (stored_.models_size() >= kModelsMax && !stored_.models().contains(assignment.model())) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "too_many_models",
+                     fmt::format("this edge has heard of {} models, and takes no more", kModelsMax));
+  }
   const int64_t time_ms = TimeAt(now_ms);
   if (assignment.expires_ms() <= time_ms) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "assignment_expired",
@@ -212,11 +224,13 @@ absl::Status ModelTrust::CheckVersion(const v1::ModelManifest& manifest) const {
 }
 
 void ModelTrust::Raise(const Verified<v1::ModelManifest>& manifest) {
+  if (!Suffice(manifest.signers, root_.model())) return;
   auto& floors = (*stored_.mutable_models())[manifest.message.model()];
   RaiseTo(*floors.mutable_version(), manifest.message.version(), manifest.signers);
 }
 
 void ModelTrust::Raise(const Verified<v1::ModelAssignment>& assignment) {
+  if (!Suffice(assignment.signers, root_.rollout())) return;
   auto& floors = (*stored_.mutable_models())[assignment.message.model()];
   RaiseTo(*floors.mutable_generation(), assignment.message.generation(), assignment.signers);
   floors.set_decision(DecisionOf(assignment.message));

@@ -39,6 +39,9 @@ absl::StatusOr<v1::ModelRoot> ReadRoot(std::string_view payload);
 /// Errors of all checks, besides those of CheckSigned: "other_trust_domain".
 class ModelTrust {
  public:
+  /// That one edge ever heard of.
+  static constexpr int kModelsMax = 1'000;
+
   /// Begins with the root whose payload has the digest `pinned`. Errors: "root_not_pinned", "not_signed",
   /// "invalid_root".
   static absl::StatusOr<ModelTrust> Pin(const v1::ModelSigned& root, const Digest& pinned);
@@ -47,6 +50,8 @@ class ModelTrust {
   const v1::StoredModelTrust& Stored() const { return stored_; }
 
   const v1::ModelRoot& root() const { return root_; }
+  /// What Pin was given: where the configuration says another one by now, this trust has no ground.
+  const std::string& pinned() const { return stored_.pinned(); }
   /// Goes on to the next root, which enough root keys of this one and of itself have signed. What keys had
   /// raised that are no longer named is reset. Errors: "root_out_of_order" when its version is not one more,
   /// "not_signed", "invalid_root".
@@ -55,12 +60,15 @@ class ModelTrust {
   /// Errors: those of ReadManifest.
   absl::StatusOr<Verified<v1::ModelManifest>> CheckManifest(const v1::ModelSigned& document) const;
   /// What `edge` may be told, at the time `now_ms`. Errors: "invalid_assignment", "other_edge",
+  /// "too_many_models" beyond kModelsMax,
   /// "old_generation", "generation_reused" for another decision under a generation that was taken,
   /// "assignment_expired".
   absl::StatusOr<Verified<v1::ModelAssignment>> CheckAssignment(const v1::ModelSigned& document,
                                                                 std::string_view edge, int64_t now_ms) const;
   /// May this version be installed? Error: "version_below_floor".
   absl::Status CheckVersion(const v1::ModelManifest& manifest) const;
+
+  // Neither remembers anything that its keys could not sign any more: a root may have come since the check.
 
   /// Remembers that a manifest is about to run: none below its version will. To be stored before it is
   /// activated.

@@ -6,6 +6,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "fabric/base/check.h"
@@ -178,6 +180,13 @@ absl::StatusOr<std::set<KeyId>> CheckSigned(const v1::ModelSigned& document, std
   if (document.signatures_size() > kSignaturesMax) {
     return MakeError(absl::StatusCode::kInvalidArgument, "not_signed",
                      fmt::format("there are more than {} signatures", kSignaturesMax));
+  }
+  // Each verification costs: nobody gets more than one for each key.
+  std::set<std::string_view> ids;
+  for (const auto& signature : document.signatures()) {
+    if (!ids.insert(signature.key_id()).second) {
+      return MakeError(absl::StatusCode::kInvalidArgument, "not_signed", "a key has signed it twice");
+    }
   }
   std::set<KeyId> signers = SignersOf(document, role);
   // A role without a threshold trusts nobody.

@@ -17,11 +17,22 @@ inline constexpr std::string_view kProducerPrefix =
 inline constexpr std::string_view kStreamPrefix = "stream/";  ///< + name: StreamDefinition
 inline constexpr std::string_view kAlarmPrefix = "alarm/";    ///< + id: AlarmDocument
 inline constexpr std::string_view kEdgePrefix = "edge/";      ///< + id, at the core: StoredEdge
-inline constexpr std::string_view kReportPrefix = "report/";  ///< + edge id, at the core: StoredReport
-inline constexpr std::string_view kCoreKey = "core";          ///< at the core: StoredCore
+/// + id in hexadecimal digits, at the core: StoredModelRollout without its members
+inline constexpr std::string_view kRolloutPrefix = "rollout/";
+/// + that id, '/', edge id, at the core: StoredModelRollout.Member
+inline constexpr std::string_view kRolloutMemberPrefix = "rollout_member/";
+/// + edge id, '/', model, at the core: StoredModelAssignment
+inline constexpr std::string_view kModelAssignmentPrefix = "model_assignment/";
+inline constexpr std::string_view kReportPrefix = "report/";      ///< + edge id, at the core: StoredReport
+inline constexpr std::string_view kCoreKey = "core";              ///< at the core: StoredCore
 inline constexpr std::string_view kMembershipKey = "membership";  ///< at an edge: StoredMembership
 inline constexpr std::string_view kSpecKey = "spec";              ///< at an edge: EdgeSpec
 
+inline constexpr std::string_view kModelPinKey = "model_pin";      ///< at an edge: digest of the pinned root
+inline constexpr std::string_view kModelTrustKey = "model_trust";  ///< at an edge: StoredModelTrust
+inline constexpr std::string_view kModelPrefix = "model/";         ///< + name, at an edge: StoredEdgeModel
+inline constexpr std::string_view kModelImportPrefix =
+    "model_import/";  ///< + name, at an edge: digest of the manifest that was imported
 inline constexpr std::string_view kModelRootPrefix = "model_root/";  ///< + version, at the core: ModelSigned
 inline constexpr std::string_view kModelVersionPrefix =
     "model_version/";  ///< + digest of a manifest, at the core: ModelVersion

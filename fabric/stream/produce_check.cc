@@ -33,4 +33,16 @@ absl::StatusOr<BatchHeader> CheckProducedBatch(std::string_view batch, const v1:
                    "give every record a key, or write to a stream that is not compacted");
 }
 
+std::vector<int32_t> KeylessRecords(std::string_view batch) {
+  std::vector<int32_t> keyless;
+  int32_t at = 0;
+  const absl::Status read = record_format::VisitRecords(
+      batch, kDecodedBytesMax, [&](const BatchHeader&, const record_format::RecordView& record) {
+        if (!record.key) keyless.push_back(at);
+        ++at;
+      });
+  if (!read.ok()) keyless.clear();
+  return keyless;
+}
+
 }  // namespace selvage

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "fabric/stream/record_batch.h"
@@ -20,6 +22,10 @@ size_t BatchBytesMax(const v1::StreamSettings& settings, size_t node_max);
 /// and DecodeRecords; "keyless_record" (kInvalidArgument).
 absl::StatusOr<BatchHeader> CheckProducedBatch(std::string_view batch, const v1::StreamSettings& settings,
                                                size_t node_max);
+
+/// Which records of a batch that CheckProducedBatch refused as "keyless_record" have no key: their places in
+/// the batch, from 0.
+std::vector<int32_t> KeylessRecords(std::string_view batch);
 
 /// Room in the commit queue (Committer::AwaitRoom) that Log::Append takes for a batch of this size.
 inline size_t AppendQueueBytes(size_t batch_bytes) {

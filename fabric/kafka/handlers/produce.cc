@@ -77,6 +77,14 @@ void Refuse(const BatchUnderWay& batch, const absl::Status& why) {
   if (batch.log != nullptr) row.log_start_offset = batch.log->state().log_start().value();
 }
 
+/// Where single records are at fault: says which, so that the producer gives up no others (KIP-467).
+void NameRecords(const BatchUnderWay& batch, const absl::Status& why, const std::optional<Bytes>& records) {
+  if (ErrorKind(why) != "keyless_record" || !records) return;
+  for (const int32_t index : KeylessRecords(records->view())) {
+    batch.row.record_errors.push_back({index, "a record of a compacted topic needs a key"});
+  }
+}
+
 void TellOutcome(const BatchUnderWay& batch, const absl::StatusOr<Appended>& appended) {
   if (!appended.ok()) return Refuse(batch, appended.status());
   if (batch.sequence.numbered()) {
@@ -137,7 +145,11 @@ Awaitable<void> Append(Call& call, const ProduceRequest::Topic::Partition& in,
   if (!log.ok()) co_return Refuse(*batch, log.status());
   batch->log = *log;
   auto header = Check(context, batch->topic, call.version(), in.records);
-  if (!header.ok()) co_return Refuse(*batch, header.status());
+  if (!header.ok()) {
+    Refuse(*batch, header.status());
+    NameRecords(*batch, header.status(), in.records);
+    co_return;
+  }
   std::string bytes(in.records->view());
   Committer& committer = context.committer;
   const size_t room = AppendQueueBytes(bytes.size());

@@ -173,10 +173,10 @@ TEST(EdgeConfig, OutOfRangeAndForeignSettingsAreRefused) {
   EXPECT_EQ(EdgeRefusal(EdgeYaml("", "streams: [{name: a/b}]")),
             "edge.yaml:6:18: streams[0].name: \"a/b\" is not a stream name: write 1 to 249 letters, digits, "
             "dots, _ and -");
-  EXPECT_EQ(
-      EdgeRefusal(EdgeYaml("", "slots: {ahead: 8}")),
-      "edge.yaml:6:1: slots is not a setting; allowed here: node, data_dir, tls, link, admin, http, log, "
-      "kafka, api, storage, batch, streams");
+  EXPECT_EQ(EdgeRefusal(EdgeYaml("", "slots: {ahead: 8}")),
+            "edge.yaml:6:1: slots is not a setting; allowed here: node, data_dir, tls, link, models, admin, "
+            "http, log, "
+            "kafka, api, storage, batch, streams");
 }
 
 TEST(LoadConfig, ReadsAFileAndNamesItInErrors) {

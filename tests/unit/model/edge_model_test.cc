@@ -27,8 +27,8 @@ class EdgeModelTest : public ::testing::Test {
   /// Assigns the version and commits it.
   void Run(uint64_t generation, uint64_t version) {
     Assign(generation, version);
-    model_.Begin(version, kNow);
-    model_.Commit(kNow);
+    EXPECT_TRUE(model_.Begin(DigestOfVersion(version), version, kNow));
+    EXPECT_TRUE(model_.Commit(DigestOfVersion(version), kNow));
   }
   EdgeModel::Next NextStep() const { return model_.NextStep(kNow); }
   std::optional<Digest> Current() const { return model_.Current(); }
@@ -41,10 +41,10 @@ TEST_F(EdgeModelTest, AVersionIsFetchedTriedAndCommitted) {
   Assign(1, 10);
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(10)}));
   EXPECT_EQ(Current(), std::nullopt);
-  model_.Begin(10, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(10), 10, kNow));
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kGate, DigestOfVersion(10)}));
   EXPECT_EQ(Current(), DigestOfVersion(10));
-  model_.Commit(kNow + 5);
+  EXPECT_TRUE(model_.Commit(DigestOfVersion(10), kNow + 5));
   EXPECT_EQ(NextStep().step, Step::kNothing);
   EXPECT_EQ(model_.state().committed().version(), 10u);
   EXPECT_EQ(model_.state().committed().committed_ms(), kNow + 5);
@@ -53,8 +53,8 @@ TEST_F(EdgeModelTest, AVersionIsFetchedTriedAndCommitted) {
 TEST_F(EdgeModelTest, AFailedGateGoesBackAndIsNotTriedAgain) {
   Run(1, 10);
   Assign(2, 11);
-  model_.Begin(11, kNow);
-  model_.Fail("gate_failed", "exit code 3", kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
+  model_.Fail(DigestOfVersion(11), "gate_failed", "exit code 3", kNow);
   EXPECT_EQ(Current(), DigestOfVersion(10));
   EXPECT_EQ(NextStep().step, Step::kNothing);
   EXPECT_EQ(model_.state().failure().version().version(), 11u);
@@ -67,8 +67,8 @@ TEST_F(EdgeModelTest, AFailedGateGoesBackAndIsNotTriedAgain) {
 
 TEST_F(EdgeModelTest, AFailedFirstInstallLeavesNothing) {
   Assign(1, 10);
-  model_.Begin(10, kNow);
-  model_.Fail("gate_failed", "", kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(10), 10, kNow));
+  model_.Fail(DigestOfVersion(10), "gate_failed", "", kNow);
   EXPECT_EQ(Current(), std::nullopt);
   EXPECT_EQ(NextStep().step, Step::kNothing);
 }
@@ -76,7 +76,7 @@ TEST_F(EdgeModelTest, AFailedFirstInstallLeavesNothing) {
 TEST_F(EdgeModelTest, WhatCannotBeFetchedFailsWithoutATrial) {
   Run(1, 10);
   Assign(2, 11);
-  model_.Fail("no_space", "", kNow);
+  model_.Fail(DigestOfVersion(11), "no_space", "", kNow);
   EXPECT_EQ(Current(), DigestOfVersion(10));
   EXPECT_EQ(NextStep().step, Step::kNothing);
   EXPECT_EQ(model_.state().failure().version().manifest(), DigestOfVersion(11).bytes());
@@ -85,7 +85,7 @@ TEST_F(EdgeModelTest, WhatCannotBeFetchedFailsWithoutATrial) {
 TEST_F(EdgeModelTest, ATrialSurvivesTwoCrashesAndNotAThird) {
   Run(1, 10);
   Assign(2, 11);
-  model_.Begin(11, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
   for (int i = 0; i < 2; ++i) {
     model_ = EdgeModel(model_.state());
     model_.Open(kNow);
@@ -101,21 +101,45 @@ TEST_F(EdgeModelTest, ATrialSurvivesTwoCrashesAndNotAThird) {
 TEST_F(EdgeModelTest, AnotherDecisionDuringATrialGoesBackFirst) {
   Run(1, 10);
   Assign(2, 11);
-  model_.Begin(11, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
   Assign(3, 12);
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
-  model_.Cancel();
+  EXPECT_TRUE(model_.Cancel(DigestOfVersion(11)));
   EXPECT_EQ(Current(), DigestOfVersion(10));
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
   EXPECT_FALSE(model_.state().has_failure());
 }
 
+TEST_F(EdgeModelTest, AnAnswerToAnotherStepThanTheCurrentOneIsIgnored) {
+  Run(1, 10);
+  Assign(2, 11);
+  Assign(3, 12);
+  const std::string before = model_.state().SerializeAsString();
+  EXPECT_FALSE(model_.Begin(DigestOfVersion(11), 11, kNow)) << "its chunks came after another decision";
+  EXPECT_FALSE(model_.Fail(DigestOfVersion(11), "no_space", "", kNow));
+  EXPECT_FALSE(model_.Commit(DigestOfVersion(12), kNow)) << "it is in no trial";
+  EXPECT_FALSE(model_.Cancel(DigestOfVersion(12)));
+  EXPECT_FALSE(model_.Remove(3)) << "nobody wants that";
+  EXPECT_EQ(model_.state().SerializeAsString(), before);
+  ASSERT_TRUE(model_.Begin(DigestOfVersion(12), 12, kNow));
+  EXPECT_FALSE(model_.Begin(DigestOfVersion(12), 12, kNow)) << "it is in trial already";
+  EXPECT_FALSE(model_.Commit(DigestOfVersion(11), kNow));
+  EXPECT_FALSE(model_.Fail(DigestOfVersion(11), "gate_failed", "", kNow));
+  Assign(4, 0, v1::MODEL_REMOVE);
+  EXPECT_FALSE(model_.Commit(DigestOfVersion(12), kNow)) << "its gate answers, and it is not wanted any more";
+  EXPECT_FALSE(model_.Remove(4)) << "it has to go back first";
+  ASSERT_TRUE(model_.Cancel(DigestOfVersion(12)));
+  EXPECT_FALSE(model_.Remove(3)) << "an older decision";
+  EXPECT_TRUE(model_.Remove(4));
+  EXPECT_FALSE(model_.Remove(4)) << "it is gone";
+}
+
 TEST_F(EdgeModelTest, AFailureOfAnEarlierDecisionDoesNotStopALaterOne) {
   Run(1, 10);
   Assign(2, 11);
-  model_.Begin(11, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
   Assign(3, 12);
-  model_.Fail("gate_failed", "", kNow);  // its answer came after the decision
+  model_.Fail(DigestOfVersion(11), "gate_failed", "", kNow);  // its answer came after the decision
   EXPECT_EQ(model_.state().failure().generation(), 2u);
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
 }
@@ -123,11 +147,11 @@ TEST_F(EdgeModelTest, AFailureOfAnEarlierDecisionDoesNotStopALaterOne) {
 TEST_F(EdgeModelTest, ARevertToWhatNeverRanHereEndsWhatWasBegun) {
   Run(1, 10);
   Assign(2, 11);
-  model_.Begin(11, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
   Assign(3, 9, v1::MODEL_REVERT);
   EXPECT_EQ(model_.state().failure().kind(), "not_committed_here");
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
-  model_.Cancel();
+  EXPECT_TRUE(model_.Cancel(DigestOfVersion(11)));
   EXPECT_EQ(NextStep().step, Step::kNothing)
       << "neither the version that was withdrawn, nor the one nobody ran";
   EXPECT_EQ(Current(), DigestOfVersion(10));
@@ -137,7 +161,7 @@ TEST_F(EdgeModelTest, ARevertToWhatNeverRanHereEndsWhatWasBegun) {
 
 TEST_F(EdgeModelTest, AVersionInTrialThatIsWantedAnewGoesOn) {
   Assign(1, 10);
-  model_.Begin(10, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(10), 10, kNow));
   model_.Open(kNow);
   Assign(2, 10);
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kGate, DigestOfVersion(10)}));
@@ -147,10 +171,10 @@ TEST_F(EdgeModelTest, AVersionInTrialThatIsWantedAnewGoesOn) {
 TEST_F(EdgeModelTest, ANumberThatComesAgainWithAnotherVersionIsAnotherDecision) {
   Run(1, 10);
   Assign(7, 11);
-  model_.Fail("no_space", "", kNow);
+  model_.Fail(DigestOfVersion(11), "no_space", "", kNow);
   Assign(7, 12);  // a key was replaced, and its numbers count no more
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(12)}));
-  model_.Begin(12, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(12), 12, kNow));
   Assign(7, 13);
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(12)}));
 }
@@ -160,8 +184,8 @@ TEST_F(EdgeModelTest, RevertsToWhatRanHere) {
   Run(2, 11);
   Assign(3, 10, v1::MODEL_REVERT);
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kFetch, DigestOfVersion(10)})) << "its files may have gone";
-  model_.Begin(10, kNow);
-  model_.Commit(kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(10), 10, kNow));
+  EXPECT_TRUE(model_.Commit(DigestOfVersion(10), kNow));
   EXPECT_EQ(Current(), DigestOfVersion(10));
   ASSERT_EQ(model_.state().past_size(), 1);
   EXPECT_EQ(model_.state().past(0).version(), 11u);
@@ -173,7 +197,7 @@ TEST_F(EdgeModelTest, UnderAnExpiredAssignmentNothingBegins) {
   EXPECT_EQ(model_.NextStep(kExpired).step, Step::kNothing);
   EXPECT_TRUE(model_.IsExpired(kExpired));
   EXPECT_EQ(Current(), DigestOfVersion(10)) << "what runs goes on";
-  model_.Begin(11, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
   EXPECT_EQ(model_.NextStep(kExpired).step, Step::kGate) << "what was begun is ended";
 }
 
@@ -181,11 +205,29 @@ TEST_F(EdgeModelTest, IsRemovedAndInstalledAgain) {
   Run(1, 10);
   Assign(2, 0, v1::MODEL_REMOVE);
   EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kRemove, DigestOfVersion(10)}));
-  model_.Remove();
+  EXPECT_TRUE(model_.Remove(2));
   EXPECT_EQ(Current(), std::nullopt);
   EXPECT_EQ(NextStep().step, Step::kNothing);
   Run(3, 11);
   EXPECT_EQ(Current(), DigestOfVersion(11));
+}
+
+TEST_F(EdgeModelTest, AnOrderOfAKeyThatIsReplacedEnds) {
+  Run(1, 10);
+  const SigningKey stolen = samples::KeyNo(7), other = samples::KeyNo(8);
+  v1::ModelRoot::Role both, without;
+  samples::AddRole(both, {stolen, other}, 1);
+  samples::AddRole(without, {other}, 1);
+  model_.Assign(AssignmentOf(2, ManifestOf(11)), kNow, {stolen.id()});
+  ASSERT_TRUE(model_.Begin(DigestOfVersion(11), 11, kNow));
+  EXPECT_FALSE(model_.EndUnlessSigned(both));
+  EXPECT_EQ(NextStep().step, Step::kGate);
+  EXPECT_TRUE(model_.EndUnlessSigned(without));
+  EXPECT_EQ(NextStep(), (EdgeModel::Next{Step::kBack, DigestOfVersion(11)}));
+  ASSERT_TRUE(model_.Cancel(DigestOfVersion(11)));
+  EXPECT_EQ(NextStep().step, Step::kNothing);
+  EXPECT_EQ(Current(), DigestOfVersion(10)) << "what was committed stays";
+  EXPECT_FALSE(model_.EndUnlessSigned(without));
 }
 
 TEST_F(EdgeModelTest, FilesAreKeptOfWhatRunsAndOfTheLastThatRan) {
@@ -196,7 +238,7 @@ TEST_F(EdgeModelTest, FilesAreKeptOfWhatRunsAndOfTheLastThatRan) {
   EXPECT_FALSE(model_.IsKept(DigestOfVersion(10)));
   for (const uint64_t version : {11u, 12u, 13u})
     EXPECT_TRUE(model_.IsKept(DigestOfVersion(version))) << version;
-  model_.Begin(13, kNow);
+  EXPECT_TRUE(model_.Begin(DigestOfVersion(13), 13, kNow));
   for (const uint64_t version : {11u, 12u, 13u})
     EXPECT_TRUE(model_.IsKept(DigestOfVersion(version))) << version;
 }
@@ -227,13 +269,14 @@ TEST_F(EdgeModelTest, CurrentIsAlwaysWhatWasCommittedOrIsInTrial) {
           model_.Open(kNow);
           break;
         case 2:
-          if (next.step == Step::kFetch || next.step == Step::kGate) model_.Fail("x", "", kNow);
+          if (next.step == Step::kFetch || next.step == Step::kGate)
+            model_.Fail(next.manifest, "x", "", kNow);
           break;
         default:
-          if (next.step == Step::kFetch) model_.Begin(1, kNow);
-          if (next.step == Step::kBack) model_.Cancel();
-          if (next.step == Step::kGate) committed = next.manifest, model_.Commit(kNow);
-          if (next.step == Step::kRemove) committed.reset(), model_.Remove();
+          if (next.step == Step::kFetch) model_.Begin(next.manifest, 1, kNow);
+          if (next.step == Step::kBack) model_.Cancel(next.manifest);
+          if (next.step == Step::kGate) committed = next.manifest, model_.Commit(next.manifest, kNow);
+          if (next.step == Step::kRemove) committed.reset(), model_.Remove(generation);
       }
       ASSERT_TRUE(model_.state().has_trial() || Current() == committed) << "seed " << seed;
       ASSERT_TRUE(!Current() || model_.IsKept(*Current()));

@@ -80,6 +80,11 @@ TEST_F(ModelFolderTest, AVersionIsFoundBelowCurrent) {
   EXPECT_EQ(folder_->Current(), std::nullopt);
 }
 
+TEST_F(ModelFolderTest, AVersionThatIsNotThereIsNotPointedAt) {
+  EXPECT_EQ(ErrorKind(folder_->Point(NameOf(VersionOf(9)))), "unknown_version");
+  EXPECT_EQ(folder_->Current(), std::nullopt);
+}
+
 TEST_F(ModelFolderTest, NothingIsLeftOfAVersionThatCannotBePutTogether) {
   PutChunks(1);
   ASSERT_EQ(chunks_->Sweep({Digest::Of(ContentsOf(1)[0])})->chunks, 1u);

@@ -202,6 +202,41 @@ TEST_F(ModelTrustTest, ARootWithoutAStolenKeyUndoesWhatItRaised) {
   EXPECT_EQ(trust_->CheckVersion(ManifestOf(8)), absl::OkStatus());
 }
 
+TEST_F(ModelTrustTest, WhatWasCheckedBeforeARootCameRaisesNothingAfterIt) {
+  const auto manifest = *trust_->CheckManifest(SignedManifest(7));
+  const auto assignment = *trust_->CheckAssignment(SignedAssignment(9), "pump-7", kNow);
+  v1::ModelRoot second = RootOf(2);
+  second.mutable_model()->clear_keys();
+  second.mutable_rollout()->clear_keys();
+  AddRole(*second.mutable_model(), {KeyNo(7)}, 1);
+  AddRole(*second.mutable_rollout(), {KeyNo(8)}, 1);
+  ASSERT_EQ(trust_->Advance(SignedRoot(second)), absl::OkStatus());
+  trust_->Raise(manifest);
+  trust_->Raise(assignment);
+  EXPECT_TRUE(trust_->Stored().models().empty());
+  EXPECT_EQ(trust_->TimeAt(1), 1);
+}
+
+TEST_F(ModelTrustTest, RemembersWhichRootWasPinned) {
+  EXPECT_EQ(trust_->pinned(), Pinned().bytes());
+  ASSERT_EQ(trust_->Advance(SignedRoot(RootOf(2))), absl::OkStatus());
+  EXPECT_EQ(ModelTrust::FromStored(trust_->Stored())->pinned(), Pinned().bytes());
+}
+
+TEST_F(ModelTrustTest, AnEdgeHearsOfSoManyModelsAndNoMore) {
+  const auto named = [&](int number) {
+    return SignedAssignment(1, [&](auto& a) { a.set_model("m" + std::to_string(number)); });
+  };
+  for (int i = 0; i < ModelTrust::kModelsMax; ++i) {
+    Verified<v1::ModelAssignment> taken;
+    taken.message.set_model("m" + std::to_string(i));
+    taken.signers = {rollout_.id()};
+    trust_->Raise(taken);
+  }
+  EXPECT_EQ(KindOf(named(ModelTrust::kModelsMax)), "too_many_models");
+  EXPECT_EQ(KindOf(named(0)), "");
+}
+
 TEST_F(ModelTrustTest, ARootThatKeepsAKeyKeepsWhatItRaised) {
   Run(7);
   Take(SignedAssignment(5));

@@ -5,9 +5,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "fabric/base/error.h"
 #include "tests/unit/model/model_samples.h"
 
@@ -47,10 +50,10 @@ class RolloutTest : public ::testing::Test {
   }
   /// Each edge hears what is wanted of it, under another generation.
   void Tell() {
-    for (const std::string& edge : rollout_->state().plan().edges()) {
+    const auto members = rollout_->state().members();
+    for (const auto& [edge, member] : members) {
       if (rollout_->WantedOf(edge).action == v1::MODEL_ACTION_UNSPECIFIED) continue;
-      if (rollout_->state().members().at(edge).generation() == 0)
-        rollout_->Decided(edge, ++generation_, kOld);
+      if (member.generation() == 0) rollout_->Decided(edge, ++generation_, kOld);
     }
   }
   void Pass(int64_t ms) {
@@ -130,7 +133,7 @@ TEST_F(RolloutTest, AnEdgeThatWasNotReachedIsNoSuccessAndNoFailure) {
   EXPECT_THAT(rollout_->state().reason(), HasSubstr("2 edges were not reached"));
   // It takes the outcome when it comes back.
   EXPECT_EQ(WantedOf(4), (Rollout::Wanted{v1::MODEL_RUN, kNew}));
-  ASSERT_EQ(rollout_->Resume(Revision(), now_), absl::OkStatus());
+  ASSERT_EQ(rollout_->Resume(Revision()), absl::OkStatus());
   Confirm({4, 9});
   EXPECT_EQ(State(), v1::MODEL_ROLLOUT_COMPLETED);
 }
@@ -191,19 +194,19 @@ TEST_F(RolloutTest, OperatorsDoNotMixTheirChanges) {
   const uint64_t seen = Revision();
   ASSERT_EQ(rollout_->Pause(seen), absl::OkStatus());
   EXPECT_EQ(ErrorKind(rollout_->Abort(seen, "x")), "rollout_changed");
-  EXPECT_EQ(ErrorKind(rollout_->Resume(seen, now_)), "rollout_changed");
+  EXPECT_EQ(ErrorKind(rollout_->Resume(seen)), "rollout_changed");
   Confirm({0});
   Pass(kDeadlineMs);
   EXPECT_EQ(Phase(), 0u) << "it pauses";
-  ASSERT_EQ(rollout_->Resume(Revision(), now_), absl::OkStatus());
-  EXPECT_EQ(ErrorKind(rollout_->Resume(Revision(), now_)), "rollout_not_paused");
+  ASSERT_EQ(rollout_->Resume(Revision()), absl::OkStatus());
+  EXPECT_EQ(ErrorKind(rollout_->Resume(Revision())), "rollout_not_paused");
   Pass(0);
   EXPECT_EQ(Phase(), 1u);
 }
 
 TEST_F(RolloutTest, WhileItPausesNobodyElseBegins) {
   rollout_ = std::make_unique<Rollout>(Rollout::Start(Plan(), now_).value());
-  ASSERT_EQ(rollout_->Promote(Revision(), now_), absl::OkStatus());
+  ASSERT_EQ(rollout_->Promote(Revision()), absl::OkStatus());
   rollout_->Decided("e1", 1, kOld);
   ASSERT_EQ(rollout_->Pause(Revision()), absl::OkStatus());
   EXPECT_EQ(WantedOf(1), (Rollout::Wanted{v1::MODEL_RUN, kNew})) << "it was told";
@@ -212,12 +215,12 @@ TEST_F(RolloutTest, WhileItPausesNobodyElseBegins) {
 
 TEST_F(RolloutTest, PromoteOpensTheGateOnce) {
   const uint64_t seen = Revision();
-  ASSERT_EQ(rollout_->Promote(seen, now_), absl::OkStatus());
+  ASSERT_EQ(rollout_->Promote(seen), absl::OkStatus());
   EXPECT_EQ(Phase(), 1u);
-  EXPECT_EQ(ErrorKind(rollout_->Promote(seen, now_)), "rollout_changed");
+  EXPECT_EQ(ErrorKind(rollout_->Promote(seen)), "rollout_changed");
   EXPECT_EQ(Phase(), 1u);
-  ASSERT_EQ(rollout_->Promote(Revision(), now_), absl::OkStatus());
-  ASSERT_EQ(rollout_->Promote(Revision(), now_), absl::OkStatus());
+  ASSERT_EQ(rollout_->Promote(Revision()), absl::OkStatus());
+  ASSERT_EQ(rollout_->Promote(Revision()), absl::OkStatus());
   EXPECT_EQ(State(), v1::MODEL_ROLLOUT_COMPLETED);
   EXPECT_EQ(ErrorKind(rollout_->Abort(Revision(), "x")), "rollout_over");
 }
@@ -245,6 +248,102 @@ TEST_F(RolloutTest, SmallFleetsHavePhasesWithoutEdges) {
   }
   for (int i = 0; i < 3; ++i) Pass(0);
   EXPECT_EQ(State(), v1::MODEL_ROLLOUT_COMPLETED);
+}
+
+TEST_F(RolloutTest, TimeInWhichTheCoreWasDownIsNobodysSilence) {
+  Runs(0, kOld);
+  rollout_ = std::make_unique<Rollout>(rollout_->state());  // the core was down for a week
+  Pass(absl::ToInt64Milliseconds(absl::Hours(7 * 24)));
+  EXPECT_EQ(rollout_->Count().pending, 1u);
+  now_ += absl::ToInt64Milliseconds(absl::Hours(1));  // it stood still, or its clock was set
+  rollout_->Tick(now_ - absl::ToInt64Milliseconds(absl::Hours(2)));
+  EXPECT_EQ(rollout_->Count().pending, 1u);
+  Confirm({0});
+  EXPECT_EQ(Phase(), 1u);
+}
+
+TEST_F(RolloutTest, AnEdgeThatComesBackHasTheWholeDeadline) {
+  Pass(kDeadlineMs - 1);
+  Runs(0, kOld);
+  Pass(kDeadlineMs - 1);
+  EXPECT_EQ(rollout_->Count().pending, 1u);
+  Confirm({0});
+  EXPECT_EQ(Phase(), 1u);
+}
+
+TEST_F(RolloutTest, ACommitJustBeforeTheDeadlineMaySoak) {
+  Runs(0, kOld);
+  Pass(kDeadlineMs - 1);
+  Runs(0, kNew);
+  Pass(1);
+  EXPECT_EQ(rollout_->Count().failed, 0u);
+  Confirm({0});
+  EXPECT_EQ(Phase(), 1u);
+}
+
+TEST_F(RolloutTest, WhatNobodyKnowsIsNotNothing) {
+  rollout_ = std::make_unique<Rollout>(Rollout::Start(Plan(), now_).value());
+  rollout_->Decided("e0", 1, std::nullopt);
+  ASSERT_EQ(rollout_->Abort(Revision(), "bad"), absl::OkStatus());
+  EXPECT_EQ(WantedOf(0), (Rollout::Wanted{.withdraw = true})) << "it may run an older version";
+  Runs(0, kOld);
+  EXPECT_EQ(WantedOf(0), (Rollout::Wanted{v1::MODEL_REVERT, kOld}));
+}
+
+TEST_F(RolloutTest, WhoRanTheVersionAlreadyDoesNotMove) {
+  rollout_ = std::make_unique<Rollout>(Rollout::Start(Plan(), now_).value());
+  rollout_->Decided("e0", 1, kNew);
+  ASSERT_EQ(rollout_->Abort(Revision(), "bad"), absl::OkStatus());
+  EXPECT_EQ(WantedOf(0), Rollout::Wanted());
+}
+
+TEST_F(RolloutTest, WhoGoesBackIsCountedAfterAnAbort) {
+  Confirm({0});
+  Runs(1, kOld);
+  ASSERT_EQ(rollout_->Abort(Revision(), "bad"), absl::OkStatus());
+  Runs(0, kNew);
+  Runs(1, kNew);
+  EXPECT_EQ(rollout_->Count().committed, 2u) << "one moved without having said so";
+  Runs(0, kOld);
+  Runs(1, kOld);
+  EXPECT_EQ(rollout_->Count().returned, 2u);
+}
+
+TEST_F(RolloutTest, ResumeDecidesAnewOfWhoFailed) {
+  Fails(0, 100);
+  Pass(0);
+  ASSERT_EQ(State(), v1::MODEL_ROLLOUT_PAUSED);
+  const uint64_t former = rollout_->state().members().at("e0").generation();
+  ASSERT_EQ(rollout_->Resume(Revision()), absl::OkStatus());
+  EXPECT_EQ(rollout_->state().members().at("e0").generation(), 0u);
+  Tell();
+  EXPECT_GT(rollout_->state().members().at("e0").generation(), former);
+  Fails(0, former);
+  EXPECT_EQ(rollout_->Count().failed, 0u) << "that was the decision before";
+  Confirm({0});
+  EXPECT_EQ(Phase(), 1u);
+}
+
+TEST_F(RolloutTest, AnEdgeCanBeTakenOut) {
+  Confirm({0});
+  Confirm({1, 2, 3});
+  EXPECT_EQ(ErrorKind(rollout_->Exclude(Revision(), "other")), "unknown_edge");
+  const uint64_t seen = Revision();
+  ASSERT_EQ(rollout_->Exclude(seen, "e4"), absl::OkStatus());
+  EXPECT_EQ(ErrorKind(rollout_->Exclude(seen, "e3")), "rollout_changed");
+  EXPECT_EQ(WantedOf(4), (Rollout::Wanted{v1::MODEL_REVERT, kOld}));
+  Pass(0);
+  EXPECT_EQ(Phase(), 2u) << "nobody waits for it";
+  EXPECT_EQ(rollout_->Count().excluded, 1u);
+}
+
+TEST_F(RolloutTest, OnlyMembersThatChangedAreStoredAgain) {
+  EXPECT_EQ(rollout_->TakeChanged().size(), 10u);
+  Runs(0, kNew);
+  EXPECT_EQ(rollout_->TakeChanged(), (std::set<std::string>{"e0"}));
+  now_ += 1;
+  Runs(0, kNew);
+  EXPECT_TRUE(rollout_->TakeChanged().empty()) << "it says the same again";
 }
 
 TEST_F(RolloutTest, TwoRolloutsOverlapInAModelAndAnEdge) {

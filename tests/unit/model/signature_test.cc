@@ -66,6 +66,7 @@ TEST(SignatureTest, OneKeyThatSignsTwiceCountsOnce) {
   v1::ModelSigned document = DocumentOf({a});
   *document.add_signatures() = document.signatures(0);
   EXPECT_EQ(KindOf(document, RoleOf({a, b}, 2)), "not_signed");
+  EXPECT_EQ(KindOf(document, RoleOf({a, b}, 1)), "not_signed") << "nobody verifies the same again and again";
   // Nor under the name of another key.
   document.mutable_signatures(1)->set_key_id(b.id().bytes());
   EXPECT_EQ(KindOf(document, RoleOf({a, b}, 2)), "not_signed");

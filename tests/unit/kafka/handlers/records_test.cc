@@ -376,5 +376,28 @@ TEST_F(RecordsTest, EpochsEndWhereTheNextBegan) {
   EXPECT_EQ(EpochEnd(0, 0).error_code, ErrorCode::kNone);
 }
 
+TEST_F(RecordsTest, ACompactedTopicNamesTheRecordsWithoutAKey) {
+  v1::StreamDefinition compacted;
+  compacted.set_name("newest");
+  compacted.set_direction(v1::LOCAL);
+  compacted.set_partitions(1);
+  compacted.mutable_settings()->set_cleanup(v1::CLEANUP_COMPACT);
+  ASSERT_TRUE(world_.topics().Create(compacted, /*validate_only=*/false).ok());
+  BatchBuilder builder;
+  for (const bool has_key : {true, false, true, false}) {
+    Record record;
+    if (has_key) record.key = "k";
+    record.value = "v";
+    builder.Add(record);
+  }
+  const auto row = Produce(ToProduce("newest", 0, builder.Build()));
+  EXPECT_EQ(row.error_code, ErrorCode::kInvalidRecord);
+  std::vector<int32_t> named;
+  for (const auto& error : row.record_errors) named.push_back(error.batch_index);
+  EXPECT_THAT(named, ElementsAre(1, 3));
+  EXPECT_THAT(Produce(ToProduce("t", 0, std::nullopt)).record_errors, ElementsAre())
+      << "no record is at fault";
+}
+
 }  // namespace
 }  // namespace selvage::kafka::test
