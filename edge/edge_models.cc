@@ -30,6 +30,10 @@ constexpr absl::Duration kHoldPause = absl::Seconds(30);
 /// Of a download whose link was cut: it is up again when Wake says so, or soon.
 constexpr absl::Duration kLinkPause = absl::Seconds(2);
 constexpr absl::Duration kMeasureEvery = absl::Seconds(1);
+/// A version that was committed is told of again at this age, and whenever it has doubled up to the last: by
+/// then the edge's status is told now and then anyway.
+constexpr absl::Duration kConfirmFirst = absl::Seconds(2);
+constexpr absl::Duration kConfirmLast = absl::Minutes(20);
 /// Text of an alarm or a status that quotes what others wrote.
 constexpr size_t kTextMax = 1'000;
 
@@ -744,6 +748,10 @@ absl::StatusOr<bool> EdgeModels::GateStep(Model& model, const Digest& manifest) 
   SELVAGE_RETURN_IF_ERROR(Store(nullptr, &model, &state.state()));
   model.state = std::move(state);
   sweep_ = true;
+  {
+    absl::MutexLock lock(&shown_mutex_);
+    committed_at_[model.name] = parts_.clock.Monotonic();
+  }
   LogInfo("a version of a model is committed", {{"model", model.name},
                                                 {"version", model.state.state().committed().version()},
                                                 {"manifest", manifest.Hex()}});
@@ -1007,8 +1015,13 @@ uint64_t EdgeModels::root_version() const {
 }
 
 uint64_t EdgeModels::changes() const {
+  const absl::Duration now = parts_.clock.Monotonic();
   absl::MutexLock lock(&shown_mutex_);
-  return changes_;
+  uint64_t changes = changes_;
+  for (const auto& [name, at] : committed_at_) {
+    for (absl::Duration age = kConfirmFirst; age <= std::min(now - at, kConfirmLast); age *= 2) ++changes;
+  }
+  return changes;
 }
 
 uint64_t EdgeModels::bytes() const {

@@ -101,7 +101,8 @@ class EdgeModels {
   }
   /// The version of the trusted root; 0: none is.
   uint64_t root_version() const;
-  /// Grows with every change of a status.
+  /// Another number with every change of a status, and each time that the age of what was committed since the
+  /// start has doubled: who rolls a version out waits to hear that it still runs.
   uint64_t changes() const;
   /// Runs, on any thread, after a status changed; it must not block. To be set before Start.
   void OnChange(std::function<void()> changed) { changed_ = std::move(changed); }
@@ -174,6 +175,7 @@ class EdgeModels {
   uint64_t shown_root_ ABSL_GUARDED_BY(shown_mutex_) = 0;
   uint64_t changes_ ABSL_GUARDED_BY(shown_mutex_) = 0;
   uint64_t bytes_ ABSL_GUARDED_BY(shown_mutex_) = 0;
+  std::map<std::string, absl::Duration> committed_at_ ABSL_GUARDED_BY(shown_mutex_);  // monotonic
 };
 
 }  // namespace selvage

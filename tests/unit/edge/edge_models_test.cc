@@ -280,6 +280,23 @@ TEST_F(EdgeModelsTest, AVersionIsFetchedAndCommitted) {
   EXPECT_EQ(Status().state(), "committed");
 }
 
+TEST_F(EdgeModelsTest, WhoRollsOutHearsThatAVersionStillRuns) {
+  InstallFirst();
+  const uint64_t at_first = models_->changes();
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(models_->changes(), at_first);
+  std::set<uint64_t> heard;
+  for (int second = 1; second <= 60; ++second) {
+    clock_.Advance(absl::Seconds(1));
+    heard.insert(models_->changes());
+  }
+  EXPECT_EQ(heard.size(), 5U) << "at 2, 4, 8, 16 and 32 seconds";
+  clock_.Advance(absl::Hours(1));
+  const uint64_t at_last = models_->changes();
+  clock_.Advance(absl::Hours(100));
+  EXPECT_EQ(models_->changes(), at_last);
+}
+
 TEST_F(EdgeModelsTest, WhatIsHereIsNotAskedForAgain) {
   InstallFirst();
   core_.asked.clear();
