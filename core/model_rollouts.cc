@@ -479,8 +479,9 @@ absl::Status ModelRollouts::StoreDecisions(const std::vector<Decision>& decision
     if (!members.empty() || entry.unstored) unstored[id] = std::move(members);
   }
   if (documents.empty() && unstored.empty()) return absl::OkStatus();
+  const auto& rollouts = rollouts_;
   absl::Status stored = parts_.assignments.Store(documents, [&](WriteBatch& batch) {
-    for (const auto& [id, members] : unstored) StageRollout(batch, rollouts_.at(id).rollout, members);
+    for (const auto& [id, members] : unstored) StageRollout(batch, rollouts.at(id).rollout, members);
   });
   for (const auto& [id, members] : unstored) {
     Entry& entry = rollouts_.at(id);
