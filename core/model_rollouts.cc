@@ -479,9 +479,11 @@ absl::Status ModelRollouts::StoreDecisions(const std::vector<Decision>& decision
     if (!members.empty() || entry.unstored) unstored[id] = std::move(members);
   }
   if (documents.empty() && unstored.empty()) return absl::OkStatus();
-  const auto& rollouts = rollouts_;
+  std::vector<std::pair<const Rollout*, const std::set<std::string>*>> changed;
+  changed.reserve(unstored.size());
+  for (const auto& [id, members] : unstored) changed.emplace_back(&rollouts_.at(id).rollout, &members);
   absl::Status stored = parts_.assignments.Store(documents, [&](WriteBatch& batch) {
-    for (const auto& [id, members] : unstored) StageRollout(batch, rollouts.at(id).rollout, members);
+    for (const auto& [rollout, members] : changed) StageRollout(batch, *rollout, *members);
   });
   for (const auto& [id, members] : unstored) {
     Entry& entry = rollouts_.at(id);

@@ -64,7 +64,8 @@ class Group {
   /// When Tick has something to do; infinite while a document is being persisted.
   absl::Duration NextDeadline() const;
   const std::string& id() const { return id_; }
-  /// Empty also while it is being stored that the last member left: whoever left may delete the group at once.
+  /// Empty also while it is being stored that the last member left: whoever left may delete the group at
+  /// once.
   State state() const {
     return members_.empty() && deferred_.empty() && pending_.empty() ? State::kEmpty : state_;
   }
