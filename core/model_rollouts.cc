@@ -137,6 +137,11 @@ absl::Status ModelRollouts::Open() {
 void ModelRollouts::Index(const Entry& entry) {
   const v1::StoredModelRollout& state = entry.rollout.state();
   for (const auto& [edge, member] : state.members()) {
+    // An operator took the model away since: no earlier rollout brings it back.
+    const auto known = parts_.assignments.Find(edge, state.plan().model());
+    const bool removed = known && known->decision().action() == v1::MODEL_REMOVE &&
+                         known->decision().generation() > member.generation();
+    if (removed && !entry.rollout.IsActive()) continue;
     Id& newest = newest_[edge][state.plan().model()];
     newest = std::max(newest, state.id());
   }
@@ -323,6 +328,8 @@ absl::StatusOr<uint32_t> ModelRollouts::Remove(const v1::RemoveModelRequest& req
   SELVAGE_RETURN_IF_ERROR(CheckFree(request.model(), edges));
   std::vector<Decision> decisions;
   for (const std::string& edge : edges) {
+    // No rollout that has ended may bring it back; it is not the one that decides this.
+    newest_[edge].erase(request.model());
     const auto known = parts_.assignments.Find(edge, request.model());
     if (known && known->has_document() && known->decision().action() == v1::MODEL_REMOVE) continue;
     // Also where nothing was decided: the edge may have it of another core.
@@ -333,8 +340,6 @@ absl::StatusOr<uint32_t> ModelRollouts::Remove(const v1::RemoveModelRequest& req
     SELVAGE_RETURN_IF_ERROR(StoreDecisions({decisions.begin() + static_cast<std::ptrdiff_t>(at),
                                             decisions.begin() + static_cast<std::ptrdiff_t>(end)}));
   }
-  // No rollout that has ended may bring it back.
-  for (const std::string& edge : edges) newest_[edge].erase(request.model());
   return static_cast<uint32_t>(edges.size());
 }
 

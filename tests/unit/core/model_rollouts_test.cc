@@ -384,6 +384,13 @@ TEST_F(ModelRolloutsTest, AModelIsTakenAway) {
   EXPECT_EQ(rollouts().Remove(request).value(), 1u);
   Pass(absl::Minutes(1));
   EXPECT_EQ(Running(), (std::map<uint64_t, int>{{0, 1}, {1, 2}})) << "and the rollout does not bring it back";
+  OpenCore();
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(Running(), (std::map<uint64_t, int>{{0, 1}, {1, 2}})) << "nor after a restart of the core";
+  Everybody(2);
+  OpenCore();
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(Running(), (std::map<uint64_t, int>{{2, 3}})) << "a later one does";
 }
 
 TEST_F(ModelRolloutsTest, AssignmentsAreSignedAnewAtHalfTheirLifeUnderTheirGeneration) {
