@@ -60,6 +60,13 @@ std::vector<v1::ModelSigned> ModelAssignments::For(const std::string& edge) cons
   return assignments;
 }
 
+size_t ModelAssignments::CountOf(const std::string& manifest) const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<size_t>(std::count_if(documents_.begin(), documents_.end(), [&](const auto& entry) {
+    return entry.second.has_document() && entry.second.decision().manifest() == manifest;
+  }));
+}
+
 std::optional<v1::StoredModelAssignment> ModelAssignments::Find(const std::string& edge,
                                                                 const std::string& model) const {
   absl::MutexLock lock(&mutex_);

@@ -60,6 +60,9 @@ class ModelAssignments {
   std::vector<v1::ModelSigned> For(const std::string& edge) const;
   std::optional<v1::StoredModelAssignment> Find(const std::string& edge, const std::string& model) const;
 
+  /// How many edges are to run the version with this manifest.
+  size_t CountOf(const std::string& manifest) const;
+
   struct Decision {
     std::string edge;
     std::string model;

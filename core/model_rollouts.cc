@@ -251,6 +251,23 @@ void ModelRollouts::DropOld(std::vector<Id>& gone) {
   }
 }
 
+std::string ModelRollouts::NeededBy(const model::Digest& manifest) const {
+  const std::string wanted = manifest.bytes();
+  if (const size_t edges = parts_.assignments.CountOf(wanted); edges > 0) {
+    return fmt::format("{} edges are to run it", edges);
+  }
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, entry] : rollouts_) {
+    if (!entry.rollout.IsActive()) continue;
+    const v1::StoredModelRollout& state = entry.rollout.state();
+    const bool goes_back = std::any_of(state.members().begin(), state.members().end(),
+                                       [&](const auto& member) { return member.second.before() == wanted; });
+    if (state.plan().manifest() == wanted) return fmt::format("rollout {} brings it to edges", id);
+    if (goes_back) return fmt::format("edges of rollout {} may go back to it", id);
+  }
+  return "";
+}
+
 std::vector<v1::ModelRollout> ModelRollouts::List(const std::string& model) const {
   absl::MutexLock lock(&mutex_);
   std::vector<v1::ModelRollout> shown;

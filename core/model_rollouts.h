@@ -62,6 +62,9 @@ class ModelRollouts {
   /// "rollout_active" when another one has taken in one of the edges, "no_rollout_key", those of
   /// FindManifest.
   absl::StatusOr<v1::ModelRollout> Start(const v1::StartRolloutRequest& request);
+  /// Who needs the version with this manifest, for people: edges that are to run it, rollouts that are
+  /// active, or whose edges may go back to it. Empty: nobody.
+  std::string NeededBy(const model::Digest& manifest) const;
   /// The newest first, without their edges.
   std::vector<v1::ModelRollout> List(const std::string& model) const;
   /// Error: "unknown_rollout".

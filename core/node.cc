@@ -198,7 +198,8 @@ absl::Status RunCore(const CoreConfig& config, bool restored) {
       model::ModelRegistry::Open(
           {store->state().store(), store->state().committer(), store->state().clock(),
            store->state().budget(),
-           [&fleet](const auto& stage, const auto& show) { return fleet.specs.ChangeForAll(stage, show); }},
+           [&fleet](const auto& stage, const auto& show) { return fleet.specs.ChangeForAll(stage, show); },
+           [&fleet](const model::Digest& manifest) { return fleet.rollouts.NeededBy(manifest); }},
           std::filesystem::path(config.data_dir) / "models" / "chunks"));
   fleet.specs.SetModelRoots([&models] { return models->Roots(); });
   fleet.models = models.get();

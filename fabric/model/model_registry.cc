@@ -319,6 +319,11 @@ absl::Status ModelRegistry::Delete(const std::string& model, uint64_t version) {
     absl::MutexLock change(&change_mutex_);
     SELVAGE_ASSIGN_OR_RETURN(const v1::ModelVersion found, Find(model, version));
     const Digest manifest = Digest::FromBytes(found.manifest()).value_or(Digest());
+    if (const std::string who = parts_.needed_by ? parts_.needed_by(manifest) : ""; !who.empty()) {
+      return MakeError(absl::StatusCode::kFailedPrecondition, "model_in_use",
+                       fmt::format("version {} of {} is needed: {}", version, model, who),
+                       "roll out another version first, or take it away with selvagectl model remove");
+    }
     SELVAGE_RETURN_IF_ERROR(Commit(parts_.committer, [&](WriteBatch& batch) {
       batch.Delete(Family::kMeta, KeyOf(kModelVersionPrefix, manifest));
       batch.Delete(Family::kMeta, KeyOf(kModelManifestPrefix, manifest));

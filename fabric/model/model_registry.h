@@ -47,6 +47,8 @@ class ModelRegistry : public ModelPieces {
     std::function<absl::Status(const std::function<void(WriteBatch&)>& stage,
                                const std::function<void()>& show)>
         commit_root = {};
+    /// Who needs a version, for people; empty: nobody. Not set: nobody ever does.
+    std::function<std::string(const Digest& manifest)> needed_by = {};
   };
   static constexpr size_t kPublishedAtOnce = 8;
   static constexpr absl::Duration kPublisherSilentMax = absl::Minutes(10);
@@ -92,7 +94,7 @@ class ModelRegistry : public ModelPieces {
   /// Chunks from this index on, kPieceBytes of them or a larger one; none behind the last. Errors:
   /// "unknown_model", those of ChunkStore::Get.
   absl::StatusOr<std::vector<std::string>> ReadChunks(const Digest& manifest, uint32_t first);
-  /// With the chunks that no other version has. Error: "unknown_model".
+  /// With the chunks that no other version has. Errors: "unknown_model", "model_in_use".
   absl::Status Delete(const std::string& model, uint64_t version);
 
   /// Of all chunks.

@@ -375,6 +375,20 @@ TEST_F(ModelRolloutsTest, OneThatIsHeldOutWhileItRunsIsTakenInLater) {
   EXPECT_EQ(Running(), (std::map<uint64_t, int>{{1, 2}}));
 }
 
+TEST_F(ModelRolloutsTest, WhatEdgesRunOrMayGoBackToIsNeeded) {
+  AddEdges(3);
+  EXPECT_EQ(rollouts().NeededBy(DigestOfVersion(1)), "");
+  Everybody(1);
+  EXPECT_EQ(rollouts().NeededBy(DigestOfVersion(1)), "3 edges are to run it");
+  Start(Request(2, {50, 100}));
+  EXPECT_NE(rollouts().NeededBy(DigestOfVersion(1)), "");
+  EXPECT_NE(rollouts().NeededBy(DigestOfVersion(2)), "");
+  Pass(absl::Hours(5));
+  EXPECT_EQ(Running(), (std::map<uint64_t, int>{{2, 3}}));
+  EXPECT_EQ(rollouts().NeededBy(DigestOfVersion(1)), "") << "it is through";
+  EXPECT_EQ(rollouts().NeededBy(DigestOfVersion(2)), "3 edges are to run it");
+}
+
 TEST_F(ModelRolloutsTest, AModelIsTakenAway) {
   AddEdges(3);
   Everybody(1);

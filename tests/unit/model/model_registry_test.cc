@@ -202,6 +202,25 @@ TEST_F(ModelRegistryTest, DeletingTakesTheChunksThatNobodyElseHas) {
   EXPECT_THAT(*models_->ReadChunks(begun->manifest, 0), ElementsAre("half"));
 }
 
+TEST_F(ModelRegistryTest, WhatSomebodyNeedsIsNotDeleted) {
+  ASSERT_EQ(Publish(1, {"one"}), absl::OkStatus());
+  ASSERT_EQ(Publish(2, {"two"}), absl::OkStatus());
+  const Digest needed = *Digest::FromBytes(models_->Find("vibration", 2)->manifest());
+  models_.reset();
+  models_ = *ModelRegistry::Open(
+      {store_,
+       committer_,
+       clock_,
+       budget_,
+       {},
+       [&](const Digest& manifest) { return manifest == needed ? "an edge runs it" : ""; }},
+      dir_.File("chunks"));
+  EXPECT_EQ(ErrorKind(models_->Delete("vibration", 2)), "model_in_use");
+  EXPECT_EQ(models_->Delete("vibration", 1), absl::OkStatus());
+  EXPECT_THAT(Names(), ElementsAre("vibration 2"));
+  EXPECT_THAT(*models_->ReadChunks(needed, 0), ElementsAre("two"));
+}
+
 TEST_F(ModelRegistryTest, WhatASilentPublisherLeftGoes) {
   auto begun = models_->BeginPublish(SignedModel(samples::ManifestOf(1, {"half"})));
   ASSERT_EQ(models_->PutChunks(begun->manifest, {{0, "half"}}), absl::OkStatus());
