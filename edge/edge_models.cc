@@ -302,6 +302,7 @@ absl::Status EdgeModels::TakeSpec(const v1::EdgeSpec& spec) {
   for (auto& [name, model] : models_) model->vouched = false;
   absl::Status trusted = options_.root ? WalkRoots(spec) : NoRootPinned();
   if (trusted.ok() && !trust_) trusted = NoRootYet(*options_.root);
+  if (trusted.ok()) SELVAGE_RETURN_IF_ERROR(EndOrdersOfFormerKeys());
   for (const v1::ModelSigned& document : spec.model_assignments()) {
     if (!trusted.ok()) {
       Refuse(document, trusted);
@@ -346,6 +347,17 @@ absl::Status EdgeModels::WalkRoots(const v1::EdgeSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status EdgeModels::EndOrdersOfFormerKeys() {
+  for (auto& [name, model] : models_) {
+    EdgeModel state = model->state;
+    if (!state.EndUnlessSigned(trust_->root().rollout())) continue;
+    SELVAGE_RETURN_IF_ERROR(Store(nullptr, model.get(), &state.state()));
+    model->state = std::move(state);
+    LogWarning("a decision about a model ends with the key that signed it", {{"model", name}});
+  }
+  return absl::OkStatus();
+}
+
 void EdgeModels::Refuse(const v1::ModelSigned& document, const absl::Status& why) {
   // Nobody answers for what it says: it only names what is refused.
   v1::ModelAssignment said;
@@ -387,7 +399,7 @@ absl::Status EdgeModels::TakeAssignment(const v1::ModelSigned& document) {
   ModelTrust trust = *trust_;
   trust.Raise(*checked);
   EdgeModel state = model->state;
-  state.Assign(assignment, now_ms);
+  state.Assign(assignment, now_ms, checked->signers);
   SELVAGE_RETURN_IF_ERROR(Store(&trust, model, &state.state()));
   if (model->state.state().assignment().generation() != assignment.generation()) {
     LogInfo("a model is assigned", {{"model", model->name},

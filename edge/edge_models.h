@@ -125,6 +125,8 @@ class EdgeModels {
   void StoreArrived();
   absl::Status TakeSpec(const v1::EdgeSpec& spec);
   absl::Status WalkRoots(const v1::EdgeSpec& spec);
+  /// At each spec: a crash may have come after a root was stored.
+  absl::Status EndOrdersOfFormerKeys();
   absl::Status TakeAssignment(const v1::ModelSigned& document);
   void Refuse(const v1::ModelSigned& document, const absl::Status& why);
   absl::StatusOr<Model*> ModelOf(const std::string& name);

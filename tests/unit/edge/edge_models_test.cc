@@ -479,6 +479,7 @@ TEST_F(EdgeModelsTest, AReplacedRolloutKeyDecidesNothingMore) {
   Run(2, 2);  // as the thief signed it
   ExpectRefused("refused", "not_signed");
   EXPECT_EQ(models_->root_version(), 2U);
+  EXPECT_EQ(Status().manifest(), "") << "what it had decided ends with it";
   Assign(AssignmentOf(1, VersionOf(2)), 4);
   EXPECT_EQ(Current(), 2U) << "what the stolen key had raised is reset";
 }
